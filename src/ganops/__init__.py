@@ -1,0 +1,1 @@
+"""ganops trains GANs as a reproducible, distributed pipeline."""

@@ -1,0 +1,25 @@
+"""The errors a user can mend. Everything else is a defect and keeps its traceback."""
+
+
+class UserError(Exception):
+    """Bad input or a missing resource: says what was expected, what was got and how to mend it."""
+
+
+class ConfigError(UserError):
+    """An unknown, missing or impossible value in the parameters."""
+
+
+class DataError(UserError):
+    """A source of samples that cannot be used."""
+
+
+class FeatureError(UserError):
+    """An extractor that is missing, or that does not deserve trust."""
+
+
+class TrainingError(UserError):
+    """A training run that cannot start or must not go on."""
+
+
+class RegistryError(UserError):
+    """A model that cannot be registered, promoted or found."""
