@@ -17,7 +17,7 @@ _SHIFT = np.uint64(32)
 
 
 def philox(counter: Any, key: Any) -> Any:
-    """Philox4x32-10: `counter` uint64 [4, ...] and `key` uint64 [2, ...] of 32-bit words -> uint64 [4, ...] of 32-bit words."""
+    """Philox4x32-10 on 32-bit words held in uint64: `counter` [4, ...], `key` [2, ...] -> [4, ...]."""
     x0, x1, x2, x3 = (np.asarray(word, np.uint64) for word in counter)
     k0, k1 = (np.asarray(word, np.uint64) for word in key)
     for _ in range(10):

@@ -21,7 +21,13 @@ def say(stage: str, text: str) -> None:
 def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
     """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds."""
     if console.is_terminal:
-        columns = (TextColumn(f"{stage:<10}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeRemainingColumn())
+        columns = (
+            TextColumn(f"{stage:<10}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(stage, total=total)
             yield lambda n: bar.advance(task, n)
