@@ -1,0 +1,17 @@
+"""Architectures: one file each, both players side by side.
+
+A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, C, H, W], nominally
+in [-1, 1]. A discriminator D maps x and y to scores float [N]. Everything is plain PyTorch and made by
+`players(channels=, resolution=, classes=, latent=, **options) -> (G, D)`; classes = 0 means unconditional.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from ganops.models import dcgan, r3gan
+
+ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
+    "dcgan": dcgan.players,
+    "r3gan": r3gan.players,
+}

@@ -1,0 +1,354 @@
+"""`params.yaml` as frozen, typed sections. An unknown or impossible value is refused with its full path.
+
+The comment under each field is the sentence that editors show (see `params.schema.json`).
+"""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from ganops.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """A part of `params.yaml`: frozen, strict about its keys, finite in its numbers."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class Cosine(Section):
+    """A value that moves along half a cosine from `start` to `end` while the training runs."""
+
+    start: NotNegative
+    """The value at the first step."""
+    end: NotNegative
+    """The value at the last step."""
+
+
+Schedule = Annotated[
+    Annotated[NotNegative, Tag("number")] | Annotated[Cosine, Tag("cosine")],
+    Discriminator(lambda value: "cosine" if isinstance(value, dict | Cosine) else "number"),
+]
+"""A constant, or a cosine from one value to another over `train.kimg`."""
+
+
+class Data(Section):
+    """Where the samples come from, and what they become."""
+
+    source: str = "fashion-mnist-10k"
+    """A folder, zip, tar, Parquet file or idx pair: an absolute path, or one below data/. Or fashion-mnist (70,000)."""
+    resolution: Literal[16, 32, 64, 128, 256] = 32
+    """Height and width in pixels of the prepared images."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """1 (gray) or 3 (colour); auto: what the source has."""
+    labels: Literal["auto", "none"] = "auto"
+    """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
+    fit: Literal["crop", "pad", "stretch"] = "crop"
+    """How a picture becomes a square: centre crop, pad with the background, or stretch."""
+    background: str = "white"
+    """The colour behind transparent pixels and in the padding."""
+    resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
+    """The antialiased filter that changes the resolution."""
+    validation: Share = 0.1
+    """Share of the samples that selection (tuning, best checkpoint) looks at."""
+    test: Share = 0.1
+    """Share of the samples that only the final evaluation looks at."""
+    max_rejected: Share = 0.01
+    """The stage fails when more than this share of the files cannot be used."""
+
+    @model_validator(mode="after")
+    def _splits_leave_something(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation + test is {self.validation + self.test:g}: nothing is left to train on")
+        if not self.validation or not self.test:
+            raise ValueError("validation and test must both be above 0: selection and evaluation each need a split")
+        return self
+
+
+class Features(Section):
+    """The frozen network whose features the metrics compare."""
+
+    extractor: Literal["domain", "inception"] = "domain"
+    """domain: a small CNN trained on this data set; inception: the published FID network."""
+    weights: Path | None = None
+    """Path of the Inception weights; null: torch's hub cache, else their published address."""
+    minimum_accuracy: Share = 0.5
+    """A domain extractor below this validation accuracy is refused (labelled data only)."""
+
+
+class Model(Section):
+    """The two players."""
+
+    architecture: str = "dcgan"
+    """dcgan or r3gan."""
+    latent: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Dimensions of the latent z."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the architecture (see its file in src/ganops/models/)."""
+
+
+class Loss(Section):
+    """The objective of the game."""
+
+    name: str = "non_saturating"
+    """non_saturating or relativistic."""
+    r1: Schedule = 0.0
+    """Weight γ of the gradient penalty on real samples."""
+    r2: Schedule = 0.0
+    """Weight γ of the gradient penalty on generated samples."""
+    interval: Annotated[int, Field(ge=1, le=1024)] = 1
+    """The penalties act every this many steps, with that many times the weight (lazy regularisation)."""
+
+
+class LearningRate(Section):
+    """One learning rate for each player."""
+
+    generator: Schedule = 4e-4
+    """Learning rate of G."""
+    discriminator: Schedule = 4e-4
+    """Learning rate of D."""
+
+
+class Train(Section):
+    """How the players learn."""
+
+    kimg: Positive = 400
+    """Thousands of real samples shown to D in all."""
+    batch: Annotated[int, Field(ge=2)] = 64
+    """Samples of one step over all workers."""
+    learning_rate: LearningRate = LearningRate()
+    """Adam's learning rates."""
+    beta1: Share = 0.5
+    """Adam's β1 (momentum)."""
+    beta2: Schedule = 0.99
+    """Adam's β2."""
+    ema_kimg: NotNegative = 5
+    """Half-life of the average of G's weights, at most a twentieth of the progress; 0: no average."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto: bf16 where the processor computes in it, else fp32. Scores and penalties are fp32."""
+    tick_kimg: Positive = 4
+    """A line, a picture of fixed latents and the losses every so often."""
+    checkpoint_kimg: Positive = 20
+    """A checkpoint and a validation distance every so often."""
+    validation_samples: Annotated[int, Field(ge=100)] = 2000
+    """Generated samples of the validation distance."""
+
+    @field_validator("beta2")
+    @classmethod
+    def _beta_below_one(cls, beta2: Schedule) -> Schedule:
+        if max((beta2.start, beta2.end) if isinstance(beta2, Cosine) else (beta2,)) >= 1:
+            raise ValueError("must stay below 1")
+        return beta2
+
+
+class Space(Section):
+    """The values that a search may try for one parameter: exactly one of three kinds."""
+
+    log_uniform: tuple[Positive, Positive] | None = None
+    """The bounds of a number whose logarithm is uniform."""
+    uniform: tuple[float, float] | None = None
+    """The bounds of a uniform number."""
+    choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    """A list of values."""
+
+    @model_validator(mode="after")
+    def _one_kind_with_ordered_bounds(self) -> Self:
+        if len(self.model_dump(exclude_none=True)) != 1:
+            raise ValueError("expected exactly one of log_uniform, uniform and choice")
+        bounds = self.log_uniform or self.uniform
+        if bounds and bounds[0] >= bounds[1]:
+            raise ValueError(f"the lower bound {bounds[0]:g} is not below the upper bound {bounds[1]:g}")
+        return self
+
+
+class Tune(Section):
+    """The search for better parameters."""
+
+    trials: Annotated[int, Field(ge=0)] = 4
+    """Number of trials; 0: no search, the parameters are handed on as they are."""
+    kimg: Positive = 12
+    """Length of a trial: the first part of the training it stands for."""
+    search: Literal["random", "optuna"] = "random"
+    """random, or Optuna's tree-structured Parzen estimator."""
+    scheduler: Literal["asha", "none"] = "asha"
+    """asha stops the worse trials early; none lets all run."""
+    space: dict[str, Space] = {}
+    """Dotted paths of parameters and the values to try."""
+
+
+class Evaluate(Section):
+    """The report on the test split."""
+
+    samples: Annotated[int, Field(ge=100)] = 10000
+    """Number of generated samples."""
+
+
+class Bound(Section):
+    """A limit that a metric of the evaluation must keep."""
+
+    at_most: float | None = None
+    """The largest value that passes."""
+    at_least: float | None = None
+    """The smallest value that passes."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if self.at_most is None and self.at_least is None:
+            raise ValueError("expected at_most or at_least")
+        return self
+
+
+class Register(Section):
+    """The model in the registry."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "ganops-generator"
+    """Its name: letters, digits, dots, dashes and underscores."""
+    gate: dict[str, Bound] = {}
+    """Metrics of the evaluation and the limits a champion must keep."""
+
+
+class Compute(Section):
+    """Where it runs. Not part of the experiment: no stage depends on it."""
+
+    launcher: Literal["ray", "local"] = "ray"
+    """ray: Ray Train and Ray Tune, here or on a cluster (RAY_ADDRESS); local: in the stage's own process."""
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """auto: one for each GPU, or without GPUs one with all cores of its host."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: cuda where there is a GPU."""
+    storage: Path = Path(".ganops")
+    """Folder of the checkpoints of unfinished runs; every worker must reach it."""
+
+
+class Experiment(Section):
+    """The whole of `params.yaml`."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Everything random follows from it."""
+    data: Data = Data()
+    """Where the samples come from, and what they become."""
+    features: Features = Features()
+    """The frozen network whose features the metrics compare."""
+    model: Model = Model()
+    """The two players."""
+    loss: Loss = Loss()
+    """The objective of the game."""
+    train: Train = Train()
+    """How the players learn."""
+    tune: Tune = Tune()
+    """The search for better parameters."""
+    evaluate: Evaluate = Evaluate()
+    """The report on the test split."""
+    register_: Annotated[Register, Field(alias="register")] = Register()
+    """The model in the registry."""
+    compute: Compute = Compute()
+    """Where it runs. Not part of the experiment: no stage depends on it."""
+
+    @model_validator(mode="after")
+    def _space_is_made_of_parameters(self) -> Self:
+        for path in self.tune.space:
+            if path.split(".")[0] not in ("model", "loss", "train"):
+                raise ValueError(f"tune.space.{path}: only parameters of model, loss and train can be searched")
+        return self
+
+    def override(self, values: Mapping[str, Any]) -> "Experiment":
+        """A copy with dotted paths replaced, checked as the file is: `{"train.batch": 32}`."""
+        content = self.content()
+        for path, value in values.items():
+            *parents, last = path.split(".")
+            section = content
+            for key in parents:
+                section = section.setdefault(key, {})
+                if not isinstance(section, dict):
+                    raise ConfigError(f"params.{path}: {key} is a value, not a section")
+            section[last] = value
+        return parse(content)
+
+    def content(self) -> dict[str, Any]:
+        """The parameters as plain JSON values, nested as in the file."""
+        content: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        return content
+
+
+def load(path: Path = Path("params.yaml")) -> Experiment:
+    """Reads and checks a parameter file (YAML 1.2: `4e-4` is a number).
+
+    Raises:
+        ConfigError: The file is missing or malformed, or a key or value is unknown or impossible.
+    """
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is missing: run in the project's folder, where params.yaml is") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+    return parse(content or {})
+
+
+def parse(content: Any) -> Experiment:
+    """Checks plain values as an experiment; all problems are reported together.
+
+    Raises:
+        ConfigError: One line for each unknown, missing or impossible key, with its full path.
+    """
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        lines: dict[str, list[str]] = {}
+        for problem in error.errors():
+            path, text = _explain(problem)
+            lines.setdefault(path, []).append(text)
+        explained = (f"{path}: " + " or ".join(dict.fromkeys(texts)) for path, texts in lines.items())
+        raise ConfigError("\n".join(explained)) from None
+
+
+_UNION_BRANCHES = {"number", "cosine", "int", "literal['auto']", "constrained-int"}
+"""What pydantic adds to the location of a problem in a union; not a key of the file."""
+
+
+def _explain(problem: Any) -> tuple[str, str]:
+    keys = [str(key) for key in problem["loc"] if str(key) not in _UNION_BRANCHES]
+    path, got = ".".join(["params", *keys]), problem["input"]
+    if problem["type"] == "extra_forbidden":
+        known = _fields(keys[:-1])
+        near = difflib.get_close_matches(keys[-1], known, n=1)
+        return path, "unknown; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
+    if problem["type"] == "value_error":
+        return path, str(problem["ctx"]["error"])
+    if problem["type"] == "missing":
+        return path, "missing"
+    if problem["type"] in ("model_type", "dict_type"):
+        return path, f"expected a section of keys and values, got {got!r}"
+    message = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return path, f"expected {message}, got {'a section' if isinstance(got, dict) else repr(got)}"
+
+
+def _fields(keys: list[str]) -> list[str]:
+    """The keys that the section at this path knows."""
+    section: Any = Experiment
+    for key in keys:
+        field = next((field for name, field in section.model_fields.items() if (field.alias or name) == key), None)
+        inner = field.annotation if field else section  # a dict's own keys lead to its one kind of value
+        candidates = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
+        section = next((kind for kind in candidates if issubclass(kind, Section)), section)
+    return [field.alias or name for name, field in section.model_fields.items()]

@@ -1,0 +1,166 @@
+"""R3GAN (Huang et al. 2024): residual players without normalisation, for the relativistic game with R1 and R2."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ganops.models.layers import Condition, downsample, stages, upsample
+
+SLOPE = 0.2
+"""Of the leaky ReLU; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
+
+
+class Biased(nn.Module):
+    """A convolution without bias, then bias and leaky ReLU."""
+
+    def __init__(self, inner: nn.Conv2d) -> None:
+        super().__init__()
+        self.inner = inner
+        self.bias = nn.Parameter(torch.zeros(inner.out_channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> [N, C', H, W]."""
+        return F.leaky_relu(self.inner(x) + self.bias[:, None, None].to(x.dtype), SLOPE)
+
+
+class Block(nn.Module):
+    """x + 1x1 (grouped 3x3 (1x1 x)), the last convolution zero at the start (Fixup, Zhang et al. 2019)."""
+
+    def __init__(self, width: int, expansion: int, groups: int, blocks: int) -> None:
+        super().__init__()
+        inner = width * expansion
+        gain = math.sqrt(2 / (1 + SLOPE**2)) * blocks**-0.25  # L^(-1/(2m-2)) with m = 3 layers, L blocks
+        self.layers = nn.Sequential(
+            Biased(_convolution(width, inner, 1, gain=gain)),
+            Biased(_convolution(inner, inner, 3, gain=gain, groups=groups)),
+            _convolution(inner, width, 1, gain=0.0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] -> the same shape."""
+        residual: Tensor = self.layers(x)
+        return x + residual
+
+
+class Generator(nn.Module):
+    """A learned 4x4 basis scaled by z, then stages of blocks with doublings between them."""
+
+    def __init__(
+        self, channels: int, classes: int, latent: int, widths: Sequence[int], groups: Sequence[int], *, depth: int,
+        expansion: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.condition = Condition(latent, classes)
+        self.basis = nn.Parameter(torch.randn(widths[0], 4, 4))
+        self.scale = _linear(self.condition.width, widths[0])
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(w, expansion, g, depth * len(widths)) for _ in range(depth)))
+            for w, g in zip(widths, groups, strict=True)
+        )
+        self.widen = nn.ModuleList(_change_width(i, o) for i, o in itertools.pairwise(widths))
+        self.out = _convolution(widths[-1], channels, 1)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Float [N, latent], int64 [N] -> float [N, C, H, W], nominally in [-1, 1] (no tanh)."""
+        x = self.scale(self.condition(z, y))[:, :, None, None] * self.basis
+        x = self.stages[0](x.contiguous(memory_format=torch.channels_last))
+        for widen, blocks in zip(self.widen, self.stages[1:], strict=True):
+            x = blocks(upsample(widen(x)))
+        images: Tensor = self.out(x)
+        return images
+
+
+class Discriminator(nn.Module):
+    """The mirror of G: stages of blocks with halvings between them, then one number for each sample."""
+
+    def __init__(
+        self, channels: int, classes: int, widths: Sequence[int], groups: Sequence[int], *, depth: int, expansion: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        widths, groups = widths[::-1], groups[::-1]
+        self.inward = _convolution(channels, widths[0], 1)
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Block(w, expansion, g, depth * len(widths)) for _ in range(depth)))
+            for w, g in zip(widths, groups, strict=True)
+        )
+        self.widen = nn.ModuleList(_change_width(i, o) for i, o in itertools.pairwise(widths))
+        self.pool = _convolution(widths[-1], widths[-1], 4, groups=widths[-1], padding=0)
+        self.score = _linear(widths[-1], CONDITION_WIDTH if classes else 1)
+        self.embed = nn.Embedding(classes, CONDITION_WIDTH) if classes else None
+        if self.embed is not None:
+            nn.init.normal_(self.embed.weight, std=CONDITION_WIDTH**-0.5)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Float [N, C, H, W], int64 [N] -> scores [N]."""
+        x = self.stages[0](self.inward(x))
+        for widen, blocks in zip(self.widen, self.stages[1:], strict=True):
+            x = blocks(widen(downsample(x)))
+        features: Tensor = self.score(self.pool(x).flatten(1))
+        return features[:, 0] if self.embed is None else (features * self.embed(y)).sum(1)
+
+
+CONDITION_WIDTH = 64
+"""Dimensions of the label's embedding in D."""
+
+
+def players(
+    *,
+    channels: int,
+    resolution: int,
+    classes: int,
+    latent: int,
+    widths: Sequence[int] | int = 64,
+    depth: int = 1,
+    groups: Sequence[int] | int = 8,
+    expansion: int = 2,
+) -> tuple[Generator, Discriminator]:
+    """Both players. The published CIFAR-10 preset is widths 768, depth 2, groups 96, latent 64.
+
+    Args:
+        channels: 1 or 3, or any other number.
+        resolution: A power of two from 16.
+        classes: 0 is unconditional.
+        latent: Dimensions of z.
+        widths: Channels of the stages 4x4, 8x8, ... `resolution`; one number stands for all.
+        depth: Blocks of each stage.
+        groups: Groups (cardinality) of the 3x3 convolutions of each stage; one number stands for all.
+        expansion: The inner width of a block over its outer one.
+    """
+    count = stages(resolution) + 1
+    wide, grouped = ([v] * count if isinstance(v, int) else list(v) for v in (widths, groups))
+    if len(wide) != count or len(grouped) != count:
+        raise ValueError(f"widths and groups: expected {count} numbers for {resolution} px, got {widths} and {groups}")
+    for w, g in zip(wide, grouped, strict=True):
+        if w * expansion % g:
+            raise ValueError(f"groups: {g} does not divide the inner width {w * expansion}")
+    return (
+        Generator(channels, classes, latent, wide, grouped, depth=depth, expansion=expansion),
+        Discriminator(channels, classes, wide, grouped, depth=depth, expansion=expansion),
+    )
+
+
+def _convolution(
+    inputs: int, outputs: int, size: int, *, gain: float = 1.0, groups: int = 1, padding: int | None = None
+) -> nn.Conv2d:
+    """A convolution without bias, weights N(0, gain / sqrt(fan in))."""
+    layer = nn.Conv2d(
+        inputs, outputs, size, padding=size // 2 if padding is None else padding, groups=groups, bias=False
+    )
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs // groups * size * size)) if gain else nn.init.zeros_(
+        layer.weight
+    )
+    return layer
+
+
+def _linear(inputs: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(inputs, outputs, bias=False)
+    nn.init.normal_(layer.weight, std=inputs**-0.5)
+    return layer
+
+
+def _change_width(inputs: int, outputs: int) -> nn.Module:
+    return nn.Identity() if inputs == outputs else _convolution(inputs, outputs, 1)
