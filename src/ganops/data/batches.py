@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ganops.pixels import to_float
 from ganops.randomness import generator
 
 
@@ -33,7 +34,7 @@ class Batches:
         share = self.size // self.workers
         first = step * self.size + self.rank * share
         indices = self._indices(first, first + share).to(self.images.device)
-        x = self.images[indices].to(self.dtype) / 127.5 - 1
+        x = to_float(self.images[indices], self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
         return x, None if self.labels is None else self.labels[indices]
 

@@ -1,0 +1,77 @@
+"""Ray's runtime: a cluster if RAY_ADDRESS names one, else this machine; and what a training asks of it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from ganops.config import Compute
+from ganops.errors import TrainingError
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Connects to Ray for the block; a runtime that is already there is used and left alone."""
+    if ray.is_initialized():
+        yield
+        return
+    # "local" and not None: otherwise whatever cluster happens to run on this machine would be taken
+    ray.init(
+        address=os.environ.get("RAY_ADDRESS", "local"),
+        include_dashboard=False,
+        log_to_driver="GANOPS_DEBUG" in os.environ,
+        logging_level=logging.ERROR,
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many workers, and what each of them gets."""
+
+    workers: int
+    cpus: int
+    """Cores of a worker, and its threads."""
+    gpus: int
+    """GPUs of a worker: 0 or 1."""
+
+    def resources(self) -> dict[str, float]:
+        """As Ray wants it."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+
+def plan(compute: Compute, batch: int) -> Plan:
+    """What `compute` means on the cluster that is connected.
+
+    Raises:
+        TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
+    cores = [int(node.get("CPU", 0)) for node in nodes]
+    if compute.device == "cuda" and not gpus:
+        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    if compute.workers == "auto":
+        # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
+        workers = next(n for n in range(gpus or 1, 0, -1) if batch % n == 0)
+    else:
+        workers = compute.workers
+    if batch % workers:
+        raise TrainingError(f"train.batch: {batch} samples cannot be shared equally by {workers} workers")
+    if gpus and workers > gpus:
+        raise TrainingError(f"compute.workers: {workers} workers need a GPU each, the cluster has {gpus}")
+    cpus = _cores_for_each(cores, workers)
+    if not cpus:
+        raise TrainingError(f"compute.workers: {workers} workers need a core each, the cluster has {sum(cores)}")
+    return Plan(workers, max(1, cpus - 1) if gpus and cpus > 2 else cpus, 1 if gpus else 0)
+
+
+def _cores_for_each(cores: list[int], workers: int) -> int:
+    """The most cores that each of the workers can have; a worker does not span nodes."""
+    return next((n for n in range(max(cores), 0, -1) if sum(have // n for have in cores) >= workers), 0)

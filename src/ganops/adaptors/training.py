@@ -1,0 +1,186 @@
+"""Ray Train runs the training on its workers, or the stage's own process does; the loop is the same."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from ganops import assemble, config
+from ganops.adaptors import runtime
+from ganops.config import Experiment
+from ganops.data import Prepared
+from ganops.errors import TrainingError, UserError
+from ganops.files import remove
+from ganops.metrics.reference import Reference
+from ganops.run import Progress, Run
+from ganops.validation import ValidationJudge
+
+Listener = Callable[[Progress], None]
+
+
+@contextmanager
+def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener) -> Iterator[Run]:
+    """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
+
+    The checkpoints are kept until the block has succeeded, so that what it writes cannot be lost.
+
+    Args:
+        experiment: The parameters.
+        prepared: Folder of the prepared data.
+        features: Folder of the extractor and its reference statistics.
+        listen: Hears each tick.
+
+    Raises:
+        TrainingError: The cluster is too small, or the game diverged.
+    """
+    run = _open(experiment, prepared, features, torch.device("cpu"))
+    storage = experiment.compute.storage.resolve() / f"train-{run.fingerprint}"
+    if experiment.compute.launcher == "local":
+        run = _fit_here(experiment, prepared, features, storage, listen)
+    else:
+        with runtime.cluster():
+            _fit_on_ray(experiment, prepared, features, storage, listen, run)
+    yield run
+    remove(storage)
+
+
+def _open(experiment: Experiment, prepared: Path, features: Path, device: torch.device, **place: int) -> Run:
+    return Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features), device), device, **place)
+
+
+def _fit_here(experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener) -> Run:
+    run = _open(experiment, prepared, features, assemble.choose_device(experiment.compute.device))
+    checkpoint = storage / "checkpoint"
+    if checkpoint.is_dir():
+        run.load(checkpoint)
+    for progress in run.play():
+        listen(progress)
+        if progress.checkpoint:
+            run.save(checkpoint)
+    return run
+
+
+def _fit_on_ray(
+    experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener, run: Run
+) -> None:
+    """Trains on Ray's workers and loads the last checkpoint into `run`."""
+    plan = runtime.plan(experiment.compute, experiment.train.batch)
+    board = _Board.remote()
+    trainer = ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={
+            "params": experiment.content(),
+            "prepared": str(prepared.resolve()),
+            "features": str(features.resolve()),
+            "threads": plan.cpus,
+            "board": board,
+        },
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=plan.workers, use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
+        ),
+        # the name is the fingerprint: Ray continues a run of the same name from its last checkpoint
+        run_config=ray.train.RunConfig(
+            name=storage.name,
+            storage_path=str(storage.parent),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+            # without a limit, workers that cannot be placed would be waited for without end
+            failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
+        ),
+    )
+    with _listening(board, listen):
+        result = _result_of(trainer)
+    if result.checkpoint is None:
+        raise TrainingError("the training ended without a checkpoint")
+    with result.checkpoint.as_directory() as folder:
+        run.load(Path(folder))
+
+
+def _result_of(trainer: Any) -> Any:
+    try:
+        return trainer.fit()
+    except ray.train.WorkerGroupError as error:
+        for failure in error.worker_failures.values():
+            cause = getattr(failure, "cause", None) or failure
+            if isinstance(cause, UserError):
+                raise cause from None
+        raise
+
+
+def _work(config_of_loop: dict[str, Any]) -> None:
+    """What each worker does."""
+    context = ray.train.get_context()
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    torch.set_num_threads(config_of_loop["threads"])
+    experiment = config.parse(config_of_loop["params"])
+    prepared, features = Path(config_of_loop["prepared"]), Path(config_of_loop["features"])
+    run = _open(experiment, prepared, features, ray.train.torch.get_device(), rank=rank, workers=workers)
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint:
+        with checkpoint.as_directory() as folder:
+            run.load(Path(folder))
+    for progress in run.play():
+        if rank == 0:
+            config_of_loop["board"].put.remote(asdict(progress))
+        if progress.checkpoint:
+            _report(run, progress, rank)
+
+
+def _report(run: Run, progress: Progress, rank: int) -> None:
+    if rank > 0:
+        ray.train.report({"kimg": progress.row["kimg"]})
+        return
+    # the upload goes on while the training does, and removes the folder when it is done
+    folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-")) / "checkpoint"
+    run.save(folder)
+    ray.train.report(
+        {"kimg": progress.row["kimg"]},
+        checkpoint=ray.train.Checkpoint.from_directory(folder),
+        checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,
+    )
+
+
+@ray.remote(num_cpus=0)
+class _Board:
+    """Carries the ticks of rank 0 to the driver, wherever the two run."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def put(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+
+    def take(self) -> list[dict[str, Any]]:
+        lines, self.lines = self.lines, []
+        return lines
+
+
+@contextmanager
+def _listening(board: Any, listen: Listener) -> Iterator[None]:
+    """Hands what arrives on the board to the listener while the block runs."""
+    done = threading.Event()
+
+    def hear() -> None:
+        for line in ray.get(board.take.remote()):
+            listen(Progress(**line))
+
+    def watch() -> None:
+        while not done.wait(0.5):
+            hear()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        hear()

@@ -1,0 +1,161 @@
+"""Ray Tune searches parameters. A trial trains in its own process: a nested trainer would cost it 20 s."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Searcher, SearchAlgorithm
+from ray.tune.search.optuna import OptunaSearch
+
+from ganops import assemble, config
+from ganops.adaptors import runtime
+from ganops.config import Experiment, Space
+from ganops.data import Prepared
+from ganops.errors import TrainingError
+from ganops.files import remove
+from ganops.metrics.reference import Reference
+from ganops.run import Run
+from ganops.validation import ValidationJudge
+
+SCORE = "distance"
+VALIDATIONS = 3
+"""Times that a trial is judged: at thirds of its length."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial and what became of it."""
+
+    number: int
+    parameters: dict[str, Any]
+    """Dotted paths and values."""
+    score: float | None
+    """The last validation distance; None: it failed before the first."""
+    kimg: float
+    status: str
+    """finished, stopped (by the scheduler), or failed: and the reason."""
+    seconds: float
+
+
+def search(experiment: Experiment, prepared: Path, features: Path, listen: Callable[[Trial], None]) -> list[Trial]:
+    """Runs the trials; a failed one is recorded and does not stop the others.
+
+    Raises:
+        TrainingError: No trial has a score.
+    """
+    with runtime.cluster():
+        storage = experiment.compute.storage.resolve() / "tune"
+        remove(storage)
+        gpus = ray.cluster_resources().get("GPU", 0) if experiment.compute.device != "cpu" else 0
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(_trial, content=experiment.content(), prepared=prepared, features=features),
+                {"CPU": 1, **({"GPU": 1} if gpus else {})},
+            ),
+            param_space={} if experiment.tune.search == "optuna" else _space(experiment.tune.space),
+            tune_config=tune.TuneConfig(
+                metric=SCORE,
+                mode="min",
+                num_samples=experiment.tune.trials,
+                search_alg=_algorithm(experiment),
+                scheduler=_scheduler(experiment),
+            ),
+            run_config=tune.RunConfig(
+                name=storage.name, storage_path=str(storage.parent), verbose=0, callbacks=[_Telling(listen)]
+            ),
+        )
+        trials = [_trial_of(i, result) for i, result in enumerate(tuner.fit(), 1)]
+        remove(storage)
+    if all(trial.score is None for trial in trials):
+        raise TrainingError("no trial reached a score:\n" + "\n".join(f"  {t.number}: {t.status}" for t in trials))
+    return trials
+
+
+def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Path, features: Path) -> None:
+    """One trial: the first `tune.kimg` of the training with these values, judged at its thirds."""
+    experiment = config.parse(content)
+    piece = experiment.tune.kimg / VALIDATIONS
+    experiment = experiment.override(
+        {"train.tick_kimg": piece, "train.checkpoint_kimg": piece, "train.kimg": max(experiment.train.kimg, piece)}
+    ).override(values)
+    device = assemble.choose_device(experiment.compute.device)
+    torch.set_num_threads(1)
+    run = Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features), device), device)
+    for progress in run.play(until=VALIDATIONS * run.recipe.tick_steps):
+        assert run.judge is not None
+        tune.report({SCORE: progress.row[run.judge.name], "kimg": progress.row["kimg"]})
+
+
+def _space(space: dict[str, Space]) -> dict[str, Any]:
+    def domain(values: Space) -> Any:
+        if values.choice is not None:
+            return tune.choice(list(values.choice))
+        if values.log_uniform is not None:
+            return tune.loguniform(*values.log_uniform)
+        assert values.uniform is not None
+        return tune.uniform(*values.uniform)
+
+    return {path: domain(values) for path, values in space.items()}
+
+
+def _algorithm(experiment: Experiment) -> Searcher | SearchAlgorithm:
+    concurrent = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    if experiment.tune.search == "random":
+        return BasicVariantGenerator(random_state=experiment.seed, max_concurrent=concurrent)
+    optuna = OptunaSearch(space=_space(experiment.tune.space), metric=SCORE, mode="min", seed=experiment.seed)
+    return ConcurrencyLimiter(optuna, max_concurrent=concurrent)
+
+
+def _scheduler(experiment: Experiment) -> Any:
+    if experiment.tune.scheduler == "none":
+        return FIFOScheduler()
+    return ASHAScheduler(time_attr="training_iteration", max_t=VALIDATIONS, grace_period=1, reduction_factor=2)
+
+
+class _Telling(tune.Callback):
+    """Tells the listener of each trial when it ends."""
+
+    def __init__(self, listen: Callable[[Trial], None]) -> None:
+        self.listen = listen
+        self.numbers: dict[str, int] = {}
+        self.started: dict[str, float] = {}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.numbers.setdefault(trial.trial_id, len(self.numbers) + 1)
+        self.started[trial.trial_id] = time.monotonic()
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        result = trial.last_result or {}
+        self.listen(
+            Trial(
+                number=self.numbers[trial.trial_id],
+                parameters=dict(trial.config),
+                score=result.get(SCORE),
+                kimg=result.get("kimg", 0.0),
+                status="finished",
+                seconds=time.monotonic() - self.started[trial.trial_id],
+            )
+        )
+
+
+def _trial_of(number: int, result: Any) -> Trial:
+    metrics = result.metrics or {}
+    done = metrics.get("training_iteration", 0)
+    if result.error is not None:
+        status = f"failed: {str(result.error).strip().splitlines()[-1]}"
+    else:
+        status = "finished" if done >= VALIDATIONS else f"stopped after {done} of {VALIDATIONS} rungs"
+    return Trial(
+        number=number,
+        parameters=dict(metrics.get("config", {})),
+        score=metrics.get(SCORE),
+        kimg=metrics.get("kimg", 0.0),
+        status=status,
+        seconds=metrics.get("time_total_s", 0.0),
+    )

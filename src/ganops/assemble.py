@@ -1,0 +1,185 @@
+"""The waist: from the configuration to devices, networks, game and recipe. Look-ups in plain tables, nothing else."""
+
+import hashlib
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ganops import config
+from ganops.config import Experiment
+from ganops.data import SampleSpec
+from ganops.errors import ConfigError
+from ganops.files import hash_json
+from ganops.losses import LOSSES, zero_centred
+from ganops.models import ARCHITECTURES
+from ganops.randomness import seed_of
+from ganops.training.loop import Recipe
+from ganops.training.schedule import Schedule, constant, cosine
+from ganops.training.step import Game
+
+
+def load(path: Path = Path("params.yaml")) -> Experiment:
+    """The experiment of a parameter file, its names looked up and its combinations checked.
+
+    Raises:
+        ConfigError: With the full path of each impossible key, and what was expected.
+    """
+    experiment = config.load(path)
+    check(experiment)
+    return experiment
+
+
+def check(experiment: Experiment) -> None:
+    """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
+    _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
+    _known("loss.name", experiment.loss.name, LOSSES)
+    try:
+        with torch.device("meta"):
+            networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
+    except (TypeError, ValueError, RuntimeError) as error:
+        known = inspect.signature(ARCHITECTURES[experiment.model.architecture]).parameters
+        options = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
+        message = str(error).replace("players() got ", "")
+        raise ConfigError(f"params.model.options: {message}; {experiment.model.architecture} takes {options}") from None
+    workers = experiment.compute.workers
+    if workers != "auto" and experiment.train.batch % workers:
+        raise ConfigError(
+            f"params.train.batch: {experiment.train.batch} samples cannot be shared equally by {workers} workers"
+        )
+    metrics = known_metrics(experiment)
+    for metric in experiment.register_.gate:
+        _known(f"register.gate.{metric}", metric, metrics)
+    for name, space in experiment.tune.space.items():
+        for value in space.choice or space.log_uniform or space.uniform or ():
+            try:
+                experiment.override({name: value})
+            except ConfigError as error:
+                raise ConfigError(f"params.tune.space.{name}: {error}") from None
+
+
+def known_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """Names that the evaluation of this experiment can have, and that a gate may limit."""
+    extractor = experiment.features.extractor
+    named = {"inception": ("fid", "fid_infinity", "kid", "fd_inception", "fd_inception_infinity", "kd_inception")}
+    default = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}", f"is_{extractor}", "class_kl")
+    return (*named.get(extractor, default), "precision", "recall", "density", "coverage")
+
+
+def _known(path: str, name: str, table: Any) -> None:
+    if name not in table:
+        raise ConfigError(f"params.{path}: unknown {name!r}; known: {', '.join(table)}")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `compute.device` means here.
+
+    Raises:
+        ConfigError: cuda was asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def precision(experiment: Experiment, device: torch.device) -> str:
+    """The precision that `train.precision` means on this device: bf16 or fp32."""
+    if experiment.train.precision != "auto":
+        return experiment.train.precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    able = torch.cpu.get_capabilities()
+    return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+
+
+def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:
+    """G and D with initial weights that follow from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(experiment.seed, "weights"))
+        players = ARCHITECTURES[experiment.model.architecture](
+            channels=spec.channels,
+            resolution=spec.resolution,
+            classes=spec.classes,
+            latent=experiment.model.latent,
+            **experiment.model.options,
+        )
+    G, D = (player.to(memory_format=torch.channels_last) for player in players)  # type: ignore[call-overload]
+    return G, D
+
+
+def game(experiment: Experiment, device: torch.device) -> Game:
+    """The objective, and the precision it is played in."""
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    if precision(experiment, device) == "bf16":
+
+        def autocast() -> AbstractContextManager[None]:
+            return torch.autocast(device.type, torch.bfloat16)
+
+    return Game(LOSSES[experiment.loss.name], zero_centred, autocast)
+
+
+def recipe(experiment: Experiment) -> Recipe:
+    """How the players learn, in steps and samples."""
+    train, loss = experiment.train, experiment.loss
+    steps = max(1, round(train.kimg * 1000 / train.batch))
+    return Recipe(
+        steps=steps,
+        tick_steps=max(1, round(train.tick_kimg * 1000 / train.batch)),
+        batch=train.batch,
+        latent=experiment.model.latent,
+        learning_rate_G=_schedule(train.learning_rate.generator),
+        learning_rate_D=_schedule(train.learning_rate.discriminator),
+        beta1=train.beta1,
+        beta2=_schedule(train.beta2),
+        r1=_schedule(loss.r1),
+        r2=_schedule(loss.r2),
+        interval=loss.interval,
+        half_life=train.ema_kimg * 1000,
+    )
+
+
+def _schedule(value: float | config.Cosine) -> Schedule:
+    return cosine(value.start, value.end) if isinstance(value, config.Cosine) else constant(value)
+
+
+def meaning(experiment: Experiment, *, data: str, extractor: str) -> dict[str, Any]:
+    """All that a training's result depends on, as flat dotted keys; where it runs is not part of it.
+
+    Args:
+        experiment: The parameters.
+        data: Hash of the prepared data.
+        extractor: Hash of the extractor whose distance chooses the best weights.
+    """
+    content = experiment.content()
+    parts = {key: content[key] for key in ("seed", "model", "loss", "train")}
+    return {**flatten(parts), "data": data, "extractor": extractor, "code": _code_hash()}
+
+
+def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested sections as dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def fingerprint(meaning: dict[str, Any]) -> str:
+    """A short name of a training: equal for equal meanings."""
+    return hash_json(meaning)[:16]
+
+
+def _code_hash() -> str:
+    """Of the rooms whose code decides the weights: a changed loss must not continue an old run."""
+    digest = hashlib.sha256()
+    root = Path(__file__).parent
+    for room in ("models", "losses", "training"):
+        for path in sorted((root / room).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ganops.errors import UserError
+from ganops.files import atomic_folder, read_json, write_json
+from ganops.latents import latents, normal_table
+from ganops.models import ARCHITECTURES
+from ganops.pixels import to_uint8
+
+WEIGHTS = "generator.safetensors"
+DESCRIPTION = "generator.json"
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that is needed to build the network again, and what it was trained on."""
+
+    architecture: str
+    options: dict[str, Any]
+    latent: int
+    classes: int
+    class_names: tuple[str, ...]
+    channels: int
+    resolution: int
+    kimg: float
+    """Thousands of real samples that D had seen."""
+    fingerprint: str
+    """Of the training: parameters, data, extractor and code."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator that draws one picture for one seed, whatever the batch."""
+
+    network: nn.Module
+    description: Description
+
+    @torch.no_grad()
+    def sample(
+        self,
+        seeds: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+        truncation: float = 1.0,
+        batch: int = 250,
+    ) -> NDArray[np.uint8]:
+        """One picture for each seed: int64 [N] -> uint8 [N, C, H, W].
+
+        Args:
+            seeds: Any integers.
+            labels: int64 [N], or None: the seed modulo the number of classes. Ignored without classes.
+            truncation: Scale of the latents; 1 is what was trained, towards 0 the pictures lose variety.
+            batch: Pictures computed at once.
+        """
+        seeds = np.asarray(seeds, np.int64)
+        if labels is None and self.description.classes:
+            labels = seeds % self.description.classes
+        z = latents(seeds, self.description.latent, normal_table()) * np.float32(truncation)
+        return self.render(torch.from_numpy(z), labels, batch)
+
+    @torch.no_grad()
+    def render(self, z: Tensor, labels: NDArray[np.int64] | None = None, batch: int = 250) -> NDArray[np.uint8]:
+        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
+        d = self.description
+        device = next(self.network.parameters()).device
+        pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
+        for start in range(0, len(z), batch):
+            piece = slice(start, start + batch)
+            y = torch.from_numpy(np.asarray(labels, np.int64)[piece]).to(device) if d.classes else None
+            pictures[piece] = to_uint8(self.network(z[piece].to(device), y)).cpu().numpy()
+        return pictures
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder, atomically."""
+        with atomic_folder(folder) as draft:
+            weights = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+            save_file(weights, draft / WEIGHTS)
+            write_json(draft / DESCRIPTION, asdict(self.description))
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Generator":
+        """Reads a folder that `save` wrote.
+
+        Raises:
+            UserError: The folder is not a generator's.
+        """
+        if not (folder / DESCRIPTION).is_file():
+            raise UserError(f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them")
+        content = read_json(folder / DESCRIPTION)
+        description = Description(**content | {"class_names": tuple(content["class_names"])})
+        network = generator_network(description)
+        network.load_state_dict(load_file(folder / WEIGHTS))
+        return cls(network.to(device), description)
+
+
+def generator_network(description: Description) -> nn.Module:
+    """The network of a description, in evaluation mode, its weights not yet loaded."""
+    G, _ = ARCHITECTURES[description.architecture](
+        channels=description.channels,
+        resolution=description.resolution,
+        classes=description.classes,
+        latent=description.latent,
+        **description.options,
+    )
+    return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload,no-any-return]

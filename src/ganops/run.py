@@ -1,0 +1,206 @@
+"""One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ganops import assemble
+from ganops.config import Experiment
+from ganops.data import SampleSpec
+from ganops.data.batches import Batches
+from ganops.errors import TrainingError
+from ganops.files import atomic_folder, read_json, write_json
+from ganops.generator import Description, Generator
+from ganops.pictures import grid
+from ganops.training.loop import train
+from ganops.training.state import State
+
+STATE = "state.safetensors"
+BEST = "best.safetensors"
+JOURNAL = "run.json"
+PICTURES = "pictures"
+
+
+class Samples(Protocol):
+    """What a run needs of prepared data."""
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape and classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each class."""
+
+    @property
+    def content_hash(self) -> str:
+        """Of all samples and labels."""
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        """uint8 [N, C, H, W]."""
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """int64 [N], or None."""
+
+
+class Judge(Protocol):
+    """What a run needs of features: a distance between generated images and the validation split."""
+
+    name: str
+    """Key of the distance in the history."""
+    hash: str
+    """Of the extractor."""
+
+    def distance(self, images: NDArray[np.uint8]) -> float:
+        """uint8 [N, C, H, W] -> distance to the validation split."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a listener hears: one line of the history, and the picture that belongs to it."""
+
+    step: int
+    steps: int
+    row: dict[str, float]
+    """kimg, losses, scores, images_per_second, and the validation distance where it was measured."""
+    checkpoint: bool
+    """Whether this is a good moment to save."""
+
+
+class Run:
+    """A training in one process of possibly many. Rank 0 alone draws, judges and keeps the journal."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        samples: Samples,
+        judge: Judge | None,
+        device: torch.device,
+        *,
+        rank: int = 0,
+        workers: int = 1,
+    ) -> None:
+        if experiment.train.batch % workers:
+            raise TrainingError(f"train.batch: {experiment.train.batch} samples cannot be shared by {workers} workers")
+        self.experiment, self.spec, self.judge, self.rank = experiment, samples.spec, judge, rank
+        self.recipe = assemble.recipe(experiment)
+        self.game = assemble.game(experiment, device)
+        G, D = assemble.networks(experiment, samples.spec)
+        self.state = State.fresh(G.to(device), D.to(device))
+        labels = samples.labels("train") if samples.spec.classes else None
+        self.batches = Batches(
+            images=torch.from_numpy(np.array(samples.images("train"))).to(device),
+            labels=None if labels is None else torch.from_numpy(np.array(labels)).to(device),
+            size=experiment.train.batch,
+            seed=experiment.seed,
+            rank=rank,
+            workers=workers,
+        )
+        self.class_names = samples.class_names
+        self.meaning = assemble.meaning(
+            experiment, data=samples.content_hash, extractor=judge.hash if judge else "none"
+        )
+        self.fingerprint = assemble.fingerprint(self.meaning)
+        self.history: list[dict[str, float]] = []
+        self.pictures: dict[str, bytes] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.best_row: dict[str, float] | None = None
+
+    def play(self, until: int | None = None) -> Iterator[Progress]:
+        """Plays on; yields at each tick, after the validation and the picture that are due."""
+        every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
+        end = min(until or self.recipe.steps, self.recipe.steps)
+        for tick in train(
+            self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end
+        ):
+            row = {"kimg": tick.kimg, **tick.metrics}
+            due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
+            if self.rank == 0:
+                self._draw(tick.kimg)
+                if due:
+                    self._judge(row)
+                self.history.append(row)
+            yield Progress(tick.step, end, row, due)
+
+    def _draw(self, kimg: float) -> None:
+        """A picture of fixed latents: a column for each class."""
+        columns = min(self.spec.classes or 8, 10)
+        self.pictures[f"{kimg:09.3f}.png"] = _png(self.generator(kimg).sample(np.arange(columns * 4)), columns)
+
+    def _judge(self, row: dict[str, float]) -> None:
+        if self.judge is not None:
+            generator = self.generator(row["kimg"])
+            row[self.judge.name] = self.judge.distance(
+                generator.sample(np.arange(self.experiment.train.validation_samples))
+            )
+            if self.best_row is not None and self.best_row[self.judge.name] <= row[self.judge.name]:
+                return
+        self.best_row = row
+        self.best = {name: tensor.detach().clone() for name, tensor in self.state.average.state_dict().items()}
+
+    def generator(self, kimg: float) -> Generator:
+        """The average of G as it is now."""
+        return Generator(self.state.average, self._description(kimg))
+
+    def best_generator(self) -> Generator:
+        """The average of G with the smallest validation distance so far, or the last one where there is no judge."""
+        if self.best is None or self.best_row is None:
+            raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
+        network = assemble.networks(self.experiment, self.spec)[0].eval().requires_grad_(False)
+        network.load_state_dict(self.best)
+        return Generator(network, self._description(self.best_row["kimg"]))
+
+    def _description(self, kimg: float) -> Description:
+        model = self.experiment.model
+        return Description(
+            architecture=model.architecture,
+            options=dict(model.options),
+            latent=model.latent,
+            classes=self.spec.classes,
+            class_names=self.class_names if self.spec.classes else (),
+            channels=self.spec.channels,
+            resolution=self.spec.resolution,
+            kimg=kimg,
+            fingerprint=self.fingerprint,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes all of it as a folder, atomically."""
+        with atomic_folder(folder) as draft:
+            self.state.save(draft / STATE)
+            if self.best is not None:
+                save_file({name: tensor.cpu().contiguous() for name, tensor in self.best.items()}, draft / BEST)
+            journal = {"meaning": self.meaning, "history": self.history, "best": self.best_row}
+            write_json(draft / JOURNAL, journal)
+            (draft / PICTURES).mkdir()
+            for name, picture in self.pictures.items():
+                (draft / PICTURES / name).write_bytes(picture)
+
+    def load(self, folder: Path) -> None:
+        """Continues from a folder that `save` wrote.
+
+        Raises:
+            TrainingError: It belongs to another training; the keys that differ are named.
+        """
+        journal: dict[str, Any] = read_json(folder / JOURNAL)
+        differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]
+        if differing:
+            raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(differing)} differ")
+        self.state.load(folder / STATE)
+        self.history, self.best_row = journal["history"], journal["best"]
+        self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None
+        self.pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+
+
+def _png(images: NDArray[np.uint8], columns: int) -> bytes:
+    buffer = io.BytesIO()
+    grid(images, columns).save(buffer, format="PNG")
+    return buffer.getvalue()

@@ -1,0 +1,22 @@
+"""The distance that selection looks at: always to the validation split, never to the test split."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganops.metrics.measure import distance
+from ganops.metrics.reference import Reference
+
+
+class ValidationJudge:
+    """Measures generated images against the validation split."""
+
+    def __init__(self, reference: Reference, device: torch.device) -> None:
+        self.reference, self.device = reference, device
+        self.name = f"{reference.distance_name}_validation"
+        self.hash = reference.extractor.hash
+
+    def distance(self, images: NDArray[np.uint8]) -> float:
+        """uint8 [N, C, H, W] -> Fréchet distance to the validation split."""
+        features, _ = self.reference.extractor.features(images)
+        return distance(features, self.reference, "validation")

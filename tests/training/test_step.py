@@ -1,0 +1,179 @@
+"""The game, its penalties and its loop."""
+
+from contextlib import nullcontext
+
+import pytest
+import torch
+from torch import nn
+
+from ganops.errors import TrainingError
+from ganops.losses import LOSSES, zero_centred
+from ganops.training import average
+from ganops.training.loop import Recipe, train
+from ganops.training.schedule import constant, cosine
+from ganops.training.state import State
+from ganops.training.step import Game, discriminator_loss, generator_loss
+
+
+class Linear(nn.Module):
+    """A critic whose gradient is known: w."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.tensor([3.0, -4.0]))
+
+    def forward(self, x, y=None):
+        return x @ self.w
+
+
+def game(loss="non_saturating"):
+    return Game(LOSSES[loss], zero_centred, nullcontext)
+
+
+def toy(steps=8, **changes):
+    torch.manual_seed(0)
+
+    class G(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Linear(3, 2)
+
+        def forward(self, z, y=None):
+            return self.body(z)
+
+    class D(G):
+        def forward(self, x, y=None):
+            return torch.tanh(self.body(torch.nn.functional.pad(x, (0, 1)))).sum(1)
+
+    recipe = Recipe(
+        **{
+            "steps": steps, "tick_steps": 4, "batch": 16, "latent": 3, "learning_rate_G": cosine(0.01, 0.001),
+            "learning_rate_D": constant(0.01), "beta1": 0.5, "beta2": constant(0.9), "r1": constant(0.5),
+            "r2": constant(0.5), "interval": 2, "half_life": 100.0, **changes,
+        }
+    )  # fmt: skip
+    return State.fresh(G(), D()), recipe
+
+
+def batches(step):
+    return torch.randn(16, 2, generator=torch.Generator().manual_seed(step)), None
+
+
+def test_penalty_of_a_linear_critic_is_its_squared_weight():
+    x = torch.randn(5, 2, requires_grad=True)
+    assert torch.allclose(zero_centred(x, Linear()(x)), torch.full((5,), 25.0))
+
+
+def test_penalty_sums_over_every_axis_of_a_sample():
+    x = torch.randn(3, 2, 4, 5, requires_grad=True)
+    assert torch.allclose(zero_centred(x, (2 * x).flatten(1).sum(1)), torch.full((3,), 4.0 * 40))
+
+
+def test_discriminator_loss_adds_half_the_weighted_penalties():
+    x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
+    without, _ = discriminator_loss(D, game(), x, fake, None, r1=0.0, r2=0.0)
+    with_both, terms = discriminator_loss(D, game(), x, fake, None, r1=0.2, r2=0.6)
+    assert torch.isclose(with_both - without, torch.tensor((0.2 + 0.6) / 2 * 25))
+    assert terms["r1"] == terms["r2"] == 25
+
+
+def test_relativistic_losses_mirror_each_other():
+    x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
+    d, _ = discriminator_loss(D, game("relativistic"), x, fake, None, r1=0, r2=0)
+    g, _ = generator_loss(D, game("relativistic"), fake, x, None)
+    assert torch.isclose(d, g)
+
+
+def test_non_saturating_values():
+    """-log sigmoid(±s): at score 0 each side is log 2."""
+    zero = torch.zeros(3)
+    assert torch.allclose(LOSSES["non_saturating"].discriminator(zero, zero), torch.full((3,), 2 * 0.693147))
+    published = LOSSES["non_saturating"].generator(lambda: zero, torch.tensor([4.8, 1.2, -3.5, 5.9])).mean()
+    assert published.item() == pytest.approx(0.9509911, abs=1e-5)  # torchgan's reference value
+
+
+def test_one_pass_less_where_a_loss_does_not_ask_for_real_scores():
+    calls = []
+
+    class Counting(Linear):
+        def forward(self, x, y=None):
+            calls.append(1)
+            return super().forward(x)
+
+    x = torch.randn(2, 2)
+    generator_loss(Counting(), game(), x, x, None)
+    assert len(calls) == 1
+    generator_loss(Counting(), game("relativistic"), x, x, None)
+    assert len(calls) == 3
+
+
+def test_loop_ticks_and_ends():
+    state, recipe = toy(steps=10)
+    ticks = [(tick.step, tick.kimg) for tick in train(state, batches, game(), recipe, seed=0)]
+    assert ticks == [(4, 0.064), (8, 0.128), (10, 0.16)]
+
+
+def test_lazy_penalty_is_reported_only_from_the_steps_that_had_it():
+    state, recipe = toy(steps=4, interval=4)
+    (tick,) = train(state, batches, game(), recipe, seed=0)
+    state, every = toy(steps=4, interval=4)
+    penalties = [t.metrics.get("r1") for t in train(state, batches, game(), recipe=_ticking(every, 1), seed=0)]
+    assert penalties[1:] == [None, None, None]
+    assert tick.metrics["r1"] == pytest.approx(penalties[0])
+
+
+def _ticking(recipe, steps):
+    return Recipe(**{**recipe.__dict__, "tick_steps": steps})
+
+
+def test_interrupted_equals_uninterrupted(tmp_path):
+    whole, recipe = toy()
+    list(train(whole, batches, game(), recipe, seed=0))
+    first, _ = toy()
+    list(train(first, batches, game(), recipe, seed=0, until=5))
+    first.save(tmp_path / "state.safetensors")
+    second, _ = toy()
+    second.load(tmp_path / "state.safetensors")
+    assert second.step == 5
+    list(train(second, batches, game(), recipe, seed=0))
+    a, b = whole.tensors(), second.tensors()
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def test_a_saved_state_that_differs_is_noticed(tmp_path):
+    """The law above can fail: one more step gives other weights."""
+    state, recipe = toy()
+    list(train(state, batches, game(), recipe, seed=0, until=5))
+    before = {name: tensor.clone() for name, tensor in state.tensors().items()}
+    list(train(state, batches, game(), recipe, seed=0, until=6))
+    assert any(not torch.equal(before[name], tensor) for name, tensor in state.tensors().items())
+
+
+def test_divergence_is_an_error_with_advice():
+    state, recipe = toy(learning_rate_D=constant(float("inf")))
+    with pytest.raises(TrainingError, match=r"not.*finite|stopped being finite.*learning rates"):
+        list(train(state, batches, game(), recipe, seed=0))
+
+
+def test_average_of_a_constant_is_the_constant():
+    network = nn.Linear(2, 2)
+    kept = average.average_of(network)
+    average.update(kept, network, batch=10, seen=1000, half_life=20)
+    assert torch.equal(kept.weight, network.weight)
+
+
+def test_average_has_the_half_life_it_says():
+    network = nn.Linear(1, 1)
+    kept = average.average_of(network)
+    nn.init.zeros_(kept.weight)
+    nn.init.ones_(network.weight)
+    for _ in range(4):
+        average.update(kept, network, batch=25, seen=10**6, half_life=100)
+    assert kept.weight.item() == pytest.approx(0.5)
+
+
+def test_cosine_schedule():
+    schedule = cosine(1.0, 0.2)
+    assert [schedule(p) for p in (0, 0.5, 1, 2)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
