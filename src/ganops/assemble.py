@@ -82,7 +82,9 @@ def choose_device(name: str) -> torch.device:
         ConfigError: cuda was asked for and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run")
+        raise ConfigError(
+            "params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run"
+        )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 

@@ -93,7 +93,9 @@ class Generator:
             UserError: The folder is not a generator's.
         """
         if not (folder / DESCRIPTION).is_file():
-            raise UserError(f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them")
+            raise UserError(
+                f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them"
+            )
         content = read_json(folder / DESCRIPTION)
         description = Description(**content | {"class_names": tuple(content["class_names"])})
         network = generator_network(description)

@@ -1,6 +1,8 @@
 """One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
 
+import csv
 import io
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.errors import TrainingError
-from ganops.files import atomic_folder, read_json, write_json
+from ganops.files import atomic, atomic_folder, read_json, write_json
 from ganops.generator import Description, Generator
 from ganops.pictures import grid
 from ganops.training.loop import train
@@ -109,6 +111,13 @@ class Run:
             experiment, data=samples.content_hash, extractor=judge.hash if judge else "none"
         )
         self.fingerprint = assemble.fingerprint(self.meaning)
+        self.hardware = {
+            "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+            "precision": assemble.precision(experiment, device),
+            "workers": workers,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        }
         self.history: list[dict[str, float]] = []
         self.pictures: dict[str, bytes] = {}
         self.best: dict[str, Tensor] | None = None
@@ -118,9 +127,7 @@ class Run:
         """Plays on; yields at each tick, after the validation and the picture that are due."""
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
-        for tick in train(
-            self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end
-        ):
+        for tick in train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end):
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
             if self.rank == 0:
@@ -178,7 +185,12 @@ class Run:
             self.state.save(draft / STATE)
             if self.best is not None:
                 save_file({name: tensor.cpu().contiguous() for name, tensor in self.best.items()}, draft / BEST)
-            journal = {"meaning": self.meaning, "history": self.history, "best": self.best_row}
+            journal = {
+                "meaning": self.meaning,
+                "history": self.history,
+                "best": self.best_row,
+                "hardware": self.hardware,
+            }
             write_json(draft / JOURNAL, journal)
             (draft / PICTURES).mkdir()
             for name, picture in self.pictures.items():
@@ -195,12 +207,52 @@ class Run:
         if differing:
             raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(differing)} differ")
         self.state.load(folder / STATE)
-        self.history, self.best_row = journal["history"], journal["best"]
+        self.history, self.best_row, self.hardware = journal["history"], journal["best"], journal["hardware"]
         self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None
         self.pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+
+    def publish(self, *, generator: Path, metrics: Path, history: Path, validation: Path, pictures: Path) -> None:
+        """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip."""
+        assert self.best_row is not None
+        with atomic_folder(pictures) as draft:
+            for name, picture in self.pictures.items():
+                (draft / name).write_bytes(picture)
+        _write_table(history, [{key: row[key] for key in row if not self._judged(key)} for row in self.history])
+        judged = [{"kimg": row["kimg"], "distance": row[self.judge.name]} for row in self.history
+                  if self.judge and self.judge.name in row]  # fmt: skip
+        _write_table(validation, judged)
+        speeds = sorted(row["images_per_second"] for row in self.history)
+        summary = {
+            "kimg": self.history[-1]["kimg"],
+            "best_kimg": self.best_row["kimg"],
+            **{key: value for key, value in self.best_row.items() if self._judged(key)},
+            "images_per_second": speeds[len(speeds) // 2],
+            **self.hardware,
+        }
+        write_json(metrics, summary)
+        self.best_generator().save(generator)
+
+    def in_words(self) -> str:
+        """One line for a person."""
+        assert self.best_row is not None
+        distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"
+                    for key, v in self.best_row.items() if self._judged(key)]  # fmt: skip
+        return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance])
+
+    def _judged(self, key: str) -> bool:
+        return self.judge is not None and key == self.judge.name
 
 
 def _png(images: NDArray[np.uint8], columns: int) -> bytes:
     buffer = io.BytesIO()
     grid(images, columns).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def _write_table(path: Path, rows: list[dict[str, float]]) -> None:
+    """CSV with the union of the keys as columns; a value that a row lacks is left empty."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with atomic(path) as draft, draft.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)

@@ -1,12 +1,16 @@
 """What a person sees while it works: one live bar on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ganops.errors import UserError
 
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
@@ -43,3 +47,67 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
             sys.stdout.flush()
 
     yield advance
+
+
+@contextmanager
+def stage(file: str) -> Iterator[str]:
+    """Runs a stage in the project's folder and yields its name; what its user can mend is told without a traceback."""
+    path = Path(file).resolve()
+    os.chdir(path.parents[1])
+    try:
+        yield path.stem
+    except UserError as error:
+        console.print(f"[bold red]{path.stem:<10}[/bold red] ", end="")
+        console.print(str(error), markup=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say(path.stem, "interrupted; the same command continues from the last checkpoint")
+        sys.exit(130)
+
+
+class _TrainingLine:
+    """Puts a row of a training's history in words; remembers the best distance and the pace."""
+
+    def __init__(self, kimg: float) -> None:
+        self.kimg = kimg
+        self.start: tuple[float, float] | None = None
+        self.distance = ""
+        self.best = float("inf")
+
+    def __call__(self, row: Mapping[str, float]) -> str:
+        for name in (name for name in row if name.endswith("_validation")):
+            self.best = min(self.best, row[name])
+            self.distance = f"{name.removesuffix('_validation')} {row[name]:.1f} (best {self.best:.1f})"
+        parts = [f"{row['images_per_second']:,.0f} img/s", f"G {row['loss_g']:.2f}", f"D {row['loss_d']:.2f}"]
+        return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
+
+    def _left(self, row: Mapping[str, float]) -> str:
+        now = time.monotonic()
+        self.start = self.start or (now, row["kimg"])
+        done = row["kimg"] - self.start[1]
+        # the first tick knows the speed of the loop only; later ones include validation and checkpoints
+        pace = (now - self.start[0]) / done if done else 1000 / max(row["images_per_second"], 1e-9)
+        minutes, seconds = divmod(round(pace * (self.kimg - row["kimg"])), 60)
+        return f"{minutes}:{seconds:02d} left"
+
+
+@contextmanager
+def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, float]], None]]:
+    """Yields `show(row)` for the rows of a training's history: a live bar on a terminal, a line a tick elsewhere."""
+    line = _TrainingLine(kimg)
+    if not console.is_terminal:
+        yield lambda row: say(stage, f"kimg {row['kimg']:.0f}/{kimg:g}  {line(row)}")
+        return
+    columns = (
+        TextColumn(f"{stage:<10} kimg"),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=round(kimg))
+
+        def show(row: Mapping[str, float]) -> None:
+            bar.update(task, completed=round(row["kimg"]), description=line(row))
+
+        yield show

@@ -15,9 +15,7 @@ SMALL = {"dcgan": {"width": 8}, "r3gan": {"widths": 16, "groups": 2}}
 @pytest.mark.parametrize("resolution", [16, 64])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_shapes_and_gradients(name, resolution, channels, classes):
-    G, D = ARCHITECTURES[name](
-        channels=channels, resolution=resolution, classes=classes, latent=12, **SMALL[name]
-    )
+    G, D = ARCHITECTURES[name](channels=channels, resolution=resolution, classes=classes, latent=12, **SMALL[name])
     y = torch.tensor([0, 2, 1]) if classes else None
     x = G(torch.randn(3, 12), y)
     assert x.shape == (3, channels, resolution, resolution)

@@ -1,6 +1,5 @@
 """Ray Train runs the training on its workers, or the stage's own process does; the loop is the same."""
 
-import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator

@@ -1,8 +1,6 @@
 """Ray Tune searches parameters. A trial trains in its own process: a nested trainer would cost it 20 s."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import ray
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, Searcher, SearchAlgorithm
+from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchAlgorithm, Searcher
 from ray.tune.search.optuna import OptunaSearch
 
 from ganops import assemble, config
@@ -21,26 +19,12 @@ from ganops.errors import TrainingError
 from ganops.files import remove
 from ganops.metrics.reference import Reference
 from ganops.run import Run
+from ganops.trials import Trial
 from ganops.validation import ValidationJudge
 
 SCORE = "distance"
 VALIDATIONS = 3
 """Times that a trial is judged: at thirds of its length."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One trial and what became of it."""
-
-    number: int
-    parameters: dict[str, Any]
-    """Dotted paths and values."""
-    score: float | None
-    """The last validation distance; None: it failed before the first."""
-    kimg: float
-    status: str
-    """finished, stopped (by the scheduler), or failed: and the reason."""
-    seconds: float
 
 
 def search(experiment: Experiment, prepared: Path, features: Path, listen: Callable[[Trial], None]) -> list[Trial]:
@@ -124,11 +108,9 @@ class _Telling(tune.Callback):
     def __init__(self, listen: Callable[[Trial], None]) -> None:
         self.listen = listen
         self.numbers: dict[str, int] = {}
-        self.started: dict[str, float] = {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.numbers.setdefault(trial.trial_id, len(self.numbers) + 1)
-        self.started[trial.trial_id] = time.monotonic()
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         result = trial.last_result or {}
@@ -139,7 +121,6 @@ class _Telling(tune.Callback):
                 score=result.get(SCORE),
                 kimg=result.get("kimg", 0.0),
                 status="finished",
-                seconds=time.monotonic() - self.started[trial.trial_id],
             )
         )
 
@@ -157,5 +138,4 @@ def _trial_of(number: int, result: Any) -> Trial:
         score=metrics.get(SCORE),
         kimg=metrics.get("kimg", 0.0),
         status=status,
-        seconds=metrics.get("time_total_s", 0.0),
     )

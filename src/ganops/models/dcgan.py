@@ -38,7 +38,9 @@ class Discriminator(nn.Module):
         widths = _widths(resolution, width)
         layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, o in itertools.pairwise(widths):
-            layers += [nn.Conv2d(i, o, 4, 2, 1), *([BatchNorm2d(o)] if norm == "batch" else []), nn.LeakyReLU(0.2)]
+            # a bias before batch normalisation has no effect: its gradient would be rounding, which Adam makes a walk
+            scale = [BatchNorm2d(o)] if norm == "batch" else []
+            layers += [nn.Conv2d(i, o, 4, 2, 1, bias=norm != "batch"), *scale, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.score = Projection(widths[-1] * 16, classes)
         self.apply(_initialise)

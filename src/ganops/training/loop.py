@@ -105,7 +105,7 @@ def _shared(network: nn.Module) -> nn.Module:
     if not _workers() > 1:
         return network
     # buffers are statistics of the global batch and equal on all workers already
-    return DistributedDataParallel(network, broadcast_buffers=False, gradient_as_bucket_view=True)
+    return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
 
 def _workers() -> int:

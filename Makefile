@@ -1,0 +1,51 @@
+# ganops: `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# nothing reports home unless its user says so
+export DVC_NO_ANALYTICS ?= 1
+export RAY_USAGE_STATS_ENABLED ?= 0
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro check test test-slow ui format lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## make .venv with the pinned and hashed dependencies
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: setup  ## run the pipeline: from the data set to the champion
+	@ganops check
+	@dvc repro
+
+check: setup  ## lint and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+test: setup check  ## lint, types and all tests that end within minutes
+	pytest -m "not slow"
+
+test-slow: setup  ## the tests that take longer
+	pytest -m slow
+
+ui: setup  ## browse runs and models at http://127.0.0.1:5000
+	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlflow/mlflow.db
+
+format: setup  ## format the code
+	ruff format .
+	ruff check --fix .
+
+lock: setup  ## pin and hash the dependencies again
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+
+clean:  ## remove the environment and unfinished runs, but no data, artefact or model
+	rm -rf $(VENV) .ganops .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,23 @@
+"""Stage `prepare`: the source -> data/prepared, reports/prepare/preview.png."""
+
+from ganops import assemble, layout
+from ganops.data import prepare
+from ganops.terminal import say, stage
+
+with stage(__file__) as name:
+    data = assemble.load().data
+    manifest = prepare(
+        layout.DATA / data.source,
+        layout.PREPARED,
+        layout.PREVIEW,
+        resolution=data.resolution,
+        channels=data.channels,
+        labels=data.labels,
+        fit=data.fit,
+        background=data.background,
+        resize=data.resize,
+        validation=data.validation,
+        test=data.test,
+        max_rejected=data.max_rejected,
+    )
+    say(name, f"{manifest}")

@@ -1,0 +1,159 @@
+"""The verdict on a generator: metrics on the test split with their protocol, pictures, and a report."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from numpy.typing import NDArray
+
+from ganops import layout
+from ganops.config import Experiment
+from ganops.data import Prepared
+from ganops.files import read_json
+from ganops.generator import Generator
+from ganops.latents import latents, normal_table
+from ganops.metrics.measure import measure
+from ganops.metrics.neighbours import nearest
+from ganops.metrics.reference import Reference
+from ganops.pictures import save_grid
+from ganops.report import Report
+from ganops.terminal import progress
+
+SPLIT = "test"
+FIRST_SEED = 10**6
+"""Of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
+PIECE = 500
+
+
+def evaluate(experiment: Experiment, generator: Generator, reference: Reference) -> dict[str, Any]:
+    """Metrics and protocol of `evaluate.samples` pictures against the test split."""
+    count = experiment.evaluate.samples
+    features, probabilities = [], []
+    with progress("evaluate", count, "images") as advance:
+        for start in range(0, count, PIECE):
+            seeds = FIRST_SEED + np.arange(start, min(start + PIECE, count))
+            piece, classes = reference.extractor.features(generator.sample(seeds))
+            features.append(piece)
+            probabilities.append(classes)
+            advance(len(seeds))
+    return measure(
+        np.concatenate(features),
+        None if probabilities[0] is None else np.concatenate([p for p in probabilities if p is not None]),
+        reference,
+        SPLIT,
+        seed=experiment.seed,
+    )
+
+
+def draw(generator: Generator, prepared: Prepared, reference: Reference, folder: Path) -> dict[str, Path]:
+    """Writes the pictures of a report into `folder`: name -> path."""
+    columns = min(generator.description.classes or 8, 10)
+    seeds = FIRST_SEED + np.arange(columns * 8)
+    pictures = {
+        "samples": (generator.sample(seeds), columns),
+        "truncation": (_truncations(generator, columns), columns),
+        "interpolation": (_interpolation(generator), 9),
+        "neighbours": (_neighbours(generator, prepared, reference), 7),
+    }
+    for name, (images, wide) in pictures.items():
+        save_grid(folder / f"{name}.png", images, wide)
+    return {name: folder / f"{name}.png" for name in pictures}
+
+
+def _truncations(generator: Generator, columns: int) -> NDArray[np.uint8]:
+    """One row for each truncation from 0.2 to 1, the same seeds in each."""
+    seeds = FIRST_SEED + np.arange(columns)
+    return np.concatenate([generator.sample(seeds, truncation=t) for t in (0.2, 0.4, 0.6, 0.8, 1.0)])
+
+
+def _interpolation(generator: Generator, rows: int = 6, steps: int = 9) -> NDArray[np.uint8]:
+    """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
+    z = latents(FIRST_SEED + np.arange(2 * rows), generator.description.latent, normal_table()).astype(np.float64)
+    first, last = z[:rows, None], z[rows:, None]
+    cosine = (first * last).sum(-1) / np.linalg.norm(first, axis=-1) / np.linalg.norm(last, axis=-1)
+    angle = np.arccos(cosine)[..., None]
+    t = np.linspace(0, 1, steps)[None, :, None]
+    walk = (np.sin((1 - t) * angle) * first + np.sin(t * angle) * last) / np.sin(angle)
+    labels = np.repeat(np.arange(rows) % max(1, generator.description.classes), steps)
+    return generator.render(torch.from_numpy(walk.reshape(rows * steps, -1).astype(np.float32)), labels)
+
+
+def _neighbours(
+    generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6
+) -> NDArray[np.uint8]:
+    """Each row: a generated image, then its nearest training images in feature space, nearest first."""
+    images = generator.sample(FIRST_SEED + np.arange(rows))
+    features, _ = reference.extractor.features(images)
+    indices, _ = nearest(features, reference.features("train"), min(k, len(prepared.images("train"))))
+    train = prepared.images("train")
+    rows_of_images = [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)]
+    return np.concatenate(rows_of_images)
+
+
+def report(
+    experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference, pictures: dict[str, Path]
+) -> Report:
+    """All that the report page shows, gathered from the outputs of the stages."""
+    trials = read_json(layout.TUNE_REPORT / "trials.json")
+    strip = [(float(path.stem), path) for path in sorted(layout.FILMSTRIP.glob("*.png"))]
+    training = read_json(layout.TRAIN_METRICS)
+    return Report(
+        title=experiment.register_.name,
+        summary=headline(results),
+        manifest=_manifest(prepared),
+        history=_history(),
+        metrics=results["metrics"],
+        protocol=results["protocol"],
+        card=reference.card,
+        trials=trials,
+        params=experiment.content(),
+        provenance=_provenance() | {"hardware": training["hardware"], "precision": training["precision"]},
+        pictures={**pictures, "preview": layout.PREVIEW},
+        filmstrip=strip,
+    )
+
+
+def headline(results: dict[str, Any]) -> dict[str, float]:
+    """The numbers that people ask for first."""
+    metrics = results["metrics"]
+    distance = next(name for name in metrics if name == "fid" or name.startswith("fd_"))
+    return {name: metrics[name] for name in (distance, "precision", "recall", "coverage")}
+
+
+def _manifest(prepared: Prepared) -> dict[str, Any]:
+    return dict(prepared.manifest)
+
+
+def _history() -> list[dict[str, float]]:
+    """The curves of the training, the validation distances beside the losses of the same tick."""
+    rows = {row["kimg"]: row for row in _table(layout.HISTORY)}
+    for row in _table(layout.VALIDATION):
+        rows[row["kimg"]]["fd_validation"] = row["distance"]
+    return list(rows.values())
+
+
+def _table(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def _provenance() -> dict[str, Any]:
+    """What made these results, as far as it is known here: commit, DVC's hashes, versions, commands."""
+    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"] if Path("dvc.lock").is_file() else {}
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "commands": [*([f"git checkout {commit}"] if commit else []), "make repro"],
+        "commit": commit,
+        "hashes": {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"] if "md5" in out},
+        "versions": {name: importlib.metadata.version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
+    }
+
+
+def _git(*arguments: str) -> str:
+    """What git says, or nothing where there is no git or no commit."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

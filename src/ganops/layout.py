@@ -1,0 +1,18 @@
+"""Where the stages put what they make, relative to the project's folder; the same paths stand in `dvc.yaml`."""
+
+from pathlib import Path
+
+DATA = Path("data")
+PREPARED = Path("data/prepared")
+PREVIEW = Path("reports/prepare/preview.png")
+FEATURES = Path("artifacts/features")
+BEST_PARAMS = Path("artifacts/best_params.yaml")
+TUNE_REPORT = Path("reports/tune")
+GENERATOR = Path("artifacts/generator")
+TRAIN_METRICS = Path("metrics/train.json")
+HISTORY = Path("reports/train/history.csv")
+VALIDATION = Path("reports/train/validation.csv")
+FILMSTRIP = Path("reports/train/samples")
+EVALUATION = Path("metrics/evaluation.json")
+EVALUATION_REPORT = Path("reports/evaluation")
+REGISTRATION = Path("metrics/registration.json")
