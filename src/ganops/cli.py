@@ -1,0 +1,68 @@
+"""`ganops ...`: what a person asks of the project beside `dvc repro`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganops import assemble, layout
+from ganops.config import Experiment
+from ganops.errors import UserError
+from ganops.files import atomic
+from ganops.terminal import console, say
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="GANs as a reproducible, distributed pipeline.")
+
+
+@app.command()
+def check() -> None:
+    """Check params.yaml and the source of the data: seconds now instead of an error after hours."""
+    experiment = assemble.load()
+    source = layout.DATA / experiment.data.source
+    if not source.exists():
+        raise UserError(
+            f"params.data.source: {source} does not exist; expected a folder, archive, Parquet or idx file below "
+            f"{layout.DATA}/ or an absolute path"
+        )
+    say("check", f"params.yaml and {source} are fine")
+
+
+@app.command()
+def schema() -> None:
+    """Write params.schema.json, which editors use to complete and explain params.yaml."""
+    with atomic(Path("params.schema.json")) as draft:
+        draft.write_text(json.dumps(Experiment.model_json_schema(by_alias=True), indent=2) + "\n", encoding="utf-8")
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="Picture to write.")] = Path("samples.png"),
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="How many pictures.")] = 64,
+    label: Annotated[int | None, typer.Option(help="One class for all; without it the classes take turns.")] = None,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Below 1: less variety, more typical.")] = 1.0,
+) -> None:
+    """Draw a grid from the trained generator in artifacts/generator."""
+    import numpy as np
+
+    from ganops.generator import Generator
+    from ganops.pictures import save_grid
+
+    generator = Generator.load(layout.GENERATOR)
+    classes = generator.description.classes
+    if label is not None and not 0 <= label < classes:
+        raise UserError(f"--label: expected 0 to {classes - 1}, got {label}" if classes else "--label: no classes here")
+    labels = None if label is None else np.full(count, label)
+    save_grid(out, generator.sample(seed + np.arange(count), labels, truncation), columns=min(count, classes or 8))
+    say("sample", str(out))
+
+
+def main() -> None:
+    """Runs a command; what its user can mend is told without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        console.print(str(error), markup=False, style="red")
+        sys.exit(1)

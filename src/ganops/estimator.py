@@ -1,0 +1,133 @@
+"""The library in one object, for notebooks: the same core, in this process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ganops import assemble, config
+from ganops.data import SampleSpec
+from ganops.errors import UserError
+from ganops.generator import Generator
+from ganops.run import Run
+from ganops.terminal import training_bar
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """Samples in memory, as a run wants them: all of them are for training."""
+
+    pixels: NDArray[np.uint8]
+    y: NDArray[np.int64] | None
+    spec: SampleSpec
+    content_hash: str = "in memory"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return tuple(str(i) for i in range(self.spec.classes))
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        return self.pixels
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        return self.y
+
+
+class GAN:
+    """A GAN that learns from arrays and draws pictures.
+
+    >>> GAN(architecture="r3gan", loss="relativistic").fit(images).predict(16)  # doctest: +SKIP
+
+    Args:
+        architecture: `dcgan` or `r3gan`.
+        loss: `non_saturating` or `relativistic`.
+        kimg: Thousands of images shown to D.
+        seed: Everything random follows from it.
+        device: `auto`, `cpu` or `cuda`.
+        params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
+    """
+
+    def __init__(
+        self,
+        architecture: str = "dcgan",
+        loss: str = "non_saturating",
+        *,
+        kimg: float = 100,
+        seed: int = 0,
+        device: str = "auto",
+        params: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.experiment = config.parse({}).override(
+            {
+                "model.architecture": architecture,
+                "loss.name": loss,
+                "train.kimg": kimg,
+                "seed": seed,
+                "compute.device": device,
+                **(params or {}),
+            }
+        )
+        assemble.check(self.experiment)
+        self.generator: Generator | None = None
+        self.history: list[dict[str, float]] = []
+
+    def fit(self, images: ArrayLike, labels: ArrayLike | None = None) -> Self:
+        """Trains from the start and keeps the averaged generator.
+
+        Args:
+            images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; square, 16, 32, 64, 128 or 256 pixels, 1 or 3 channels.
+            labels: Integers [N] from 0 on make the GAN conditional; None: unconditional.
+
+        Raises:
+            UserError: The arrays are not such images or labels.
+        """
+        pixels = _channels_first(np.asarray(images))
+        y = None if labels is None else _whole_numbers(np.asarray(labels), len(pixels))
+        spec = SampleSpec(pixels.shape[1], pixels.shape[2], 0 if y is None else int(y.max()) + 1)
+        device = assemble.choose_device(self.experiment.compute.device)
+        run = Run(self.experiment, _Arrays(pixels, y, spec), None, device)
+        with training_bar("train", self.experiment.train.kimg) as show:
+            for progress in run.play():
+                show(progress.row)
+        self.generator, self.history = run.best_generator(), run.history
+        return self
+
+    def predict(
+        self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0
+    ) -> NDArray[np.uint8]:
+        """One picture for each seed: uint8 [N, H, W, C]; a number N stands for the seeds 0 ... N-1."""
+        if self.generator is None:
+            raise UserError("this GAN has not learnt yet: call fit(images) first")
+        wanted = np.arange(seeds) if isinstance(seeds, int) else np.asarray(seeds, np.int64)
+        y = None if labels is None else np.broadcast_to(np.asarray(labels, np.int64), wanted.shape)
+        return self.generator.sample(wanted, y, truncation).transpose(0, 2, 3, 1)
+
+    def save(self, folder: Path) -> None:
+        """Writes the generator as `artifacts/generator` of the pipeline is written."""
+        if self.generator is None:
+            raise UserError("this GAN has not learnt yet: call fit(images) first")
+        self.generator.save(folder)
+
+
+def _channels_first(images: NDArray[Any]) -> NDArray[np.uint8]:
+    if images.dtype != np.uint8:
+        raise UserError(f"images: expected uint8 from 0 to 255, got {images.dtype}")
+    if images.ndim == 3:
+        images = images[:, None]
+    if images.ndim == 4 and images.shape[1] not in (1, 3) and images.shape[3] in (1, 3):
+        images = images.transpose(0, 3, 1, 2)
+    sizes = (16, 32, 64, 128, 256)
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.shape[2] != images.shape[3]:
+        raise UserError(f"images: expected [N, H, W], [N, H, W, C] or [N, C, H, W] and squares, got {images.shape}")
+    if images.shape[2] not in sizes or len(images) < 2:
+        raise UserError(f"images: expected at least 2 of {', '.join(map(str, sizes))} pixels, got {images.shape}")
+    return np.ascontiguousarray(images)
+
+
+def _whole_numbers(labels: NDArray[Any], count: int) -> NDArray[np.int64]:
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+        raise UserError(f"labels: expected {count} integers from 0 on, got {labels.dtype} {labels.shape}")
+    return labels.astype(np.int64)

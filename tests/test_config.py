@@ -1,0 +1,131 @@
+"""`params.yaml`: what is accepted, what is refused, and in which words."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ganops import assemble, config
+from ganops.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+
+
+def refused(content) -> str:
+    with pytest.raises(ConfigError) as error:
+        assemble.check(config.parse(content))
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"train": {"kimgs": 3}}, "params.train.kimgs: unknown; did you mean kimg?"),
+        ({"foo": 1}, "params.foo: unknown; known: seed, data,"),
+        ({"train": {"learning_rate": {"generater": 1}}}, "generater: unknown; did you mean generator?"),
+        (
+            {"tune": {"space": {"train.batch": {"loguniform": [1, 2]}}}},
+            "loguniform: unknown; did you mean log_uniform?",
+        ),
+        ({"train": {"kimg": "many"}}, "params.train.kimg: expected number"),
+        ({"train": {"kimg": float("nan")}}, "params.train.kimg: expected a finite number"),
+        ({"train": {"kimg": 0}}, "params.train.kimg: expected greater than 0, got 0"),
+        ({"train": {"batch": 2.5}}, "params.train.batch: expected integer"),
+        ({"train": {"batch": 63}, "compute": {"workers": 2}}, "params.train.batch: 63 samples cannot be shared"),
+        ({"train": {"beta2": {"start": 0.9, "end": 1.0}}}, "params.train.beta2: must stay below 1"),
+        ({"train": 5}, "params.train: expected a section"),
+        ({"loss": {"r1": -1}}, "params.loss.r1: expected greater than or equal to 0, got -1"),
+        ({"loss": {"r1": {"start": 1}}}, "params.loss.r1.end: missing"),
+        ({"loss": {"name": "hinged"}}, "params.loss.name: unknown 'hinged'; known: non_saturating, relativistic"),
+        ({"data": {"validation": 0.6, "test": 0.5}}, "nothing is left to train on"),
+        ({"data": {"validation": 0}}, "must both be above 0"),
+        ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),
+        ({"data": {"channels": 2}}, "params.data.channels: expected 'auto', 1 or 3, got 2"),
+        ({"model": {"architecture": "biggan"}}, "params.model.architecture: unknown 'biggan'; known: dcgan, r3gan"),
+        ({"model": {"options": {"widht": 3}}}, "params.model.options: got an unexpected keyword argument 'widht'"),
+        ({"model": {"architecture": "r3gan", "options": {"groups": 7}}}, "7 does not divide"),
+        ({"tune": {"space": {"train.kimg": {"uniform": [3, 1]}}}}, "the lower bound 3 is not below the upper bound 1"),
+        ({"tune": {"space": {"train.kimg": {"log_uniform": [0, 1]}}}}, "greater than 0, got 0"),
+        ({"tune": {"space": {"train.kimg": {"choice": []}}}}, "params.tune.space.train.kimg.choice"),
+        ({"tune": {"space": {"train.kimgs": {"choice": [1]}}}}, "params.train.kimgs: unknown"),
+        ({"tune": {"space": {"data.resolution": {"choice": [32]}}}}, "only parameters of model, loss and train"),
+        ({"register": {"gate": {"fd_domain": {}}}}, "params.register.gate.fd_domain: expected at_most or at_least"),
+        ({"register": {"gate": {"fid": {"at_most": 5}}}}, "params.register.gate.fid: unknown 'fid'; known: fd_domain"),
+        ({"register": {"name": "../up"}}, "params.register.name"),
+        ({"compute": {"workers": 0}}, "params.compute.workers"),
+        ([1], "params: expected a section"),
+    ],
+)
+def test_refusals_name_the_path_and_what_was_expected(content, words):
+    assert words in refused(content)
+
+
+def test_all_problems_are_told_at_once():
+    assert len(refused({"train": {"kimgs": 3, "batch": 0}, "foo": 1}).splitlines()) == 3
+
+
+def test_numbers_of_yaml_1_2(tmp_path):
+    """PyYAML would read 4e-4 as text."""
+    path = tmp_path / "params.yaml"
+    path.write_text("train: {learning_rate: {generator: 4e-4}}\n")
+    assert config.load(path).train.learning_rate.generator == 0.0004
+
+
+@pytest.mark.parametrize("text", ["train: {", "train: {kimg: 1, kimg: 2}", "a: b: c"])
+def test_malformed_files_are_refused(tmp_path, text):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="missing"):
+        config.load(tmp_path / "params.yaml")
+
+
+def test_override_is_checked_like_the_file():
+    experiment = config.parse({}).override({"train.batch": 32, "train.learning_rate.generator": 1e-3})
+    assert (experiment.train.batch, experiment.train.learning_rate.generator) == (32, 1e-3)
+    with pytest.raises(ConfigError, match=r"params\.train\.bach: unknown; did you mean batch"):
+        experiment.override({"train.bach": 32})
+    with pytest.raises(ConfigError, match="is a value, not a section"):
+        experiment.override({"train.batch.size": 32})
+
+
+def test_sections_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        config.parse({}).train.batch = 3
+
+
+def test_every_key_has_its_sentence():
+    def undescribed(schema, definitions, path=""):
+        for name, field in schema.get("properties", {}).items():
+            if "description" not in field:
+                yield f"{path}.{name}"
+        for name, definition in definitions.items():
+            yield from undescribed(definition, {}, name)
+
+    schema = config.Experiment.model_json_schema(by_alias=True)
+    assert list(undescribed(schema, schema["$defs"])) == []
+
+
+def test_the_schema_of_the_editors_is_current():
+    stored = json.loads((ROOT / "params.schema.json").read_text())
+    assert stored == config.Experiment.model_json_schema(by_alias=True)
+
+
+def test_the_default_parameters_are_valid():
+    assemble.load(ROOT / "params.yaml")
+
+
+def test_stages_depend_on_sections_that_exist_and_never_on_where_they_run():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    known = {field.alias or name for name, field in config.Experiment.model_fields.items()}
+    for stage in stages.values():
+        params = (
+            [p for entry in stage["params"] for p in (*entry.values(),)[0]]
+            if isinstance(stage["params"][0], dict)
+            else stage["params"]
+        )
+        assert {param.split(".")[0] for param in params} <= known - {"compute"}
