@@ -127,7 +127,7 @@ def _load(content: Content) -> tuple[Image.Image, tuple[str, ...]]:
     except ItemError:
         raise
     except UnidentifiedImageError:
-        raise ItemError(f"not an image of a known format, starts with {data[:8]!r}") from None
+        raise ItemError(f"not a readable image: {len(data):,} bytes that start with {data[:8]!r}") from None
     except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
         if "truncated" in str(error).lower():
             raise ItemError(f"truncated after {len(data):,} bytes") from error

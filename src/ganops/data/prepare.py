@@ -188,13 +188,13 @@ def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, re
     write_json(report, [rejection._asdict() for rejection in listed])
     shown = listed[:_LISTED]
     width = max(14, *(len(rejection.name) for rejection in shown))
-    rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "this list is"
+    rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "these are"
     share = f"{len(listed) / total:.1%}".replace("%", " %")
     lines = [
         f"data: {len(listed):,} of {total:,} files were rejected"
         f" ({share}, at most {100 * allowed:g} % is allowed by data.max_rejected):",
         *(f"  {rejection.name:<{width}} {rejection.reason}" for rejection in shown),
-        f"  {'...':<{width}} {rest} also in {report}",
+        f"  {'...':<{width}} {rest} listed in {report}",
     ]
     raise DataError("\n".join(lines))
 

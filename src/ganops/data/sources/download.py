@@ -14,7 +14,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from ganops.data.item import Source, reading
+from ganops.data.item import Source
 from ganops.data.sources import idx
 from ganops.errors import DataError
 from ganops.files import atomic, read_json
@@ -36,8 +36,7 @@ def read(path: Path) -> Source:
     Raises:
         DataError: a file has not the hash that `source.json` says, or cannot be fetched.
     """
-    with reading(path / "source.json"):
-        known = read_json(path / "source.json")
+    known = _known(path / "source.json")
     folder = next((local for local in _locals(path, known) if _holds(local, known)), None)
     if folder is None:
         folder = cache(path)
@@ -46,6 +45,16 @@ def read(path: Path) -> Source:
         if problem := _problem(folder / name, expected):
             raise DataError(f"data.source: {folder / name} is not the file it should be: {problem}. Remove it.")
     return replace(idx.from_files(folder / name for name in known["files"]), kind="download")
+
+
+def _known(path: Path) -> dict[str, Any]:
+    try:
+        known: dict[str, Any] = {"files": {}, "url": "", **read_json(path)}
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"data.source: {path} cannot be read: {error}") from error
+    if not (known["files"] and known["url"]):
+        raise DataError(f"data.source: {path}: expected the keys files and url, got {sorted(known)}")
+    return known
 
 
 def cache(path: Path) -> Path:
