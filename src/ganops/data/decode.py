@@ -33,7 +33,6 @@ _CONVERSIONS = {
     "PA": "palette to RGB",
     "CMYK": "CMYK to RGB",
     "YCbCr": "YCbCr to RGB",
-    "HSV": "HSV to RGB",
     "LAB": "LAB to RGB",
 }
 
