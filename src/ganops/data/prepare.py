@@ -1,0 +1,209 @@
+"""The stage `prepare`: any source of images to a prepared set."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ganops.data.arrange import Row, deal, order_classes, sort_samples
+from ganops.data.decode import Filter, Fit, Recipe
+from ganops.data.intake import Intake, Rejection, Spool, take_in
+from ganops.data.prepared import Prepared
+from ganops.data.sources import locate, read_source
+from ganops.errors import ConfigError, DataError
+from ganops.files import atomic_folder, hash_file, hash_json, remove, write_json
+from ganops.pictures import Images, save_grid
+
+REJECTED = "rejected.json"
+"""The list of all rejected files when they are too many; it lies beside the output, which is then not written."""
+
+FEW = 10
+"""A class with fewer samples is noted in the manifest."""
+
+_LISTED = 10  # rejected files that an error shows
+
+
+def prepare(
+    source: Path,
+    out: Path,
+    preview: Path,
+    *,
+    resolution: int,
+    channels: Literal["auto", 1, 3] = "auto",
+    labels: Literal["auto", "none"] = "auto",
+    validation: float = 0.1,
+    test: float = 0.1,
+    max_rejected: float = 0.01,
+    background: str = "white",
+    fit: Fit = "crop",
+    resize: Filter = "lanczos",
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
+
+    The set depends on the pixels and labels alone: samples are ordered, and dealt to the splits, by the SHA-256 of
+    their pixels. So names, order, packing and the number of workers change nothing, equal images never lie in two
+    splits, and the first n samples of a split are a fair draw.
+
+    Args:
+        source: a path, or the name of a folder in `data`; see `sources.SOURCES` for what is accepted.
+        out: replaced as a whole when all went well, else left as it was.
+        preview: a PNG.
+        resolution: height and width of a sample, in pixels.
+        channels: 1, 3, or `auto`: 1 if every image is stored as gray, else 3.
+        labels: `auto`: those of the source, and then an image without one is rejected; `none`: unconditional.
+        validation: share of the samples, between 0 and 1; 0 leaves the split empty.
+        test: likewise.
+        max_rejected: the share of files that may be unreadable.
+        background: see `Recipe`, as for the next two.
+        fit: how a sample becomes square.
+        resize: the filter.
+        workers: processes that decode; None: as many as the machine has and the set is worth.
+
+    Returns:
+        The manifest, which is also in `out`.
+
+    Raises:
+        ConfigError: a parameter that is not possible.
+        DataError: a source that cannot be used, too many rejected files, too few samples, no space left.
+    """
+    recipe = Recipe(resolution, channels == 1, background, fit, resize)
+    shares = {"validation": validation, "test": test}
+    parameters = {"channels": channels, "labels": labels, **shares, "max_rejected": max_rejected}
+    _check(channels, labels, shares, max_rejected)
+    path = locate(Path(source))
+    _check_apart(path, out)
+    with _explained(out), atomic_folder(out) as draft, Spool(draft, resolution) as spool:
+        found = read_source(path)
+        taken = take_in(found, spool, recipe, workers)
+        kept = _select(taken, labels)
+        _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED)
+        if not kept:
+            raise DataError(f"data.source: {path} holds no images, only {len(found.ignored):,} files of other kinds")
+        depth = max(spool.channels[i] for i in kept) if channels == "auto" else channels
+        class_names = order_classes(kept.values(), found.class_names)
+        if depth == 3:
+            taken.conversions["gray to RGB"] = sum(spool.channels[i] == 1 for i in kept)
+        splits = deal(sort_samples(kept, class_names, spool, depth), shares)
+        for split, rows in splits.items():
+            _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
+        manifest = {
+            "source": {"name": path.absolute().name, "kind": found.kind},
+            "sample": {"shape": [depth, resolution, resolution], "dtype": "uint8"},
+            **_census(splits, class_names),
+            "sha256": _hash(draft),
+            "parameters": {**recipe.shown(), **parameters},
+            "conversions": dict(sorted((+taken.conversions).items())),
+            "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
+            "ignored": sorted(found.ignored),
+        }
+        write_json(draft / "manifest.json", manifest)
+    save_grid(preview, _examples(Prepared.open(out)))
+    remove(out.parent / REJECTED)
+    return manifest
+
+
+def _write_split(folder: Path, rows: list[Row], spool: Spool, shape: tuple[int, ...], labelled: bool) -> None:
+    """`images.npy` and `labels.npy`, as streams: a full disk is an error here, where a memory map would be killed."""
+    folder.mkdir()
+    with open(folder / "images.npy", "wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for row in rows:
+            file.write(spool.read(row.place, shape[0]))
+    if labelled:
+        np.save(folder / "labels.npy", np.asarray([row.label for row in rows], np.int64), allow_pickle=False)
+
+
+def _hash(folder: Path) -> str:
+    """One SHA-256 for all arrays of the set."""
+    return hash_json({file.relative_to(folder).as_posix(): hash_file(file) for file in folder.glob("*/*.npy")})
+
+
+def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[str, Any]:
+    """What the manifest says about the samples."""
+    counts: dict[str, Any] = {}
+    total: Counter[int] = Counter()
+    for split, rows in splits.items():
+        members = Counter(row.label for row in rows)
+        total += members
+        classes = {name: members[i] for i, name in enumerate(class_names)}
+        counts[split] = {"samples": len(rows), **({"classes": classes} if classes else {})}
+    every = [row.digest for rows in splits.values() for row in rows]
+    return {
+        "classes": list(class_names),
+        "splits": counts,
+        "duplicates": len(every) - len(set(every)),
+        f"classes_below_{FEW}": {name: total[i] for i, name in enumerate(class_names) if total[i] < FEW},
+    }
+
+
+def _select(taken: Intake, labels: str) -> dict[int, str | None]:
+    """Place in the spool and label of what is kept; in a labelled set, an image without a label is rejected."""
+    if labels == "none" or all(label is None for label in taken.labels):
+        return dict.fromkeys(range(len(taken.names)))
+    for name, label in zip(taken.names, taken.labels, strict=True):
+        if label is None:
+            taken.rejected.append(Rejection(name, "no label, where others have one (data.labels: none takes all)"))
+    return {i: label for i, label in enumerate(taken.labels) if label is not None}
+
+
+def _examples(prepared: Prepared) -> Images:
+    """Up to 8 images of each class in a row of its own, fewer and closer where there are many classes."""
+    images, labels = prepared.images("train"), prepared.labels("train")
+    if labels is None:
+        return images[:64]
+    classes = len(prepared.class_names)
+    each = max(1, min(8, 128 // classes))
+    return images[[i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]]]
+
+
+def _check(channels: str | int, labels: str, shares: dict[str, float], max_rejected: float) -> None:
+    if channels not in ("auto", 1, 3):
+        raise ConfigError(f"data.channels: expected auto, 1 or 3, got {channels!r}")
+    if labels not in ("auto", "none"):
+        raise ConfigError(f"data.labels: expected auto or none, got {labels!r}")
+    if not (min(shares.values()) >= 0 and sum(shares.values()) < 1):
+        raise ConfigError(f"data.validation, data.test: expected shares with a sum below 1, got {shares}")
+    if not 0 <= max_rejected <= 1:
+        raise ConfigError(f"data.max_rejected: expected a share from 0 to 1, got {max_rejected}")
+
+
+def _check_apart(source: Path, out: Path) -> None:
+    """The output is replaced as a whole, so the source must not lie in it; nor may it be read as a source next time."""
+    inner, outer = source.resolve(), out.resolve()
+    if inner.is_relative_to(outer) or outer.is_relative_to(inner):
+        raise DataError(f"data.source: {source} and the output {out} lie in one another; expected two separate places")
+
+
+def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path) -> None:
+    """Refuses the set when too much of it cannot be read, and leaves the whole list in `report`."""
+    total = len(rejected) + accepted
+    if len(rejected) <= allowed * total:
+        return
+    listed = sorted(rejected)
+    write_json(report, [rejection._asdict() for rejection in listed])
+    shown = listed[:_LISTED]
+    width = max(14, *(len(rejection.name) for rejection in shown))
+    rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "these are"
+    share = f"{len(listed) / total:.1%}".replace("%", " %")
+    lines = [
+        f"data: {len(listed):,} of {total:,} files were rejected"
+        f" ({share}, at most {100 * allowed:g} % is allowed by data.max_rejected):",
+        *(f"  {rejection.name:<{width}} {rejection.reason}" for rejection in shown),
+        f"  {'...':<{width}} {rest} listed in {report}",
+    ]
+    raise DataError("\n".join(lines))
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """Readers name their own failures, so what is left are those of writing."""
+    try:
+        yield
+    except OSError as error:
+        problem = f"{out} cannot be written: {error.strerror or error}. Nothing is left half-written"
+        raise DataError(f"{problem}; make room (twice the size of the prepared set), or write elsewhere.") from error

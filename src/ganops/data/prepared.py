@@ -1,0 +1,75 @@
+"""The prepared set: uint8 arrays in three splits, and the manifest that says where they come from."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.errors import DataError
+from ganops.files import read_json
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class SampleSpec:
+    """All that networks learn about the data: samples are [channels, resolution, resolution].
+
+    `classes` is the number of labels; 0 means unconditional.
+    """
+
+    channels: int
+    resolution: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared folder, opened: nothing but the manifest is in memory."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> "Prepared":
+        """Opens what `prepare` wrote; DataError where there is no such folder."""
+        try:
+            return cls(Path(folder), read_json(Path(folder) / "manifest.json"))
+        except (OSError, ValueError) as error:
+            raise DataError(
+                f"{folder} is no prepared set (no readable manifest.json): run the stage prepare"
+            ) from error
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape of a sample and number of classes."""
+        channels, resolution, _ = self.manifest["sample"]["shape"]
+        return SampleSpec(channels, resolution, len(self.class_names))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each label; empty where the set is unlabelled."""
+        return tuple(self.manifest["classes"])
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        """uint8 [N, C, H, W], mapped from the disk and read-only."""
+        return self._array(split, "images", tuple(self.manifest["sample"]["shape"]))
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """int64 [N], or None where the set is unlabelled."""
+        return self._array(split, "labels", ()) if self.class_names else None
+
+    def _array(self, split: str, name: str, sample: tuple[int, ...]) -> NDArray[Any]:
+        path = self.folder / split / f"{name}.npy"
+        expected = (self.manifest["splits"][split]["samples"], *sample)
+        try:
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} cannot be read: {error}. Run the stage prepare again.") from error
+        if array.shape != expected:
+            raise DataError(
+                f"{path} has shape {array.shape}, its manifest says {expected}: run the stage prepare again"
+            )
+        return array

@@ -1,0 +1,48 @@
+"""A folder of images; its sub-folders are the classes."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from ganops.data.item import Content, Item, ItemError, Source
+from ganops.data.sources import tree
+
+ACCEPTS = "a folder of images (its sub-folders are the classes)"
+
+
+def recognises(path: Path) -> bool:
+    """Every folder that no other source claims."""
+    return path.is_dir()
+
+
+def read(path: Path) -> Source:
+    """The images below `path`; other files are ignored and named, hidden ones are passed over."""
+    found = [(file.relative_to(path).as_posix(), content) for file, content in _walk(path, ())]
+    wanted = [(name, content) for name, content in found if tree.is_image(name) or isinstance(content, _FolderError)]
+    ignored = tuple(name for name, content in found if not (tree.is_image(name) or isinstance(content, _FolderError)))
+    classes = tree.labels([name for name, _ in wanted])
+    items = (Item(name, label, content) for (name, content), label in zip(wanted, classes, strict=True))
+    return Source("folder", len(wanted), items, ignored)
+
+
+class _FolderError(ItemError):
+    """A folder that cannot be entered: there may be images in it, so it counts as rejected."""
+
+
+def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, Content]]:
+    """All files below `folder` in the order of their names; links are followed, circles are not."""
+    above = (*above, os.path.realpath(folder))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        yield folder, _FolderError(f"a folder that cannot be read: {error.strerror}")
+        return
+    for path in (folder / name for name in names if not tree.is_hidden(name)):
+        if path.is_file():
+            yield path, path
+        elif not path.is_dir():
+            yield path, ItemError("neither a file nor a link to one")
+        elif os.path.realpath(path) in above:
+            yield path, _FolderError("a link to a folder that contains it")
+        else:
+            yield from _walk(path, above)

@@ -1,0 +1,218 @@
+"""Every form an image comes in, against the value it must have; and every damage, against its reason."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganops.data import decode as module
+from ganops.data.decode import Recipe, decode, decode_all
+from ganops.data.item import ItemError
+from ganops.errors import ConfigError
+
+
+def flat(mode, value, size=(8, 8)):
+    return Image.new(mode, size, value)
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "expected"),
+    [
+        (flat("L", 77), "PNG", [77]),
+        (flat("1", 1), "PNG", [255]),
+        (flat("LA", (50, 255)), "PNG", [50]),
+        (flat("RGB", (1, 2, 3)), "PNG", [1, 2, 3]),
+        (flat("RGB", (1, 2, 3)), "BMP", [1, 2, 3]),
+        (flat("RGB", (1, 2, 3)), "PPM", [1, 2, 3]),
+        (flat("CMYK", (0, 255, 255, 0)), "TIFF", [255, 0, 0]),
+        (flat("LAB", (255, 128, 128)), "TIFF", [255, 255, 255]),
+        (flat("RGB", (200, 100, 50)).quantize(4), "PNG", [200, 100, 50]),
+    ],
+)
+def test_a_flat_image_keeps_its_colour_in_every_mode(encode, image, kind, expected):
+    pixels, _ = decode(encode(image, kind), Recipe(4))
+    assert pixels.shape == (len(expected), 4, 4)
+    assert pixels.dtype == np.uint8
+    assert np.abs(pixels - np.reshape(expected, (-1, 1, 1)).astype(int)).max() <= 1  # LAB is rounded
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "JPEG2000", "GIF"])
+def test_every_format_is_read(encode, kind):
+    pixels, _ = decode(encode(flat("RGB", (200, 100, 50), (16, 16)), kind), Recipe(4))
+    assert np.abs(pixels.mean((1, 2)) - [200, 100, 50]).max() < 5
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PGM"])
+def test_16_bit_gray_is_scaled_not_clipped(encode, kind):
+    values = np.array([[0, 128, 129, 257], [1000, 32768, 65406, 65535]] * 2, np.uint16)
+    header = b"P5 4 4 65535\n"
+    data = header + values.astype(">u2").tobytes() if kind == "PGM" else encode(values, kind)
+    pixels, notes = decode(data, Recipe(4))
+    np.testing.assert_array_equal(pixels[0], np.rint(values / 257))
+    assert notes == ("16-bit to 8-bit gray",)
+
+
+@pytest.mark.parametrize("values", [np.float32([[0.5]]), np.int32([[70000]]), np.int32([[-1]])])
+def test_32_bit_pixels_are_rejected_for_want_of_a_range(encode, values):
+    with pytest.raises(ItemError, match="no known range"):
+        decode(encode(values, "TIFF"), Recipe(1))
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        (flat("RGBA", (0, 0, 0, 51)), {}),
+        (flat("LA", (0, 51)), {}),
+        (flat("P", 0), {"transparency": bytes([51])}),
+    ],
+)
+@pytest.mark.parametrize(("background", "expected"), [("white", (204, 204, 204)), ("#ff0000", (204, 0, 0))])
+def test_alpha_is_laid_on_the_background(encode, image, options, background, expected):
+    if image.mode == "P":
+        image.putpalette([0, 0, 0])
+    pixels, notes = decode(encode(image, **options), Recipe(4, background=background))
+    assert tuple(np.broadcast_to(pixels, (3, 4, 4))[:, 1, 1]) == expected
+    assert "transparency laid on the background" in notes
+
+
+def test_a_transparent_colour_shows_the_background(encode):
+    data = encode(flat("RGB", (9, 9, 9)), transparency=(9, 9, 9))
+    np.testing.assert_array_equal(decode(data, Recipe(4, background="blue"))[0][:, 0, 0], [0, 0, 255])
+
+
+def test_gray_with_alpha_stays_gray_unless_the_background_is_coloured(encode):
+    data = encode(flat("LA", (0, 51)))
+    assert [len(decode(data, Recipe(4, background=name))[0]) for name in ("white", "gray", "red")] == [1, 1, 3]
+    assert len(decode(data, Recipe(4, background="red", luma=True))[0]) == 1
+
+
+def test_luma_is_that_of_itu_r_601(encode, noise):
+    image = noise(0, 8, 8)
+    pixels, notes = decode(encode(image), Recipe(8, luma=True))
+    np.testing.assert_allclose(pixels[0], image @ [0.299, 0.587, 0.114], atol=1)
+    assert notes == ("colour to luma",)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(encode, orientation):
+    upright = np.zeros((8, 8), np.uint8)
+    upright[:4, :2] = 255
+    undo = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.T}
+    undo |= {6: np.rot90(upright), 7: upright[::-1, ::-1].T, 8: np.rot90(upright, -1)}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels, notes = decode(encode(np.ascontiguousarray(undo[orientation]), exif=exif), Recipe(8))
+    np.testing.assert_array_equal(pixels[0], upright)
+    assert bool(notes) == (orientation > 1)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_of_an_animation_the_first_frame_is_taken(encode, kind):
+    frames = [flat("RGB", colour, (16, 16)) for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
+    pixels, notes = decode(encode(frames[0], kind, save_all=True, append_images=frames[1:]), Recipe(4))
+    assert np.abs(pixels.mean((1, 2)) - [250, 0, 0]).max() < 8
+    assert "several frames: the first taken" in notes
+
+
+def test_crop_takes_the_centre_square():
+    image = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10)
+    np.testing.assert_array_equal(decode(image, Recipe(4, fit="crop"))[0][0], image[:, 3:7])
+
+
+def test_pad_of_28_to_32_adds_two_pixels_on_each_side():
+    image = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    pixels, _ = decode(image, Recipe(32, fit="pad", background="black"))
+    np.testing.assert_array_equal(pixels[0], np.pad(image, 2))
+
+
+def test_pad_reduces_what_is_larger_and_shows_the_background():
+    pixels, _ = decode(np.full((10, 40), 100, np.uint8), Recipe(8, fit="pad"))
+    np.testing.assert_array_equal(pixels[0], np.pad(np.full((2, 8), 100), ((3, 3), (0, 0)), constant_values=255))
+
+
+def test_pad_with_a_coloured_background_makes_gray_coloured():
+    pixels, _ = decode(np.full((2, 4), 100, np.uint8), Recipe(4, fit="pad", background="red"))
+    np.testing.assert_array_equal(pixels[:, 0, 0], [255, 0, 0])
+    np.testing.assert_array_equal(pixels[:, 1, 1], [100, 100, 100])
+
+
+def test_stretch_keeps_every_column():
+    image = np.repeat(np.uint8([[10, 90]]), 4, axis=1)
+    np.testing.assert_array_equal(decode(image, Recipe(2, fit="stretch", resize="box"))[0][0], [[10, 90]] * 2)
+
+
+def test_box_is_the_mean_of_what_it_covers():
+    image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    pixels, _ = decode(image, Recipe(4, resize="box"))
+    np.testing.assert_allclose(pixels[0], image.reshape(4, 2, 4, 2).mean((1, 3)), atol=1)
+
+
+def test_reduction_is_antialiased():
+    stripes = np.tile(np.uint8([[0, 255]]), (64, 32))
+    for name in ("lanczos", "bicubic", "bilinear", "box"):
+        assert np.ptp(decode(stripes, Recipe(16, resize=name))[0][..., 2:-2]) <= 3  # the edges have one neighbour less
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_truncated_image_is_rejected(encode, noise, kind, share):
+    data = encode(noise(0, 64, 64), kind)
+    data = data[: int(share * len(data))]
+    with pytest.raises(ItemError):
+        decode(data, Recipe(8))
+
+
+def png_header(width, height):
+    """A PNG that is nothing but a claim about its size."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc + struct.pack(">I", 99) + b"IDAT"
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty, 0 bytes"),
+        (b"hello, I am a text", "not a readable image: 18 bytes that start with b'hello, I'"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a readable image"),
+        (png_header(10_000, 9_000), "10000 x 9000 pixels: from 1 to 89,478,485 are decoded"),
+        (png_header(40_000, 40_000), "at most 89,478,485 pixels"),
+    ],
+)
+def test_the_reason_says_what_is_wrong(data, reason):
+    with pytest.raises(ItemError) as caught:
+        decode(data, Recipe(8))
+    assert reason in str(caught.value)
+
+
+def test_a_truncated_jpeg_says_where_it_ends(encode, noise):
+    with pytest.raises(ItemError, match=r"^truncated after 512 bytes$"):
+        decode(encode(noise(0, 64, 64), "JPEG")[:512], Recipe(8))
+
+
+def test_a_file_that_cannot_be_read_is_rejected_without_its_folder(tmp_path):
+    with pytest.raises(ItemError, match=r"^cannot be read: No such file or directory$"):
+        decode(tmp_path / "gone.png", Recipe(8))
+
+
+def test_a_file_past_the_limit_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "FILE_LIMIT", 10)
+    (tmp_path / "large.png").write_bytes(bytes(11))
+    with pytest.raises(ItemError, match="too large: 11 bytes, at most 10"):
+        decode(tmp_path / "large.png", Recipe(8))
+
+
+def test_one_failure_leaves_the_others(encode, noise):
+    results = decode_all([encode(noise(0)), b"", encode(noise(1))], Recipe(8))
+    assert [isinstance(result, ItemError) for result in results] == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"background": "no colour"}, {"background": 7}, {"fit": "squeeze"}, {"resize": "nearest"}, {"resolution": 0}],
+)
+def test_impossible_parameters_are_refused_by_name(wrong):
+    with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
+        Recipe(**{"resolution": 8, **wrong})

@@ -1,0 +1,36 @@
+"""The spool, and the processes that fill it."""
+
+import os
+
+import numpy as np
+import pytest
+
+from ganops.data.decode import Recipe
+from ganops.data.intake import Spool, take_in
+from ganops.data.item import Item, Source
+from ganops.errors import DataError
+
+
+def test_the_spool_gives_back_what_it_took_and_repeats_gray(tmp_path):
+    gray, colour = np.full((1, 2, 2), 7, np.uint8), np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+    with Spool(tmp_path, 2) as spool:
+        for pixels in (gray, colour, gray):
+            spool.append(pixels)
+        assert spool.channels == [1, 3, 1]
+        assert spool.read(1, 3) == colour.tobytes()
+        assert spool.read(2, 1) == gray.tobytes()
+        assert spool.read(0, 3) == bytes([7] * 12)
+    assert not list(tmp_path.iterdir())
+
+
+class Deadly:
+    """Ends the process that unpickles it, as a lack of memory would."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+def test_a_process_that_dies_is_an_error_not_a_hang(tmp_path):
+    source = Source("test", 1, iter([Item("1.png", None, Deadly())]))
+    with Spool(tmp_path, 2) as spool, pytest.raises(DataError, match="was ended from outside"):
+        take_in(source, spool, Recipe(2), workers=2)

@@ -1,0 +1,96 @@
+"""One set of images, in every packing; and what is accepted at all."""
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ganops.data.sources import SOURCES, locate, read_source
+from ganops.errors import DataError
+
+
+def as_zip(files, path, prefix=""):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(prefix + name, content)
+    return path
+
+
+def as_tar(files, path, prefix=""):
+    with tarfile.open(path, "w:gz" if path.name.endswith("gz") else "w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(prefix + name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def as_parquet(files, path):
+    rows = [{"image": {"bytes": content, "path": name}, "label": name.split("/")[0]} for name, content in files.items()]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=7)
+    return path
+
+
+@pytest.fixture
+def packed(pictures, lay, tmp_path):
+    """The same forty images in seven packings, the members of each in another order."""
+    backwards = dict(reversed(pictures.items()))
+    shuffled = {name: pictures[name] for name in np.random.default_rng(0).permutation(list(pictures))}
+    (tmp_path / "split").mkdir()
+    as_parquet(dict(list(shuffled.items())[:11]), tmp_path / "split" / "a.parquet")
+    as_parquet(dict(list(shuffled.items())[11:]), tmp_path / "split" / "b.parquet")
+    return [
+        lay(pictures),
+        lay(
+            {"faces/" + name.upper().replace("A/", "a/").replace("B/", "b/"): pictures[name] for name in pictures}, "x"
+        ),
+        as_zip(backwards, tmp_path / "faces.zip"),
+        as_zip(shuffled, tmp_path / "wrapped.zip", "faces/"),
+        as_tar(shuffled, tmp_path / "faces.tar"),
+        as_tar(backwards, tmp_path / "faces.tar.gz", "./deep/faces/"),
+        as_parquet(shuffled, tmp_path / "faces.parquet"),
+        tmp_path / "split",
+    ]
+
+
+def test_all_packings_give_the_same_set(packed, run):
+    manifests = [run(source) for source in packed]
+    assert len({manifest["sha256"] for manifest in manifests}) == 1
+    assert {manifest["source"]["kind"] for manifest in manifests} == {"folder", "zip", "tar", "parquet"}
+    keys = ("classes", "splits", "sample", "rejected", "conversions", "parameters")
+    assert all([manifest[key] for key in keys] == [manifests[0][key] for key in keys] for manifest in manifests)
+    assert manifests[0]["classes"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_kind_of_source_is_recognised_before_the_others(name, packed):
+    data = Path(__file__).parents[2] / "data"
+    examples = {"download": data / "fashion-mnist", "idx": data / "fashion-mnist-10k", "folder": packed[0]}
+    examples |= {"archive": packed[2], "parquet": packed[-1]}
+    assert next(kind for kind, reader in SOURCES.items() if reader.recognises(examples[name])) == name
+
+
+def test_an_absent_source_lists_what_is_accepted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "fashion-mnist").mkdir(parents=True)
+    with pytest.raises(DataError) as caught:
+        locate(Path("fashion-mnits"))
+    assert "did you mean fashion-mnist?" in str(caught.value)
+    assert all(reader.ACCEPTS in str(caught.value) for reader in SOURCES.values())
+
+
+def test_a_name_is_looked_for_in_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    assert locate(Path("mine")).samefile(tmp_path / "data" / "mine")
+
+
+def test_an_unknown_kind_of_file_is_refused(tmp_path):
+    (tmp_path / "film.mp4").write_bytes(b"\0")
+    with pytest.raises(DataError, match=r"film.mp4 is not a known kind of source\nAccepted are:"):
+        read_source(tmp_path / "film.mp4")
