@@ -19,8 +19,8 @@ def kernel_distance(
         seed: draws the subsets.
 
     Returns:
-        The mean and the standard deviation over the subsets. The mean is unbiased, so it is below zero by chance where x
-        and y have one distribution; the deviation is 0 where each subset is all there is.
+        The mean and the standard deviation over the subsets. The mean is unbiased, so it is below zero by chance where
+        x and y have one distribution; the deviation is 0 where each subset is all there is.
     """
     size = subset_size(x, y, size)
     generator = np.random.default_rng(seed)

@@ -66,7 +66,7 @@ class Extractor(ABC):
         batch = batch or self.batch
         with torch.inference_mode():
             for start in range(0, len(images), batch):
-                x = torch.tensor(np.asarray(images[start : start + batch])).to(self.device)
+                x = torch.from_numpy(np.array(images[start : start + batch], order="C")).to(self.device)
                 found, p = self.outputs(x.contiguous(memory_format=torch.channels_last))
                 features.append(found.float().cpu().numpy())
                 if p is not None:
