@@ -1,0 +1,224 @@
+"""The domain extractor: a small CNN that is trained in under a minute on the very images it will judge.
+
+With labels it learns to classify. Without, it learns to tell images apart: two views of one image shall be closer than
+views of different images. No view is resampled, blurred or mirrored, because the features must notice a generator
+that does so.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganops.errors import FeatureError
+from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
+from ganops.terminal import progress
+
+WIDTHS = (16, 32, 64)
+DIMENSIONS = 64
+PROJECTION = 32
+TEMPERATURE = 0.2
+BATCH = 128
+EPOCHS = 100
+"""The most often that one image is shown: few images need no long training."""
+FEWEST = 10
+
+
+class Network(nn.Module):
+    """Images [N, C, H, W] in [-1, 1] -> features [N, 64], of unit variance in training, -> outputs [N, K].
+
+    Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, outputs: int) -> None:
+        super().__init__()
+        stride = max(1, min(height, width) // 32)
+        embedding = nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)
+        convolutions = [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
+        layers: list[nn.Module] = []
+        for convolution in [embedding, *convolutions]:
+            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
+        cells = (height // stride // 8) * (width // stride // 8)
+        bottleneck = nn.Linear(WIDTHS[-1] * cells, DIMENSIONS)
+        self.body = nn.Sequential(*layers, nn.Flatten(), bottleneck, nn.BatchNorm1d(DIMENSIONS, affine=False))
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(DIMENSIONS, outputs))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The features, and the logits of the classes or the projection that is contrasted."""
+        features = self.body(x)
+        return features, self.head(features)
+
+
+class Domain(Extractor):
+    """The trained CNN; a classifier where it was trained with labels."""
+
+    name: ClassVar[str] = "domain"
+    dimensions: ClassVar[int] = DIMENSIONS
+
+    @classmethod
+    def make(
+        cls,
+        images: Images,
+        labels: Labels | None,
+        validation: Images,
+        validation_labels: Labels | None,
+        *,
+        seed: int,
+        device: str = "cpu",
+        kimg: float = 60,
+        learning_rate: float = 3e-3,
+        minimum_accuracy: float | None = None,
+    ) -> Self:
+        """Trains the CNN: the same bits for the same seed, machine and number of threads.
+
+        Args:
+            images: uint8 [N, C, H, W], N >= 10, H and W >= 16.
+            labels: int [N] in [0, K), or None: training without labels.
+            validation: held-out images.
+            validation_labels: their labels, or None.
+            seed: draws the first weights, the order and the views.
+            device: where it trains and runs.
+            kimg: thousands of images (with labels) or views (without) shown; at most 100 times the images there are.
+            learning_rate: the peak of the one-cycle schedule (Smith & Topin 2019) of AdamW.
+            minimum_accuracy: the least accuracy on `validation`; a quarter of the way from chance to 1 unless given.
+
+        Raises:
+            FeatureError: the images are too few or too small, or the accuracy stays below the least one.
+        """
+        count, channels, height, width = images.shape
+        if count < FEWEST or min(height, width) < 16:
+            raise FeatureError(
+                f"the domain extractor needs at least {FEWEST} images of 16 x 16, got {count} of {height} x {width}"
+            )
+        classes = 0 if labels is None else int(labels.max()) + 1
+        classes = classes if classes > 1 else 0
+        card: dict[str, Any] = {
+            "objective": "classification" if classes else "contrast",
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "classes": classes,
+            "images": count,
+            "kimg": kimg,
+        }
+        with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+            torch.manual_seed(seed)
+            network = Network(channels, height, width, classes or PROJECTION)
+            network.to(device).to(memory_format=torch.channels_last)
+            _train(network, images, labels if classes else None, kimg, learning_rate, seed, device)
+        extractor = cls(network, hash_weights(network.state_dict()), card, device)
+        if classes and validation_labels is not None:
+            extractor._judge(validation, validation_labels, minimum_accuracy)
+        return extractor
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
+        weights, description = read(folder)
+        card = description["card"]
+        network = Network(card["channels"], card["height"], card["width"], card["classes"] or PROJECTION)
+        network.load_state_dict(weights)
+        return cls(network, description["hash"], card, device)
+
+    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features [N, 64], and the probabilities of the classes where there are classes."""
+        expected = (self.card["channels"], self.card["height"], self.card["width"])
+        if tuple(x.shape[1:]) != expected:
+            raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")
+        features, logits = self.network(_scale(x))
+        return features, logits.softmax(1) if self.card["classes"] else None
+
+    def _judge(self, images: Images, labels: Labels, minimum: float | None) -> None:
+        """Puts the accuracy on held-out images into the card, and refuses a classifier that has not learned enough."""
+        _, probabilities = self.features(images)
+        assert probabilities is not None
+        accuracy = float((probabilities.argmax(axis=1) == labels).mean())
+        chance = float(np.bincount(labels).max() / len(labels))
+        minimum = chance + (1 - chance) / 4 if minimum is None else minimum
+        self.card |= {"accuracy": accuracy, "chance": chance, "minimum_accuracy": minimum}
+        if accuracy < minimum:
+            raise FeatureError(
+                f"the domain extractor reached an accuracy of {accuracy:.3f} on {len(labels)} held-out images; "
+                f"expected at least {minimum:.3f} (chance is {chance:.3f}). Train it longer (kimg) or "
+                "without labels, or lower minimum_accuracy"
+            )
+
+
+def _train(
+    network: Network, images: Images, labels: Labels | None, kimg: float, learning_rate: float, seed: int, device: str
+) -> None:
+    """AdamW under a one-cycle schedule; all random draws are made on the CPU from `seed`."""
+    generator = torch.Generator().manual_seed(seed)
+    batch, views = min(BATCH, len(images)), 1 if labels is not None else 2
+    steps = max(10, int(min(kimg * 1000, EPOCHS * len(images)) / (batch * views)))
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
+    network.train()
+    with progress("features", steps * batch * views, "images") as advance:
+        for chosen in _batches(len(images), batch, steps, generator):
+            x = torch.from_numpy(images[chosen]).to(device)
+            if labels is not None:
+                y = torch.from_numpy(labels[chosen].astype(np.int64)).to(device)
+                loss = F.cross_entropy(network(_scale(_shift(x, 16, generator)))[1], y)
+            else:
+                loss = contrast(network(torch.cat([_view(x, generator), _view(x, generator)]))[1])
+            optimiser.zero_grad()
+            torch.autograd.backward(loss)
+            optimiser.step()
+            schedule.step()
+            advance(batch * views)
+
+
+def contrast(projections: Tensor) -> Tensor:
+    """NT-Xent of projections [2N, p], rows i and N + i from one image (Chen et al. 2020, equation 1)."""
+    z = F.normalize(projections)
+    similarity = z @ z.T / TEMPERATURE
+    similarity.fill_diagonal_(-torch.inf)
+    return F.cross_entropy(similarity, torch.arange(len(z), device=z.device).roll(len(z) // 2))
+
+
+def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[np.ndarray[Any, Any]]:
+    """Indices of `steps` batches, from one shuffled epoch after another; what fills no batch is left out."""
+    for step in range(steps):
+        start = step % (count // batch) * batch
+        if start == 0:
+            order = torch.randperm(count, generator=generator).numpy()
+        yield order[start : start + batch]
+
+
+def _scale(x: Tensor) -> Tensor:
+    """uint8 -> [-1, 1], channels last."""
+    return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+
+
+def _view(x: Tensor, generator: torch.Generator) -> Tensor:
+    """A random view of each image: moved, its channels brighter or darker, a rectangle hidden (Zhong et al. 2017)."""
+    x = _scale(_shift(x, 6, generator))
+    gain = torch.rand((len(x), x.shape[1], 1, 1), generator=generator) + 0.5
+    offset = torch.rand((len(x), 1, 1, 1), generator=generator) * 0.6 - 0.3
+    hidden = _interval(len(x), x.shape[2], generator)[:, :, None] & _interval(len(x), x.shape[3], generator)[:, None, :]
+    return (x * gain.to(x.device) + offset.to(x.device)).masked_fill(hidden[:, None].to(x.device), 0)
+
+
+def _shift(x: Tensor, part: int, generator: torch.Generator) -> Tensor:
+    """Each image moved by whole pixels, up to a `part`-th of its size on either axis; edges are repeated."""
+    count, _, height, width = x.shape
+    down = torch.randint(-(height // part), height // part + 1, (count, 1), generator=generator)
+    right = torch.randint(-(width // part), width // part + 1, (count, 1), generator=generator)
+    rows = (torch.arange(height) + down).clamp(0, height - 1).to(x.device)
+    columns = (torch.arange(width) + right).clamp(0, width - 1).to(x.device)
+    image = torch.arange(count, device=x.device)[:, None, None]
+    return x[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def _interval(count: int, size: int, generator: torch.Generator) -> Tensor:
+    """A random interval of up to 0.6 of `size` cells for each image: bool [count, size]."""
+    length = torch.randint(0, int(0.6 * size) + 1, (count, 1), generator=generator)
+    start = (torch.rand((count, 1), generator=generator) * (size - length + 1)).long()
+    cells = torch.arange(size)
+    return (cells >= start) & (cells < start + length)

@@ -1,0 +1,103 @@
+"""What every extractor can do, and how its weights are named, stored and run."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ganops.errors import FeatureError
+from ganops.files import atomic, read_json, write_json
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.integer[Any]]
+Features = NDArray[np.float32]
+Weights = dict[str, Tensor]
+
+
+class Extractor(ABC):
+    """A frozen network from images to features; what it makes of an image does not depend on the rest of the batch.
+
+    Each has its own `make(images, labels, validation, validation_labels, *, seed, device, **options)` that trains or
+    finds it for images uint8 [N, C, H, W] with labels int [N] in [0, K) or None.
+
+    Attributes:
+        name: its key in the table, and in the names of the metrics.
+        dimensions: the length d of a feature vector.
+        resize: how an image is brought to the network's size; part of the protocol of every metric.
+        batch: images in one pass unless asked otherwise.
+        hash: SHA-256 of the weights; only distances under equal hashes can be compared.
+        card: what a reader must know in order to trust it; JSON-ready.
+    """
+
+    name: ClassVar[str]
+    dimensions: ClassVar[int]
+    resize: ClassVar[str] = "none"
+    batch: ClassVar[int] = 256
+
+    def __init__(self, network: nn.Module, hash: str, card: dict[str, Any], device: str) -> None:
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.hash, self.card, self.device = hash, card, device
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, device: str = "cpu") -> Self:
+        """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
+
+    @abstractmethod
+    def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features [N, d], and probabilities [N, K] or None, of a batch uint8 [N, C, H, W] on the device."""
+
+    @property
+    def published(self) -> bool:
+        """Whether these are the published FID weights: the only ones whose distance may be called FID."""
+        return False
+
+    def features(self, images: Images, batch: int | None = None) -> tuple[Features, Features | None]:
+        """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K]."""
+        if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
+            raise FeatureError(f"expected images uint8 [N, C, H, W], N >= 1; got {images.dtype} {list(images.shape)}")
+        features, probabilities = [], []
+        batch = batch or self.batch
+        with torch.inference_mode():
+            for start in range(0, len(images), batch):
+                x = torch.from_numpy(np.array(images[start : start + batch], order="C")).to(self.device)
+                found, p = self.outputs(x.contiguous(memory_format=torch.channels_last))
+                features.append(found.float().cpu().numpy())
+                if p is not None:
+                    probabilities.append(p.float().cpu().numpy())
+        return np.concatenate(features), np.concatenate(probabilities) if probabilities else None
+
+    def save(self, folder: Path) -> None:
+        """Writes `weights.safetensors` and `description.json`."""
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        with atomic(folder / "weights.safetensors") as draft:
+            save_file(weights, draft)
+        description = {"name": self.name, "hash": self.hash, "tensors": hash_weights(weights), "card": self.card}
+        write_json(folder / "description.json", description)
+
+
+def hash_weights(weights: Weights) -> str:
+    """SHA-256 of the names, types, shapes and values of tensors, whatever their order or file format."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read(folder: Path) -> tuple[Weights, dict[str, Any]]:
+    """The weights and the description that `Extractor.save` wrote; FeatureError where they do not belong together."""
+    try:
+        description = read_json(folder / "description.json")
+        weights = load_file(folder / "weights.safetensors")
+    except FileNotFoundError as error:
+        raise FeatureError(f"no extractor in {folder}: weights.safetensors or description.json is missing") from error
+    if hash_weights(weights) != description["tensors"]:
+        raise FeatureError(f"{folder}: weights.safetensors is not what description.json describes; build it again")
+    return weights, description

@@ -1,0 +1,146 @@
+"""The ladder: an extractor deserves trust when worse images are further from the real ones, step by step."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from ganops.errors import FeatureError
+from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
+from ganops.metrics.frechet import Statistics, frechet_distance
+from ganops.metrics.neighbours import precision_recall_density_coverage
+
+Generator = np.random.Generator
+
+
+def _noise(amount: float) -> Callable[[Images, Generator], Images]:
+    """Gaussian noise with a standard deviation of `amount` of the range."""
+    return lambda images, generator: _quantise(images + generator.normal(0, amount * 255, images.shape))
+
+
+def _blur(amount: float) -> Callable[[Images, Generator], Images]:
+    """Gaussian blur of `amount` pixels at 32 x 32, and in proportion for larger images."""
+
+    def blur(images: Images, _: Generator) -> Images:
+        width = amount * max(1, min(images.shape[2:]) / 32)
+        return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
+
+    return blur
+
+
+def _quantise(images: NDArray[np.floating[Any]]) -> Images:
+    quantised: Images = np.rint(images).clip(0, 255).astype(np.uint8)
+    return quantised
+
+
+HARMS: dict[str, Callable[[Images, Generator], Images]] = {
+    "real": lambda images, _: images,
+    "faint_noise": _noise(0.05),
+    "strong_noise": _noise(0.2),
+    "faint_blur": _blur(0.6),
+    "strong_blur": _blur(1.5),
+    "noise": lambda images, generator: generator.integers(0, 256, images.shape, np.uint8),
+}
+CHAINS = (("real", "faint_noise", "strong_noise", "noise"), ("real", "faint_blur", "strong_blur"))
+"""Along each chain the distance from the real images must grow."""
+GAPS = ("half", "few")
+SAMPLES = 2000
+FEWEST = 12
+NEIGHBOURS = 5
+CHUNK = 256
+
+
+def climb(
+    extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int
+) -> dict[str, float]:
+    """Climbs the ladder: held-out real images, unharmed and harmed, against other real images.
+
+    The rungs are Fréchet distances: `real` (unharmed), faint and strong Gaussian noise and blur, and `noise` (uniform
+    noise in the place of images). Two more sets lack variety: `half` of the classes (without labels: one side of the
+    first principal component) and `few` images repeated; each stands beside a control of as many varied images, with
+    the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
+
+    Args:
+        extractor: the extractor to judge.
+        real: uint8 [N, C, H, W], N >= 12; at most 2,000 of them are used.
+        held_out: uint8 [M, C, H, W], M >= 12, other real images; at most 2,000 are used.
+        labels: of the held-out images, int [M], or None.
+        seed: draws the images and the noise.
+
+    Returns:
+        All the figures by name.
+
+    Raises:
+        FeatureError: a rung is out of order, or a lack of variety is not noticed; the message shows the ladder.
+    """
+    if min(len(real), len(held_out)) < FEWEST:
+        raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
+    generator = np.random.default_rng(seed)
+    real = real[generator.permutation(len(real))[:SAMPLES]]
+    rows = generator.permutation(len(held_out))[:SAMPLES]
+    held_out, labels = held_out[rows], None if labels is None else labels[rows]
+    reference = _features(extractor, real, HARMS["real"], generator)
+    statistics = Statistics.of(reference)
+    harmed = {name: _features(extractor, held_out, harm, generator) for name, harm in HARMS.items()}
+    ladder = {name: frechet_distance(statistics, Statistics.of(features)) for name, features in harmed.items()}
+    unharmed = harmed["real"]
+    for name, poor in (("half", _half(unharmed, labels)), ("few", _few(unharmed))):
+        for key, features in ((name, poor), (f"{name}_control", unharmed[: len(poor)])):
+            count = min(len(reference), len(features))
+            neighbours = precision_recall_density_coverage(reference[:count], features[:count], NEIGHBOURS)
+            ladder[key] = frechet_distance(statistics, Statistics.of(features))
+            ladder[f"{key}_coverage"] = neighbours["coverage"]
+    _verify(extractor.name, ladder)
+    return ladder
+
+
+def _features(
+    extractor: Extractor, images: Images, harm: Callable[[Images, Generator], Images], generator: Generator
+) -> Features:
+    """The features of harmed images, harmed a chunk at a time."""
+    chunks = (harm(images[start : start + CHUNK], generator) for start in range(0, len(images), CHUNK))
+    features = np.concatenate([extractor.features(chunk)[0] for chunk in chunks])
+    if not np.isfinite(features).all():
+        raise FeatureError(f"the extractor {extractor.name} gives features that are not finite")
+    return features
+
+
+def _half(features: Features, labels: Labels | None) -> Features:
+    """The half with the lowest labels, or with the lowest first principal component."""
+    if labels is None:
+        centred = features - features.mean(axis=0)
+        key = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
+    else:
+        key = labels
+    return features[np.argsort(key, kind="stable")[: len(features) // 2]]
+
+
+def _few(features: Features) -> Features:
+    """A twentieth of the images (at most 50), repeated until they are as many as before."""
+    few = features[: min(50, max(2, len(features) // 20))]
+    return few[np.arange(len(features)) % len(few)]
+
+
+def _verify(name: str, ladder: dict[str, float]) -> None:
+    faults = [
+        f"{low} ({ladder[low]:.4g}) is not below {high} ({ladder[high]:.4g})"
+        for chain in CHAINS
+        for low, high in pairwise(chain)
+        if not ladder[low] < ladder[high]
+    ]
+    faults += [f"{gap} passes as varied" for gap in GAPS if not _noticed(ladder, gap)]
+    if faults:
+        rungs = "\n".join(f"  {key:<22} {value:.4g}" for key, value in ladder.items())
+        raise FeatureError(
+            f"the extractor {name} does not deserve trust on these images: {'; '.join(faults)}. Its ladder:\n{rungs}\n"
+            "Train it longer (kimg), give it more images or labels, or choose another extractor"
+        )
+
+
+def _noticed(ladder: dict[str, float], gap: str) -> bool:
+    """Whether a lack of variety shows: the distance half as large again, or a tenth less coverage, than the control."""
+    further = ladder[gap] > 1.5 * ladder[f"{gap}_control"]
+    return further or ladder[f"{gap}_coverage"] < ladder[f"{gap}_control_coverage"] - 0.1

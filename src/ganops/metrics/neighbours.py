@@ -1,0 +1,84 @@
+"""Precision, recall, density and coverage by nearest neighbours, in blocks so that memory stays bounded."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.errors import FeatureError
+
+Array = NDArray[np.float64]
+
+BLOCK = 2**24
+"""The most distances that are held at once (128 MiB)."""
+
+
+def precision_recall_density_coverage(
+    real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5
+) -> dict[str, float]:
+    """Fidelity and diversity by balls that reach to the k-th neighbour of one's own kind.
+
+    `precision` and `recall` are those of Kynkäänniemi et al. 2019 (equation 1), `density` and `coverage` those of
+    Naeem et al. 2020 (equations 3 and 4). All but the density are in [0, 1]; the density of equal sets is 1 in
+    expectation. They depend on the number of samples: compare equal counts only.
+
+    Args:
+        real: features [N, d], N > k.
+        fake: features [M, d], M > k.
+        k: the neighbour that sets the radius of a ball, not counting the sample itself.
+    """
+    if min(len(real), len(fake)) <= k:
+        raise FeatureError(f"{k} neighbours need more than {k} samples a side, got {len(real)} and {len(fake)}")
+    real_radius, fake_radius = _radii(real, k), _radii(fake, k)
+    held = np.zeros(len(fake), np.int64)  # in how many real balls a fake sample lies
+    recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    for rows, distances in _blocks(real, fake):
+        inside = distances < real_radius[rows, None]
+        held += inside.sum(axis=0)
+        covered[rows] = inside.any(axis=1)
+        recalled[rows] = (distances < fake_radius).any(axis=1)
+    return {
+        "precision": float((held > 0).mean()),
+        "recall": float(recalled.mean()),
+        "density": float(held.mean() / k),
+        "coverage": float(covered.mean()),
+    }
+
+
+def nearest(
+    query: NDArray[np.floating], base: NDArray[np.floating], k: int = 1
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The k nearest of `base` [M, d] to each of `query` [N, d]: indices and distances [N, k], nearest first."""
+    if len(base) < k:
+        raise FeatureError(f"{k} neighbours need at least {k} samples, got {len(base)}")
+    indices, distances = np.empty((len(query), k), np.int64), np.empty((len(query), k))
+    for rows, block in _blocks(query, base):
+        found = np.argpartition(block, k - 1, axis=1)[:, :k]
+        values = np.take_along_axis(block, found, axis=1)
+        order = np.lexsort((found, values))  # equal distances: the lower index first
+        indices[rows] = np.take_along_axis(found, order, axis=1)
+        distances[rows] = np.take_along_axis(values, order, axis=1)
+    return indices, distances
+
+
+def _radii(x: NDArray[np.floating], k: int) -> Array:
+    """The distance of each sample to its k-th neighbour; the 0-th is the sample itself."""
+    return np.concatenate([np.partition(distances, k, axis=1)[:, k] for _, distances in _blocks(x, x)])
+
+
+def _blocks(a: NDArray[np.floating], b: NDArray[np.floating]) -> Iterator[tuple[slice, Array]]:
+    """Rows of the matrix of Euclidean distances [len(a), len(b)], a block at a time.
+
+    |a - b|² = |a|² + |b|² - 2a·b cancels where samples are close: hence float64, about a common centre.
+    """
+    centre = np.mean(b, axis=0, dtype=np.float64)
+    a, b = np.asarray(a, np.float64) - centre, np.asarray(b, np.float64) - centre
+    a_square, b_square = np.square(a).sum(axis=1), np.square(b).sum(axis=1)
+    step = max(1, BLOCK // len(b))
+    for start in range(0, len(a), step):
+        rows = slice(start, start + step)
+        square = a[rows] @ b.T
+        square *= -2
+        square += a_square[rows, None]
+        square += b_square
+        yield rows, np.sqrt(square.clip(0, out=square), out=square)

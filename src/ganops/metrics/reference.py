@@ -1,0 +1,145 @@
+"""The reference: a trusted extractor and the features of the real images, kept in one folder.
+
+extractor/                    weights.safetensors, description.json
+card.json                     what the extractor is, its accuracy, its ladder, the protocol
+<split>/features.npy          float32 [N, d]
+<split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from ganops.errors import FeatureError
+from ganops.files import atomic_folder, read_json, write_json
+from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
+from ganops.metrics.frechet import Statistics
+from ganops.metrics.inception_score import class_histogram
+from ganops.metrics.ladder import climb
+
+HELD_OUT = 50
+"""The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
+
+
+class Reference:
+    """The extractor and the real features that `build` wrote."""
+
+    def __init__(self, folder: Path, card: dict[str, Any], device: str) -> None:
+        self.folder, self.card, self.device = folder, card, device
+
+    @classmethod
+    def open(cls, folder: Path, device: str = "cpu") -> "Reference":
+        """The reference in `folder`; its extractor will run on `device`. FeatureError where there is none."""
+        folder = Path(folder)
+        if not (folder / "card.json").is_file():
+            raise FeatureError(f"no reference features in {folder}; build them first (stage `features`)")
+        return cls(folder, read_json(folder / "card.json"), device)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        """The frozen network, loaded when it is first asked for."""
+        extractor = EXTRACTORS[self.card["extractor"]].load(self.folder / "extractor", self.device)
+        if extractor.hash != self.card["hash"]:
+            raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
+        return extractor
+
+    def features(self, split: str) -> Features:
+        """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""
+        features: Features = np.load(self._part(split) / "features.npy", mmap_mode="r", allow_pickle=False)
+        return features
+
+    def statistics(self, split: str) -> Statistics:
+        """The statistics of the real features of `split`."""
+        stored = load_file(self._part(split) / "statistics.safetensors")
+        return Statistics(int(stored["count"][0]), stored["mean"], stored["covariance"])
+
+    def classes(self, split: str) -> NDArray[np.int64] | None:
+        """How many real images of `split` the extractor puts into each class [K]; None where it is no classifier."""
+        stored: dict[str, NDArray[np.int64]] = load_file(self._part(split) / "statistics.safetensors")
+        return stored.get("classes")
+
+    def _part(self, split: str) -> Path:
+        if split not in self.card["counts"]:
+            raise FeatureError(f"no reference features of the split {split!r}; there are {list(self.card['counts'])}")
+        return self.folder / split
+
+
+def build(
+    images: Mapping[str, Images],
+    labels: Mapping[str, Labels | None],
+    out: Path,
+    *,
+    extractor: str = "domain",
+    options: Mapping[str, Any] | None = None,
+    seed: int,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
+
+    Args:
+        images: uint8 [N, C, H, W] by split; `train` is needed, splits without images are left out.
+        labels: int [N] by split; None or absent: no labels.
+        out: the folder to write, whole or not at all.
+        extractor: a name in the table EXTRACTORS.
+        options: keyword arguments of that extractor's `make`.
+        seed: of the extractor's training and of the ladder.
+        device: where the extractor trains and runs.
+
+    Returns:
+        The card. Raises FeatureError where the extractor cannot be made or does not deserve trust.
+    """
+    if extractor not in EXTRACTORS:
+        raise FeatureError(f"features.extractor: expected one of {list(EXTRACTORS)}, got {extractor!r}")
+    images = {split: x for split, x in images.items() if len(x)}
+    if "train" not in images:
+        raise FeatureError(f"the extractor needs images in the split train; got {list(images)}")
+    x, y, held_x, held_y = _hold_out(images, labels, seed)
+    made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **(options or {}))
+    card = {
+        "extractor": extractor,
+        "hash": made.hash,
+        "published": made.published,
+        "dimensions": made.dimensions,
+        "details": made.card,
+        "ladder": climb(made, x, held_x, held_y, seed=seed),
+        "counts": {split: len(x) for split, x in images.items()},
+        "protocol": {"quantisation": "uint8", "resize": made.resize, "seed": seed},
+    }
+    with atomic_folder(out) as draft:
+        made.save(draft / "extractor")
+        write_json(draft / "card.json", card)
+        for split, x in images.items():
+            _write(draft / split, *made.features(x))
+    return card
+
+
+def _hold_out(
+    images: Mapping[str, Images], labels: Mapping[str, Labels | None], seed: int
+) -> tuple[Images, Labels | None, Images, Labels | None]:
+    """Images and labels to train on and to judge by: train and validation, or two parts of train."""
+    x, y = images["train"], labels.get("train")
+    if len(images.get("validation", ())) >= HELD_OUT:
+        return x, y, images["validation"], labels.get("validation")
+    order = np.random.default_rng(seed).permutation(len(x))
+    held, kept = order[: len(x) // 5], order[len(x) // 5 :]
+    return x[kept], None if y is None else y[kept], x[held], None if y is None else y[held]
+
+
+def _write(folder: Path, features: Features, probabilities: Features | None) -> None:
+    folder.mkdir()
+    statistics = Statistics.of(features)
+    tensors: dict[str, NDArray[Any]] = {
+        "count": np.array([statistics.count]),
+        "mean": statistics.mean,
+        "covariance": statistics.covariance,
+    }
+    if probabilities is not None:
+        tensors["classes"] = class_histogram(probabilities)
+    np.save(folder / "features.npy", features, allow_pickle=False)
+    save_file(tensors, folder / "statistics.safetensors")

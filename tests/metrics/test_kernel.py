@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+import torch
+from torchmetrics.image.kid import poly_mmd
+
+from ganops.errors import FeatureError
+from ganops.metrics.kernel import kernel_distance, subset_size
+
+generator = np.random.default_rng(0)
+X, Y = generator.normal(size=(60, 8)), generator.normal(0.5, 1.5, (60, 8))
+
+
+def test_the_whole_set_agrees_with_torchmetrics():
+    mean, deviation = kernel_distance(X, Y, subsets=3, size=60, seed=0)
+    assert mean == pytest.approx(poly_mmd(torch.from_numpy(X), torch.from_numpy(Y)).item(), rel=1e-9)
+    assert deviation < 1e-12
+
+
+def test_the_definition_pair_by_pair():
+    def kernel(a, b):
+        return (a @ b / 8 + 1) ** 3
+
+    x, y = X[:5], Y[:5]
+    within = np.mean([kernel(a[i], a[j]) for a in (x, y) for i in range(5) for j in range(5) if i != j])
+    between = np.mean([kernel(a, b) for a in x for b in y])
+    assert kernel_distance(x, y, subsets=1, seed=0)[0] == pytest.approx(2 * within - 2 * between)
+
+
+def test_is_unbiased():
+    """The mean over many subsets of one distribution is 0 within its error; with the diagonal it would not be."""
+    x, y = generator.normal(size=(4000, 4)), generator.normal(size=(4000, 4))
+    mean, deviation = kernel_distance(x, y, subsets=200, size=40, seed=1)
+    assert abs(mean) < 4 * deviation / np.sqrt(200)
+
+
+def test_more_samples_than_there_are():
+    assert subset_size(X, Y[:30]) == 30
+    with pytest.raises(FeatureError, match="got 60 and 1"):
+        kernel_distance(X, Y[:1], seed=0)
+
+
+def test_the_seed_draws_the_subsets():
+    same, again, other = (kernel_distance(X, Y, subsets=5, size=20, seed=seed) for seed in (0, 0, 1))
+    assert same == again != other

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from ganops.errors import FeatureError
+from ganops.metrics.ladder import climb
+
+
+def shapes(count, seed):
+    """Smooth images of four classes: a bright square in one of four corners, somewhat moved."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 4, count)
+    images = np.full((count, 1, 16, 16), 20, np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        top, left = generator.integers(0, 3, 2) + 8 * np.array(divmod(label, 2))
+        image[:, top : top + 5, left : left + 5] = generator.integers(180, 250)
+    return images, labels
+
+
+class Pixels:
+    """The image itself, as a feature vector."""
+
+    name = "pixels"
+
+    def features(self, images, batch=None):
+        return (images.reshape(len(images), -1) / 255).astype(np.float32), None
+
+
+class Constant(Pixels):
+    def features(self, images, batch=None):
+        return np.ones((len(images), 4), np.float32), None
+
+
+class Blind(Pixels):
+    """Features that have nothing to do with the image."""
+
+    def features(self, images, batch=None):
+        return np.random.default_rng(len(images)).normal(size=(len(images), 4)).astype(np.float32), None
+
+
+class Undefined(Pixels):
+    def features(self, images, batch=None):
+        return np.full((len(images), 4), np.nan, np.float32), None
+
+
+REAL, HELD_OUT, LABELS = shapes(300, 0)[0], *shapes(200, 1)
+
+
+@pytest.mark.parametrize("labels", [LABELS, None])
+def test_pixels_hold(labels):
+    ladder = climb(Pixels(), REAL, HELD_OUT, labels, seed=0)
+    assert ladder["real"] < ladder["faint_noise"] < ladder["strong_noise"] < ladder["noise"]
+    assert ladder["real"] < ladder["faint_blur"] < ladder["strong_blur"]
+    assert ladder["half"] > 1.5 * ladder["half_control"]
+    assert ladder["few_coverage"] < ladder["few_control_coverage"] - 0.1
+    assert ladder == climb(Pixels(), REAL, HELD_OUT, labels, seed=0)
+
+
+@pytest.mark.parametrize("extractor", [Constant(), Blind()])
+def test_an_extractor_that_does_not_see_is_refused_with_its_ladder(extractor):
+    with pytest.raises(FeatureError, match=r"does not deserve trust(.|\n)*is not below(.|\n)*strong_blur  "):
+        climb(extractor, REAL, HELD_OUT, seed=0)
+
+
+def test_features_that_are_not_finite():
+    with pytest.raises(FeatureError, match="not finite"):
+        climb(Undefined(), REAL, HELD_OUT, seed=0)
+
+
+def test_too_few_images():
+    with pytest.raises(FeatureError, match="12 images a side, got 300 and 11"):
+        climb(Pixels(), REAL, HELD_OUT[:11], seed=0)

@@ -1,0 +1,149 @@
+import hashlib
+
+import numpy as np
+import pytest
+
+from ganops.errors import FeatureError
+from ganops.files import read_json, write_json
+from ganops.metrics.frechet import Statistics, frechet_distance
+from ganops.metrics.measure import distance, measure, names
+from ganops.metrics.reference import Reference, build
+
+
+def blobs(count, seed):
+    """Three classes of soft blobs at different places."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 3, count)
+    centre = np.array([[5, 5], [5, 11], [11, 8]])[labels] + generator.normal(0, 0.7, (count, 2))
+    grid = np.mgrid[:16, :16][None]
+    away = np.square(grid - centre[:, :, None, None]).sum(axis=1, keepdims=True)
+    return (230 * np.exp(-away / generator.uniform(4, 9, (count, 1, 1, 1)))).astype(np.uint8), labels
+
+
+SPLITS = {
+    split: blobs(count, seed)
+    for seed, (split, count) in enumerate({"train": 400, "validation": 80, "test": 90}.items())
+}
+IMAGES = {split: images for split, (images, _) in SPLITS.items()}
+LABELS = {split: labels for split, (_, labels) in SPLITS.items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("features") / "reference"
+    build(IMAGES, LABELS, folder, options={"kimg": 4}, seed=0)
+    return folder
+
+
+@pytest.fixture
+def reference(folder):
+    return Reference.open(folder)
+
+
+def digests(folder):
+    return {
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def test_what_is_kept_is_what_the_extractor_says(reference):
+    for split, images in IMAGES.items():
+        features, probabilities = reference.extractor.features(images)
+        np.testing.assert_allclose(reference.features(split), features, atol=1e-5)
+        np.testing.assert_allclose(
+            reference.statistics(split).covariance, Statistics.of(features).covariance, atol=1e-5
+        )
+        assert reference.statistics(split).count == len(images)
+        np.testing.assert_array_equal(reference.classes(split), np.bincount(probabilities.argmax(1), minlength=3))
+
+
+def test_the_card(reference):
+    card = reference.card
+    assert card["hash"] == reference.extractor.hash
+    assert card["counts"] == {"train": 400, "validation": 80, "test": 90}
+    assert card["ladder"]["noise"] > card["ladder"]["real"]
+    assert card["details"]["accuracy"] > 0.9
+
+
+def test_the_same_input_gives_the_same_bytes(folder, tmp_path):
+    build(IMAGES, LABELS, tmp_path / "again", options={"kimg": 4}, seed=0)
+    assert digests(tmp_path / "again") == digests(folder)
+
+
+def test_without_labels_and_without_validation(tmp_path):
+    build({"train": IMAGES["train"]}, {}, tmp_path / "plain", options={"kimg": 6}, seed=0)
+    reference = Reference.open(tmp_path / "plain")
+    assert reference.card["counts"] == {"train": 400}
+    assert reference.card["details"]["images"] == 320
+    assert reference.classes("train") is None
+    with pytest.raises(FeatureError, match="split 'test'"):
+        reference.features("test")
+
+
+def test_what_cannot_be_built_leaves_nothing_behind(tmp_path):
+    with pytest.raises(FeatureError, match="expected one of"):
+        build(IMAGES, LABELS, tmp_path / "out", extractor="vgg", seed=0)
+    with pytest.raises(FeatureError, match="needs images in the split train"):
+        build({"test": IMAGES["test"]}, {}, tmp_path / "out", seed=0)
+    with pytest.raises(FeatureError, match=r"expected at least 1\.1"):
+        build(IMAGES, LABELS, tmp_path / "out", options={"kimg": 0.1, "minimum_accuracy": 1.1}, seed=0)
+    assert not any(tmp_path.iterdir())
+    with pytest.raises(FeatureError, match="no reference features"):
+        Reference.open(tmp_path)
+
+
+def test_another_extractor_in_the_folder_is_refused(folder, tmp_path):
+    card = read_json(folder / "card.json")
+    (tmp_path / "extractor").symlink_to(folder / "extractor")
+    write_json(tmp_path / "card.json", card | {"hash": "0" * 64})
+    with pytest.raises(FeatureError, match=r"not the one of card\.json"):
+        _ = Reference.open(tmp_path).extractor
+
+
+def test_real_images_measure_well_and_noise_badly(reference, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 1, 16, 16), np.uint8)
+    good = measure(*reference.extractor.features(blobs(200, 9)[0]), reference, "test", seed=0)
+    bad = measure(*reference.extractor.features(noise), reference, "test", seed=0)
+    assert good["fd_domain"] < bad["fd_domain"] / 10
+    assert good["kd_domain"] < bad["kd_domain"] / 10
+    assert good["coverage"] > 0.8 > 0.1 > bad["coverage"]
+    assert 1.5 < good["is_domain"] < 3
+    assert good["class_kl"] < 0.1 < bad["class_kl"]
+    write_json(tmp_path / "evaluation.json", good)  # finite and JSON-ready
+    assert {k for k, v in good.items() if not isinstance(v, float)} == {"protocol"}
+
+
+def test_the_protocol_says_how_it_was_measured(reference):
+    features, probabilities = reference.extractor.features(blobs(120, 9)[0])
+    protocol = measure(features, probabilities, reference, "test", seed=3)["protocol"]
+    assert protocol["weights"] == reference.extractor.hash
+    assert (protocol["split"], protocol["real"], protocol["generated"], protocol["seed"]) == ("test", 90, 120, 3)
+    assert protocol["neighbour_samples"] == protocol["kernel_subset_size"] == 90
+
+
+def test_measuring_twice_gives_the_same(reference):
+    outputs = reference.extractor.features(blobs(60, 9)[0])
+    assert measure(*outputs, reference, "test", seed=0) == measure(*outputs, reference, "test", seed=0)
+
+
+def test_the_cheap_distance_is_the_measured_one(reference):
+    features, _ = reference.extractor.features(blobs(60, 9)[0])
+    expected = frechet_distance(reference.statistics("validation"), Statistics.of(features))
+    assert distance(features, reference, "validation") == expected
+    assert measure(features, None, reference, "validation", seed=0)["fd_domain"] == expected
+
+
+def test_broken_features_are_refused_before_anything_is_computed(reference):
+    features, probabilities = reference.extractor.features(blobs(60, 9)[0])
+    with pytest.raises(FeatureError, match=r"expected features \[N, 64\]"):
+        distance(features[:, :3], reference, "test")
+    features[3, 5] = np.nan
+    with pytest.raises(FeatureError, match="1 of 60 generated samples"):
+        measure(features, probabilities, reference, "test", seed=0)
+
+
+def test_only_published_weights_give_fid(folder, reference):
+    assert names(reference) == ("fd_domain", "kd_domain")
+    card = reference.card | {"extractor": "inception"}
+    assert names(Reference(folder, card, "cpu")) == ("fd_inception", "kd_inception")
+    assert names(Reference(folder, card | {"published": True}, "cpu")) == ("fid", "kid")
