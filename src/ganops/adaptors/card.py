@@ -51,7 +51,7 @@ New images that resemble the training data: demonstrations, augmentation, resear
 
 ## Limits
 
-* It draws {shape(description)} images and nothing else; what the data set shows rarely or wrongly, it draws rarely or wrongly.
+* It draws {shape(description)} images and nothing else; what its data show rarely or wrongly, it draws so too.
 * It invents its images: none of them is evidence of anything, and single ones may come close to training images.
 * Metrics describe the distribution; they do not promise the quality of a single picture.
 
