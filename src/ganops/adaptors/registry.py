@@ -1,5 +1,6 @@
 """The model registry: versions that were proved to load, a gate, and the alias `champion` that consumers follow."""
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -172,11 +173,7 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
         folder = Path(scratch) / "model"
         build(package, name, folder)
         tags["ganops.images_per_second"] = f"{prove(package, folder):.0f}"
-        experiment = client.get_run(run).info.experiment_id
-        model = client.create_logged_model(experiment, name="generator", source_run_id=run, tags=tags)
-        client.log_model_artifacts(model.model_id, str(folder))
-    client.finalize_logged_model(model.model_id, mlflow.entities.LoggedModelStatus.READY)
-    client.log_outputs(run, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)])
+        model = _log_model(client, folder, run, tags)
     try:
         client.create_registered_model(name)
     except mlflow.MlflowException as error:
@@ -186,7 +183,20 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
     version = client.create_model_version(
         name, source=model.artifact_location, run_id=run, tags=tags, model_id=model.model_id
     )
+    # by this tag the interface of MLflow shows what the logged model was registered as
+    registered = json.dumps([{"name": name, "version": int(version.version)}])
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": registered})
     return str(version.version)
+
+
+def _log_model(client: mlflow.MlflowClient, folder: Path, run: str, tags: dict[str, str]) -> Any:
+    """A model folder as a logged model of the run; `log_model` would build the folder again, unproved."""
+    experiment = client.get_run(run).info.experiment_id
+    model = client.create_logged_model(experiment, name="generator", source_run_id=run, tags=tags)
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, mlflow.entities.LoggedModelStatus.READY)
+    client.log_outputs(run, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)])
+    return model
 
 
 def _describe(package: Package, checks: list[Check]) -> str:
@@ -195,10 +205,10 @@ def _describe(package: Package, checks: list[Check]) -> str:
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     failed = [check for check in checks if not check["passed"]]
-    limits = ", ".join(f"{c['metric']} {c['value']:.4g} ({_limit(c['bound'])})" for c in failed)
-    gate = f"Did not pass the gate: {limits}." if failed else "Passed the gate."
+    limits = ", ".join(f"{check['metric']} {check['value']:.4g} ({_limit(check['bound'])})" for check in failed)
+    gate = f"Did not pass the gate: {limits}." if failed else "Passed the gate." if checks else "There is no gate."
     return f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {gate}"
 
 
 def _limit(bound: Mapping[str, float]) -> str:
-    return " and ".join(f"{kind.replace('_', ' ')} {limit:g}" for kind, limit in bound.items())
+    return " and ".join(f"{kind.replace('_', ' ')} {limit:.4g}" for kind, limit in bound.items())
