@@ -18,7 +18,7 @@ from torch import nn
 
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
-from ganops.adaptors.registry import Package, check_gate, register, rollback
+from ganops.adaptors.registry import Package, check_gate, promote, register, rollback
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
 
@@ -339,10 +339,17 @@ def test_better_generator_becomes_champion_and_can_be_rolled_back(put, root):
         rollback(client, NAME)
 
 
-def test_nothing_to_roll_back_from(put, root):
+def test_what_is_not_there_cannot_be_promoted_or_rolled_back(put, root):
+    client = tracking.connect(root)
+    with pytest.raises(RegistryError, match="no model faces"):
+        rollback(client, NAME)
     put(0, 12.0)
     with pytest.raises(RegistryError, match="has no champion"):
-        rollback(tracking.connect(root), NAME)
+        rollback(client, NAME)
+    with pytest.raises(RegistryError, match="no version 7 of faces"):
+        promote(client, NAME, "7")
+    assert promote(client, NAME, "1") is None
+    assert aliases(root)["champion"] == 1
 
 
 def test_looser_gate_promotes_the_version_that_is_there(put, root):

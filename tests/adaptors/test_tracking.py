@@ -84,6 +84,14 @@ def test_store_that_was_moved_is_refused(client, root, tmp_path):
         tracking.ensure_experiment(tracking.connect(moved), "faces", moved)
 
 
+def test_files_of_a_named_database_lie_in_the_project_too(client, root, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.store_uri(root))
+    monkeypatch.chdir(tmp_path)
+    experiment = client.get_experiment(tracking.ensure_experiment(client, "faces", root))
+    assert experiment.artifact_location == (root / "mlflow" / "artifacts").as_uri()
+    assert tracking.ensure_experiment(client, "faces", tmp_path / "another project") == experiment.experiment_id
+
+
 def test_deleted_experiment_is_refused(client, root):
     client.delete_experiment(tracking.ensure_experiment(client, "faces", root))
     with pytest.raises(RegistryError, match="was deleted"):

@@ -102,7 +102,15 @@ def check_gate(gate: Mapping[str, Bound], metrics: Mapping[str, float]) -> list[
 
 
 def promote(client: mlflow.MlflowClient, name: str, version: str) -> str | None:
-    """Makes a version the champion; the former one is noted on it and returned, if there was another."""
+    """Makes a version the champion; the former one is noted on it and returned, if there was another.
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    try:
+        client.get_model_version(name, version)
+    except mlflow.MlflowException as error:
+        raise RegistryError(f"the registry has no version {version} of {name}") from error
     former = _champion(client, name)
     if former == version:
         return None
@@ -129,7 +137,10 @@ def rollback(client: mlflow.MlflowClient, name: str) -> str:
 
 
 def _champion(client: mlflow.MlflowClient, name: str) -> str | None:
-    version = client.get_registered_model(name).aliases.get(CHAMPION)
+    try:
+        version = client.get_registered_model(name).aliases.get(CHAMPION)
+    except mlflow.MlflowException as error:
+        raise RegistryError(f"the registry has no model {name}") from error
     return None if version is None else str(version)
 
 

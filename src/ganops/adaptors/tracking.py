@@ -43,7 +43,11 @@ FINGERPRINT = "ganops.fingerprint"
 
 def store_uri(root: Path) -> str:
     """Where MLflow lives: `MLFLOW_TRACKING_URI` where it is set, else a database in the project's folder `mlflow`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root.resolve() / 'mlflow' / 'mlflow.db'}"
+    return _named_uri() or f"sqlite:///{root.resolve() / 'mlflow' / 'mlflow.db'}"
+
+
+def _named_uri() -> str | None:
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
 
 
 def connect(root: Path) -> MlflowClient:
@@ -55,7 +59,7 @@ def connect(root: Path) -> MlflowClient:
     uri = store_uri(root)
     if uri.startswith(("http://", "https://")):
         _expect_server(uri)
-    elif "MLFLOW_TRACKING_URI" not in os.environ:
+    elif not _named_uri():
         (root / "mlflow").mkdir(parents=True, exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=uri)
@@ -84,16 +88,16 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
     Raises:
         RegistryError: The experiment was deleted, or the folder of the embedded store was moved.
     """
-    embedded = "MLFLOW_TRACKING_URI" not in os.environ
-    # absolute: a relative location would be resolved from whatever directory a reader happens to be in
-    location = (root.resolve() / "mlflow" / "artifacts").as_uri() if embedded else None
+    # a server has a place for files, a database has none; absolute, since readers run in other directories
+    location = (root.resolve() / "mlflow" / "artifacts").as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        created: str = client.create_experiment(name, artifact_location=location)
+        server = store_uri(root).startswith(("http://", "https://", "databricks"))
+        created: str = client.create_experiment(name, artifact_location=None if server else location)
         return created
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
-    if location not in (None, experiment.artifact_location):
+    if not _named_uri() and experiment.artifact_location != location:
         raise RegistryError(
             f"the embedded MLflow store was moved: its files are recorded under {experiment.artifact_location}, "
             f"expected {location}; move the project back, or remove its folder mlflow/ and register again"
