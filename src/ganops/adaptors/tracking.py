@@ -1,0 +1,232 @@
+"""MLflow as the memory of the pipeline: one run for one training, found again by its fingerprint."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganops.errors import RegistryError
+
+# mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # a uv.lock in the working directory is not the model's
+}.items():
+    os.environ.setdefault(_name, _value)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # mlflow warns of type hints in its own modules
+    import mlflow
+    import mlflow.pyfunc
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
+__all__ = ["mlflow"]
+
+FINGERPRINT = "ganops.fingerprint"
+"""The tag by which a training is found again."""
+
+
+def store_uri(root: Path) -> str:
+    """Where MLflow lives: `MLFLOW_TRACKING_URI` where it is set, else a database in the project's folder `mlflow`."""
+    return _named_uri() or f"sqlite:///{root.resolve() / 'mlflow' / 'mlflow.db'}"
+
+
+def _named_uri() -> str | None:
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def connect(root: Path) -> MlflowClient:
+    """A client of the store of the project in `root`; the embedded store is created when it is first needed.
+
+    Raises:
+        RegistryError: The store cannot be reached or used.
+    """
+    uri = store_uri(root)
+    if uri.startswith(("http://", "https://")):
+        _expect_server(uri)
+    elif not _named_uri():
+        (root / "mlflow").mkdir(parents=True, exist_ok=True)
+    try:
+        client = MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+    except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
+        raise RegistryError(f"the MLflow store {uri} cannot be used: {error}") from error
+    return client
+
+
+def _expect_server(uri: str) -> None:
+    """Asks once: mlflow itself would try again for minutes before it gives up."""
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        pass  # whatever answers is there; whether it lets us in shows at the first request
+    except OSError as error:
+        raise RegistryError(
+            f"no MLflow server answers at {uri} ({error}); start it, or unset MLFLOW_TRACKING_URI to use the store "
+            "that is embedded in the project"
+        ) from error
+
+
+def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
+    """The id of the experiment of that name, which is created where there is none.
+
+    Raises:
+        RegistryError: The experiment was deleted, or the folder of the embedded store was moved.
+    """
+    # a server has a place for files, a database has none; absolute, since readers run in other directories
+    location = (root.resolve() / "mlflow" / "artifacts").as_uri()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        server = store_uri(root).startswith(("http://", "https://", "databricks"))
+        created: str = client.create_experiment(name, artifact_location=None if server else location)
+        return created
+    if experiment.lifecycle_stage == "deleted":
+        raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
+    if not _named_uri() and experiment.artifact_location != location:
+        raise RegistryError(
+            f"the embedded MLflow store was moved: its files are recorded under {experiment.artifact_location}, "
+            f"expected {location}; move the project back, or remove its folder mlflow/ and register again"
+        )
+    found: str = experiment.experiment_id
+    return found
+
+
+def ensure_run(
+    client: MlflowClient,
+    experiment: str,
+    fingerprint: str,
+    *,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+    metrics: Mapping[str, float],
+    artifacts: Mapping[str, Sequence[Path]],
+) -> str:
+    """The id of the one run of a training, which afterwards holds all that is given here.
+
+    A run that is found again keeps its parameters, its `tags` and its history; metrics that changed get another
+    point, files are replaced. A run that was not finished is completed.
+
+    Args:
+        client: The store.
+        experiment: Id of the experiment.
+        fingerprint: Names the training; a run with it as the tag `ganops.fingerprint` is used again.
+        name: Name of a new run.
+        tags: Tags of a new run.
+        params: The parameters, nested as in `params.yaml`.
+        history: One row for one report of the training: `step` (samples shown to D) and its values.
+        metrics: The final metrics.
+        artifacts: Files and folders to keep, under the folder of the run that is their key.
+    """
+    found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1)
+    run = found[0] if found else client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+    id_: str = run.info.run_id
+    if run.info.status != "FINISHED":
+        _log(client, id_, params=flatten(params), history=history, start=run.info.start_time)
+    now = int(time.time() * 1000)
+    changed = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+    client.log_batch(id_, metrics=changed)
+    for folder, paths in artifacts.items():
+        for path in paths:
+            (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
+    if run.info.status != "FINISHED":
+        client.set_terminated(id_)
+    return id_
+
+
+def _log(
+    client: MlflowClient,
+    run: str,
+    *,
+    params: Mapping[str, str],
+    history: Sequence[Mapping[str, float]],
+    start: int,
+) -> None:
+    # the run's own start as the time of every point: points that are logged again are then the same points
+    points = [
+        Metric(key, value, start, int(row["step"]))
+        for row in history
+        for key, value in numbers(row).items()
+        if key != "step"
+    ]
+    for part in _parts(points, 1000):
+        client.log_batch(run, metrics=part)
+    for part in _parts([Param(key, value) for key, value in params.items()], 100):
+        client.log_batch(run, params=part)
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The parts of a list that one request may carry."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def set_lineage(client: MlflowClient, run: str, lock: Path) -> None:
+    """Tags a run with `dvc.<path>`: the hash of every file that a stage of `dvc.lock` read or wrote."""
+    hashes = lock_hashes(lock)
+    for part in _parts([RunTag(_tag(f"dvc.{path}"), md5) for path, md5 in hashes.items()], 100):
+        client.log_batch(run, tags=part)
+
+
+def lock_hashes(lock: Path) -> dict[str, str]:
+    """The paths of a `dvc.lock` and their content's hashes, sorted; a path that no stage hashed is left out."""
+    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
+    entries = [entry for stage in stages.values() for kind in ("deps", "outs") for entry in stage.get(kind, ())]
+    return dict(sorted((entry["path"], entry["md5"]) for entry in entries if "md5" in entry))
+
+
+def _tag(key: str) -> str:
+    """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
+    return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
+
+
+def code_tags(root: Path) -> dict[str, str]:
+    """What code a run came from: the commit of git, whether files differ from it, and the experiment of DVC, if any."""
+    tags = {}
+    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
+    if commit is not None and changes is not None:
+        tags = {"mlflow.source.git.commit": commit, "ganops.git_dirty": json.dumps(bool(changes))}
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags["ganops.dvc_experiment"] = experiment
+    return tags
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """What git says, or None where there is no git or no repository."""
+    try:
+        process = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return process.stdout.strip()
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as `section.key: text`; lists and empty sections are written as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    """The entries that are finite numbers; true and false are none."""
+    plain = {key: value for key, value in content.items() if isinstance(value, int | float)}
+    return {key: float(value) for key, value in plain.items() if math.isfinite(value) and not isinstance(value, bool)}
