@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -75,13 +76,13 @@ def curves(
 ) -> bytes:
     """SVG of `keys` over kimg, one line a key; the lowest value of the key `best` carries a mark.
 
-    A line skips the ticks that lack its key or hold a value that is not finite. `log` asks for a logarithmic axis, which
-    is given where every value is positive and the largest is five times the smallest.
+    A line skips the ticks that lack its key or hold a value that is not finite. `log` asks for a logarithmic
+    axis, which is given where every value is positive and the largest is five times the smallest.
     """
     with _style():
         figure = _figure(height=230)
         axes = figure.subplots()
-        for key, colour in zip(keys, _cycle(len(keys)), strict=True):
+        for key, colour in zip(keys, cycle(SERIES), strict=False):
             points = _points(history, key)
             shown = points[evenly(len(points), MAX_POINTS)]
             axes.plot(shown[:, 0], shown[:, 1], color=colour, linewidth=1.6, label=_name(key))
@@ -199,25 +200,26 @@ def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes
 
 def data_uri(picture: Image.Image, limit: int) -> str:
     """The picture as a `data:` URI: PNG, or, if that takes more than `limit` bytes, WebP made smaller until it fits."""
-    content = _encode(picture, "PNG", optimize=True)
+    content = _encode(picture, "PNG")
     if len(content) <= limit:
         return f"data:image/png;base64,{base64.b64encode(content).decode()}"
     picture = picture.convert("RGB")
-    while len(content := _encode(picture, "WEBP", quality=82, method=4)) > limit and min(picture.size) > 16:
-        picture = picture.resize((picture.width * 4 // 5, picture.height * 4 // 5), Image.Resampling.LANCZOS)
+    while len(content := _encode(picture, "WEBP", quality=82)) > limit and min(picture.size) > 16:
+        side = 0.95 * math.sqrt(limit / len(content))
+        picture = picture.resize([max(1, int(size * side)) for size in picture.size], Image.Resampling.LANCZOS)
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
 
 
-def number(value: float) -> str:
-    """A number as a person reads it: three significant digits, thousands separated, integers whole."""
+def number(value: float, digits: int = 3) -> str:
+    """A number as a person reads it: `digits` significant digits, thousands separated, integers whole."""
     if not math.isfinite(value):
         return str(float(value))
-    if isinstance(value, int) or abs(value) >= 1000:
+    if isinstance(value, int) or abs(value) >= 999.5:
         return f"{value:,.0f}"
     if value and abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    return f"{value:.3g}"
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:.{digits}g}"
 
 
 def is_finite(value: Any) -> bool:
@@ -256,10 +258,6 @@ def _adaptive_css() -> str:
         for paint in ("fill", "stroke")
     )
     return f"text{{font-family:system-ui,sans-serif!important}}@media screen and (prefers-color-scheme:dark){{{swaps}}}"
-
-
-def _cycle(count: int) -> list[str]:
-    return [SERIES[i % len(SERIES)] for i in range(count)]
 
 
 def _points(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, Any]:
@@ -311,7 +309,7 @@ def _only_names(axes: "Axes") -> None:
 
 
 def _tick(value: float, _: float) -> str:
-    return number(float(value))
+    return number(float(value), digits=6)
 
 
 def _name(key: str) -> str:
