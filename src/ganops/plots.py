@@ -1,0 +1,343 @@
+"""Charts and sheets of images as SVG that suits a light and a dark page; the same input gives the same bytes.
+
+matplotlib takes a second to import, so each function imports it when it draws.
+"""
+
+import base64
+import io
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+from PIL import Image
+
+from ganops.pictures import Images
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+INK, GRID, MARK = "#4a5260", "#c9ced6", "#c2264f"
+SERIES = ("#2463a8", "#b4560f", "#2b7a57", "#6f4bb8")
+# Every light colour and its dark twin; all but the grid keep a contrast of 4.5 with the page behind them.
+DARK = {
+    INK: "#b4bbc7",
+    GRID: "#3a414d",
+    MARK: "#ff7d9c",
+    **dict(zip(SERIES, ("#7db4f0", "#f0a05e", "#6cc79f", "#b79df0"), strict=True)),
+}
+CSS_PIXELS_PER_INCH = 96
+WIDTH = 380
+"""Width of a chart in CSS pixels: a phone's column, so that its letters are never shrunk."""
+
+LABELS = {
+    "loss_g": "generator",
+    "loss_d": "discriminator",
+    "score_real": "real samples",
+    "score_fake": "generated samples",
+}
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ganops",
+    "text.parse_math": False,  # class names hold dollar signs too
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.5,
+    "legend.frameon": False,
+}
+
+MAX_POINTS = 400
+MAX_NAMED_CLASSES = 40
+BYTES_OF_SHEET = 200_000
+
+
+def curves(
+    history: Sequence[Mapping[str, Any]], keys: Sequence[str], label: str = "", log: bool = False, best: str = ""
+) -> bytes:
+    """SVG of `keys` over kimg, one line a key; the lowest value of the key `best` carries a mark.
+
+    A line skips the ticks that lack its key or hold a value that is not finite. `log` asks for a logarithmic
+    axis, which is given where every value is positive and the largest is five times the smallest.
+    """
+    with _style():
+        figure = _figure(height=230)
+        axes = figure.subplots()
+        for key, colour in zip(keys, cycle(SERIES), strict=False):
+            points = _points(history, key)
+            shown = points[evenly(len(points), MAX_POINTS)]
+            axes.plot(shown[:, 0], shown[:, 1], color=colour, linewidth=1.6, label=_name(key))
+            if key == best and len(points):
+                kimg, value = points[points[:, 1].argmin()].tolist()
+                axes.plot(kimg, value, "o", color=MARK, markersize=6)
+                axes.set_title(f"best {number(value)} at {number(kimg)} kimg", color=MARK)
+        axes.yaxis.set_major_formatter(_tick)
+        if log:
+            _log_where_possible(axes.yaxis, (tick[key] for tick in history for key in keys if key in tick), ratio=5)
+        axes.set(xlabel="kimg", ylabel=label)
+        if len(keys) > 1:
+            figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(keys), 3))
+        return _svg(figure)
+
+
+def classes_bar(counts: Mapping[str, int]) -> bytes:
+    """SVG of the number of samples of each class; with many classes the bars stay without names, largest first."""
+    named = len(counts) <= MAX_NAMED_CLASSES
+    with _style():
+        figure = _figure(height=40 + 19 * len(counts) if named else 200)
+        axes = figure.subplots()
+        if named:
+            positions = range(len(counts))
+            bars = axes.barh(positions, list(counts.values()), color=SERIES[0], height=0.72)
+            axes.bar_label(bars, labels=[f"{count:,}" for count in counts.values()], padding=3)
+            axes.set_yticks(positions, [_short(name) for name in counts])
+            axes.invert_yaxis()
+            axes.margins(x=0.14, y=0.01)
+            _only_names(axes)
+        else:
+            axes.fill_between(range(len(counts)), sorted(counts.values(), reverse=True), color=SERIES[0], step="mid")
+            axes.set(xlabel="classes, largest first", ylabel="samples", ylim=(0, None))
+        return _svg(figure)
+
+
+def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: str = "") -> bytes:
+    """SVG of the distance of each rung (a known damage to real samples), and a line where the model's `value` lies."""
+    with _style():
+        figure = _figure(height=64 + 20 * len(rungs))
+        axes = figure.subplots()
+        positions, distances = range(len(rungs)), list(rungs.values())
+        axes.hlines(positions, min(*distances, 0), distances, color=GRID, linewidth=1)
+        axes.plot(distances, positions, "o", color=SERIES[0], markersize=5)
+        for position, distance in zip(positions, distances, strict=True):
+            axes.annotate(
+                number(distance), (distance, position), xytext=(6, 0), textcoords="offset points", va="center"
+            )
+        if value is not None:
+            axes.axvline(value, color=MARK, linewidth=1.4)
+            axes.set_title(f"this model {number(value)}", color=MARK)
+        axes.set_yticks(positions, [_short(name) for name in rungs])
+        axes.invert_yaxis()
+        axes.margins(x=0.16)
+        axes.set_xlabel(label)
+        _log_where_possible(axes.xaxis, distances)
+        axes.tick_params(axis="y", length=0)
+        return _svg(figure)
+
+
+def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
+    """SVG of score against each parameter, one small panel a parameter; the best (lowest) trial carries a mark.
+
+    A trial is `{"number", "parameters": {name: number or text}, "score", "status"}`; one without a finite score is
+    not drawn. Empty where no trial has one.
+    """
+    scored = sorted((t for t in trials if is_finite(t.get("score"))), key=lambda t: float(t["score"]), reverse=True)
+    if not scored:
+        return b""
+    names = list(dict.fromkeys(name for trial in scored for name in trial.get("parameters", {})))
+    scores = [float(trial["score"]) for trial in scored]
+    with _style():
+        columns = min(2, len(names) + 1)
+        rows = -(-(len(names) + 1) // columns)
+        figure = _figure(height=40 + 150 * rows, width=WIDTH)
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+        _scatter(panels[0], [trial["number"] for trial in scored], scores, "trial")
+        for panel, name in zip(panels[1:], names, strict=False):
+            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scores, _last_words(name))
+        for panel in panels[len(names) + 1 :]:
+            panel.set_visible(False)
+        _log_where_possible(panels[0].yaxis, scores)
+        figure.supylabel("score, lower is better", fontsize=8, color=INK)
+        return _svg(figure)
+
+
+def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes:
+    """SVG of rows of images with a line of text under each row, such as the distance to the nearest neighbours.
+
+    A row is uint8 [N, C, H, W]; `lead` images at its start stand apart from the rest. All images together take about
+    BYTES_OF_SHEET at most: large ones become thumbnails.
+    """
+    columns = max(len(row) for row in rows)
+    height, width = rows[0].shape[2:]
+    gap, apart, line = 2, 8 if lead else 0, 16
+    cell = (WIDTH - apart + gap) / columns - gap
+    step = cell * height / width + line
+    crisp = "pixelated" if max(height, width) <= 64 else "auto"
+    limit = BYTES_OF_SHEET // sum(map(len, rows))
+    parts = []
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        for j, image in enumerate(row):
+            x = j * (cell + gap) + (apart if j >= lead else 0)
+            parts.append(
+                f'<image x="{x:.2f}" y="{i * step:.2f}" width="{cell:.2f}" height="{step - line:.2f}" '
+                f'style="image-rendering: {crisp}" href="{data_uri(_thumbnail(image), limit)}"/>'
+            )
+        text = escape(_printable(label))
+        parts.append(f'<text x="0" y="{(i + 1) * step - 5:.2f}" style="fill: {INK}">{text}</text>')
+    content = "\n".join(parts)
+    size = f'viewBox="0 0 {WIDTH} {len(rows) * step:.2f}" width="{WIDTH}" height="{len(rows) * step:.2f}"'
+    style = f"<style>text{{font-size:10px}}{_adaptive_css()}</style>"
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}>{style}\n{content}\n</svg>\n'.encode()
+
+
+def data_uri(picture: Image.Image, limit: int) -> str:
+    """The picture as a `data:` URI: PNG, or, if that takes more than `limit` bytes, WebP made smaller until it fits."""
+    content = _encode(picture, "PNG")
+    if len(content) <= limit:
+        return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    picture = picture.convert("RGB")
+    while len(content := _encode(picture, "WEBP", quality=82)) > limit and min(picture.size) > 16:
+        side = 0.95 * math.sqrt(limit / len(content))
+        picture = picture.resize([max(1, int(size * side)) for size in picture.size], Image.Resampling.LANCZOS)
+    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number as a person reads it: `digits` significant digits, thousands separated, integers whole."""
+    if not math.isfinite(value):
+        return str(float(value))
+    if isinstance(value, int) or abs(value) >= 999.5:
+        return f"{value:,.0f}"
+    if value and abs(value) < 1e-3:
+        mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:.{digits}g}"
+
+
+def is_finite(value: Any) -> bool:
+    """Whether `value` is a number that can be drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    from matplotlib import style
+
+    # what a person's matplotlibrc says must not change the bytes
+    with style.context(["default", STYLE]), warnings.catch_warnings():
+        # the reader's browser chooses the letters, so what our measuring font lacks does not matter
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _figure(height: float, width: float = WIDTH) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width / CSS_PIXELS_PER_INCH, height / CSS_PIXELS_PER_INCH), layout="constrained")
+
+
+def _svg(figure: "Figure") -> bytes:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue().replace("</style>", _adaptive_css() + "</style>", 1).encode()
+
+
+def _adaptive_css() -> str:
+    """Rules that swap each colour for its dark twin where the reader prefers dark; printers see light."""
+    swaps = "".join(
+        f'[style*="{paint}: {light}"]{{{paint}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for paint in ("fill", "stroke")
+    )
+    return f"text{{font-family:system-ui,sans-serif!important}}@media screen and (prefers-color-scheme:dark){{{swaps}}}"
+
+
+def _points(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, Any]:
+    """(kimg, value) of the ticks where the value is finite: float64 [N, 2]."""
+    pairs = [(tick["kimg"], tick[key]) for tick in history if is_finite(tick.get(key))]
+    return np.asarray(pairs, np.float64).reshape(-1, 2)
+
+
+def evenly(count: int, most: int) -> np.ndarray[Any, Any]:
+    """At most `most` indices of `count`, evenly spread, first and last included."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
+
+
+def _log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) -> None:
+    """A logarithmic axis where every value is positive and the largest is `ratio` times the smallest."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    finite = [value for value in values if is_finite(value)]
+    if not finite or min(finite) <= 0 or max(finite) < ratio * min(finite):
+        return
+    axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
+    narrow = max(finite) < 300 * min(finite)
+    axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if narrow else (1.0,)))
+    axis.set_major_formatter(_tick)
+    axis.set_minor_locator(NullLocator())
+
+
+def _scatter(panel: "Axes", values: Sequence[Any], scores: Sequence[float], label: str) -> None:
+    """Scores over one parameter, worst first so that the best, the last, lies on top."""
+    if not all(is_finite(value) for value in values):
+        names = sorted({str(value) for value in values})
+        panel.set_xticks(range(len(names)), [_short(name, 12) for name in names])
+        values = [names.index(str(value)) for value in values]
+        panel.margins(x=0.2)
+    else:
+        panel.locator_params(axis="x", nbins=3)
+        panel.xaxis.set_major_formatter(_tick)
+        _log_where_possible(panel.xaxis, values, ratio=8)
+    panel.plot(values[:-1], scores[:-1], "o", color=SERIES[0], markersize=4, alpha=0.75, markeredgewidth=0)
+    panel.plot(values[-1:], scores[-1:], "o", color=MARK, markersize=6)
+    panel.set_xlabel(label)
+
+
+def _only_names(axes: "Axes") -> None:
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.xaxis.set_visible(False)
+
+
+def _tick(value: float, _: float) -> str:
+    return number(float(value), digits=6)
+
+
+def _name(key: str) -> str:
+    return LABELS.get(key, key)
+
+
+def _last_words(name: str, count: int = 2) -> str:
+    return ".".join(name.split(".")[-count:])
+
+
+def _short(name: str, most: int = 22) -> str:
+    name = _printable(name)
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    """The text with what XML cannot hold replaced."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in str(text))
+
+
+def _thumbnail(image: np.ndarray[Any, Any]) -> Image.Image:
+    """uint8 [C, H, W] as a picture of at most 128 pixels."""
+    picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+    picture.thumbnail((128, 128), Image.Resampling.LANCZOS)
+    return picture
+
+
+def _encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,381 @@
+import gzip
+import re
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganops import plots
+from ganops.errors import UserError
+from ganops.pictures import save_grid
+from ganops.report import Report, render, write
+
+ROOT = Path(__file__).parents[1]
+FASHION = ROOT / "data" / "fashion-mnist-10k"
+CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag"]
+CLASSES += ["<script>alert(1)</script>"]
+VOID = {"meta", "img", "wbr", "br", "hr", "input", "link"}
+
+
+def fashion():
+    with gzip.open(FASHION / "t10k-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    with gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2))), labels
+
+
+def blurred(images, noise, rng):
+    """Stand-ins for a generator that has not learnt yet: the more `noise`, the earlier."""
+    noisy = images * (1 - noise) + noise * rng.uniform(0, 255, images.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    images, labels = fashion()
+    rng = np.random.default_rng(0)
+    by_class = [images[labels == c][:8] for c in range(10)]
+    neighbours = [images[labels == c][8:15] for c in range(8)]
+    pictures = {
+        name: folder / f"{name}.{kind}"
+        for name, kind in {
+            "samples": "png", "preview": "png", "by_class": "svg",
+            "truncation": "svg", "interpolation": "png", "neighbours": "svg",
+        }.items()
+    }  # fmt: skip
+    save_grid(pictures["samples"], images[:64])
+    save_grid(pictures["preview"], images[64:128])
+    pictures["by_class"].write_bytes(plots.sheet(by_class, CLASSES))
+    pictures["truncation"].write_bytes(plots.sheet([images[200:208]] * 3, ["ψ 0.5", "ψ 0.8", "ψ 1.0"]))
+    save_grid(pictures["interpolation"], images[300:332])
+    pictures["neighbours"].write_bytes(plots.sheet(neighbours, [f"distance {3 + i / 7:.2f}" for i in range(8)], lead=1))
+    filmstrip = []
+    for i, kimg in enumerate(np.linspace(0, 400, 21)):
+        save_grid(folder / f"{i}.png", blurred(images[:36], np.exp(-kimg / 90), rng), columns=6)
+        filmstrip.append((float(kimg), folder / f"{i}.png"))
+    history = [
+        {
+            "kimg": float(kimg),
+            "loss_g": 1.6 + 0.5 * np.exp(-kimg / 60) + rng.normal(0, 0.06),
+            "loss_d": 0.9 - 0.3 * np.exp(-kimg / 40) + rng.normal(0, 0.03),
+            "score_real": 1.1 + rng.normal(0, 0.1),
+            "score_fake": -0.9 + rng.normal(0, 0.1),
+            "learning_rate_g": 4e-4 * (1 + np.cos(np.pi * kimg / 400)) / 2,
+            "learning_rate_d": 2e-4 * (1 + np.cos(np.pi * kimg / 400)) / 2,
+            "images_per_second": 1480 + rng.normal(0, 30),
+            **({"fd_domain": 9 + 190 * np.exp(-kimg / 35) + rng.uniform(0, 3)} if i % 5 == 0 else {}),
+        }
+        for i, kimg in enumerate(np.linspace(4, 400, 100))
+    ]
+    trials = [
+        {
+            "number": i,
+            "parameters": {
+                "train.learning_rate.generator": float(10 ** rng.uniform(-4, -2.7)),
+                "train.learning_rate.discriminator": float(10 ** rng.uniform(-4, -2.7)),
+                "loss.name": ["non_saturating", "relativistic"][i % 2],
+            },
+            "score": None if i == 5 else float(rng.lognormal(3.6, 0.4)),
+            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped early",
+        }
+        for i in range(12)
+    ]
+    return Report(
+        title="ganops-generator",
+        summary={"fd_domain": 7.9, "coverage": 0.66, "floor real/real": 0.3, "noise": 214, "gate": "passed"},
+        manifest={
+            "source": "fashion-mnist-10k",
+            "shape": [1, 32, 32],
+            "splits": {"train": 8012, "validation": 986, "test": 1002},
+            "classes": {name: 1000 - 7 * i for i, name in enumerate(CLASSES)},
+            "rejected": [{"file": f"img_{i:04}.png", "reason": f"truncated after {512 + i} bytes"} for i in range(14)],
+            "hash": "9f2c41d0a7b3e855" * 4,
+        },
+        history=history,
+        metrics={
+            "fd_domain": {"value": 7.9, "interval": [7.7, 8.2]},
+            "kid": {"value": 0.00042, "interval": [0.0003, 0.0005]},
+            "precision": {"value": 0.71, "interval": [0.7, 0.72]},
+            "recall": 0.38,
+            "density": 0.93,
+            "coverage": {"value": 0.66, "interval": [0.64, 0.68], "real": 0.97, "noise": 0.0},
+            "home_made": 3,
+        },
+        protocol={"extractor": "domain", "samples": 10000, "split": "test", "resize": None, "seed": 0},
+        card={
+            "extractor": "domain",
+            "accuracy": 0.904,
+            "ladder": {
+                "real/real": 0.3, "shift 1 px": 2.1, "blur 0.5": 3.4, "blur 1": 11.8, "half the classes": 31,
+                "noise 0.1": 44, "noise 0.5": 128, "noise": 214,
+            },
+        },
+        trials=trials,
+        params={
+            "seed": 0,
+            "data": {"source": "fashion-mnist-10k", "resolution": 32, "channels": "auto"},
+            "model": {"architecture": "dcgan", "latent": 128, "options": {"width": 64}},
+            "train": {"kimg": 400, "batch": 64, "learning_rate": {"generator": 0.0004, "discriminator": 0.0004}},
+        },
+        provenance={
+            "commit": "52655fb0c1d24e8a9b7",
+            "commands": ["git checkout 52655fb", "dvc pull", "dvc repro"],
+            "versions": {"python": "3.11.2", "torch": "2.15.0", "ray": "2.60.0", "ganops": "0.1.0"},
+            "hashes": {"data/prepared": "4f1c2a9d6b.dir", "artifacts/generator": "8d0e7b3c55.dir"},
+            "hardware": "1 × NVIDIA H200",
+            "precision": "bf16",
+        },
+        pictures=pictures,
+        filmstrip=filmstrip,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return render(report)
+
+
+class Page(HTMLParser):
+    """Reads a page and holds it to the grammar: every tag closes where it should."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.attributes += attrs
+        assert len(dict(attrs)) == len(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+    @property
+    def sections(self):
+        return [attrs["id"] for tag, attrs in self.tags if tag == "section"]
+
+
+PARTS = {
+    "manifest": ["data"],
+    "history": ["training"],
+    "filmstrip": ["training"],
+    "metrics": ["numbers"],
+    "card": ["numbers"],
+    "trials": ["search"],
+    "protocol": ["reproduce"],
+    "params": ["reproduce"],
+    "provenance": ["training", "reproduce"],
+}
+
+
+def test_the_page_is_whole_and_says_everything(report, page):
+    read = Page(page)
+    assert read.sections == ["data", "training", "pictures", "numbers", "search", "reproduce"]
+    assert [attrs["href"] for tag, attrs in read.tags if tag == "a"] == [f"#{name}" for name in read.sections]
+    for words in (
+        "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
+        "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "Lower is better", "half the classes",
+        "stopped early", "dvc repro", "52655fb0c1d24e8a9b7", "latent: 128", "4f1c2a9d6b.dir", "home_made",
+    ):  # fmt: skip
+        assert words in read.text, words
+    assert "img_0010.png" not in page
+    assert "9f2c41d0a7b3e855" not in page
+
+
+def test_nothing_is_loaded_and_nothing_runs(page):
+    read = Page(page)
+    images = [attrs for tag, attrs in read.tags if tag == "img"]
+    assert len(images) > 20
+    assert all(re.match(r"data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/]+=*$", attrs["src"]) for attrs in images)
+    assert not {tag for tag, _ in read.tags} & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert "default-src 'none'" in page
+
+
+def test_everyone_can_read_it(page):
+    read = Page(page)
+    assert all(attrs["alt"].strip() for tag, attrs in read.tags if tag == "img")
+    assert all(attrs["scope"] in ("row", "col") for tag, attrs in read.tags if tag == "th")
+    assert ("html", {"lang": "en"}) in read.tags
+    assert len([tag for tag, _ in read.tags if tag == "h1"]) == 1
+    ids = [value for name, value in read.attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    assert {value for name, value in read.attributes if name == "aria-labelledby"} <= set(ids)
+    assert all("aria-label" in attrs for _, attrs in read.tags if attrs.get("role") in ("img", "region"))
+
+
+def test_letters_stand_out_from_the_page_in_both_schemes(page):
+    """Contrast of at least 4.5 (WCAG 2.2, success criterion 1.4.3)."""
+    from test_plots import luminance
+
+    schemes = re.findall(r"--page: (#\w{6}).*?--raised: (#\w{6}); --ink: (#\w{6}); --muted: (#\w{6}).*?"
+                         r"--accent: (#\w{6})", page, re.S)  # fmt: skip
+    assert len(schemes) == 2
+    for ground, raised, *letters in schemes:
+        for below in (ground, raised):
+            for colour in letters:
+                light, dark = sorted((luminance(below), luminance(colour)), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (below, colour)
+
+
+HOSTILE = "\"><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>"
+
+
+def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
+    save_grid(tmp_path / "picture.png", np.zeros((2, 1, 8, 8), np.uint8))
+    page = render(
+        Report(
+            title=HOSTILE,
+            summary={HOSTILE: HOSTILE},
+            manifest={
+                "source": HOSTILE, "splits": {HOSTILE: 1}, "classes": {HOSTILE: 1}, "hash": HOSTILE,
+                "rejected": [{"file": HOSTILE, "reason": HOSTILE}],
+            },
+            metrics={HOSTILE: HOSTILE, "coverage": {"value": 0.5, "interval": [HOSTILE[:0] or 0.4, 0.6]}},
+            protocol={HOSTILE: HOSTILE},
+            card={HOSTILE: HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
+            trials=[{"number": 0, "parameters": {HOSTILE: HOSTILE}, "score": 1.0, "status": HOSTILE}],
+            params={HOSTILE: HOSTILE},
+            provenance={"commands": [HOSTILE], "commit": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "hardware": HOSTILE},
+            pictures={HOSTILE: tmp_path / "picture.png"},
+        )
+    )  # fmt: skip
+    read = Page(page)
+    assert "script" not in {tag for tag, _ in read.tags}
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert all(attrs["src"].startswith("data:") for tag, attrs in read.tags if tag == "img")
+    assert read.text.count("<script>alert('x')</script>") >= 15
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_alone_brings_its_own_section_alone(report, part):
+    page = render(Report(title="lonely", **{part: getattr(report, part)}))
+    assert Page(page).sections == PARTS[part]
+    assert "None" not in page
+    assert 'class="with-picture"' not in page
+
+
+def test_a_picture_alone_brings_its_own_section_alone(report):
+    places = {name: {"samples": [], "preview": ["data"]}.get(name, ["pictures"]) for name in report.pictures}
+    for name, sections in places.items():
+        page = Page(render(Report(title="lonely", pictures={name: report.pictures[name]})))
+        assert page.sections == sections
+        assert len([tag for tag, _ in page.tags if tag == "img"]) == 1
+
+
+def test_with_nothing_there_is_the_title():
+    page = Page(render(Report(title="alone")))
+    assert page.text == "alone alone"  # the window's title and the headline
+    assert not {tag for tag, _ in page.tags} & {"section", "nav", "img", "table", "figure", "dl"}
+
+
+def test_every_field_is_a_part_that_was_tested():
+    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", *PARTS}
+
+
+def test_same_input_same_bytes_and_no_trace_of_the_machine(report, page, tmp_path):
+    write(report, tmp_path / "new" / "report.html")
+    assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == page
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+    assert str(report.pictures["samples"].parent) not in page
+
+
+def test_the_worst_pictures_still_make_a_small_page(report, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (400, 560, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    rows = [rng.integers(0, 255, (8, 3, 128, 128), np.uint8)] * 4
+    (tmp_path / "sheet.svg").write_bytes(plots.sheet(rows, ["noise"] * 4))
+    names = {name: path.suffix == ".svg" for name, path in report.pictures.items()}
+    worst = replace(
+        report,
+        pictures={name: tmp_path / ("sheet.svg" if sheet else "noise.png") for name, sheet in names.items()},
+        filmstrip=[(float(kimg), tmp_path / "noise.png") for kimg in range(50)],
+        trials=[*report.trials] * 100,
+    )
+    page = render(worst)
+    assert len(page.encode()) < 3_000_000
+    assert page.count(" kimg</figcaption>") == 10
+    assert "0 kimg</figcaption>" in page
+    assert "49 kimg</figcaption>" in page
+    assert "1,150 more are not shown" in Page(page).text
+
+
+def scales(page):
+    return [float(place) for place in re.findall(r'class="dot" style="left:([\d.]+)%"', page)]
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "real", "place"),
+    [
+        (0.5, 0.0, 1.0, 50),
+        (10.0, 100.0, 1.0, 50),  # the middle of a logarithmic line
+        (1.0, 3.0, 1.0, 100),
+        (3.0, 3.0, 1.0, 0),
+        (0.1, 100.0, 1.0, 100),  # better than real stands at the end
+        (1e9, 100.0, 1.0, 0),
+        (-0.1, 10.0, -0.2, 99.02),  # an unbiased distance may be negative
+    ],
+)
+def test_a_value_stands_between_noise_on_the_left_and_real_on_the_right(value, noise, real, place):
+    page = render(Report(title="t", metrics={"kid": {"value": value, "noise": noise, "real": real}}))
+    assert scales(page) == [place]
+
+
+def test_the_ladder_judges_the_distance_of_its_own_extractor_only():
+    ladder = {"real/real": 1.0, "blur": 10.0, "noise": 100.0}
+    metrics = {"fd_domain": 10.0, "fd_other": 10.0, "mine": 1.0, "recall": {"value": 0.25, "interval": [0.2, 0.3]}}
+    page = render(Report(title="t", metrics=metrics, card={"extractor": "domain", "ladder": ladder}))
+    assert scales(page) == [50, 25]
+    assert re.findall(r'class="rung" style="left:([\d.]+)%"', page) == ["100", "50.0", "0"]
+    assert 'style="left:20.0%;right:70.0%"' in page
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "diverged"])
+def test_a_metric_that_is_no_number_has_no_place_on_a_line(value):
+    page = render(Report(title="t", metrics={"recall": {"value": value}, "coverage": 0.5}))
+    assert scales(page) == [50]
+
+
+def test_small_images_stay_crisp_and_large_ones_smooth():
+    def crisp(shape):
+        return '<body class="crisp">' in render(Report(title="t", manifest={"shape": shape}))
+
+    assert crisp([1, 32, 32])
+    assert crisp([3, 64, 64])
+    assert not crisp([3, 128, 128])
+
+
+def test_the_best_trial_comes_first_and_failed_ones_last(report):
+    page = Page(render(Report(title="t", trials=report.trials)))
+    scores = [t["score"] for t in report.trials if t["score"] is not None]
+    rows = page.text.partition("status")[2]
+    assert rows.index(plots.number(min(scores))) < rows.index(plots.number(max(scores))) < rows.index("– failed")
+
+
+@pytest.mark.parametrize("content", [None, b"not a picture"])
+def test_a_missing_or_broken_picture_is_named(tmp_path, content):
+    path = tmp_path / "samples.png"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"samples\.png.*Run the stage"):
+        render(Report(title="t", pictures={"samples": path}))
