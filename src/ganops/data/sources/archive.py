@@ -13,7 +13,7 @@ from ganops.data.item import FILE_LIMIT, Item, ItemError, Source, reading
 from ganops.data.sources import tree
 from ganops.errors import DataError
 
-ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of such a folder"
+ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 
 _TAR = (".tar", ".tar.gz", ".tgz")
 
