@@ -12,7 +12,7 @@ with stage(__file__) as name:
     experiment = assemble.load()
     device = assemble.choose_device(experiment.compute.device)
     generator = Generator.load(layout.GENERATOR, device)
-    prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, device)
+    prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
     results = evaluation.evaluate(experiment, generator, reference)
     with atomic_folder(layout.EVALUATION_REPORT) as folder:
         pictures = evaluation.draw(generator, prepared, reference, folder)

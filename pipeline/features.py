@@ -1,10 +1,21 @@
 """Stage `features`: data/prepared -> artifacts/features."""
 
 from ganops import assemble, layout
-from ganops.data import Prepared
+from ganops.data import SPLITS, Prepared
+from ganops.metrics.reference import build
 from ganops.terminal import say, stage
 
 with stage(__file__) as name:
     experiment = assemble.load()
-    card = assemble.features(experiment, Prepared.open(layout.PREPARED), layout.FEATURES)
-    say(name, f"{card}")
+    prepared = Prepared.open(layout.PREPARED)
+    card = build(
+        {split: prepared.images(split) for split in SPLITS},
+        {split: prepared.labels(split) for split in SPLITS},
+        layout.FEATURES,
+        extractor=experiment.features.extractor,
+        options=assemble.extractor_options(experiment),
+        seed=experiment.seed,
+        device=str(assemble.choose_device(experiment.compute.device)),
+    )
+    ladder = card["ladder"]
+    say(name, f"{card['extractor']} extractor {card['details']}: ladder holds {ladder}")

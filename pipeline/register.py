@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ganops import assemble, layout
-from ganops.adaptors.registry import in_words, package, register
+from ganops.adaptors.outputs import package
+from ganops.adaptors.registry import in_words, register
 from ganops.files import write_json
 from ganops.terminal import say, stage
 

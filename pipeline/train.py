@@ -1,4 +1,4 @@
-"""Stage `train`: data/prepared, artifacts/features, best_params.yaml -> artifacts/generator, metrics, curves, pictures."""
+"""Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator, metrics, reports/train."""
 
 from ganops import assemble, layout, trials
 from ganops.adaptors.training import fit

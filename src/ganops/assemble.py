@@ -109,7 +109,7 @@ def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Mo
             latent=experiment.model.latent,
             **experiment.model.options,
         )
-    G, D = (player.to(memory_format=torch.channels_last) for player in players)  # type: ignore[call-overload]
+    G, D = (player.to(memory_format=torch.channels_last) for player in players)
     return G, D
 
 
@@ -142,6 +142,14 @@ def recipe(experiment: Experiment) -> Recipe:
         interval=loss.interval,
         half_life=train.ema_kimg * 1000,
     )
+
+
+def extractor_options(experiment: Experiment) -> dict[str, Any]:
+    """Keyword arguments of the extractor's `make`."""
+    features = experiment.features
+    if features.extractor == "inception":
+        return {"weights": None if features.weights is None else str(features.weights)}
+    return {"minimum_accuracy": features.minimum_accuracy}
 
 
 def _schedule(value: float | config.Cosine) -> Schedule:

@@ -23,7 +23,7 @@ class _Arrays:
     pixels: NDArray[np.uint8]
     y: NDArray[np.int64] | None
     spec: SampleSpec
-    content_hash: str = "in memory"
+    hash: str = "in memory"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -78,7 +78,7 @@ class GAN:
         """Trains from the start and keeps the averaged generator.
 
         Args:
-            images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; square, 16, 32, 64, 128 or 256 pixels, 1 or 3 channels.
+            images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; squares of 16, 32, 64, 128 or 256 pixels.
             labels: Integers [N] from 0 on make the GAN conditional; None: unconditional.
 
         Raises:

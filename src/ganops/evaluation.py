@@ -1,5 +1,8 @@
 """The verdict on a generator: metrics on the test split with their protocol, pictures, and a report."""
 
+import csv
+import subprocess
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +106,8 @@ def report(
         title=experiment.register_.name,
         summary=headline(results),
         manifest=_manifest(prepared),
-        history=_history(),
-        metrics=results["metrics"],
+        history=history(),
+        metrics={name: value for name, value in results.items() if name != "protocol"},
         protocol=results["protocol"],
         card=reference.card,
         trials=trials,
@@ -117,16 +120,15 @@ def report(
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The numbers that people ask for first."""
-    metrics = results["metrics"]
-    distance = next(name for name in metrics if name == "fid" or name.startswith("fd_"))
-    return {name: metrics[name] for name in (distance, "precision", "recall", "coverage")}
+    distance = next(name for name in results if name == "fid" or name.startswith("fd_"))
+    return {name: results[name] for name in (distance, "precision", "recall", "coverage")}
 
 
 def _manifest(prepared: Prepared) -> dict[str, Any]:
     return dict(prepared.manifest)
 
 
-def _history() -> list[dict[str, float]]:
+def history() -> list[dict[str, float]]:
     """The curves of the training, the validation distances beside the losses of the same tick."""
     rows = {row["kimg"]: row for row in _table(layout.HISTORY)}
     for row in _table(layout.VALIDATION):
@@ -147,13 +149,14 @@ def _provenance() -> dict[str, Any]:
         "commands": [*([f"git checkout {commit}"] if commit else []), "make repro"],
         "commit": commit,
         "hashes": {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"] if "md5" in out},
-        "versions": {name: importlib.metadata.version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
+        "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
     }
 
 
 def _git(*arguments: str) -> str:
     """What git says, or nothing where there is no git or no commit."""
     try:
-        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return done.stdout.strip()

@@ -17,14 +17,10 @@ from torch import Tensor, nn
 from ganops.errors import RegistryError
 from ganops.files import atomic
 from ganops.latents import latents, normal_table
+from ganops.pixels import to_uint8
 
 TOLERANCE = 1
 """Grey levels by which two runtimes may differ: each rounds its own sums to the nearest level."""
-
-
-def to_uint8(x: Tensor) -> Tensor:
-    """Samples of nominal range [-1, 1] as uint8 of the same shape: -1 is 0, 1 is 255, what is beyond is clipped."""
-    return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 class Renderer(nn.Module):

@@ -112,4 +112,4 @@ def generator_network(description: Description) -> nn.Module:
         latent=description.latent,
         **description.options,
     )
-    return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)  # type: ignore[call-overload,no-any-return]
+    return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -43,7 +43,7 @@ class Samples(Protocol):
         """One name for each class."""
 
     @property
-    def content_hash(self) -> str:
+    def hash(self) -> str:
         """Of all samples and labels."""
 
     def images(self, split: str) -> NDArray[np.uint8]:
@@ -107,9 +107,7 @@ class Run:
             workers=workers,
         )
         self.class_names = samples.class_names
-        self.meaning = assemble.meaning(
-            experiment, data=samples.content_hash, extractor=judge.hash if judge else "none"
-        )
+        self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=judge.hash if judge else "none")
         self.fingerprint = assemble.fingerprint(self.meaning)
         self.hardware = {
             "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",

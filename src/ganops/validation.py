@@ -1,20 +1,19 @@
 """The distance that selection looks at: always to the validation split, never to the test split."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ganops.metrics.measure import distance
+from ganops.metrics.measure import distance, names
 from ganops.metrics.reference import Reference
 
 
 class ValidationJudge:
     """Measures generated images against the validation split."""
 
-    def __init__(self, reference: Reference, device: torch.device) -> None:
-        self.reference, self.device = reference, device
-        self.name = f"{reference.distance_name}_validation"
-        self.hash = reference.extractor.hash
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self.name = f"{names(reference)[0]}_validation"
+        self.hash = str(reference.card["hash"])
 
     def distance(self, images: NDArray[np.uint8]) -> float:
         """uint8 [N, C, H, W] -> Fréchet distance to the validation split."""

@@ -13,7 +13,7 @@ from ganops.adaptors.tracking import FINGERPRINT, mlflow
 from ganops.errors import RegistryError
 from ganops.files import hash_json
 
-__all__ = ["Bound", "Package", "check_gate", "promote", "register", "rollback"]
+__all__ = ["Bound", "Package", "check_gate", "in_words", "promote", "register", "rollback"]
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 IDENTITY = "ganops.identity"
@@ -219,6 +219,17 @@ def _describe(package: Package, checks: list[Check]) -> str:
     limits = ", ".join(f"{check['metric']} {check['value']:.4g} ({_limit(check['bound'])})" for check in failed)
     gate = f"Did not pass the gate: {limits}." if failed else "Passed the gate." if checks else "There is no gate."
     return f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {gate}"
+
+
+def in_words(registration: Mapping[str, Any]) -> str:
+    """What `register` did, in one line for a person."""
+    version = f"{registration['name']} v{registration['version']}" + (" (known)" if registration["reused"] else "")
+    if registration["passed"]:
+        return f"{version}: passed the gate, champion   {registration['uri']}"
+    failed = [c for c in registration["checks"] if not c["passed"]]
+    limits = ", ".join(f"{c['metric']} {c['value']:.3g} is not {_limit(c['bound'])}" for c in failed)
+    champion = f"v{registration['champion']}" if registration["champion"] else "nobody"
+    return f"{version}: challenger, {limits}; the champion is still {champion}"
 
 
 def _limit(bound: Mapping[str, float]) -> str:

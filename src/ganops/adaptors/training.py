@@ -53,7 +53,9 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
 
 
 def _open(experiment: Experiment, prepared: Path, features: Path, device: torch.device, **place: int) -> Run:
-    return Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features), device), device, **place)
+    return Run(
+        experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features, str(device))), device, **place
+    )
 
 
 def _fit_here(experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener) -> Run:
@@ -73,7 +75,7 @@ def _fit_on_ray(
 ) -> None:
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
     plan = runtime.plan(experiment.compute, experiment.train.batch)
-    board = _Board.remote()
+    board = ray.remote(num_cpus=0)(_Board).remote()
     trainer = ray.train.torch.TorchTrainer(
         _work,
         train_loop_config={
@@ -147,7 +149,6 @@ def _report(run: Run, progress: Progress, rank: int) -> None:
     )
 
 
-@ray.remote(num_cpus=0)
 class _Board:
     """Carries the ticks of rank 0 to the driver, wherever the two run."""
 

@@ -70,7 +70,7 @@ def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Path, feat
     ).override(values)
     device = assemble.choose_device(experiment.compute.device)
     torch.set_num_threads(1)
-    run = Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features), device), device)
+    run = Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features, str(device))), device)
     for progress in run.play(until=VALIDATIONS * run.recipe.tick_steps):
         assert run.judge is not None
         tune.report({SCORE: progress.row[run.judge.name], "kimg": progress.row["kimg"]})
@@ -102,7 +102,7 @@ def _scheduler(experiment: Experiment) -> Any:
     return ASHAScheduler(time_attr="training_iteration", max_t=VALIDATIONS, grace_period=1, reduction_factor=2)
 
 
-class _Telling(tune.Callback):
+class _Telling(tune.Callback):  # type: ignore[misc]  # ray is untyped
     """Tells the listener of each trial when it ends."""
 
     def __init__(self, listen: Callable[[Trial], None]) -> None:

@@ -49,6 +49,11 @@ class Prepared:
         return SampleSpec(channels, resolution, len(self.class_names))
 
     @property
+    def hash(self) -> str:
+        """SHA-256 of all samples and labels."""
+        return str(self.manifest["sha256"])
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The name of each label; empty where the set is unlabelled."""
         return tuple(self.manifest["classes"])
