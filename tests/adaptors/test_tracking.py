@@ -54,9 +54,10 @@ def test_store_is_embedded_unless_a_server_is_named(tmp_path, monkeypatch):
 
 
 def test_missing_server_is_said_at_once(tmp_path, monkeypatch):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127\.0\.0\.1:9"):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    with pytest.raises(RegistryError, match=r"no MLflow server answers at http://127\.0\.0\.1:9") as caught:
         tracking.connect(tmp_path)
+    assert "secret" not in str(caught.value)
 
 
 def test_store_of_an_unknown_kind_is_refused(tmp_path, monkeypatch):
