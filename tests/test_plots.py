@@ -1,5 +1,6 @@
 import base64
 import io
+import re
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -119,7 +120,7 @@ def test_an_axis_is_logarithmic_only_for_positive_values_far_apart():
 
 
 def test_trials_without_a_score_are_left_out_and_the_best_is_marked_once():
-    failed = {"number": 9, "parameters": {}, "score": None, "status": "failed"}
+    failed = {"number": 9, "parameters": {}, "score": None, "kimg": 0.0}
     svg = plots.trials_plot([*TRIALS, failed, failed | {"score": float("nan")}]).decode()
     assert plots.trials_plot(TRIALS).decode() == svg
     assert plots.trials_plot([failed]) == b""
@@ -128,8 +129,18 @@ def test_trials_without_a_score_are_left_out_and_the_best_is_marked_once():
     assert {"trial", "train.lr", "loss.name", "a", "b"} <= set(texts(svg))
 
 
+def test_a_trial_that_stopped_early_is_hollow_and_never_the_best():
+    early = {"number": 8, "parameters": {}, "score": 0.1, "kimg": 3.0}
+    whole = {"number": 9, "parameters": {}, "score": 7.0, "kimg": 9.0}
+    assert sorted([early, whole], key=plots.standing) == [whole, early]
+    svg = plots.trials_plot([early, whole]).decode()
+    hollow, best = f"fill-opacity: 0; stroke: {plots.SERIES[0]}", f"fill: {plots.MARK}; stroke: {plots.MARK}"
+    assert [style for style in re.findall('<use .* style="(.*)"', svg) if style in (hollow, best)] == [hollow, best]
+    assert hollow not in plots.trials_plot([whole, whole]).decode()
+
+
 def test_a_trial_may_lack_a_parameter_that_others_have():
-    svg = plots.trials_plot([*TRIALS, {"number": 6, "parameters": {"train.lr": 1e-3}, "score": 1.0, "status": "x"}])
+    svg = plots.trials_plot([*TRIALS, {"number": 6, "parameters": {"train.lr": 1e-3}, "score": 1.0, "kimg": 9.0}])
     ElementTree.fromstring(svg)
 
 

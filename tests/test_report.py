@@ -81,7 +81,8 @@ def report(tmp_path_factory):
                 "loss.name": ["non_saturating", "relativistic"][i % 2],
             },
             "score": None if i == 5 else float(rng.lognormal(3.6, 0.4)),
-            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped early",
+            "kimg": 30.0 if i % 3 or i == 5 else 10.0,
+            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped after 1 of 3 rungs",
         }
         for i in range(12)
     ]
@@ -89,30 +90,43 @@ def report(tmp_path_factory):
         title="ganops-generator",
         summary={"fd_domain": 7.9, "coverage": 0.66, "floor real/real": 0.3, "noise": 214, "gate": "passed"},
         manifest={
-            "source": "fashion-mnist-10k",
-            "shape": [1, 32, 32],
-            "splits": {"train": 8012, "validation": 986, "test": 1002},
-            "classes": {name: 1000 - 7 * i for i, name in enumerate(CLASSES)},
-            "rejected": [{"file": f"img_{i:04}.png", "reason": f"truncated after {512 + i} bytes"} for i in range(14)],
-            "hash": "9f2c41d0a7b3e855" * 4,
+            "source": {"name": "fashion-mnist-10k", "kind": "idx"},
+            "sample": {"shape": [1, 32, 32], "dtype": "uint8"},
+            "classes": CLASSES,
+            "splits": {
+                split: {"samples": count, "classes": {name: count // 10 - 7 * i for i, name in enumerate(CLASSES)}}
+                for split, count in {"train": 8012, "validation": 986, "test": 1002}.items()
+            },
+            "duplicates": 3,
+            "rejected": [{"name": f"img_{i:04}.png", "reason": f"truncated after {512 + i} bytes"} for i in range(14)],
+            "sha256": "9f2c41d0a7b3e855" * 4,
         },
         history=history,
         metrics={
             "fd_domain": {"value": 7.9, "interval": [7.7, 8.2]},
-            "kid": {"value": 0.00042, "interval": [0.0003, 0.0005]},
+            "fd_domain_infinity": 6.4,
+            "kd_domain": 0.00042,
+            "kd_domain_std": 0.00007,
             "precision": {"value": 0.71, "interval": [0.7, 0.72]},
             "recall": 0.38,
             "density": 0.93,
             "coverage": {"value": 0.66, "interval": [0.64, 0.68], "real": 0.97, "noise": 0.0},
+            "is_domain": 7.1,
+            "is_domain_std": 0.12,
+            "class_kl": 0.013,
             "home_made": 3,
         },
         protocol={"extractor": "domain", "samples": 10000, "split": "test", "resize": None, "seed": 0},
         card={
             "extractor": "domain",
-            "accuracy": 0.904,
+            "published": False,
+            "dimensions": 128,
+            "hash": "7b" * 32,
+            "details": {"accuracy": 0.904, "chance": 0.1, "minimum_accuracy": 0.5},
             "ladder": {
-                "real/real": 0.3, "shift 1 px": 2.1, "blur 0.5": 3.4, "blur 1": 11.8, "half the classes": 31,
-                "noise 0.1": 44, "noise 0.5": 128, "noise": 214,
+                "real": 0.3, "faint_noise": 2.1, "strong_noise": 44.0, "faint_blur": 3.4, "strong_blur": 31.0,
+                "noise": 214.0, "half": 52.1, "half_coverage": 0.41, "half_control": 0.6, "half_control_coverage": 0.94,
+                "few": 18.0, "few_coverage": 0.12, "few_control": 0.3, "few_control_coverage": 0.95,
             },
         },
         trials=trials,
@@ -192,8 +206,9 @@ def test_the_page_is_whole_and_says_everything(report, page):
     assert [attrs["href"] for tag, attrs in read.tags if tag == "a"] == [f"#{name}" for name in read.sections]
     for words in (
         "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
-        "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "Lower is better", "half the classes",
-        "stopped early", "dvc repro", "52655fb0c1d24e8a9b7", "latent: 128", "4f1c2a9d6b.dir", "home_made",
+        "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "± 7e-5", "Lower is better",
+        "half of the classes", "faint noise", "0.94", "stopped after 1", "dvc repro", "52655fb0c1d24e8a9b7",
+        "latent: 128", "4f1c2a9d6b.dir", "home_made",
     ):  # fmt: skip
         assert words in read.text, words
     assert "img_0010.png" not in page
@@ -247,12 +262,12 @@ def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
             title=HOSTILE,
             summary={HOSTILE: HOSTILE},
             manifest={
-                "source": HOSTILE, "splits": {HOSTILE: 1}, "classes": {HOSTILE: 1}, "hash": HOSTILE,
-                "rejected": [{"file": HOSTILE, "reason": HOSTILE}],
+                "source": {"name": HOSTILE}, "splits": {HOSTILE: {"samples": 1, "classes": {HOSTILE: 1}}},
+                "sha256": HOSTILE, "rejected": [{"name": HOSTILE, "reason": HOSTILE}],
             },
-            metrics={HOSTILE: HOSTILE, "coverage": {"value": 0.5, "interval": [HOSTILE[:0] or 0.4, 0.6]}},
+            metrics={HOSTILE: HOSTILE, "coverage": 0.5},
             protocol={HOSTILE: HOSTILE},
-            card={HOSTILE: HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
+            card={"extractor": HOSTILE, "hash": HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
             trials=[{"number": 0, "parameters": {HOSTILE: HOSTILE}, "score": 1.0, "status": HOSTILE}],
             params={HOSTILE: HOSTILE},
             provenance={"commands": [HOSTILE], "commit": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "hardware": HOSTILE},
@@ -342,7 +357,7 @@ def test_a_value_stands_between_noise_on_the_left_and_real_on_the_right(value, n
 
 
 def test_the_ladder_judges_the_distance_of_its_own_extractor_only():
-    ladder = {"real/real": 1.0, "blur": 10.0, "noise": 100.0}
+    ladder = {"real": 1.0, "blur": 10.0, "blur_coverage": 0.5, "noise": 100.0}
     metrics = {"fd_domain": 10.0, "fd_other": 10.0, "mine": 1.0, "recall": {"value": 0.25, "interval": [0.2, 0.3]}}
     page = render(Report(title="t", metrics=metrics, card={"extractor": "domain", "ladder": ladder}))
     assert scales(page) == [50, 25]
@@ -358,18 +373,31 @@ def test_a_metric_that_is_no_number_has_no_place_on_a_line(value):
 
 def test_small_images_stay_crisp_and_large_ones_smooth():
     def crisp(shape):
-        return '<body class="crisp">' in render(Report(title="t", manifest={"shape": shape}))
+        return '<body class="crisp">' in render(Report(title="t", manifest={"sample": {"shape": shape}}))
 
     assert crisp([1, 32, 32])
     assert crisp([3, 64, 64])
     assert not crisp([3, 128, 128])
 
 
-def test_the_best_trial_comes_first_and_failed_ones_last(report):
-    page = Page(render(Report(title="t", trials=report.trials)))
-    scores = [t["score"] for t in report.trials if t["score"] is not None]
-    rows = page.text.partition("status")[2]
-    assert rows.index(plots.number(min(scores))) < rows.index(plots.number(max(scores))) < rows.index("– failed")
+def test_trials_that_came_furthest_lead_and_failed_ones_end():
+    def trial(number, score, kimg):
+        return {"number": number, "parameters": {}, "score": score, "kimg": kimg, "status": f"state{number}"}
+
+    trials = [trial(0, None, 0.0), trial(1, 30.0, 12.0), trial(2, 20.0, 12.0), trial(3, 10.0, 4.0)]
+    assert re.findall(r"state\d", Page(render(Report(title="t", trials=trials))).text) == [
+        "state2",
+        "state1",
+        "state3",
+        "state0",
+    ]
+
+
+def test_published_weights_alone_make_the_ladder_one_of_fid():
+    ladder = {"real": 1.0, "noise": 100.0}
+    for published, places in ((True, [50.0]), (False, [])):
+        card = {"extractor": "inception", "published": published, "ladder": ladder}
+        assert scales(render(Report(title="t", metrics={"fid": 10.0}, card=card))) == places
 
 
 @pytest.mark.parametrize("content", [None, b"not a picture"])
@@ -379,3 +407,22 @@ def test_a_missing_or_broken_picture_is_named(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"samples\.png.*Run the stage"):
         render(Report(title="t", pictures={"samples": path}))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("fid", "InceptionV3"),
+        ("fid_infinity", "endlessly many"),
+        ("fd_domain", "crowd of generated samples"),
+        ("fd_domain_infinity", "endlessly many"),
+        ("kd_domain", "Kernel distance"),
+        ("is_domain", "Inception score"),
+        ("fidelity", None),
+    ],
+)
+def test_each_metric_says_what_it_means(name, sentence):
+    text = Page(render(Report(title="t", metrics={name: 1.5, f"{name}_std": 0.25}))).text
+    assert "1.5 ± 0.25" in text
+    assert f"{name}_std" not in text
+    assert sentence in text if sentence else "is better. 1.5" not in text

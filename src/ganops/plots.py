@@ -144,29 +144,34 @@ def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: st
 
 
 def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
-    """SVG of score against each parameter, one small panel a parameter; the best (lowest) trial carries a mark.
+    """SVG of score against each parameter, one small panel a parameter; the best trial carries a mark.
 
-    A trial is `{"number", "parameters": {name: number or text}, "score", "status"}`; one without a finite score is
-    not drawn. Empty where no trial has one.
+    A trial is `{"number", "parameters": {name: number or text}, "score", "kimg", "status"}`. One that came less far
+    than others is hollow; one without a finite score is not drawn. Empty where no trial has a score.
     """
-    scored = sorted((t for t in trials if is_finite(t.get("score"))), key=lambda t: float(t["score"]), reverse=True)
+    scored = [trial for trial in sorted(trials, key=standing, reverse=True) if is_finite(trial.get("score"))]
     if not scored:
         return b""
     names = list(dict.fromkeys(name for trial in scored for name in trial.get("parameters", {})))
-    scores = [float(trial["score"]) for trial in scored]
     with _style():
         columns = min(2, len(names) + 1)
         rows = -(-(len(names) + 1) // columns)
-        figure = _figure(height=40 + 150 * rows, width=WIDTH)
+        figure = _figure(height=40 + 150 * rows)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        _scatter(panels[0], [trial["number"] for trial in scored], scores, "trial")
+        _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial")
         for panel, name in zip(panels[1:], names, strict=False):
-            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scores, _last_words(name))
+            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scored, _last_words(name))
         for panel in panels[len(names) + 1 :]:
             panel.set_visible(False)
-        _log_where_possible(panels[0].yaxis, scores)
+        _log_where_possible(panels[0].yaxis, [trial["score"] for trial in scored])
         figure.supylabel("score, lower is better", fontsize=8, color=INK)
         return _svg(figure)
+
+
+def standing(trial: Mapping[str, Any]) -> tuple[bool, float, float]:
+    """Sorts trials, best first: scores can be compared only between trials that came equally far, so distance leads."""
+    scored = is_finite(trial.get("score"))
+    return not scored, -float(trial.get("kimg", 0)), float(trial["score"]) if scored else 0.0
 
 
 def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes:
@@ -285,19 +290,23 @@ def _log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) 
     axis.set_minor_locator(NullLocator())
 
 
-def _scatter(panel: "Axes", values: Sequence[Any], scores: Sequence[float], label: str) -> None:
+def _scatter(panel: "Axes", values: Sequence[Any], trials: Sequence[Mapping[str, Any]], label: str) -> None:
     """Scores over one parameter, worst first so that the best, the last, lies on top."""
-    if not all(is_finite(value) for value in values):
+    if all(is_finite(value) for value in values):
+        panel.locator_params(axis="x", nbins=3)
+        panel.xaxis.set_major_formatter(_tick)
+        _log_where_possible(panel.xaxis, values, ratio=8)
+    else:
         names = sorted({str(value) for value in values})
         panel.set_xticks(range(len(names)), [_short(name, 12) for name in names])
         values = [names.index(str(value)) for value in values]
         panel.margins(x=0.2)
-    else:
-        panel.locator_params(axis="x", nbins=3)
-        panel.xaxis.set_major_formatter(_tick)
-        _log_where_possible(panel.xaxis, values, ratio=8)
-    panel.plot(values[:-1], scores[:-1], "o", color=SERIES[0], markersize=4, alpha=0.75, markeredgewidth=0)
-    panel.plot(values[-1:], scores[-1:], "o", color=MARK, markersize=6)
+    furthest = [trial.get("kimg") == trials[-1].get("kimg") for trial in trials]
+    for whole, fill in ((False, "none"), (True, "full")):
+        chosen = [i for i, far in enumerate(furthest) if far == whole]
+        places, scores = [values[i] for i in chosen], [trials[i]["score"] for i in chosen]
+        panel.plot(places, scores, "o", color=SERIES[0], markersize=4, fillstyle=fill)
+    panel.plot(values[-1], trials[-1]["score"], "o", color=MARK, markersize=6)
     panel.set_xlabel(label)
 
 

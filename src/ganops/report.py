@@ -5,8 +5,10 @@ Python chooses what is said; `templates/report.html.j2` says how it looks. What 
 
 import base64
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,20 +32,21 @@ class Report:
     summary: Mapping[str, Any] = field(default_factory=dict)
     """The verdict: name -> number or text, in the order of the headline."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
-    """The prepared data: `source`, `shape` [C, H, W], `splits` {name: samples}, `classes` {name: samples}, `rejected`
-    [{`file`, `reason`}], `hash`."""
+    """The prepared data: `source` {`name`}, `sample` {`shape` [C, H, W]}, `splits` {name: {`samples`, `classes` {name:
+    samples}}}, `duplicates`, `rejected` [{`name`, `reason`}], `sha256`."""
     history: Sequence[Mapping[str, Any]] = ()
     """One entry a tick: `kimg` and any of the keys in PANELS."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """name -> number, or {`value`, `interval` [low, high], `real`, `noise`}: the last two are the values that real
-    samples and noise would get."""
+    samples and noise would get. `<name>_std` is shown beside <name>."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
     """How the metrics were measured."""
     card: Mapping[str, Any] = field(default_factory=dict)
-    """The extractor's card: `extractor`, `accuracy`, `ladder` {rung: distance} with the rungs `real/real` and `noise`,
-    in units of the metric `fd_<extractor>`; other entries are listed."""
+    """The extractor's card: `extractor`, `published` (the weights of FID), `dimensions`, `hash`, `details` {`accuracy`,
+    `chance`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and `noise`."""
     trials: Sequence[Mapping[str, Any]] = ()
-    """One entry a trial: `number`, `parameters` {dotted path: value}, `score` (lower is better) or None, `status`."""
+    """One entry a trial: `number`, `parameters` {dotted path: value}, `score` (lower is better) or None, `kimg`,
+    `status`."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The content of params.yaml."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -63,39 +66,36 @@ class Meaning:
     ends: tuple[float, float] | None = None
 
 
+FRECHET = "Fréchet distance: how far the crowd of generated samples lies from the crowd of real ones."
+INFINITY = "The Fréchet distance that endlessly many generated samples would have."
+KERNEL = "Kernel distance: compares the two crowds without assuming a shape; near 0 where they are equal."
 METRICS = {
-    "fid": Meaning(
-        "lower", "Fréchet distance between real and generated images in the published InceptionV3 features."
-    ),
-    "fd_": Meaning(
-        "lower", "Fréchet distance: how far the crowd of generated samples lies from the crowd of real ones."
-    ),
-    "fd_infinity": Meaning("lower", "The Fréchet distance that endlessly many generated samples would have."),
-    "kid": Meaning(
-        "lower", "Kernel distance: compares the two crowds without assuming a shape; unbiased, near 0 if equal."
-    ),
-    "kd_": Meaning(
-        "lower", "Kernel distance: compares the two crowds without assuming a shape; unbiased, near 0 if equal."
-    ),
-    "is": Meaning("higher", "Inception score: are the samples clearly of one class each, and all classes present?"),
-    "is_": Meaning("higher", "Inception score: are the samples clearly of one class each, and all classes present?"),
+    "fid_infinity": Meaning("lower", INFINITY),
+    "fd_*_infinity": Meaning("lower", INFINITY),
+    "fid": Meaning("lower", f"{FRECHET} In the published InceptionV3 features."),
+    "fd_*": Meaning("lower", FRECHET),
+    "kid": Meaning("lower", f"{KERNEL} In the published InceptionV3 features."),
+    "kd_*": Meaning("lower", KERNEL),
+    "is_*": Meaning("higher", "Inception score: is each sample clearly of one class, and are all classes there?"),
     "precision": Meaning("higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1)),
     "recall": Meaning("higher", "Share of real samples that lie among generated ones: variety.", (0, 1)),
     "density": Meaning(
-        "higher", "How many real neighbourhoods hold a generated sample; 1 for real data: fidelity.", (0, 1)
+        "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1)
     ),
-    "coverage": Meaning(
-        "higher", "Share of real samples with a generated one nearby: variety, robust to outliers.", (0, 1)
-    ),
-    "authenticity": Meaning("higher", "Share of generated samples that are no near copy of a training sample.", (0, 1)),
-    "class_accuracy": Meaning(
-        "higher", "Share of generated samples that a classifier puts in the requested class.", (0, 1)
-    ),
-    "class_kl": Meaning(
-        "lower", "How far the classes of generated samples are from the classes of real ones; 0 if equal."
-    ),
+    "coverage": Meaning("higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1)),
+    "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
 }
-"""What is known of a metric, by its name, or by a beginning that ends in `_`; the longest match holds."""
+"""What is known of a metric, by its name (a star stands for any text); the first match holds."""
+
+RUNGS = {
+    "real": "other real images",
+    "noise": "nothing but noise",
+    "half": "half of the classes",
+    "half_control": "as many, all classes",
+    "few": "few images, repeated",
+    "few_control": "as many, all different",
+}
+"""Rungs of the ladder whose name does not say it."""
 
 PANELS = (
     ("Losses", ("loss_g", "loss_d"), ""),
@@ -109,14 +109,14 @@ PANELS = (
     ("Learning rates", ("learning_rate*", "lr_*"), ""),
     ("Images per second", ("images_per_second",), ""),
 )
-"""Charts of the history: title, keys (a star stands for any ending), one sentence."""
+"""Charts of the history: title, keys (a star stands for any text), one sentence."""
 
 PICTURES = {
-    "by_class": ("Class by class", "The same latents, asked for each class in turn."),
+    "by_class": ("Class by class", "Samples of each class in turn."),
     "truncation": ("Truncation", "Latents drawn closer to the mean: more typical, less varied."),
     "interpolation": (
         "Interpolation",
-        "A straight walk between two latents: smooth steps speak against memorised images.",
+        "A walk between two latents in each row: smooth steps speak against memorised images.",
     ),
     "neighbours": (
         "Nearest training images",
@@ -165,7 +165,7 @@ def render(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         title=report.title,
         summary=_present(report.summary),
-        crisp=max(report.manifest.get("shape", [1])[1:], default=0) <= 64,
+        crisp=max(_shape(report.manifest)[1:], default=0) <= 64,
         hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
         sections={name: content for name, content in sections.items() if any(content.values())},
     )
@@ -173,23 +173,26 @@ def render(report: Report) -> str:
 
 def _data(report: Report) -> dict[str, Any]:
     manifest = report.manifest
-    splits, classes, rejected = (manifest.get(key) or {} for key in ("splits", "classes", "rejected"))
-    shape = manifest.get("shape")
+    splits, rejected = manifest.get("splits", {}), manifest.get("rejected", [])
+    classes: Counter[str] = Counter()
+    for split in splits.values():
+        classes.update(split.get("classes", {}))
     facts = {
-        "source": manifest.get("source"),
-        "samples": sum(splits.values()) or None,
-        "shape": shape and " × ".join(map(str, shape)),
+        "source": manifest.get("source", {}).get("name"),
+        "samples": sum(split["samples"] for split in splits.values()) or None,
+        "shape": " × ".join(map(str, _shape(manifest))),
         "classes": len(classes) or None,
+        "duplicates": manifest.get("duplicates"),
         "rejected files": len(rejected) if "rejected" in manifest else None,
-        "content hash": (manifest.get("hash") or "")[:12],
+        "content hash": manifest.get("sha256", "")[:12],
     }
     return {
         "facts": _present(facts),
-        "splits": splits,
+        "splits": {name: split["samples"] for name, split in splits.items()},
         "classes": _svg(plots.classes_bar(classes)) if classes else None,
-        "class_counts": classes,
+        "class_counts": dict(classes),
         "preview": _picture(report.pictures.get("preview"), BYTES_OF_PICTURE),
-        "rejected": rejected[:MAX_REJECTED] if rejected else [],
+        "rejected": rejected[:MAX_REJECTED],
         "unlisted": max(0, len(rejected) - MAX_REJECTED),
     }
 
@@ -211,7 +214,7 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     known = list(dict.fromkeys(key for tick in history for key in tick))
     panels = []
     for title, patterns, sentence in PANELS:
-        keys = [key for key in known if any(_matches(key, pattern) for pattern in patterns)]
+        keys = [key for key in known if any(fnmatchcase(key, pattern) for pattern in patterns)]
         keys = [key for key in keys if sum(plots.is_finite(tick.get(key)) for tick in history) > 1]
         if keys:
             distance = "fd_*" in patterns
@@ -239,37 +242,51 @@ def _pictures(report: Report) -> dict[str, Any]:
 
 
 def _numbers(report: Report) -> dict[str, Any]:
-    ladder = {rung: value for rung, value in report.card.get("ladder", {}).items() if plots.is_finite(value)}
-    judged = f"fd_{report.card.get('extractor')}"
-    references = {"real": ladder.get("real/real"), "noise": ladder.get("noise")}
+    card = report.card
+    ladder = {rung: value for rung, value in card.get("ladder", {}).items() if plots.is_finite(value)}
+    distances = {rung: value for rung, value in ladder.items() if not rung.endswith("_coverage")}
+    judged = "fid" if card.get("published") else f"fd_{card.get('extractor')}"
+    references = {"real": ladder.get("real"), "noise": ladder.get("noise"), "rungs": list(distances.values())}
+    metrics = _present(report.metrics)
     rows = []
-    for name, given in _present(report.metrics).items():
-        figure = dict(given) if isinstance(given, Mapping) else {"value": given}
-        if name == judged:
-            figure = references | {"rungs": list(ladder.values())} | figure
-        rows.append(_row(name, figure))
-    value = next((row["value"] for row in rows if row["name"] == judged), None)
-    value = value if plots.is_finite(value) else None
-    card = {name: content for name, content in report.card.items() if name != "ladder"}
+    for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
+        figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
+        known = {"spread": metrics.get(f"{name}_std")} | (references if name == judged else {})
+        rows.append(_row(name, known | dict(figure)))
+    value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
+    names = {rung: RUNGS.get(rung, rung.replace("_", " ")) for rung in distances}
+    shown = {names[rung]: distance for rung, distance in distances.items()}
     return {
         "rows": rows,
-        "card": _present(card),
-        "ladder": ladder,
-        "ladder_picture": _svg(plots.ladder_bar(ladder, value, judged)) if len(ladder) > 1 else None,
+        "card": _card(card),
+        "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
+        "ladder_picture": _svg(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
     }
 
 
+def _card(card: Mapping[str, Any]) -> dict[str, Any]:
+    details = card.get("details", {})
+    return _present(
+        {
+            "extractor": card.get("extractor"),
+            "accuracy": details.get("accuracy"),
+            "accuracy by chance": details.get("chance"),
+            "dimensions": card.get("dimensions"),
+            "weights": card.get("hash", "")[:12],
+        }
+    )
+
+
 def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
-    matches = [known for known in METRICS if name == known or (known.endswith("_") and name.startswith(known))]
-    meaning = METRICS[max(matches, key=len)] if matches else None
+    meaning = next((METRICS[pattern] for pattern in METRICS if fnmatchcase(name, pattern)), None)
     noise, real = figure.get("noise"), figure.get("real")
     scale = None
     if plots.is_finite(noise) and plots.is_finite(real):
         scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
     elif meaning and meaning.ends:
         scale = _scale(figure, ("", meaning.ends[0]), ("", meaning.ends[1]))
-    value, interval = figure.get("value"), figure.get("interval")
-    return {"name": name, "value": value, "interval": interval, "meaning": meaning, "scale": scale}
+    shown = {key: figure.get(key) for key in ("value", "interval", "spread")}
+    return {"name": name, "meaning": meaning, "scale": scale, **shown}
 
 
 def _scale(figure: Mapping[str, Any], worst: tuple[str, float], best: tuple[str, float]) -> dict[str, Any] | None:
@@ -301,13 +318,14 @@ def _scale(figure: Mapping[str, Any], worst: tuple[str, float], best: tuple[str,
 
 
 def _search(report: Report) -> dict[str, Any]:
-    trials = sorted(report.trials, key=lambda t: t["score"] if plots.is_finite(t.get("score")) else math.inf)
+    trials = sorted(report.trials, key=plots.standing)
     names = list(dict.fromkeys(name for trial in trials for name in trial.get("parameters", {})))
     rows = [
         {
             "number": trial.get("number"),
             "values": [trial.get("parameters", {}).get(name) for name in names],
             "score": trial.get("score"),
+            "kimg": trial.get("kimg"),
             "status": trial.get("status"),
         }
         for trial in trials[:MAX_TRIALS]
@@ -360,8 +378,9 @@ def _present(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value is not None and value not in ("", [], {})}
 
 
-def _matches(key: str, pattern: str) -> bool:
-    return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
+def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:
+    shape: Sequence[int] = manifest.get("sample", {}).get("shape", ())
+    return shape
 
 
 def _last(history: Sequence[Mapping[str, Any]], key: str) -> float:
