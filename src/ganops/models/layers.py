@@ -80,13 +80,12 @@ class Projection(nn.Module):
         super().__init__()
         self.linear = nn.Linear(width, 1)
         self.embed = nn.Embedding(classes, width) if classes else None
-        if self.embed is not None:
-            nn.init.normal_(self.embed.weight, std=width**-0.5)
 
     def forward(self, features: Tensor, y: Tensor | None) -> Tensor:
         """[N, width], [N] -> scores [N]."""
         score: Tensor = self.linear(features)[:, 0]
-        return score if self.embed is None else score + (features * self.embed(y)).sum(1)
+        # scaled at use, not at the start: Adam's steps are of one size, and would overshoot with `width` weights of y alone
+        return score if self.embed is None else score + (features * self.embed(y)).sum(1) * features.shape[1] ** -0.5
 
 
 def resample_filter(x: Tensor) -> Tensor:
