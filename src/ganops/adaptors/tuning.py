@@ -54,7 +54,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
                 name=storage.name, storage_path=str(storage.parent), verbose=0, callbacks=[_Telling(listen)]
             ),
         )
-        trials = [_trial_of(i, result) for i, result in enumerate(tuner.fit(), 1)]
+        trials = [_trial_of(number, result) for number, result in enumerate(tuner.fit(), 1)]
         remove(storage)
     if all(trial.score is None for trial in trials):
         raise TrainingError("no trial reached a score:\n" + "\n".join(f"  {t.number}: {t.status}" for t in trials))
@@ -103,26 +103,15 @@ def _scheduler(experiment: Experiment) -> Any:
 
 
 class _Telling(tune.Callback):  # type: ignore[misc]  # ray is untyped
-    """Tells the listener of each trial when it ends."""
+    """Tells the listener of each trial at each of its rungs."""
 
     def __init__(self, listen: Callable[[Trial], None]) -> None:
         self.listen = listen
-        self.numbers: dict[str, int] = {}
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.numbers.setdefault(trial.trial_id, len(self.numbers) + 1)
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        result = trial.last_result or {}
-        self.listen(
-            Trial(
-                number=self.numbers[trial.trial_id],
-                parameters=dict(trial.config),
-                score=result.get(SCORE),
-                kimg=result.get("kimg", 0.0),
-                status="finished",
-            )
-        )
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
+        number = 1 + [other.trial_id for other in trials].index(trial.trial_id)
+        status = f"rung {result['training_iteration']} of {VALIDATIONS}"
+        self.listen(Trial(number, dict(trial.config), result[SCORE], result["kimg"], status))
 
 
 def _trial_of(number: int, result: Any) -> Trial:
