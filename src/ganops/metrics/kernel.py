@@ -48,5 +48,5 @@ def _mmd(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
 
 
 def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    k = x @ y.T / x.shape[1] + 1
+    k: NDArray[np.float64] = x @ y.T / x.shape[1] + 1
     return k * k * k  # many times quicker than k**3
