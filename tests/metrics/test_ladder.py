@@ -42,7 +42,7 @@ class Undefined(Pixels):
         return np.full((len(images), 4), np.nan, np.float32), None
 
 
-REAL, HELD_OUT, LABELS = shapes(300, 0)[0], *shapes(200, 1)
+REAL, HELD_OUT, LABELS = shapes(300, 0)[0], *shapes(300, 1)
 
 
 @pytest.mark.parametrize("labels", [LABELS, None])
@@ -69,3 +69,15 @@ def test_features_that_are_not_finite():
 def test_too_few_images():
     with pytest.raises(FeatureError, match="12 images a side, got 300 and 11"):
         climb(Pixels(), REAL, HELD_OUT[:11], seed=0)
+
+
+def test_few_images_do_not_judge_the_subtle_rungs():
+    """An extractor that does not see faint noise is refused by 300 held-out images and not by 60."""
+
+    class Coarse(Pixels):
+        def features(self, images, batch=None):
+            return (images.reshape(len(images), -1) > 100).astype(np.float32), None
+
+    with pytest.raises(FeatureError, match="not below faint_noise"):
+        climb(Coarse(), REAL, HELD_OUT, seed=0)
+    climb(Coarse(), REAL, HELD_OUT[:60], seed=0)

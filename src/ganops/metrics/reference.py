@@ -21,7 +21,7 @@ from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics
 from ganops.metrics.inception_score import class_histogram
-from ganops.metrics.ladder import climb
+from ganops.metrics.ladder import FEWEST, climb
 
 HELD_OUT = 50
 """The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
@@ -127,7 +127,8 @@ def _hold_out(
     if len(images.get("validation", ())) >= HELD_OUT:
         return x, y, images["validation"], labels.get("validation")
     order = np.random.default_rng(seed).permutation(len(x))
-    held, kept = order[: len(x) // 5], order[len(x) // 5 :]
+    count = max(FEWEST, len(x) // 5)
+    held, kept = order[:count], order[count:]
     return x[kept], None if y is None else y[kept], x[held], None if y is None else y[held]
 
 
