@@ -1,0 +1,115 @@
+"""The whole pipeline through DVC, Ray and MLflow, as its user runs it."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.ray
+
+CONSUMER = """
+import sys
+for name in ("ganops", "torch", "ray", "dvc"):
+    sys.modules[name] = None
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("models:/tiny@champion")
+some = model.predict(np.arange(5), params={"truncation": 0.8, "labels": [3]})
+assert some.shape == (5, 16, 16, 1) and some.dtype == np.uint8, (some.shape, some.dtype)
+assert (model.predict(np.array([4]), params={"truncation": 0.8, "labels": [3]})[0] == some[4]).all()
+assert (model.predict(np.array([4]), params={"labels": [5]})[0] != some[4]).any()
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(featured, tmp_path_factory):
+    """`dvc repro` from the data set to the champion."""
+    featured.log = featured.run("dvc", "repro")
+    return featured
+
+
+def test_it_ends_with_a_champion(finished):
+    registration = json.loads((finished.folder / "metrics/registration.json").read_text())
+    assert registration["passed"]
+    assert registration["champion"] == registration["version"] == 1
+    assert "models:/tiny@champion" in finished.log
+
+
+def test_the_champion_loads_without_the_project(finished, tmp_path):
+    store = f"sqlite:///{finished.folder}/mlflow/mlflow.db"
+    environment = {**finished.environment(), "MLFLOW_TRACKING_URI": store}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", CONSUMER], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_second_run_finds_nothing_to_do(finished):
+    assert "Data and pipelines are up to date" in finished.run("dvc", "repro")
+    assert "up to date" in finished.run("dvc", "status")
+
+
+def test_metrics_and_plots(finished):
+    shown = finished.run("dvc", "metrics", "show", "--json")
+    metrics = json.loads(shown[: shown.rindex("}") + 1])
+    values = json.dumps(metrics)
+    assert "fd_domain_infinity" in values
+    assert "fd_domain_validation" in values
+    assert "static" in finished.run("dvc", "plots", "show") or (finished.folder / "dvc_plots/index.html").is_file()
+    with (finished.folder / "reports/train/history.csv").open() as file:
+        kimg = [float(row["kimg"]) for row in csv.DictReader(file)]
+    assert kimg == sorted(set(kimg))
+    assert kimg[-1] == 3.0
+
+
+def test_evaluation_carries_its_protocol(finished):
+    evaluation = json.loads((finished.folder / "metrics/evaluation.json").read_text())
+    assert evaluation["protocol"]["split"] == "test"
+    assert evaluation["protocol"]["generated"] == 300
+    assert "fid" not in evaluation
+
+
+def test_the_report_is_whole(finished):
+    page = (finished.folder / "reports/evaluation/report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_search_hands_on_its_best_trial(finished):
+    handed = yaml.safe_load((finished.folder / "artifacts/best_params.yaml").read_text())
+    trials = json.loads((finished.folder / "reports/tune/trials.json").read_text())
+    assert [trial["number"] for trial in trials] == [1, 2]
+    winner = trials[handed["trial"] - 1]
+    assert winner["parameters"] == handed["parameters"]
+    assert winner["score"] == min(trial["score"] for trial in trials if trial["kimg"] == winner["kimg"])
+
+
+def test_a_change_runs_only_what_depends_on_it(finished):
+    """Dry: which stages would run; the parameters are put back afterwards."""
+    before = (finished.folder / "params.yaml").read_text()
+
+    def stages(**change):
+        finished.params(**change)
+        log = finished.run("dvc", "status")
+        (finished.folder / "params.yaml").write_text(before)
+        return [
+            line.rstrip(":") for line in log.splitlines() if line.endswith(":") and not line.startswith(("\t", " "))
+        ]
+
+    assert stages(compute={"workers": 2, "launcher": "local"}) == []
+    assert stages(register={"gate": {"fd_domain": {"at_most": 3}}}) == ["register"]
+    assert stages(evaluate={"samples": 400}) == ["evaluate"]
+    assert stages(data={"max_rejected": 0.5}) == ["prepare"]
+    assert stages(tune={"trials": 0, "space": {}}) == ["tune"]
+
+
+def test_a_failed_gate_keeps_the_champion(finished):
+    finished.params(register={"name": "tiny", "gate": {"fd_domain": {"at_most": 0}}})
+    log = finished.run("dvc", "repro")
+    assert "is not at most 0" in log
+    registration = json.loads((finished.folder / "metrics/registration.json").read_text())
+    assert registration["reused"]
+    assert not registration["passed"]
+    assert registration["champion"] == 1
