@@ -2,13 +2,13 @@
 
 from ganops import assemble, layout
 from ganops.data import SPLITS, Prepared
-from ganops.metrics.reference import build
+from ganops.metrics.reference import Reference, build
 from ganops.terminal import say, stage
 
 with stage(__file__) as name:
     experiment = assemble.load()
     prepared = Prepared.open(layout.PREPARED)
-    card = build(
+    build(
         {split: prepared.images(split) for split in SPLITS},
         {split: prepared.labels(split) for split in SPLITS},
         layout.FEATURES,
@@ -17,5 +17,4 @@ with stage(__file__) as name:
         seed=experiment.seed,
         device=str(assemble.choose_device(experiment.compute.device)),
     )
-    ladder = card["ladder"]
-    say(name, f"{card['extractor']} extractor {card['details']}: ladder holds {ladder}")
+    say(name, Reference.open(layout.FEATURES).in_words())

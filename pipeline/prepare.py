@@ -1,12 +1,12 @@
 """Stage `prepare`: the source -> data/prepared, reports/prepare/preview.png."""
 
 from ganops import assemble, layout
-from ganops.data import prepare
+from ganops.data import Prepared, prepare
 from ganops.terminal import say, stage
 
 with stage(__file__) as name:
     data = assemble.load().data
-    manifest = prepare(
+    prepare(
         layout.DATA / data.source,
         layout.PREPARED,
         layout.PREVIEW,
@@ -20,4 +20,4 @@ with stage(__file__) as name:
         test=data.test,
         max_rejected=data.max_rejected,
     )
-    say(name, f"{manifest}")
+    say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")

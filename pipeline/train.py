@@ -1,4 +1,4 @@
-"""Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator, metrics, reports/train."""
+"""Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator and its curves."""
 
 from ganops import assemble, layout, trials
 from ganops.adaptors.training import fit

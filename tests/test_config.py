@@ -43,7 +43,10 @@ def refused(content) -> str:
         ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),
         ({"data": {"channels": 2}}, "params.data.channels: expected 'auto', 1 or 3, got 2"),
         ({"model": {"architecture": "biggan"}}, "params.model.architecture: unknown 'biggan'; known: dcgan, r3gan"),
-        ({"model": {"options": {"widht": 3}}}, "params.model.options: an unexpected keyword argument 'widht'; dcgan takes width, norm"),
+        (
+            {"model": {"options": {"widht": 3}}},
+            "params.model.options: an unexpected keyword argument 'widht'; dcgan takes width, norm",
+        ),
         ({"model": {"architecture": "r3gan", "options": {"groups": 7}}}, "7 does not divide"),
         ({"tune": {"space": {"train.kimg": {"uniform": [3, 1]}}}}, "the lower bound 3 is not below the upper bound 1"),
         ({"tune": {"space": {"train.kimg": {"log_uniform": [0, 1]}}}}, "greater than 0, got 0"),

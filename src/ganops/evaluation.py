@@ -21,6 +21,7 @@ from ganops.metrics.measure import measure
 from ganops.metrics.neighbours import nearest
 from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
+from ganops.plots import sheet
 from ganops.report import Report
 from ganops.terminal import progress
 
@@ -28,6 +29,8 @@ SPLIT = "test"
 FIRST_SEED = 10**6
 """Of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
 PIECE = 500
+STEPS = 9
+"""Pictures of a walk from one latent to another."""
 
 
 def evaluate(experiment: Experiment, generator: Generator, reference: Reference) -> dict[str, Any]:
@@ -53,46 +56,46 @@ def evaluate(experiment: Experiment, generator: Generator, reference: Reference)
 def draw(generator: Generator, prepared: Prepared, reference: Reference, folder: Path) -> dict[str, Path]:
     """Writes the pictures of a report into `folder`: name -> path."""
     columns = min(generator.description.classes or 8, 10)
-    seeds = FIRST_SEED + np.arange(columns * 8)
-    pictures = {
-        "samples": (generator.sample(seeds), columns),
-        "truncation": (_truncations(generator, columns), columns),
-        "interpolation": (_interpolation(generator), 9),
-        "neighbours": (_neighbours(generator, prepared, reference), 7),
-    }
-    for name, (images, wide) in pictures.items():
-        save_grid(folder / f"{name}.png", images, wide)
-    return {name: folder / f"{name}.png" for name in pictures}
+    paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
+    save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
+    save_grid(paths["interpolation"], _interpolation(generator), STEPS)
+    for name, picture in (
+        ("truncation", _truncations(generator, columns)),
+        ("neighbours", _neighbours(generator, prepared, reference)),
+    ):
+        paths[name] = folder / f"{name}.svg"
+        paths[name].write_bytes(picture)
+    return paths
 
 
-def _truncations(generator: Generator, columns: int) -> NDArray[np.uint8]:
-    """One row for each truncation from 0.2 to 1, the same seeds in each."""
-    seeds = FIRST_SEED + np.arange(columns)
-    return np.concatenate([generator.sample(seeds, truncation=t) for t in (0.2, 0.4, 0.6, 0.8, 1.0)])
+def _truncations(generator: Generator, columns: int) -> bytes:
+    """One row for each truncation, the same seeds in each."""
+    seeds, scales = FIRST_SEED + np.arange(columns), (0.2, 0.4, 0.6, 0.8, 1.0)
+    return sheet([generator.sample(seeds, truncation=t) for t in scales], [f"truncation {t:g}" for t in scales])
 
 
-def _interpolation(generator: Generator, rows: int = 6, steps: int = 9) -> NDArray[np.uint8]:
+def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
     """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
     z = latents(FIRST_SEED + np.arange(2 * rows), generator.description.latent, normal_table()).astype(np.float64)
     first, last = z[:rows, None], z[rows:, None]
     cosine = (first * last).sum(-1) / np.linalg.norm(first, axis=-1) / np.linalg.norm(last, axis=-1)
     angle = np.arccos(cosine)[..., None]
-    t = np.linspace(0, 1, steps)[None, :, None]
+    t = np.linspace(0, 1, STEPS)[None, :, None]
     walk = (np.sin((1 - t) * angle) * first + np.sin(t * angle) * last) / np.sin(angle)
-    labels = np.repeat(np.arange(rows) % max(1, generator.description.classes), steps)
-    return generator.render(torch.from_numpy(walk.reshape(rows * steps, -1).astype(np.float32)), labels)
+    labels = np.repeat(np.arange(rows) % max(1, generator.description.classes), STEPS)
+    return generator.render(torch.from_numpy(walk.reshape(rows * STEPS, -1).astype(np.float32)), labels)
 
 
-def _neighbours(
-    generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6
-) -> NDArray[np.uint8]:
+def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
     """Each row: a generated image, then its nearest training images in feature space, nearest first."""
-    images = generator.sample(FIRST_SEED + np.arange(rows))
+    images, train = generator.sample(FIRST_SEED + np.arange(rows)), prepared.images("train")
     features, _ = reference.extractor.features(images)
-    indices, _ = nearest(features, reference.features("train"), min(k, len(prepared.images("train"))))
-    train = prepared.images("train")
-    rows_of_images = [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)]
-    return np.concatenate(rows_of_images)
+    indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
+    return sheet(
+        [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)],
+        [f"distance to the nearest {d[0]:.2f}" for d in distances],
+        lead=1,
+    )
 
 
 def report(

@@ -53,7 +53,7 @@ def publish(trials: Sequence[Trial], *, best_params: Path, report: Path) -> None
     rows = [asdict(trial) for trial in trials]
     with atomic_folder(report) as draft:
         write_json(draft / "trials.json", rows)
-        if trials:
+        if any(trial.score is not None for trial in trials):
             (draft / "trials.svg").write_bytes(trials_plot(rows))
     content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
     if trials:

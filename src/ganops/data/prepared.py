@@ -58,6 +58,15 @@ class Prepared:
         """The name of each label; empty where the set is unlabelled."""
         return tuple(self.manifest["classes"])
 
+    def in_words(self) -> str:
+        """What it holds, in one line for a person."""
+        counts = {split: part["samples"] for split, part in self.manifest["splits"].items()}
+        shape = "x".join(map(str, self.manifest["sample"]["shape"]))
+        classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
+        splits = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+        rejected = len(self.manifest["rejected"])
+        return f"{sum(counts.values()):,} images ({splits}), {shape}, {classes}, {rejected:,} rejected"
+
     def images(self, split: str) -> NDArray[np.uint8]:
         """uint8 [N, C, H, W], mapped from the disk and read-only."""
         return self._array(split, "images", tuple(self.manifest["sample"]["shape"]))

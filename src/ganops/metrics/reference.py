@@ -49,6 +49,13 @@ class Reference:
             raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
         return extractor
 
+    def in_words(self) -> str:
+        """How far the extractor can be trusted, in one line for a person."""
+        details, ladder = self.card["details"], self.card["ladder"]
+        accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
+        rungs = f"real/real {ladder['real']:.2f} ... noise {ladder['noise']:.0f}"
+        return f"{self.card['extractor']} extractor: {accuracy}ladder holds ({rungs})"
+
     def features(self, split: str) -> Features:
         """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""
         features: Features = np.load(self._part(split) / "features.npy", mmap_mode="r", allow_pickle=False)
