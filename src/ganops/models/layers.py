@@ -66,6 +66,10 @@ class Condition(nn.Module):
     def __init__(self, latent: int, classes: int, width: int = 64) -> None:
         super().__init__()
         self.embed = nn.Embedding(classes, width) if classes else None
+        if self.embed is not None:
+            # quiet beside z, whose entries are N(0, 1): a loud label drowns it, and with few samples each class
+            # collapses to one picture (Shahbazi et al. 2022, "Collapse by conditioning")
+            nn.init.normal_(self.embed.weight, std=0.2)
         self.width = latent + (width if classes else 0)
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
@@ -84,8 +88,10 @@ class Projection(nn.Module):
     def forward(self, features: Tensor, y: Tensor | None) -> Tensor:
         """[N, width], [N] -> scores [N]."""
         score: Tensor = self.linear(features)[:, 0]
-        # scaled at use, not at the start: Adam's steps are of one size, and would overshoot with `width` weights of y alone
-        return score if self.embed is None else score + (features * self.embed(y)).sum(1) * features.shape[1] ** -0.5
+        if self.embed is None:
+            return score
+        # scaled here, not at the start: Adam's steps are of one size, and `width` of them at once would overshoot
+        return score + (features * self.embed(y)).sum(1) * features.shape[1] ** -0.5
 
 
 def resample_filter(x: Tensor) -> Tensor:
