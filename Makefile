@@ -23,7 +23,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 repro: setup  ## run the pipeline: from the data set to the champion
-	@ganops check
+	@ganops check --quick
 	@dvc repro
 
 check: setup  ## lint and types

@@ -39,8 +39,7 @@ def check(experiment: Experiment) -> None:
     _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     _known("loss.name", experiment.loss.name, LOSSES)
     try:
-        with torch.device("meta"):
-            networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
+        networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
     except (TypeError, ValueError, RuntimeError) as error:
         known = inspect.signature(ARCHITECTURES[experiment.model.architecture]).parameters
         options = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
