@@ -74,7 +74,7 @@ class Generator:
         pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
         for start in range(0, len(z), batch):
             piece = slice(start, start + batch)
-            y = torch.from_numpy(np.asarray(labels, np.int64)[piece]).to(device) if d.classes else None
+            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(device) if d.classes else None
             pictures[piece] = to_uint8(self.network(z[piece].to(device), y)).cpu().numpy()
         return pictures
 

@@ -45,5 +45,5 @@ def latents(seeds: Any, dimensions: int, table: Any) -> Any:
     counter[0] = blocks
     words = philox(counter, (seeds[:, None] & _LOW, seeds[:, None] >> _SHIFT))
     halves = np.stack([words & np.uint64(0xFFFF), words >> np.uint64(16)], axis=-1)  # [4, N, blocks, 2]
-    indices = halves.transpose(1, 2, 0, 3).reshape(len(seeds), -1)[:, :dimensions]
+    indices = halves.transpose(1, 2, 0, 3).reshape(len(seeds), 8 * len(blocks))[:, :dimensions]
     return table[indices.astype(np.int64)]

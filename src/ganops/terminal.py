@@ -96,7 +96,7 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, flo
     """Yields `show(row)` for the rows of a training's history: a live bar on a terminal, a line a tick elsewhere."""
     line = _TrainingLine(kimg)
     if not console.is_terminal:
-        yield lambda row: say(stage, f"kimg {row['kimg']:.0f}/{kimg:g}  {line(row)}")
+        yield lambda row: say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row)}")
         return
     columns = (
         TextColumn(f"{stage:<10} kimg"),
