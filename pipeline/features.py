@@ -5,16 +5,23 @@ from ganops.data import SPLITS, Prepared
 from ganops.metrics.reference import Reference, build
 from ganops.terminal import say, stage
 
-with stage(__file__) as name:
-    experiment = assemble.load()
-    prepared = Prepared.open(layout.PREPARED)
-    build(
-        {split: prepared.images(split) for split in SPLITS},
-        {split: prepared.labels(split) for split in SPLITS},
-        layout.FEATURES,
-        extractor=experiment.features.extractor,
-        options=assemble.extractor_options(experiment),
-        seed=experiment.seed,
-        device=str(assemble.choose_device(experiment.compute.device)),
-    )
-    say(name, Reference.open(layout.FEATURES).in_words())
+
+def main() -> None:
+    """Runs the stage."""
+    with stage(__file__) as name:
+        experiment = assemble.load()
+        prepared = Prepared.open(layout.PREPARED)
+        build(
+            {split: prepared.images(split) for split in SPLITS},
+            {split: prepared.labels(split) for split in SPLITS},
+            layout.FEATURES,
+            extractor=experiment.features.extractor,
+            options=assemble.extractor_options(experiment),
+            seed=experiment.seed,
+            device=str(assemble.choose_device(experiment.compute.device)),
+        )
+        say(name, Reference.open(layout.FEATURES).in_words())
+
+
+if __name__ == "__main__":
+    main()

@@ -4,20 +4,27 @@ from ganops import assemble, layout
 from ganops.data import Prepared, prepare
 from ganops.terminal import say, stage
 
-with stage(__file__) as name:
-    data = assemble.load().data
-    prepare(
-        layout.DATA / data.source,
-        layout.PREPARED,
-        layout.PREVIEW,
-        resolution=data.resolution,
-        channels=data.channels,
-        labels=data.labels,
-        fit=data.fit,
-        background=data.background,
-        resize=data.resize,
-        validation=data.validation,
-        test=data.test,
-        max_rejected=data.max_rejected,
-    )
-    say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
+
+def main() -> None:
+    """Runs the stage."""
+    with stage(__file__) as name:
+        data = assemble.load().data
+        prepare(
+            layout.DATA / data.source,
+            layout.PREPARED,
+            layout.PREVIEW,
+            resolution=data.resolution,
+            channels=data.channels,
+            labels=data.labels,
+            fit=data.fit,
+            background=data.background,
+            resize=data.resize,
+            validation=data.validation,
+            test=data.test,
+            max_rejected=data.max_rejected,
+        )
+        say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
+
+
+if __name__ == "__main__":
+    main()

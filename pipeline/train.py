@@ -4,17 +4,24 @@ from ganops import assemble, layout, trials
 from ganops.adaptors.training import fit
 from ganops.terminal import say, stage, training_bar
 
-with stage(__file__) as name:
-    experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
-    with (
-        training_bar(name, experiment.train.kimg) as show,
-        fit(experiment, layout.PREPARED, layout.FEATURES, lambda progress: show(progress.row)) as run,
-    ):
-        run.publish(
-            generator=layout.GENERATOR,
-            metrics=layout.TRAIN_METRICS,
-            history=layout.HISTORY,
-            validation=layout.VALIDATION,
-            pictures=layout.FILMSTRIP,
-        )
-    say(name, f"{run.in_words()}   {layout.FILMSTRIP}/")
+
+def main() -> None:
+    """Runs the stage."""
+    with stage(__file__) as name:
+        experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
+        with (
+            training_bar(name, experiment.train.kimg) as show,
+            fit(experiment, layout.PREPARED, layout.FEATURES, lambda progress: show(progress.row)) as run,
+        ):
+            run.publish(
+                generator=layout.GENERATOR,
+                metrics=layout.TRAIN_METRICS,
+                history=layout.HISTORY,
+                validation=layout.VALIDATION,
+                pictures=layout.FILMSTRIP,
+            )
+        say(name, f"{run.in_words()}   {layout.FILMSTRIP}/")
+
+
+if __name__ == "__main__":
+    main()

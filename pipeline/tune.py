@@ -3,14 +3,26 @@
 from ganops import assemble, layout, trials
 from ganops.terminal import say, stage
 
-with stage(__file__) as name:
-    experiment = assemble.load()
-    if experiment.tune.trials and experiment.tune.space:
-        from ganops.adaptors.tuning import search
 
-        found = search(experiment, layout.PREPARED, layout.FEATURES, lambda trial: say(name, trials.in_words(trial)))
-        trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
-        say(name, f"{len(found)} trials, best {trials.in_words(trials.best(found))}   {layout.TUNE_REPORT}/trials.svg")
-    else:
-        trials.publish([], best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
-        say(name, "no search: the parameters are handed on as they are")
+def main() -> None:
+    """Runs the stage."""
+    with stage(__file__) as name:
+        experiment = assemble.load()
+        if experiment.tune.trials and experiment.tune.space:
+            from ganops.adaptors.tuning import search
+
+            found = search(
+                experiment, layout.PREPARED, layout.FEATURES, lambda trial: say(name, trials.in_words(trial))
+            )
+            trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            say(
+                name,
+                f"{len(found)} trials, best {trials.in_words(trials.best(found))}   {layout.TUNE_REPORT}/trials.svg",
+            )
+        else:
+            trials.publish([], best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            say(name, "no search: the parameters are handed on as they are")
+
+
+if __name__ == "__main__":
+    main()
