@@ -1,5 +1,6 @@
 """Blocks shared by several architectures."""
 
+import math
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ class Projection(nn.Module):
         if self.embed is None:
             return score
         # scaled here, not at the start: Adam's steps are of one size, and `width` of them at once would overshoot
-        return score + (features * self.embed(y)).sum(1) * features.shape[1] ** -0.5
+        return score + (features * self.embed(y)).sum(1) / math.sqrt(features.shape[1])
 
 
 def resample_filter(x: Tensor) -> Tensor:
