@@ -8,7 +8,7 @@ import pytest
 SRC = Path(__file__).parents[1] / "src"
 GROUND = {"errors", "files", "latents", "layout", "pictures", "pixels", "randomness", "terminal"}
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
-WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation", "features"}
+WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation"}
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))
 

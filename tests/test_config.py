@@ -119,8 +119,10 @@ def test_the_schema_of_the_editors_is_current():
     assert stored == config.Experiment.model_json_schema(by_alias=True)
 
 
-def test_the_default_parameters_are_valid():
-    assemble.load(ROOT / "params.yaml")
+def test_the_defaults_are_the_embedded_run():
+    embedded = assemble.load(ROOT / "params.yaml")
+    asked = {"tune": {"space": embedded.tune.space}, "register": {"gate": embedded.register_.gate}}
+    assert config.parse(asked) == embedded
 
 
 def test_stages_depend_on_sections_that_exist_and_never_on_where_they_run():

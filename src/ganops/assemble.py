@@ -2,6 +2,8 @@
 
 import hashlib
 import inspect
+import os
+import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -85,6 +87,18 @@ def choose_device(name: str) -> torch.device:
             "params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def hardware(device: torch.device) -> str:
+    """What a speed was measured on: the GPU's name, or the processor's and its cores."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        model = platform.processor() or platform.machine()
+    return f"{model}, {os.cpu_count()} cores"
 
 
 def precision(experiment: Experiment, device: torch.device) -> str:
@@ -185,10 +199,10 @@ def fingerprint(meaning: dict[str, Any]) -> str:
 
 
 def _code_hash() -> str:
-    """Of the rooms whose code decides the weights: a changed loss must not continue an old run."""
+    """Of the code that decides the weights: a changed loss must not continue an old run."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    for room in ("models", "losses", "training"):
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    rooms = (path for room in ("models", "losses", "training") for path in sorted((root / room).rglob("*.py")))
+    for path in (*rooms, root / "data" / "batches.py", root / "pixels.py", root / "randomness.py"):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

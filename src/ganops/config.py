@@ -63,9 +63,9 @@ class Data(Section):
     """1 (gray) or 3 (colour); auto: what the source has."""
     labels: Literal["auto", "none"] = "auto"
     """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
-    fit: Literal["crop", "pad", "stretch"] = "crop"
+    fit: Literal["crop", "pad", "stretch"] = "pad"
     """How a picture becomes a square: centre crop, pad with the background, or stretch."""
-    background: str = "white"
+    background: str = "black"
     """The colour behind transparent pixels and in the padding."""
     resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
     """The antialiased filter that changes the resolution."""
@@ -112,29 +112,29 @@ class Loss(Section):
 
     name: str = "non_saturating"
     """non_saturating or relativistic."""
-    r1: Schedule = 0.0
+    r1: Schedule = 0.2
     """Weight γ of the gradient penalty on real samples."""
     r2: Schedule = 0.0
     """Weight γ of the gradient penalty on generated samples."""
-    interval: Annotated[int, Field(ge=1, le=1024)] = 1
+    interval: Annotated[int, Field(ge=1, le=1024)] = 4
     """The penalties act every this many steps, with that many times the weight (lazy regularisation)."""
 
 
 class LearningRate(Section):
     """One learning rate for each player."""
 
-    generator: Schedule = 4e-4
+    generator: Schedule = Cosine(start=1e-3, end=1e-4)
     """Learning rate of G."""
-    discriminator: Schedule = 4e-4
+    discriminator: Schedule = Cosine(start=1e-3, end=1e-4)
     """Learning rate of D."""
 
 
 class Train(Section):
     """How the players learn."""
 
-    kimg: Positive = 400
+    kimg: Positive = 120
     """Thousands of real samples shown to D in all."""
-    batch: Annotated[int, Field(ge=2)] = 64
+    batch: Annotated[int, Field(ge=2)] = 32
     """Samples of one step over all workers."""
     learning_rate: LearningRate = LearningRate()
     """Adam's learning rates."""
@@ -148,7 +148,7 @@ class Train(Section):
     """auto: bf16 where the processor computes in it, else fp32. Scores and penalties are fp32."""
     tick_kimg: Positive = 4
     """A line, a picture of fixed latents and the losses every so often."""
-    checkpoint_kimg: Positive = 20
+    checkpoint_kimg: Positive = 8
     """A checkpoint and a validation distance every so often."""
     validation_samples: Annotated[int, Field(ge=100)] = 2000
     """Generated samples of the validation distance."""
@@ -186,7 +186,7 @@ class Tune(Section):
 
     trials: Annotated[int, Field(ge=0)] = 4
     """Number of trials; 0: no search, the parameters are handed on as they are."""
-    kimg: Positive = 12
+    kimg: Positive = 6
     """Length of a trial: the first part of the training it stands for."""
     search: Literal["random", "optuna"] = "random"
     """random, or Optuna's tree-structured Parzen estimator."""

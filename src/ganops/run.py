@@ -2,7 +2,6 @@
 
 import csv
 import io
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ class Run:
         self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=judge.hash if judge else "none")
         self.fingerprint = assemble.fingerprint(self.meaning)
         self.hardware = {
-            "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu",
+            "hardware": assemble.hardware(device),
             "precision": assemble.precision(experiment, device),
             "workers": workers,
             "threads": torch.get_num_threads(),

@@ -57,7 +57,7 @@ def players(
     resolution: int,
     classes: int,
     latent: int,
-    width: int = 64,
+    width: int = 32,
     norm: Literal["batch", "none"] = "batch",
 ) -> tuple[Generator, Discriminator]:
     """Both players.
