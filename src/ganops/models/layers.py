@@ -92,7 +92,8 @@ class Projection(nn.Module):
         if self.embed is None:
             return score
         # scaled here, not at the start: Adam's steps are of one size, and `width` of them at once would overshoot
-        return score + (features * self.embed(y)).sum(1) / math.sqrt(features.shape[1])
+        of_label: Tensor = (features * self.embed(y)).sum(1)
+        return score + of_label / math.sqrt(features.shape[1])
 
 
 def resample_filter(x: Tensor) -> Tensor:
