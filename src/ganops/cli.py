@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ganops import config, layout
+from ganops.data.sources import locate
 from ganops.errors import UserError
 from ganops.files import atomic
 from ganops.terminal import console, say
@@ -25,12 +26,7 @@ def check(
         from ganops import assemble  # torch takes seconds to import
 
         assemble.check(experiment)
-    source = layout.DATA / experiment.data.source
-    if not source.exists():
-        raise UserError(
-            f"params.data.source: {source} does not exist; expected a folder, archive, Parquet or idx file below "
-            f"{layout.DATA}/ or an absolute path"
-        )
+    source = locate(layout.DATA / experiment.data.source)
     say("check", f"params.yaml and {source} are fine")
 
 
