@@ -203,6 +203,12 @@ def _code_hash() -> str:
     digest = hashlib.sha256()
     root = Path(__file__).parent
     rooms = (path for room in ("models", "losses", "training") for path in sorted((root / room).rglob("*.py")))
-    for path in (*rooms, root / "data" / "batches.py", root / "pixels.py", root / "randomness.py"):
+    for path in (
+        *rooms,
+        root / "collective.py",
+        root / "data" / "batches.py",
+        root / "pixels.py",
+        root / "randomness.py",
+    ):
         digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

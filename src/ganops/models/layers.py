@@ -1,27 +1,12 @@
 """Blocks shared by several architectures."""
 
 import math
-from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-class _SumOverWorkers(torch.autograd.Function):
-    """All-reduce whose gradient is an all-reduce, any number of times."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        total: Tensor = _SumOverWorkers.apply(gradient[0])
-        return total
+from ganops.collective import mean_over_workers, workers
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -32,29 +17,24 @@ class BatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Float [N, C, H, W] -> the same shape."""
-        if not (self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        if not self.training or workers() == 1:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
             # two passes: E[x²] - E[x]² would cancel where the mean is large
-            mean = self._mean_over_workers(wide)
+            mean = mean_over_workers(wide.mean((0, 2, 3), keepdim=True))
             centred = wide - mean
-            variance = self._mean_over_workers(centred.square())
+            variance = mean_over_workers(centred.square().mean((0, 2, 3), keepdim=True))
             self._remember(mean.detach().flatten(), variance.detach().flatten(), x.numel() // x.shape[1])
             normal = centred * (variance + self.eps).rsqrt()
             return (normal * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
-
-    @staticmethod
-    def _mean_over_workers(x: Tensor) -> Tensor:
-        total: Tensor = _SumOverWorkers.apply(x.mean((0, 2, 3), keepdim=True))
-        return total / dist.get_world_size()
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, count: int) -> None:
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        count *= dist.get_world_size()
+        count *= workers()
         momentum = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance * (count / (count - 1)), momentum)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
+from ganops.collective import rank, workers
 from ganops.errors import TrainingError
 from ganops.randomness import generator
 from ganops.training import average
@@ -102,14 +103,10 @@ def train(
 
 
 def _shared(network: nn.Module) -> nn.Module:
-    if not _workers() > 1:
+    if not workers() > 1:
         return network
     # buffers are statistics of the global batch and equal on all workers already
     return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
-
-
-def _workers() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:
@@ -121,8 +118,7 @@ def _latents(seed: int, step: int, recipe: Recipe, x: Tensor) -> Tensor:
     """This worker's slice of the latents that the whole batch of a step plays with."""
     source = generator(seed, "latents", step, device=x.device)
     z = torch.randn(recipe.batch, recipe.latent, generator=source, device=x.device, dtype=x.dtype)
-    rank = dist.get_rank() if _workers() > 1 else 0
-    return z[rank * len(x) : (rank + 1) * len(x)]
+    return z[rank() * len(x) : (rank() + 1) * len(x)]
 
 
 def _means(terms: list[Terms], step: int) -> dict[str, float]:
@@ -130,9 +126,9 @@ def _means(terms: list[Terms], step: int) -> dict[str, float]:
     names = sorted({name for step_terms in terms for name in step_terms})
     means = [torch.stack([t[name] for t in terms if name in t]).mean() for name in names]
     values = torch.stack(means).double()
-    if _workers() > 1:
+    if workers() > 1:
         dist.all_reduce(values)
-        values /= _workers()
+        values /= workers()
     metrics = dict(zip(names, values.tolist(), strict=True))
     broken = [name for name, value in metrics.items() if value != value or abs(value) == float("inf")]
     if broken:
