@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 SRC = Path(__file__).parents[1] / "src"
-GROUND = {"collective", "errors", "files", "latents", "layout", "pictures", "pixels", "randomness", "terminal"}
+GROUND = {
+    "collective",
+    "errors",
+    "files",
+    "latents",
+    "layout",
+    "lineage",
+    "pictures",
+    "pixels",
+    "randomness",
+    "terminal",
+}
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation"}
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli"}]

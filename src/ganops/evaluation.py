@@ -1,14 +1,12 @@
 """The verdict on a generator: metrics on the test split with their protocol, pictures, and a report."""
 
 import csv
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 
 from ganops import layout
@@ -17,6 +15,7 @@ from ganops.data import Prepared
 from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
+from ganops.lineage import git, lock_hashes
 from ganops.metrics.measure import measure
 from ganops.metrics.neighbours import nearest
 from ganops.metrics.reference import Reference
@@ -146,20 +145,10 @@ def _table(path: Path) -> list[dict[str, float]]:
 
 def _provenance() -> dict[str, Any]:
     """What made these results, as far as it is known here: commit, DVC's hashes, versions, commands."""
-    stages = yaml.safe_load(Path("dvc.lock").read_text())["stages"] if Path("dvc.lock").is_file() else {}
-    commit = _git("rev-parse", "HEAD")
+    commit = git(Path(), "rev-parse", "HEAD")
     return {
         "commands": [*([f"git checkout {commit}"] if commit else []), "make repro"],
         "commit": commit,
-        "hashes": {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"] if "md5" in out},
+        "hashes": lock_hashes(Path("dvc.lock")),
         "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
     }
-
-
-def _git(*arguments: str) -> str:
-    """What git says, or nothing where there is no git or no commit."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()

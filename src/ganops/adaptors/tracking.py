@@ -4,7 +4,6 @@ import json
 import math
 import os
 import re
-import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -13,9 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ganops.errors import RegistryError
+from ganops.lineage import git, lock_hashes
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
 for _name, _value in {
@@ -188,13 +186,6 @@ def set_lineage(client: MlflowClient, run: str, lock: Path) -> None:
         client.log_batch(run, tags=part)
 
 
-def lock_hashes(lock: Path) -> dict[str, str]:
-    """The paths of a `dvc.lock` and their content's hashes, sorted; a path that no stage hashed is left out."""
-    stages = (yaml.safe_load(lock.read_text(encoding="utf-8")) or {}).get("stages", {})
-    entries = [entry for stage in stages.values() for kind in ("deps", "outs") for entry in stage.get(kind, ())]
-    return dict(sorted((entry["path"], entry["md5"]) for entry in entries if "md5" in entry))
-
-
 def _tag(key: str) -> str:
     """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
     return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
@@ -203,21 +194,12 @@ def _tag(key: str) -> str:
 def code_tags(root: Path) -> dict[str, str]:
     """What code a run came from: the commit of git, whether files differ from it, and the experiment of DVC, if any."""
     tags = {}
-    commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
+    commit, changes = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
     if commit is not None and changes is not None:
         tags = {"mlflow.source.git.commit": commit, "ganops.git_dirty": json.dumps(bool(changes))}
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags["ganops.dvc_experiment"] = experiment
     return tags
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """What git says, or None where there is no git or no repository."""
-    try:
-        process = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return process.stdout.strip()
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
