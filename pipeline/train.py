@@ -11,7 +11,9 @@ def main() -> None:
         experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
         with (
             training_bar(name, experiment.train.kimg) as show,
-            fit(experiment, layout.PREPARED, layout.FEATURES, lambda progress: show(progress.row)) as run,
+            fit(
+                experiment, layout.PREPARED, layout.FEATURES, lambda progress: show(progress.row, progress.alarms)
+            ) as run,
         ):
             run.publish(
                 generator=layout.GENERATOR,

@@ -37,7 +37,10 @@ def refused(content) -> str:
         ({"train": 5}, "params.train: expected a section"),
         ({"loss": {"r1": -1}}, "params.loss.r1: expected greater than or equal to 0, got -1"),
         ({"loss": {"r1": {"start": 1}}}, "params.loss.r1.end: missing"),
-        ({"loss": {"name": "hinged"}}, "params.loss.name: unknown 'hinged'; known: non_saturating, relativistic"),
+        (
+            {"loss": {"name": "hinged"}},
+            "params.loss.name: unknown 'hinged'; known: began, hinge, least_squares,",
+        ),
         ({"data": {"validation": 0.6, "test": 0.5}}, "nothing is left to train on"),
         ({"data": {"validation": 0}}, "must both be above 0"),
         ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),

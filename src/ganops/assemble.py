@@ -17,11 +17,11 @@ from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.errors import ConfigError
 from ganops.files import hash_json
-from ganops.losses import LOSSES, zero_centred
+from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES
 from ganops.randomness import seed_of
 from ganops.training.loop import Recipe
-from ganops.training.schedule import Schedule, constant, cosine
+from ganops.training.schedule import Schedule, constant, cosine, linear
 from ganops.training.step import Game
 
 
@@ -40,6 +40,7 @@ def check(experiment: Experiment) -> None:
     """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
     _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     _known("loss.name", experiment.loss.name, LOSSES)
+    _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     try:
         networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
     except (TypeError, ValueError, RuntimeError) as error:
@@ -69,6 +70,15 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     named = {"inception": ("fid", "fid_infinity", "kid", "fd_inception", "fd_inception_infinity", "kd_inception")}
     default = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}", f"is_{extractor}", "class_kl")
     return (*named.get(extractor, default), "precision", "recall", "density", "coverage")
+
+
+def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Refuses options that a function does not take."""
+    try:
+        inspect.signature(make).bind(**options)
+    except TypeError as error:
+        known = ", ".join(inspect.signature(make).parameters) or "none"
+        raise ConfigError(f"params.{path}: {error}; {name} takes {known}") from None
 
 
 def _known(path: str, name: str, table: Any) -> None:
@@ -134,16 +144,18 @@ def game(experiment: Experiment, device: torch.device) -> Game:
         def autocast() -> AbstractContextManager[None]:
             return torch.autocast(device.type, torch.bfloat16)
 
-    return Game(LOSSES[experiment.loss.name], zero_centred, autocast)
+    loss = LOSSES[experiment.loss.name](**experiment.loss.options)
+    loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
+    return Game(loss, square_norms, autocast, PENALTIES.get(experiment.loss.penalty), experiment.loss.clip)
 
 
 def recipe(experiment: Experiment) -> Recipe:
     """How the players learn, in steps and samples."""
     train, loss = experiment.train, experiment.loss
-    steps = max(1, round(train.kimg * 1000 / train.batch))
+    samples = train.batch * train.d_steps
     return Recipe(
-        steps=steps,
-        tick_steps=max(1, round(train.tick_kimg * 1000 / train.batch)),
+        steps=max(1, round(train.kimg * 1000 / samples)),
+        tick_steps=max(1, round(train.tick_kimg * 1000 / samples)),
         batch=train.batch,
         latent=experiment.model.latent,
         learning_rate_G=_schedule(train.learning_rate.generator),
@@ -152,8 +164,10 @@ def recipe(experiment: Experiment) -> Recipe:
         beta2=_schedule(train.beta2),
         r1=_schedule(loss.r1),
         r2=_schedule(loss.r2),
+        penalty=_schedule(loss.penalty_weight),
         interval=loss.interval,
-        half_life=train.ema_kimg * 1000,
+        half_life=_schedule(train.ema_kimg, scale=1000),
+        d_steps=train.d_steps,
     )
 
 
@@ -165,8 +179,11 @@ def extractor_options(experiment: Experiment) -> dict[str, Any]:
     return {"minimum_accuracy": features.minimum_accuracy}
 
 
-def _schedule(value: float | config.Cosine) -> Schedule:
-    return cosine(value.start, value.end) if isinstance(value, config.Cosine) else constant(value)
+def _schedule(value: float | config.Course, scale: float = 1) -> Schedule:
+    if not isinstance(value, config.Course):
+        return constant(scale * value)
+    shape = {"cosine": cosine, "linear": linear}[value.shape]
+    return shape(scale * value.start, scale * value.end)
 
 
 def meaning(experiment: Experiment, *, data: str, extractor: str) -> dict[str, Any]:

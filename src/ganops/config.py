@@ -36,20 +36,22 @@ class Section(BaseModel):
     )
 
 
-class Cosine(Section):
-    """A value that moves along half a cosine from `start` to `end` while the training runs."""
+class Course(Section):
+    """A value that moves from `start` to `end` while the training runs."""
 
     start: NotNegative
     """The value at the first step."""
     end: NotNegative
     """The value at the last step."""
+    shape: Literal["cosine", "linear"] = "cosine"
+    """Along half a cosine, or along a straight line."""
 
 
 Schedule = Annotated[
-    Annotated[NotNegative, Tag("number")] | Annotated[Cosine, Tag("cosine")],
-    Discriminator(lambda value: "cosine" if isinstance(value, dict | Cosine) else "number"),
+    Annotated[NotNegative, Tag("number")] | Annotated[Course, Tag("course")],
+    Discriminator(lambda value: "course" if isinstance(value, dict | Course) else "number"),
 ]
-"""A constant, or a cosine from one value to another over `train.kimg`."""
+"""A constant, or a course from one value to another over `train.kimg`."""
 
 
 class Data(Section):
@@ -111,11 +113,19 @@ class Loss(Section):
     """The objective of the game."""
 
     name: str = "non_saturating"
-    """non_saturating or relativistic."""
+    """began, hinge, least_squares, minimax, non_saturating, relativistic, relativistic_average or wasserstein."""
+    options: dict[str, Any] = {}
+    """Keyword arguments of the objective (see src/ganops/losses/adversarial.py)."""
     r1: Schedule = 0.2
     """Weight γ of the gradient penalty on real samples."""
     r2: Schedule = 0.0
     """Weight γ of the gradient penalty on generated samples."""
+    penalty: Literal["none", "dragan", "wgan_gp", "zero_centred_gp"] = "none"
+    """A gradient penalty at points beside the samples; it costs another pass through D."""
+    penalty_weight: Schedule = 10.0
+    """Its weight λ."""
+    clip: NotNegative = 0
+    """Largest absolute weight of D, as in the first Wasserstein GAN; 0: no limit."""
     interval: Annotated[int, Field(ge=1, le=1024)] = 4
     """The penalties act every this many steps, with that many times the weight (lazy regularisation)."""
 
@@ -123,9 +133,9 @@ class Loss(Section):
 class LearningRate(Section):
     """One learning rate for each player."""
 
-    generator: Schedule = Cosine(start=1e-3, end=1e-4)
+    generator: Schedule = Course(start=1e-3, end=1e-4)
     """Learning rate of G."""
-    discriminator: Schedule = Cosine(start=1e-3, end=1e-4)
+    discriminator: Schedule = Course(start=1e-3, end=1e-4)
     """Learning rate of D."""
 
 
@@ -135,14 +145,16 @@ class Train(Section):
     kimg: Positive = 120
     """Thousands of real samples shown to D in all."""
     batch: Annotated[int, Field(ge=2)] = 32
-    """Samples of one step over all workers."""
+    """Samples of one turn of D over all workers."""
+    d_steps: Annotated[int, Field(ge=1, le=100)] = 1
+    """Turns of D for each turn of G."""
     learning_rate: LearningRate = LearningRate()
     """Adam's learning rates."""
     beta1: Share = 0.5
     """Adam's β1 (momentum)."""
     beta2: Schedule = 0.99
     """Adam's β2."""
-    ema_kimg: NotNegative = 5
+    ema_kimg: Schedule = 5
     """Half-life of the average of G's weights, at most a twentieth of the progress; 0: no average."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 where the processor computes in it, else fp32. Scores and penalties are fp32."""
@@ -156,7 +168,7 @@ class Train(Section):
     @field_validator("beta2")
     @classmethod
     def _beta_below_one(cls, beta2: Schedule) -> Schedule:
-        if max((beta2.start, beta2.end) if isinstance(beta2, Cosine) else (beta2,)) >= 1:
+        if max((beta2.start, beta2.end) if isinstance(beta2, Course) else (beta2,)) >= 1:
             raise ValueError("must stay below 1")
         return beta2
 
@@ -322,7 +334,7 @@ def parse(content: Any) -> Experiment:
         raise ConfigError("\n".join(explained)) from None
 
 
-_UNION_BRANCHES = {"number", "cosine", "int", "literal['auto']", "constrained-int"}
+_UNION_BRANCHES = {"number", "course", "int", "literal['auto']", "constrained-int"}
 """What pydantic adds to the location of a problem in a union; not a key of the file."""
 
 

@@ -91,7 +91,7 @@ class GAN:
         run = Run(self.experiment, _Arrays(pixels, y, spec), None, device)
         with training_bar("train", self.experiment.train.kimg) as show:
             for progress in run.play():
-                show(progress.row)
+                show(progress.row, progress.alarms)
         self.generator, self.history = run.best_generator(), run.history
         return self
 

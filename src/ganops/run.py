@@ -74,6 +74,8 @@ class Progress:
     """kimg, losses, scores, images_per_second, and the validation distance where it was measured."""
     checkpoint: bool
     """Whether this is a good moment to save."""
+    alarms: tuple[str, ...] = ()
+    """What a person should look at."""
 
 
 class Run:
@@ -95,7 +97,7 @@ class Run:
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
-        self.state = State.fresh(G.to(device), D.to(device))
+        self.state = State.fresh(G.to(device), D.to(device), self.game.loss.memory)
         labels = samples.labels("train") if samples.spec.classes else None
         self.batches = Batches(
             images=torch.from_numpy(np.array(samples.images("train"))).to(device),
@@ -132,7 +134,7 @@ class Run:
                 if due:
                     self._judge(row)
                 self.history.append(row)
-            yield Progress(tick.step, end, row, due)
+            yield Progress(tick.step, end, row, due, tick.alarms)
 
     def _draw(self, kimg: float) -> None:
         """A picture of fixed latents: a column for each class."""

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,11 +92,17 @@ class _TrainingLine:
 
 
 @contextmanager
-def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, float]], None]]:
-    """Yields `show(row)` for the rows of a training's history: a live bar on a terminal, a line a tick elsewhere."""
+def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, float], Sequence[str]], None]]:
+    """Yields `show(row, alarms)` for a training's history: a live bar on a terminal, a line a tick elsewhere."""
     line = _TrainingLine(kimg)
     if not console.is_terminal:
-        yield lambda row: say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row)}")
+
+        def tell(row: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
+            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row)}")
+            for alarm in alarms:
+                say(stage, f"alarm: {alarm}")
+
+        yield tell
         return
     columns = (
         TextColumn(f"{stage:<10} kimg"),
@@ -107,7 +113,9 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, flo
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=round(kimg))
 
-        def show(row: Mapping[str, float]) -> None:
+        def show(row: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
             bar.update(task, completed=round(row["kimg"]), description=line(row))
+            for alarm in alarms:
+                say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}")
 
         yield show

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from ganops.errors import TrainingError
-from ganops.losses import LOSSES, zero_centred
+from ganops.losses import LOSSES, square_norms
+from ganops.randomness import Draws
 from ganops.training import average
-from ganops.training.loop import Recipe, train
-from ganops.training.schedule import constant, cosine
+from ganops.training.loop import Recipe, alarms, train
+from ganops.training.schedule import constant, cosine, linear
 from ganops.training.state import State
-from ganops.training.step import Game, discriminator_loss, generator_loss
+from ganops.training.step import Game, Turn, Weights, discriminator_loss, generator_loss
 
 
 class Linear(nn.Module):
@@ -27,7 +28,12 @@ class Linear(nn.Module):
 
 
 def game(loss="non_saturating"):
-    return Game(LOSSES[loss], zero_centred, nullcontext)
+    return Game(LOSSES[loss](), square_norms, nullcontext)
+
+
+def turn(x, r1=0.0, r2=0.0):
+    draws = Draws((0, 0), len(x), slice(None), x.device, x.dtype)
+    return Turn(x, None, torch.zeros(len(x), 1), draws, Weights(r1, r2))
 
 
 def toy(steps=8, **changes):
@@ -49,7 +55,7 @@ def toy(steps=8, **changes):
         **{
             "steps": steps, "tick_steps": 4, "batch": 16, "latent": 3, "learning_rate_G": cosine(0.01, 0.001),
             "learning_rate_D": constant(0.01), "beta1": 0.5, "beta2": constant(0.9), "r1": constant(0.5),
-            "r2": constant(0.5), "interval": 2, "half_life": 100.0, **changes,
+            "r2": constant(0.5), "interval": 2, "half_life": constant(100), **changes,
         }
     )  # fmt: skip
     return State.fresh(G(), D()), recipe
@@ -61,35 +67,27 @@ def batches(step):
 
 def test_penalty_of_a_linear_critic_is_its_squared_weight():
     x = torch.randn(5, 2, requires_grad=True)
-    assert torch.allclose(zero_centred(x, Linear()(x)), torch.full((5,), 25.0))
+    assert torch.allclose(square_norms(x, Linear()(x)), torch.full((5,), 25.0))
 
 
 def test_penalty_sums_over_every_axis_of_a_sample():
     x = torch.randn(3, 2, 4, 5, requires_grad=True)
-    assert torch.allclose(zero_centred(x, (2 * x).flatten(1).sum(1)), torch.full((3,), 4.0 * 40))
+    assert torch.allclose(square_norms(x, (2 * x).flatten(1).sum(1)), torch.full((3,), 4.0 * 40))
 
 
 def test_discriminator_loss_adds_half_the_weighted_penalties():
     x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
-    without, _ = discriminator_loss(D, game(), x, fake, None, r1=0.0, r2=0.0)
-    with_both, terms = discriminator_loss(D, game(), x, fake, None, r1=0.2, r2=0.6)
+    without, _ = discriminator_loss(D, game(), turn(x), fake)
+    with_both, terms = discriminator_loss(D, game(), turn(x, 0.2, 0.6), fake)
     assert torch.isclose(with_both - without, torch.tensor((0.2 + 0.6) / 2 * 25))
     assert terms["r1"] == terms["r2"] == 25
 
 
 def test_relativistic_losses_mirror_each_other():
     x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
-    d, _ = discriminator_loss(D, game("relativistic"), x, fake, None, r1=0, r2=0)
+    d, _ = discriminator_loss(D, game("relativistic"), turn(x), fake)
     g, _ = generator_loss(D, game("relativistic"), fake, x, None)
     assert torch.isclose(d, g)
-
-
-def test_non_saturating_values():
-    """-log sigmoid(±s): at score 0 each side is log 2."""
-    zero = torch.zeros(3)
-    assert torch.allclose(LOSSES["non_saturating"].discriminator(zero, zero), torch.full((3,), 2 * 0.693147))
-    published = LOSSES["non_saturating"].generator(lambda: zero, torch.tensor([4.8, 1.2, -3.5, 5.9])).mean()
-    assert published.item() == pytest.approx(0.9509911, abs=1e-5)  # torchgan's reference value
 
 
 def test_one_pass_less_where_a_loss_does_not_ask_for_real_scores():
@@ -177,3 +175,75 @@ def test_average_has_the_half_life_it_says():
 def test_cosine_schedule():
     schedule = cosine(1.0, 0.2)
     assert [schedule(p) for p in (0, 0.5, 1, 2)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("metrics", "words"),
+    [
+        ({"spread": 0.9, "told_apart": 0.7}, None),
+        ({"spread": 0.01, "told_apart": 0.7}, "G has collapsed: its samples differ 1.0%"),
+        ({"spread": 0.9, "told_apart": 0.999}, "D has won"),
+        ({"spread": 0.9, "told_apart": 0.001}, "D has won"),
+    ],
+)
+def test_alarms_of_a_game_out_of_balance(metrics, words):
+    found = alarms(metrics)
+    assert len(found) == (words is not None)
+    assert words is None or words in found[0]
+
+
+def test_a_constant_generator_raises_the_alarm():
+    state, recipe = toy(learning_rate_G=constant(0))
+    state.G.body.weight.data.zero_()
+    ticks = list(train(state, batches, game(), recipe, seed=0))
+    assert any("G has collapsed" in alarm for alarm in ticks[-1].alarms)
+
+
+def test_the_step_that_broke_is_named():
+    state, recipe = toy(steps=8)
+
+    def broken(step):
+        x, y = batches(step)
+        return (x * float("nan") if step == 6 else x), y
+
+    with pytest.raises(TrainingError, match=r"loss_d.* stopped being finite at step 6"):
+        list(train(state, broken, game(), recipe, seed=0))
+
+
+def test_turns_of_d_are_samples_shown():
+    state, recipe = toy(steps=4, d_steps=3, tick_steps=2)
+    seen = []
+    ticks = list(train(state, lambda turn: seen.append(turn) or batches(turn), game(), recipe, seed=0))
+    assert seen == list(range(12))
+    assert [tick.kimg for tick in ticks] == [0.096, 0.192]
+    assert state.adam_D.state[next(state.D.parameters())]["step"] == 12
+    assert state.adam_G.state[next(state.G.parameters())]["step"] == 4
+
+
+def test_clipped_weights_stay_within_their_limit():
+    state, recipe = toy()
+    list(train(state, batches, Game(LOSSES["wasserstein"](), square_norms, nullcontext, clip=0.01), recipe, seed=0))
+    assert max(p.abs().max() for p in state.D.parameters()) <= 0.01
+
+
+def test_the_memory_of_a_game_is_part_of_its_state(tmp_path):
+    def began():
+        loss = LOSSES["began"](rate=0.1)
+        state, recipe = toy()
+        return State.fresh(state.G, state.D, loss.memory), Game(loss, square_norms, nullcontext), recipe
+
+    whole, played, recipe = began()
+    list(train(whole, batches, played, recipe, seed=0))
+    first, played, _ = began()
+    list(train(first, batches, played, recipe, seed=0, until=5))
+    first.save(tmp_path / "state.safetensors")
+    second, played, _ = began()
+    second.load(tmp_path / "state.safetensors")
+    assert played.loss.memory["balance"] == first.memory["balance"] != 0
+    list(train(second, batches, played, recipe, seed=0))
+    for name, tensor in whole.tensors().items():
+        assert torch.equal(tensor, second.tensors()[name]), name
+
+
+def test_linear_schedule():
+    assert [linear(1.0, 0.2)(p) for p in (0, 0.5, 1, 2)] == pytest.approx([1.0, 0.6, 0.2, 0.2])

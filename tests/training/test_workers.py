@@ -13,27 +13,34 @@ import torch.distributed as dist
 from safetensors.torch import load_file
 
 from ganops.data.batches import Batches
-from ganops.losses import LOSSES, zero_centred
+from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES
 from ganops.training.loop import Recipe, train
 from ganops.training.schedule import constant, cosine
 from ganops.training.state import State
 from ganops.training.step import Game
 
+SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
 GAMES = {
-    "dcgan": ({"width": 4}, "non_saturating", 0.0),
-    "r3gan": ({"widths": 8, "groups": 2}, "relativistic", 0.5),
+    "dcgan": {"architecture": "dcgan", "width": 4},
+    "r3gan": {"architecture": "r3gan", "widths": 8, "groups": 2, "loss": "relativistic", "r1": 0.5, "r2": 0.5},
+    **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES if name != "began"},
+    **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
+    "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
 STEPS = 20
 
 
-def play(architecture: str, out: Path) -> None:
+def play(name: str, out: Path) -> None:
     """20 steps in float64, conditional, as one of the workers that the environment names."""
-    options, loss, gamma = GAMES[architecture]
+    options = dict(GAMES[name])
+    architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
+    r1, r2, d_steps, clip = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip"))
+    penalty = PENALTIES.get(options.pop("penalty", "none"))
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
     G, D = ARCHITECTURES[architecture](channels=1, resolution=16, classes=3, latent=6, **options)
-    state = State.fresh(G.double(), D.double())
+    state = State.fresh(G.double(), D.double(), loss.memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
         images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source),
@@ -42,10 +49,10 @@ def play(architecture: str, out: Path) -> None:
     )  # fmt: skip
     recipe = Recipe(
         steps=STEPS, tick_steps=5, batch=12, latent=6, learning_rate_G=cosine(2e-3, 1e-3),
-        learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(gamma), r2=constant(gamma),
-        interval=2, half_life=100,
+        learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
+        penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip
-    game = Game(LOSSES[loss], zero_centred, nullcontext)
+    game = Game(loss, square_norms, nullcontext, penalty, clip)
     for _ in train(state, batches, game, recipe, seed=3):
         pass
     if rank == 0:
@@ -54,7 +61,7 @@ def play(architecture: str, out: Path) -> None:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """(architecture, workers) -> the tensors after 20 steps."""
+    """(game, workers) -> the tensors after 20 steps."""
     folder = tmp_path_factory.mktemp("weights")
     for workers in (1, 2):
         run_workers(workers, folder)
@@ -76,9 +83,9 @@ def run_workers(workers: int, folder: Path) -> None:
     assert [process.wait(timeout=300) for process in processes] == [0] * workers
 
 
-@pytest.mark.parametrize("architecture", GAMES)
-def test_two_workers_give_the_weights_of_one(architecture, weights):
-    one, two = weights[architecture, 1], weights[architecture, 2]
+@pytest.mark.parametrize("game", GAMES)
+def test_two_workers_give_the_weights_of_one(game, weights):
+    one, two = weights[game, 1], weights[game, 2]
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         assert torch.allclose(tensor, two[name], rtol=0, atol=1e-9), name

@@ -1,11 +1,34 @@
-"""Objectives of the players, and penalties on D's gradient."""
+"""Objectives of the players, and penalties on D's gradient.
 
-from ganops.losses.adversarial import Adversarial, non_saturating, relativistic
-from ganops.losses.penalties import zero_centred
+An objective is made by its function with `loss.options`; a new one is a function and its line here.
+"""
 
-LOSSES: dict[str, Adversarial] = {
+from collections.abc import Callable
+
+from ganops.losses.adversarial import (
+    Adversarial,
+    began,
+    hinge,
+    least_squares,
+    minimax,
+    non_saturating,
+    relativistic,
+    relativistic_average,
+    wasserstein,
+)
+from ganops.losses.penalties import Penalty, dragan, square_norms, wgan_gp, zero_centred_gp
+
+LOSSES: dict[str, Callable[..., Adversarial]] = {
+    "began": began,
+    "hinge": hinge,
+    "least_squares": least_squares,
+    "minimax": minimax,
     "non_saturating": non_saturating,
     "relativistic": relativistic,
+    "relativistic_average": relativistic_average,
+    "wasserstein": wasserstein,
 }
 
-__all__ = ["LOSSES", "Adversarial", "zero_centred"]
+PENALTIES: dict[str, Penalty] = {"dragan": dragan, "wgan_gp": wgan_gp, "zero_centred_gp": zero_centred_gp}
+
+__all__ = ["LOSSES", "PENALTIES", "Adversarial", "Penalty", "square_norms"]

@@ -5,30 +5,108 @@ that do not ask for them do not pay for another pass through D.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ganops.collective import mean_over_workers
+
+
+def _forget(real: Tensor, fake: Tensor) -> None:
+    """What a game without a memory does with the scores of a turn."""
 
 
 @dataclass(frozen=True)
 class Adversarial:
-    """One loss per sample for each player."""
+    """One loss per sample for each player, and what the game remembers from one step to the next."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     """(real scores [N], fake scores [N]) -> [N]."""
     generator: Callable[[Callable[[], Tensor], Tensor], Tensor]
     """(a function that returns real scores [N], fake scores [N]) -> [N]."""
+    observe: Callable[[Tensor, Tensor], None] = _forget
+    """Hears the mean scores of all workers after each turn of D."""
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    """Scalars that `observe` moves in place: part of the state of a training."""
 
 
-non_saturating = Adversarial(
-    discriminator=lambda real, fake: F.softplus(-real) + F.softplus(fake),
-    generator=lambda real, fake: F.softplus(-fake),
-)
-"""-log sigmoid(D(x)) - log(1 - sigmoid(D(G(z)))) against -log sigmoid(D(G(z))) (Goodfellow et al. 2014, section 3)."""
+def minimax() -> Adversarial:
+    """-log σ(D(x)) - log(1 - σ(D(G(z)))), and G has the opposite of it (Goodfellow et al. 2014, equation 1)."""
+    return Adversarial(
+        discriminator=lambda real, fake: F.softplus(-real) + F.softplus(fake),
+        generator=lambda real, fake: -F.softplus(fake),
+    )
 
-relativistic = Adversarial(
-    discriminator=lambda real, fake: F.softplus(fake - real),
-    generator=lambda real, fake: F.softplus(real() - fake),
-)
-"""Relativistic pairing: -log sigmoid(D(x) - D(G(z))) and its mirror (Jolicoeur-Martineau 2019; R3GAN, eq. 2)."""
+
+def non_saturating() -> Adversarial:
+    """-log σ(D(x)) - log(1 - σ(D(G(z)))) against -log σ(D(G(z))) (Goodfellow et al. 2014, section 3)."""
+    return Adversarial(
+        discriminator=lambda real, fake: F.softplus(-real) + F.softplus(fake),
+        generator=lambda real, fake: F.softplus(-fake),
+    )
+
+
+def least_squares() -> Adversarial:
+    """½ (D(x) - 1)² + ½ D(G(z))² against ½ (D(G(z)) - 1)² (Mao et al. 2017, equation 9)."""
+    return Adversarial(
+        discriminator=lambda real, fake: (real - 1).square() / 2 + fake.square() / 2,
+        generator=lambda real, fake: (fake - 1).square() / 2,
+    )
+
+
+def hinge() -> Adversarial:
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) against -D(G(z)) (Lim & Ye 2017; Miyato et al. 2018, equation 17)."""
+    return Adversarial(
+        discriminator=lambda real, fake: F.relu(1 - real) + F.relu(1 + fake),
+        generator=lambda real, fake: -fake,
+    )
+
+
+def wasserstein() -> Adversarial:
+    """D(G(z)) - D(x) against -D(G(z)) (Arjovsky et al. 2017, equation 2): D must be kept smooth.
+
+    By `loss.clip` as in that paper, or by the gradient penalty `wgan_gp` (Gulrajani et al. 2017).
+    """
+    return Adversarial(discriminator=lambda real, fake: fake - real, generator=lambda real, fake: -fake)
+
+
+def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
+    """Scores are reconstruction errors: D(x) - k D(G(z)) against D(G(z)) (Berthelot et al. 2017, section 3.4).
+
+    The balance k is moved by `rate` (λ in the paper) so that D(G(z)) stays `gamma` times D(x): small values ask for
+    quality, large ones for variety.
+    """
+    memory = {"balance": torch.zeros((), dtype=torch.float64)}
+
+    def observe(real: Tensor, fake: Tensor) -> None:
+        memory["balance"].add_(rate * (gamma * real - fake)).clamp_(0, 1)
+
+    return Adversarial(
+        discriminator=lambda real, fake: real - memory["balance"] * fake,
+        generator=lambda real, fake: fake,
+        observe=observe,
+        memory=memory,
+    )
+
+
+def relativistic() -> Adversarial:
+    """Pairing: -log σ(D(x) - D(G(z))) and its mirror (Jolicoeur-Martineau 2019, section 4.1; R3GAN, equation 2)."""
+    return Adversarial(
+        discriminator=lambda real, fake: F.softplus(fake - real),
+        generator=lambda real, fake: F.softplus(real() - fake),
+    )
+
+
+def relativistic_average() -> Adversarial:
+    """Each side against the mean of the other: -log σ(D(x) - E D(G(z))) - log(1 - σ(D(G(z)) - E D(x))), and its mirror.
+
+    Jolicoeur-Martineau 2019, section 4.2. The means are those of the batch of all workers.
+    """
+
+    def loss(high: Tensor, low: Tensor) -> Tensor:
+        high_mean, low_mean = (mean_over_workers(scores.mean()) for scores in (high, low))
+        return F.softplus(low_mean - high) + F.softplus(low - high_mean)
+
+    return Adversarial(discriminator=loss, generator=lambda real, fake: loss(fake, real()))

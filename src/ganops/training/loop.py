@@ -1,22 +1,22 @@
 """The loop repeats the step and yields what happened. It knows no listener: whoever runs it is a `for` loop."""
 
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
-from ganops.collective import rank, workers
+from ganops.collective import mean_over_workers, rank, workers
 from ganops.errors import TrainingError
-from ganops.randomness import generator
+from ganops.randomness import Draws
 from ganops.training import average
-from ganops.training.schedule import Schedule
+from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Terms, play
+from ganops.training.step import Game, Player, Terms, Turn, Weights, play
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,26 @@ class Recipe:
     tick_steps: int
     """Steps between two ticks."""
     batch: int
-    """Samples of a step over all workers."""
+    """Samples of a turn of D over all workers."""
     latent: int
     learning_rate_G: Schedule
     learning_rate_D: Schedule
     beta1: float
     beta2: Schedule
-    r1: Schedule
-    r2: Schedule
-    interval: int
-    """Penalties act every so many steps, with that many times the weight."""
-    half_life: float
+    r1: Schedule = ZERO
+    r2: Schedule = ZERO
+    penalty: Schedule = ZERO
+    interval: int = 1
+    """Penalties act every so many turns of D, with that many times the weight."""
+    half_life: Schedule = ZERO
     """Of the average of G, in samples."""
+    d_steps: int = 1
+    """Turns of D in a step; G has one."""
+
+    @property
+    def samples(self) -> int:
+        """Real samples that a step shows to D."""
+        return self.batch * self.d_steps
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class Tick:
     """Thousands of real samples shown to D."""
     metrics: dict[str, float]
     """Means over the steps and workers since the last tick, and the speed."""
+    alarms: tuple[str, ...]
+    """What a person should look at: a player has collapsed or has won."""
     state: State
 
 
@@ -64,10 +74,10 @@ def train(
 
     Args:
         state: Moves on in place.
-        batches: step -> this worker's slice of its batch.
+        batches: turn -> this worker's slice of its batch; a step has `d_steps` turns.
         game: The objective.
         recipe: How the players learn.
-        seed: Latents of step t follow from (seed, t).
+        seed: The random numbers of turn t follow from (seed, t).
         until: Stop before this step although the schedules go on; None: `recipe.steps`.
 
     Raises:
@@ -82,24 +92,41 @@ def train(
         progress = state.step / recipe.steps
         _set(state.adam_G, recipe.learning_rate_G(progress), recipe.beta1, recipe.beta2(progress))
         _set(state.adam_D, recipe.learning_rate_D(progress), recipe.beta1, recipe.beta2(progress))
-        lazy = recipe.interval if state.step % recipe.interval == 0 else 0
-        x, y = batches(state.step)
-        z = _latents(seed, state.step, recipe, x)
-        terms.append(play(G, D, game, x, y, z, r1=lazy * recipe.r1(progress), r2=lazy * recipe.r2(progress)))
+        first = state.step * recipe.d_steps
+        terms.append(play(G, D, game, [_turn(t, batches, recipe, seed) for t in range(first, first + recipe.d_steps)]))
         state.step += 1
-        average.update(
-            state.average,
-            state.G,
-            batch=recipe.batch,
-            seen=state.step * recipe.batch,
-            half_life=recipe.half_life,
-        )
+        seen, half_life = state.step * recipe.samples, recipe.half_life(progress)
+        average.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if state.step % recipe.tick_steps == 0 or state.step == end:
             metrics = _means(terms, state.step)
-            seconds = time.perf_counter() - started
-            metrics["images_per_second"] = len(terms) * recipe.batch / seconds
-            yield Tick(state.step, state.step * recipe.batch / 1000, metrics, state)
+            metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
+            yield Tick(state.step, seen / 1000, metrics, alarms(metrics), state)
             terms, started = [], time.perf_counter()
+
+
+def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int) -> Turn:
+    """What D learns from in one turn: all of it follows from (seed, turn)."""
+    x, y = batches(turn)
+    part = slice(rank() * len(x), (rank() + 1) * len(x))
+    draws = Draws((seed, turn), recipe.batch, part, x.device, x.dtype)
+    lazy = recipe.interval if turn % recipe.interval == 0 else 0
+    progress = turn / (recipe.steps * recipe.d_steps)
+    weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
+    return Turn(x, y, draws.normal("latents", recipe.latent), draws, weights)
+
+
+def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """What the means since the last tick say about the balance of the game."""
+    found = []
+    if metrics["spread"] < COLLAPSED:
+        found.append(f"G has collapsed: its samples differ {metrics['spread']:.1%} as much as real ones do")
+    if not 1 - WON < metrics["told_apart"] < WON:  # an autoencoder's scores are errors: lower on real samples
+        found.append("D has won: it tells real from generated samples apart nearly always")
+    return tuple(found)
+
+
+COLLAPSED, WON = 0.05, 0.995
+"""Share of the real samples' spread, and share of pairs that D tells apart."""
 
 
 def _shared(network: nn.Module) -> nn.Module:
@@ -114,26 +141,19 @@ def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:
         group["lr"], group["betas"] = learning_rate, (beta1, beta2)
 
 
-def _latents(seed: int, step: int, recipe: Recipe, x: Tensor) -> Tensor:
-    """This worker's slice of the latents that the whole batch of a step plays with."""
-    source = generator(seed, "latents", step, device=x.device)
-    z = torch.randn(recipe.batch, recipe.latent, generator=source, device=x.device, dtype=x.dtype)
-    return z[rank() * len(x) : (rank() + 1) * len(x)]
-
-
 def _means(terms: list[Terms], step: int) -> dict[str, float]:
     """Each term's mean over the steps that had it and over the workers; all workers get the same."""
     names = sorted({name for step_terms in terms for name in step_terms})
-    means = [torch.stack([t[name] for t in terms if name in t]).mean() for name in names]
-    values = torch.stack(means).double()
-    if workers() > 1:
-        dist.all_reduce(values)
-        values /= workers()
+    means = [torch.stack([t[name] for t in terms if name in t]).double().mean() for name in names]
+    values = mean_over_workers(torch.stack(means))
     metrics = dict(zip(names, values.tolist(), strict=True))
-    broken = [name for name, value in metrics.items() if value != value or abs(value) == float("inf")]
+    broken = [name for name, value in metrics.items() if not math.isfinite(value)]
     if broken:
+        first = next((i for i, t in enumerate(terms) if not all(v.isfinite() for v in t.values())), len(terms) - 1)
+        culprits = [name for name, value in terms[first].items() if not value.isfinite()] or broken
         raise TrainingError(
-            f"{', '.join(broken)} stopped being finite before step {step}: the game diverged. The last checkpoint is "
-            "kept. Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: fp32."
+            f"{', '.join(culprits)} stopped being finite at step {step - len(terms) + first}: the game diverged. The "
+            "last checkpoint is kept. Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: "
+            "fp32."
         )
     return metrics

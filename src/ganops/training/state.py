@@ -3,7 +3,7 @@
 There is no generator state: randomness depends on (seed, step) alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -25,13 +25,15 @@ class State:
     average: nn.Module
     adam_G: Adam
     adam_D: Adam
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    """What the game remembers: the tensors themselves, which it moves in place."""
     step: int = 0
 
     @classmethod
-    def fresh(cls, G: nn.Module, D: nn.Module) -> "State":
+    def fresh(cls, G: nn.Module, D: nn.Module, memory: dict[str, Tensor] | None = None) -> "State":
         """The state before the first step; learning rates and betas are set at every step by the loop."""
         adam_G, adam_D = (Adam(network.parameters(), lr=1.0, fused=True) for network in (G, D))
-        return cls(G.train(), D.train(), average_of(G), adam_G, adam_D)
+        return cls(G.train(), D.train(), average_of(G), adam_G, adam_D, memory or {})
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor under a flat name; views, not copies."""
@@ -43,7 +45,7 @@ class State:
         for prefix, network, adam in (("adam_G", self.G, self.adam_G), ("adam_D", self.D, self.adam_D)):
             for name, parameter in network.named_parameters():
                 flat |= {f"{prefix}.{name}.{key}": value for key, value in adam.state[parameter].items()}
-        return flat
+        return flat | {f"memory.{name}": tensor for name, tensor in self.memory.items()}
 
     def save(self, path: Path) -> None:
         """Writes one safetensors file, atomically."""
@@ -58,6 +60,8 @@ class State:
             for prefix, network in (("G", self.G), ("D", self.D), ("average", self.average)):
                 for name, tensor in network.state_dict().items():
                     tensor.copy_(file.get_tensor(f"{prefix}.{name}"))
+            for name, tensor in self.memory.items():
+                tensor.copy_(file.get_tensor(f"memory.{name}"))
             names = file.keys()
             for prefix, network, adam in (("adam_G", self.G, self.adam_G), ("adam_D", self.D, self.adam_D)):
                 for name, parameter in network.named_parameters():

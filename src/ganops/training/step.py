@@ -1,13 +1,16 @@
 """The game: what one step of a GAN is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+from ganops.collective import mean_over_workers
+from ganops.randomness import Draws
 
 Terms = dict[str, Tensor]
 """Named scalars of a step, on the device."""
@@ -24,16 +27,48 @@ class Loss(Protocol):
     def generator(self) -> Callable[[Callable[[], Tensor], Tensor], Tensor]:
         """(a function that returns real scores, fake scores) -> [N]."""
 
+    @property
+    def observe(self) -> Callable[[Tensor, Tensor], None]:
+        """Hears the mean real and fake score of all workers after each turn of D."""
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """Scalars that `observe` moves in place."""
+
+
+class Penalty(Protocol):
+    """A demand on D's gradient at points of its own."""
+
+    @property
+    def points(self) -> Callable[[Tensor, Tensor, Callable[..., Tensor]], Tensor]:
+        """(x, fake, uniform numbers of a shape) -> points [N, ...]."""
+
+    @property
+    def measure(self) -> Callable[[Tensor], Tensor]:
+        """Squared norms of the gradient [N] -> [N]."""
+
 
 @dataclass(frozen=True)
 class Game:
     """What the players play for."""
 
     loss: Loss
-    penalty: Callable[[Tensor, Tensor], Tensor]
-    """(x, scores of D at x) -> [N]; R1 where x is real, R2 where it is generated."""
+    square_norms: Callable[[Tensor, Tensor], Tensor]
+    """(x, scores of D at x) -> squared norms of the gradient [N]; R1 where x is real, R2 where it is generated."""
     autocast: Callable[[], AbstractContextManager[None]]
     """The precision of the networks; scores and penalties are at least float32."""
+    penalty: Penalty | None = None
+    clip: float = 0.0
+    """Largest absolute weight of D; 0: no limit."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the penalties in one turn; those of weight 0 are not computed."""
+
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,25 +81,55 @@ class Player:
     optimizer: Optimizer
 
 
-def discriminator_loss(
-    D: nn.Module, game: Game, x: Tensor, fake: Tensor, y: Tensor | None, *, r1: float, r2: float
-) -> tuple[Tensor, Terms]:
-    """E[ L_D(D(x), D(G(z))) + r1/2 |dD/dx|² + r2/2 |dD/dG(z)|² ]   (R3GAN, Huang et al. 2024, eq. 5).
+@dataclass(frozen=True)
+class Turn:
+    """What D learns from at once: this worker's slice of the batch of all workers."""
 
-    Penalties of weight 0 are not computed.
-    """
-    x, fake = x.detach().requires_grad_(r1 > 0), fake.detach().requires_grad_(r2 > 0)
+    x: Tensor
+    """Real samples [N, ...]."""
+    y: Tensor | None
+    """Their labels [N]; generated samples get the same."""
+    z: Tensor
+    """Latents [N, latent]."""
+    draws: Draws
+    weights: Weights = field(default_factory=Weights)
+
+
+def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
+    """E[ L_D(D(x), D(G(z))) + r1/2 |dD/dx|² + r2/2 |dD/dG(z)|² ]   (R3GAN, Huang et al. 2024, equation 5)
+    + w E[ penalty(dD/dx̂) ]   (WGAN-GP, Gulrajani et al. 2017, equation 3).
+    """  # fmt: skip
+    weights = turn.weights
+    x, fake = turn.x.detach().requires_grad_(weights.r1 > 0), fake.detach().requires_grad_(weights.r2 > 0)
     with game.autocast():
-        on_real, on_fake = D(x, y), D(fake, y)
-    on_real, on_fake = _wide(on_real), _wide(on_fake)
+        on_real, on_fake = D(x, turn.y), D(fake, turn.y)
+    on_real, on_fake = wide(on_real), wide(on_fake)
     loss = game.loss.discriminator(on_real, on_fake)
-    terms = {"loss_d": loss.mean(), "score_real": on_real.mean(), "score_fake": on_fake.mean()}
-    for name, weight, samples, scores in (("r1", r1, x, on_real), ("r2", r2, fake, on_fake)):
+    terms = {
+        "loss_d": loss.mean(),
+        "score_real": on_real.mean(),
+        "score_fake": on_fake.mean(),
+        "told_apart": (on_real > on_fake).float().mean(),
+        "spread": _spread(fake.detach()) / _spread(turn.x),
+    }
+    for name, weight, samples, scores in (("r1", weights.r1, x, on_real), ("r2", weights.r2, fake, on_fake)):
         if weight > 0:
-            penalty = game.penalty(samples, scores)
-            loss = loss + weight / 2 * penalty
-            terms[name] = penalty.mean()
+            squares = game.square_norms(samples, scores)
+            loss = loss + weight / 2 * squares
+            terms[name] = squares.mean()
+    if game.penalty and weights.penalty > 0:
+        penalty = _penalty(D, game, game.penalty, turn, fake)
+        loss = loss + weights.penalty * penalty
+        terms["penalty"] = penalty.mean()
     return loss.mean(), terms
+
+
+def _penalty(D: nn.Module, game: Game, penalty: Penalty, turn: Turn, fake: Tensor) -> Tensor:
+    points = penalty.points(turn.x, fake.detach(), lambda *shape: turn.draws.uniform(f"points {shape}", *shape))
+    points = points.detach().requires_grad_()
+    with game.autocast():
+        scores = D(points, turn.y)
+    return penalty.measure(game.square_norms(points, wide(scores)))
 
 
 def generator_loss(D: nn.Module, game: Game, x: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Terms]:
@@ -72,30 +137,52 @@ def generator_loss(D: nn.Module, game: Game, x: Tensor, fake: Tensor, y: Tensor 
 
     def on_real() -> Tensor:
         with torch.no_grad(), game.autocast():
-            return _wide(D(x, y))
+            return wide(D(x, y))
 
     with game.autocast():
         on_fake = D(fake, y)
-    loss = game.loss.generator(on_real, _wide(on_fake)).mean()
+    loss = game.loss.generator(on_real, wide(on_fake)).mean()
     return loss, {"loss_g": loss}
 
 
-def play(G: Player, D: Player, game: Game, x: Tensor, y: Tensor | None, z: Tensor, *, r1: float, r2: float) -> Terms:
-    """One step: D learns from x and G(z), then G learns from D's new opinion of the same G(z).
+def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
+    """One step: D learns from x and G(z) turn by turn, then G learns from D's new opinion of the last turn's G(z).
 
-    x [N, ...], y [N] or None, z [N, latent]: this worker's slice. Gradients are averaged over the workers by the shared
-    networks. In G's turn D is bare and frozen: its gradients would be computed and exchanged for nothing.
+    Gradients are averaged over the workers by the shared networks. In G's turn D is bare and frozen: its gradients
+    would be computed and exchanged for nothing.
     """
+    *early, last = turns
+    for turn in early:
+        with torch.no_grad(), game.autocast():
+            fake = G.network(turn.z, turn.y)
+        _teach(D, game, turn, wide(fake))
     with game.autocast():
-        fake = G.shared(z, y)
-    fake = _wide(fake)
-    loss, terms = discriminator_loss(D.shared, game, x, fake, y, r1=r1, r2=r2)
-    descend(loss, D.optimizer)
+        fake = G.shared(last.z, last.y)
+    fake = wide(fake)
+    terms = _teach(D, game, last, fake)
     D.network.requires_grad_(False)
-    loss, more = generator_loss(D.network, game, x, fake, y)
+    loss, more = generator_loss(D.network, game, last.x, fake, last.y)
     descend(loss, G.optimizer)
     D.network.requires_grad_(True)
     return {name: value.detach() for name, value in (terms | more).items()}
+
+
+def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
+    """One turn of D."""
+    loss, terms = discriminator_loss(D.shared, game, turn, fake)
+    descend(loss, D.optimizer)
+    with torch.no_grad():
+        if game.clip:
+            torch._foreach_clamp_min_(list(D.network.parameters()), -game.clip)
+            torch._foreach_clamp_max_(list(D.network.parameters()), game.clip)
+        if game.loss.memory:
+            game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
+    return terms | {name: value.clone() for name, value in game.loss.memory.items()}
+
+
+def _spread(x: Tensor) -> Tensor:
+    """How far samples differ from one another: their standard deviation over the batch, above 0."""
+    return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
 def descend(loss: Tensor, optimizer: Optimizer) -> None:
@@ -105,5 +192,6 @@ def descend(loss: Tensor, optimizer: Optimizer) -> None:
     optimizer.step()
 
 
-def _wide(x: Tensor) -> Tensor:
+def wide(x: Tensor) -> Tensor:
+    """At least float32."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
