@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as vision
 
 from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Draws, adapt, apply, draw
@@ -105,6 +106,28 @@ def test_strength_decides_which_samples_not_how():
     off = weak[:, 0, 0] == 1
     assert 0.6 < off.float().mean() < 0.8
     assert torch.equal(weak[~off], strong[~off])
+
+
+class Calls(TorchDispatchMode):
+    """The names of all operations of torch."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(function.overloadpacket.__name__)
+        return function(*args, **kwargs or {})
+
+
+def test_nothing_waits_for_the_device():
+    """No value is read back, no shape depends on a value, no constant is copied over."""
+    x, p = samples(), torch.tensor(0.5)
+    with Calls() as calls:
+        for name in PRESETS:
+            apply(x, draw(PRESETS[name], 8, (3, 16, 16), p, generator=source()))
+    assert "gather" in calls.names
+    assert not calls.names & {"_local_scalar_dense", "nonzero", "masked_select", "index", "lift_fresh"}
 
 
 @pytest.mark.parametrize("name", NAMES)

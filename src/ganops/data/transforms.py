@@ -39,11 +39,12 @@ class Transform:
     """From the strength to the chance of this entry."""
 
 
-def _homogeneous(linear: Tensor, offset: Tensor | float = 0.0) -> Tensor:
+def _homogeneous(linear: Tensor, offset: Tensor | None = None) -> Tensor:
     """[N, k, k] and [N, 1 or k] -> [N, k + 1, k + 1]."""
     matrix = F.pad(linear, (0, 1, 0, 1))
-    matrix[:, :-1, -1] = offset
-    matrix[:, -1, -1] = 1
+    matrix[:, -1, -1].fill_(1)
+    if offset is not None:
+        matrix[:, :-1, -1].copy_(offset)
     return matrix
 
 
@@ -104,11 +105,8 @@ def _whole_eighths(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
 def _shift(shape: Shape, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """Of `translate`: each number of pixels up to an eighth of the side is equally likely."""
     _, height, width = shape
-    x, y = (
-        (uniform * (2 * most + 1)).floor() - most
-        for uniform, most in ((u, int(width / 8 + 0.5)), (v, int(height / 8 + 0.5)))
-    )
-    return x, y
+    right, down = int(width / 8 + 0.5), int(height / 8 + 0.5)
+    return (u * (2 * right + 1)).floor() - right, (v * (2 * down + 1)).floor() - down
 
 
 def _strips(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
