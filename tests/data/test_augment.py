@@ -168,6 +168,22 @@ def test_the_memory_format_stays(name, layout):
     assert apply(x, always(x, **PRESETS[name])).is_contiguous(memory_format=layout)
 
 
+SHAPE, MANY = (3, 32, 64), 20_000
+
+
+def many(p=1.0, **transforms):
+    return draw(transforms, MANY, SHAPE, p, generator=source(3))
+
+
+def expect(values, *, mean, std):
+    assert values.mean().item() == pytest.approx(mean, abs=4 * std / math.sqrt(MANY))
+    assert values.std().item() == pytest.approx(std, rel=0.03)
+
+
+def uniform(width):
+    return width / math.sqrt(12)
+
+
 # --- geometry
 
 
@@ -238,12 +254,20 @@ def test_rotation_agrees_with_torchvision():
 @pytest.mark.parametrize("stretch", ["scale", "xfrac", "shear", "aniso"])
 def test_resampling_agrees_with_grid_sample(stretch):
     x = samples(16, 3, 12, 20, torch.float64)
-    draws = always(x, rotate=1, **{stretch: 1})
+    draws = always(x, xint=1, rotate=1, **{stretch: 1})
     half = torch.tensor([(20 - 1) / 2, (12 - 1) / 2], dtype=torch.float64)
     theta = draws.affine.double() * torch.cat([half, torch.ones(1)]) / half[:, None]
     grid = F.affine_grid(theta, list(x.shape), align_corners=True)
     theirs = F.grid_sample(x, grid, padding_mode="reflection", align_corners=True)
     assert torch.allclose(apply(x, draws), theirs)
+
+
+def test_geometry_acts_in_the_order_of_the_table():
+    """The whole pixels of xint come before the rotation, the fractions of xfrac after it."""
+    before, after = many(xint=1, rotate=1).affine[:, :, 2], many(rotate=1, xfrac=1).affine[:, :, 2]
+    assert torch.equal(before, before.round())
+    for offset in after.unbind(1):  # seen through a rotation, both axes have the mean variance
+        expect(offset, mean=0, std=math.sqrt((8**2 + 4**2) / 2))
 
 
 def test_scales_seen():
@@ -372,21 +396,6 @@ def test_cutout_clears_a_quarter_of_the_sample_and_nothing_else():
 
 
 # --- draws
-
-SHAPE, MANY = (3, 32, 64), 20_000
-
-
-def many(p=1.0, **transforms):
-    return draw(transforms, MANY, SHAPE, p, generator=source(3))
-
-
-def expect(values, *, mean, std):
-    assert values.mean().item() == pytest.approx(mean, abs=4 * std / math.sqrt(MANY))
-    assert values.std().item() == pytest.approx(std, rel=0.03)
-
-
-def uniform(width):
-    return width / math.sqrt(12)
 
 
 def test_the_draws_of_geometry_have_the_published_spread():

@@ -2,7 +2,7 @@
 
 D is shown augmented samples only, real and generated ones alike, so that G is not taught the augmentations (Karras et
 al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2; Zhao et al. 2020, "Differentiable
-Augmentation for Data-Efficient GAN Training", section 3). `draw` makes the parameters of the whole batch of a step, of
+Augmentation for Data-Efficient GAN Training"). `draw` makes the parameters of the whole batch of a step, of
 which each worker takes its slice; `apply` is affine in x and can be differentiated any number of times.
 
 The order is colour, geometry, cutout. ADA puts geometry first; its colour acts on each pixel alone and thus commutes
@@ -124,7 +124,7 @@ def apply(x: Tensor, draws: Draws) -> Tensor:
 
 
 def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_images: int = 500_000) -> Tensor:
-    """The next strength p in [0, 1] of ADA: up if D overfits, down if it does not (Karras et al. 2020, section 3.1).
+    """The next strength p in [0, 1] of ADA: up if D overfits, down if it does not (Karras et al. 2020, section 3).
 
     Args:
         p: [], the strength so far.

@@ -168,7 +168,7 @@ TRANSFORMS = (
     Transform("lumaflip", uniform=1, colour=lambda shape, u: _luma(shape, _sign(u))),
     Transform("hue", uniform=1, colour=_hue),
     Transform("saturation", normal=1, colour=lambda shape, z: _saturation(shape, z.exp2())),
-    # Zhao et al. 2020, section 4; the contrast is about the mean of the whole sample
+    # Zhao et al. 2020; the contrast is about the mean of the whole sample
     Transform("diff_brightness", uniform=1, colour=lambda shape, u: _brightness(shape, u - 0.5)),
     Transform("diff_saturation", uniform=1, colour=lambda shape, u: _saturation(shape, 2 * u)),
     Transform(
@@ -191,7 +191,7 @@ TRANSFORMS = (
     Transform("rotate", uniform=1, geometry=_rotated, chance=_one_of_two),
     Transform("shear", normal=1, geometry=_sheared),
     Transform("xfrac", normal=2, geometry=lambda shape, x, y: _moved(shape[2] * x / 8, shape[1] * y / 8)),
-    # Zhao et al. 2020, section 4: 0 moves in, not a reflection. Last, because its strips are those of the result
+    # Zhao et al. 2020: 0 moves in, not a reflection. Last, because its strips are those of the result
     Transform(
         "translate", uniform=2, whole=True, geometry=lambda shape, u, v: _moved(*_shift(shape, u, v)), hole=_strips
     ),
