@@ -2,8 +2,8 @@
 
 D is shown augmented samples only, real and generated ones alike, so that G is not taught the augmentations (Karras et
 al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2; Zhao et al. 2020, "Differentiable
-Augmentation for Data-Efficient GAN Training"). `draw` makes the parameters of the whole batch of a step, of
-which each worker takes its slice; `apply` is affine in x and can be differentiated any number of times.
+Augmentation for Data-Efficient GAN Training"). `draw` makes the parameters of the whole batch of a step, of which each
+worker takes its slice; `apply` is affine in x and can be differentiated any number of times.
 
 The order is colour, geometry, cutout. ADA puts geometry first; its colour acts on each pixel alone and thus commutes
 with any resampling. All geometry of a sample is one affine matrix and one bilinear resampling, all colour one matrix.
