@@ -1,0 +1,211 @@
+"""Augmentations of samples [N, C, H, W] in [-1, 1] on the device, inside the graph.
+
+D is shown augmented samples only, real and generated ones alike, so that G is not taught the augmentations (Karras et
+al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2; Zhao et al. 2020, "Differentiable
+Augmentation for Data-Efficient GAN Training"). `draw` makes the parameters of the whole batch of a step, of which each
+worker takes its slice; `apply` is affine in x and can be differentiated any number of times.
+
+The order is colour, geometry, cutout. ADA puts geometry first; its colour acts on each pixel alone and thus commutes
+with any resampling. All geometry of a sample is one affine matrix and one bilinear resampling, all colour one matrix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganops.data.transforms import NAMES, PRESETS, TRANSFORMS, Shape, Strength, Transform
+from ganops.errors import ConfigError
+
+__all__ = ["NAMES", "PRESETS", "TRANSFORMS", "Draws", "Transform", "adapt", "apply", "draw"]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What happens to each of N samples; a slice is what happens to those samples."""
+
+    count: int
+    shape: Shape
+    colour: Tensor | None = None
+    """[N, C, C + 1]: matrix and offset."""
+    pivot: Tensor | None = None
+    """[N, C, C]: what of the sample's own mean colour [C] is added besides."""
+    affine: Tensor | None = None
+    """[N, 2, 3]: the place (x, y) in pixels from the centre at which an output pixel reads."""
+    whole: bool = False
+    """All places are whole pixels: nothing has to be interpolated."""
+    holes: Tensor | None = None
+    """[N, K, 4]: rectangles (left, top, right, bottom) in pixels that become 0, mid-gray."""
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, rows: slice) -> "Draws":
+        def cut(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[rows]
+
+        return Draws(
+            len(range(self.count)[rows]),
+            self.shape,
+            colour=cut(self.colour),
+            pivot=cut(self.pivot),
+            affine=cut(self.affine),
+            whole=self.whole,
+            holes=cut(self.holes),
+        )
+
+
+def draw(
+    transforms: Mapping[str, float], count: int, shape: Shape, p: Strength = 1.0, *, generator: torch.Generator
+) -> Draws:
+    """The parameters of `count` samples, on the generator's device.
+
+    All is drawn as if every transform were on, and p decides afterwards: it changes which samples are transformed, not
+    how. With a generator that is fresh for each step and purpose, the parameters of sample i of step t follow from
+    (seed, t, i) for any number of workers: draw for the whole batch, then slice.
+
+    Args:
+        transforms: name -> factor of p in [0, 1], as in `PRESETS`. 0: off.
+        count: samples of the step over all workers.
+        shape: of a sample.
+        p: strength in [0, 1]; a tensor [] on the generator's device is not waited for.
+        generator: the only source of randomness.
+
+    Raises:
+        ConfigError: A name is not in `TRANSFORMS`.
+    """
+    unknown = sorted(transforms.keys() - set(NAMES))
+    if unknown:
+        raise ConfigError(f"augmentation {', '.join(unknown)} is not known; known: {', '.join(NAMES)}")
+    chosen = [transform for transform in TRANSFORMS if transforms.get(transform.name, 0) > 0]
+    uniform = iter(torch.rand(sum(1 + t.uniform for t in chosen), count, generator=generator, device=generator.device))
+    normal = iter(torch.randn(sum(t.normal for t in chosen), count, generator=generator, device=generator.device))
+    colour, spread, geometry, holes = [], [], [], []
+    for transform in chosen:
+        on = (next(uniform) < transform.chance(p * transforms[transform.name]))[:, None, None]
+        numbers = [next(uniform) for _ in range(transform.uniform)] + [next(normal) for _ in range(transform.normal)]
+        if transform.colour:
+            colour.append(_where(on, transform.colour(shape, *numbers)))
+            spread.append(_where(on, transform.spread(shape, *numbers)) if transform.spread else colour[-1])
+        if transform.geometry:
+            geometry.append(_where(on, transform.geometry(shape, *numbers)))
+        if transform.hole:
+            holes.append(transform.hole(shape, *numbers) * on)
+    matrix, pivot = _colours(colour, spread)
+    return Draws(
+        count,
+        shape,
+        matrix,
+        pivot,
+        affine=_product(geometry)[:, :-1] if geometry else None,
+        whole=all(transform.whole for transform in chosen if transform.geometry),
+        holes=torch.cat(holes, 1) if holes else None,
+    )
+
+
+def apply(x: Tensor, draws: Draws) -> Tensor:
+    """The augmented samples, in the memory format of x [N, C, H, W] and at least float32.
+
+    Outside, an image is continued by reflection about its outermost pixels. On CUDA the gradient is summed in an order
+    that may vary, unless `torch.use_deterministic_algorithms` is on.
+    """
+    if x.shape != (len(draws), *draws.shape):
+        raise ValueError(f"the draws are for samples {[len(draws), *draws.shape]}, got {list(x.shape)}")
+    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    x = (x if x.dtype == torch.float64 else x.float()).contiguous()  # plane by plane is faster here
+    if draws.colour is not None:
+        x = _recolour(x, draws.colour, draws.pivot)
+    if draws.affine is not None:
+        x = _resample(x, draws.affine, whole=draws.whole)
+    if draws.holes is not None:
+        x = x.masked_fill(_inside(draws.holes, draws.shape), 0)
+    return x.contiguous(memory_format=layout)
+
+
+def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_images: int = 500_000) -> Tensor:
+    """The next strength p in [0, 1] of ADA: up if D overfits, down if it does not (Karras et al. 2020, section 3).
+
+    Args:
+        p: [], the strength so far.
+        signs: [], the mean of sign(D(x)) over all real samples since the last change: r_t of equation 1.
+        images: real samples since then; the paper changes p every 4 batches.
+        target: of the mean sign.
+        per_images: samples in which p can go from 0 to 1.
+    """
+    return (p + torch.sign(signs - target) * (images / per_images)).clamp(0, 1)
+
+
+def _recolour(x: Tensor, colour: Tensor, pivot: Tensor | None) -> Tensor:
+    """Sums of products, not a matrix product: autocast and TF32 would round it."""
+    colour = colour.to(x.dtype)
+    offset = colour[:, :, -1]
+    if pivot is not None:
+        offset = offset + (pivot.to(x.dtype) * x.mean((2, 3))[:, None]).sum(2)
+    columns, planes = colour[:, :, :-1, None, None].unbind(2), x[:, None].unbind(2)
+    return sum((a * b for a, b in zip(columns, planes, strict=True)), start=offset[..., None, None])
+
+
+def _resample(x: Tensor, affine: Tensor, *, whole: bool) -> Tensor:
+    """Bilinear interpolation as a weighted sum of pixels; `F.grid_sample` has no second derivative."""
+    count, channels, height, width = x.shape
+    u, v = _places(affine.to(x.dtype), height, width)
+    left, top = ((u + 0.5).floor(), (v + 0.5).floor()) if whole else (u.floor(), v.floor())
+    columns = [(_reflect(left, width), 1 - (u - left)), (_reflect(left + 1, width), u - left)]
+    rows = [(_reflect(top, height) * width, 1 - (v - top)), (_reflect(top + 1, height) * width, v - top)]
+    corners = [(row, column) for row in rows for column in columns][: 1 if whole else 4]
+    index = torch.stack([row + column for (row, _), (column, _) in corners], 1).long()
+    index = index.view(count, 1, -1).expand(-1, channels, -1)
+    pixels = x.flatten(2).gather(2, index).view(count, channels, -1, height, width)
+    if whole:
+        return pixels[:, :, 0]
+    weights = torch.stack([a * b for (_, a), (_, b) in corners], 1)
+    return (pixels * weights[:, None]).sum(2)
+
+
+def _places(affine: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Where each output pixel reads: column and row, [N, H, W] each."""
+    x = torch.arange(width, device=affine.device, dtype=affine.dtype) - (width - 1) / 2
+    y = torch.arange(height, device=affine.device, dtype=affine.dtype)[:, None] - (height - 1) / 2
+    u, v = (a * x + b * y + c for a, b, c in affine[..., None, None].permute(1, 2, 0, 3, 4))
+    return u + (width - 1) / 2, v + (height - 1) / 2
+
+
+def _reflect(place: Tensor, size: int) -> Tensor:
+    """Whole places on an endless line, folded into [0, size): 2 1 | 0 1 2 3 | 2 1."""
+    period = max(2 * (size - 1), 1)
+    place = place.remainder(period)
+    return torch.minimum(place, period - place)
+
+
+def _inside(holes: Tensor, shape: Shape) -> Tensor:
+    """Whether the middle of a pixel lies in any rectangle: bool [N, 1, H, W]."""
+    _, height, width = shape
+    left, top, right, bottom = holes.unbind(2)
+    x, y = (torch.arange(size, device=holes.device) + 0.5 for size in (width, height))
+    column = (left[..., None] <= x) & (x < right[..., None])
+    row = (top[..., None] <= y) & (y < bottom[..., None])
+    return (row[..., :, None] & column[..., None, :]).any(1, keepdim=True)
+
+
+def _colours(colour: list[Tensor], spread: list[Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """S (x - μ) + M μ + b = S x + b + (M - S) μ, where μ is the mean colour of the sample itself."""
+    if not colour:
+        return None, None
+    # a later entry acts on the result of the earlier ones
+    mean, rest = _product(colour[::-1])[:, :-1], _product(spread[::-1])[:, :-1]
+    matrix = torch.cat([rest[:, :, :-1], mean[:, :, -1:]], 2)
+    about_mean = any(a is not b for a, b in zip(colour, spread, strict=True))
+    return matrix, (mean - rest)[:, :, :-1] if about_mean else None
+
+
+def _product(matrices: list[Tensor]) -> Tensor:
+    """Of [N, k, k] each, as exact as float32 is: whole pixels stay whole under autocast and TF32, too."""
+    total, *others = matrices
+    for matrix in others:
+        total = (total[:, :, :, None] * matrix[:, None]).sum(2)
+    return total
+
+
+def _where(on: Tensor, matrix: Tensor) -> Tensor:
+    return torch.where(on, matrix, torch.eye(matrix.shape[-1], device=matrix.device))
