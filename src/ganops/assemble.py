@@ -15,6 +15,7 @@ from torch import nn
 from ganops import config
 from ganops.config import Experiment
 from ganops.data import SampleSpec
+from ganops.data.augment import NAMES, PRESETS, Augmentation
 from ganops.errors import ConfigError
 from ganops.files import hash_json
 from ganops.losses import LOSSES, PENALTIES, square_norms
@@ -48,6 +49,7 @@ def check(experiment: Experiment) -> None:
         options = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
         message = str(error).replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {experiment.model.architecture} takes {options}") from None
+    augmentation(experiment, torch.device("cpu"))
     workers = experiment.compute.workers
     if workers != "auto" and experiment.train.batch % workers:
         raise ConfigError(
@@ -146,7 +148,28 @@ def game(experiment: Experiment, device: torch.device) -> Game:
 
     loss = LOSSES[experiment.loss.name](**experiment.loss.options)
     loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
-    return Game(loss, square_norms, autocast, PENALTIES.get(experiment.loss.penalty), experiment.loss.clip)
+    penalty, clip = PENALTIES.get(experiment.loss.penalty), experiment.loss.clip
+    return Game(loss, square_norms, autocast, penalty, clip, augmentation(experiment, device))
+
+
+def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:
+    """What D is shown instead of the samples; None: they themselves.
+
+    Raises:
+        ConfigError: A preset or a transform is not known.
+    """
+    augment = experiment.train.augment
+    if isinstance(augment.transforms, str):
+        _known("train.augment.transforms", augment.transforms, PRESETS)
+        transforms = PRESETS[augment.transforms]
+    else:
+        transforms = augment.transforms
+        for name in transforms:
+            _known(f"train.augment.transforms.{name}", name, NAMES)
+    if not any(transforms.values()):
+        return None
+    adaptive, per_images = augment.strength == "adaptive", round(augment.kimg * 1000)
+    return Augmentation.on(device, transforms, adaptive=adaptive, target=augment.target, per_images=per_images)
 
 
 def recipe(experiment: Experiment) -> Recipe:
@@ -168,6 +191,7 @@ def recipe(experiment: Experiment) -> Recipe:
         interval=loss.interval,
         half_life=_schedule(train.ema_kimg, scale=1000),
         d_steps=train.d_steps,
+        strength=None if train.augment.strength == "adaptive" else _schedule(train.augment.strength),
     )
 
 
@@ -223,7 +247,9 @@ def _code_hash() -> str:
     for path in (
         *rooms,
         root / "collective.py",
+        root / "data" / "augment.py",
         root / "data" / "batches.py",
+        root / "data" / "transforms.py",
         root / "pixels.py",
         root / "randomness.py",
     ):

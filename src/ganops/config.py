@@ -26,6 +26,7 @@ from ganops.errors import ConfigError
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Share1 = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -139,6 +140,19 @@ class LearningRate(Section):
     """Learning rate of D."""
 
 
+class Augment(Section):
+    """What D is shown instead of the samples themselves, real and generated ones alike."""
+
+    transforms: str | dict[str, Share1] = "none"
+    """none, ada, bgc, diffaugment or r3gan; or names and factors, such as {xint: 1, brightness: 0.5}."""
+    strength: Literal["adaptive"] | Schedule = "adaptive"
+    """The chance of each transform; adaptive: from 0 on, as far as D overfits (ADA)."""
+    target: Share = 0.6
+    """The mean sign of D on real samples that an adaptive strength aims at."""
+    kimg: Positive = 500
+    """Thousands of samples in which an adaptive strength can go from 0 to 1."""
+
+
 class Train(Section):
     """How the players learn."""
 
@@ -156,6 +170,8 @@ class Train(Section):
     """Adam's β2."""
     ema_kimg: Schedule = 5
     """Half-life of the average of G's weights, at most a twentieth of the progress; 0: no average."""
+    augment: Augment = Augment()
+    """What D is shown instead of the samples themselves."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto: bf16 where the processor computes in it, else fp32. Scores and penalties are fp32."""
     tick_kimg: Positive = 4

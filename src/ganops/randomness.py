@@ -32,12 +32,13 @@ class Draws:
     def normal(self, name: str, *shape: int) -> Tensor:
         """Standard normal numbers [N, *shape] for this worker's samples."""
         whole = torch.empty(self.batch, *shape, device=self.device, dtype=self.dtype)
-        return whole.normal_(generator=self._source(name))[self.part]
+        return whole.normal_(generator=self.source(name))[self.part]
 
     def uniform(self, name: str, *shape: int) -> Tensor:
         """Numbers from [0, 1), likewise."""
         whole = torch.empty(self.batch, *shape, device=self.device, dtype=self.dtype)
-        return whole.uniform_(generator=self._source(name))[self.part]
+        return whole.uniform_(generator=self.source(name))[self.part]
 
-    def _source(self, name: str) -> torch.Generator:
+    def source(self, name: str) -> torch.Generator:
+        """A fresh source of numbers for the batch of all workers."""
         return generator(*self.key, name, device=self.device)

@@ -97,7 +97,7 @@ class Run:
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
-        self.state = State.fresh(G.to(device), D.to(device), self.game.loss.memory)
+        self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
         labels = samples.labels("train") if samples.spec.classes else None
         self.batches = Batches(
             images=torch.from_numpy(np.array(samples.images("train"))).to(device),

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as vision
 
-from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Draws, adapt, apply, draw
+from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Drawn, adapt, apply, draw
 from ganops.errors import ConfigError
 
 GRAY_IDENTITY = {"hue", "saturation", "diff_saturation"}
@@ -40,7 +40,7 @@ def made(name, x, *numbers):
         "affine": transform.geometry and transform.geometry(x.shape[1:], *numbers)[:, :-1],
         "holes": transform.hole and transform.hole(x.shape[1:], *numbers),
     }
-    return Draws(len(x), tuple(x.shape[1:]), whole=transform.whole, **matrices)
+    return Drawn(len(x), tuple(x.shape[1:]), whole=transform.whole, **matrices)
 
 
 def turned(x, angle):

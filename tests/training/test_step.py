@@ -33,7 +33,7 @@ def game(loss="non_saturating"):
 
 def turn(x, r1=0.0, r2=0.0):
     draws = Draws((0, 0), len(x), slice(None), x.device, x.dtype)
-    return Turn(x, None, torch.zeros(len(x), 1), draws, Weights(r1, r2))
+    return Turn(x, None, torch.zeros(len(x), 1), draws, 0, Weights(r1, r2))
 
 
 def toy(steps=8, **changes):
@@ -86,7 +86,7 @@ def test_discriminator_loss_adds_half_the_weighted_penalties():
 def test_relativistic_losses_mirror_each_other():
     x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
     d, _ = discriminator_loss(D, game("relativistic"), turn(x), fake)
-    g, _ = generator_loss(D, game("relativistic"), fake, x, None)
+    g, _ = generator_loss(D, game("relativistic"), turn(fake), x)
     assert torch.isclose(d, g)
 
 
@@ -99,9 +99,9 @@ def test_one_pass_less_where_a_loss_does_not_ask_for_real_scores():
             return super().forward(x)
 
     x = torch.randn(2, 2)
-    generator_loss(Counting(), game(), x, x, None)
+    generator_loss(Counting(), game(), turn(x), x)
     assert len(calls) == 1
-    generator_loss(Counting(), game("relativistic"), x, x, None)
+    generator_loss(Counting(), game("relativistic"), turn(x), x)
     assert len(calls) == 3
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from ganops.data.augment import PRESETS, Augmentation
 from ganops.data.batches import Batches
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES
@@ -26,6 +27,7 @@ GAMES = {
     "r3gan": {"architecture": "r3gan", "widths": 8, "groups": 2, "loss": "relativistic", "r1": 0.5, "r2": 0.5},
     **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES if name != "began"},
     **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
+    "augmented": {**SMOOTH, "r1": 0.5, "augment": "r3gan"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
 STEPS = 20
@@ -37,10 +39,14 @@ def play(name: str, out: Path) -> None:
     architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
     r1, r2, d_steps, clip = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
+    transforms = PRESETS[options.pop("augment", "none")]
+    adaptive = {"adaptive": True, "target": -1, "per_images": 200}  # within 20 steps from 0 to 1
+    augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
     G, D = ARCHITECTURES[architecture](channels=1, resolution=16, classes=3, latent=6, **options)
-    state = State.fresh(G.double(), D.double(), loss.memory)
+    game = Game(loss, square_norms, nullcontext, penalty, clip, augment)
+    state = State.fresh(G.double(), D.double(), game.memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
         images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source),
@@ -52,7 +58,6 @@ def play(name: str, out: Path) -> None:
         learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
         penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip
-    game = Game(loss, square_norms, nullcontext, penalty, clip)
     for _ in train(state, batches, game, recipe, seed=3):
         pass
     if rank == 0:

@@ -10,19 +10,21 @@ with any resampling. All geometry of a sample is one affine matrix and one bilin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganops.data.transforms import NAMES, PRESETS, TRANSFORMS, Shape, Strength, Transform
 from ganops.errors import ConfigError
+from ganops.randomness import Draws
 
-__all__ = ["NAMES", "PRESETS", "TRANSFORMS", "Draws", "Transform", "adapt", "apply", "draw"]
+__all__ = ["NAMES", "PRESETS", "TRANSFORMS", "Augmentation", "Drawn", "Transform", "adapt", "apply", "draw"]
 
 
 @dataclass(frozen=True)
-class Draws:
+class Drawn:
     """What happens to each of N samples; a slice is what happens to those samples."""
 
     count: int
@@ -41,11 +43,11 @@ class Draws:
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, rows: slice) -> "Draws":
+    def __getitem__(self, rows: slice) -> "Drawn":
         def cut(values: Tensor | None) -> Tensor | None:
             return None if values is None else values[rows]
 
-        return Draws(
+        return Drawn(
             len(range(self.count)[rows]),
             self.shape,
             colour=cut(self.colour),
@@ -58,7 +60,7 @@ class Draws:
 
 def draw(
     transforms: Mapping[str, float], count: int, shape: Shape, p: Strength = 1.0, *, generator: torch.Generator
-) -> Draws:
+) -> Drawn:
     """The parameters of `count` samples, on the generator's device.
 
     All is drawn as if every transform were on, and p decides afterwards: it changes which samples are transformed, not
@@ -93,7 +95,7 @@ def draw(
         if transform.hole:
             holes.append(transform.hole(shape, *numbers) * on)
     matrix, pivot = _colours(colour, spread)
-    return Draws(
+    return Drawn(
         count,
         shape,
         matrix,
@@ -104,7 +106,7 @@ def draw(
     )
 
 
-def apply(x: Tensor, draws: Draws) -> Tensor:
+def apply(x: Tensor, draws: Drawn) -> Tensor:
     """The augmented samples, in the memory format of x [N, C, H, W] and at least float32.
 
     Outside, an image is continued by reflection about its outermost pixels. On CUDA the gradient is summed in an order
@@ -134,6 +136,46 @@ def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_ima
         per_images: samples in which p can go from 0 to 1.
     """
     return (p + torch.sign(signs - target) * (images / per_images)).clamp(0, 1)
+
+
+TURNS = 4
+"""Of D between two changes of an adaptive strength."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What D is shown instead of the samples themselves; its strength is part of the state of a training."""
+
+    transforms: Mapping[str, float]
+    """Name -> factor of the strength, as in `PRESETS`."""
+    adaptive: bool = False
+    """The strength starts at 0 and follows from how far D overfits; else whoever runs the training sets it."""
+    target: float = 0.6
+    per_images: int = 500_000
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    """`strength`, and `signs`: the sum of the mean signs since its last change."""
+
+    @classmethod
+    def on(cls, device: torch.device, transforms: Mapping[str, float], **options: Any) -> "Augmentation":
+        """One whose memory lies on the device."""
+        return cls(transforms, **options, memory={key: torch.zeros((), device=device) for key in ("strength", "signs")})
+
+    def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
+        """This worker's samples [N, C, H, W], augmented by what the turn draws under this name."""
+        channels, height, width = x.shape[1:]
+        source, strength = draws.source(f"augment {name}"), self.memory["strength"]
+        drawn = draw(self.transforms, draws.batch, (channels, height, width), strength, generator=source)
+        return apply(x, drawn[draws.part])
+
+    def observe(self, turn: int, signs: Tensor, batch: int) -> None:
+        """Hears the mean of sign(D(x)) over the real samples of all workers after each turn of D."""
+        if not self.adaptive:
+            return
+        self.memory["signs"].add_(signs)
+        if turn % TURNS == TURNS - 1:
+            strength, mean = self.memory["strength"], self.memory["signs"] / TURNS
+            strength.copy_(adapt(strength, mean, images=TURNS * batch, target=self.target, per_images=self.per_images))
+            self.memory["signs"].zero_()
 
 
 def _recolour(x: Tensor, colour: Tensor, pivot: Tensor | None) -> Tensor:

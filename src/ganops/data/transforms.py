@@ -17,7 +17,7 @@ Strength = float | Tensor
 
 @dataclass(frozen=True)
 class Transform:
-    """The numbers that a transform draws for a sample, and the part of `Draws` that it makes of them.
+    """The numbers that a transform draws for a sample, and the part of `Drawn` that it makes of them.
 
     Each function takes the shape of a sample, the uniform numbers in [0, 1) and the normal ones, each [N].
     """

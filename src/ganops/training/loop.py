@@ -43,6 +43,8 @@ class Recipe:
     """Of the average of G, in samples."""
     d_steps: int = 1
     """Turns of D in a step; G has one."""
+    strength: Schedule | None = None
+    """Of the augmentation; None: it adapts itself."""
 
     @property
     def samples(self) -> int:
@@ -92,19 +94,23 @@ def train(
         progress = state.step / recipe.steps
         _set(state.adam_G, recipe.learning_rate_G(progress), recipe.beta1, recipe.beta2(progress))
         _set(state.adam_D, recipe.learning_rate_D(progress), recipe.beta1, recipe.beta2(progress))
+        if game.augment and recipe.strength:
+            game.augment.memory["strength"].fill_(recipe.strength(progress))
         first = state.step * recipe.d_steps
-        terms.append(play(G, D, game, [_turn(t, batches, recipe, seed) for t in range(first, first + recipe.d_steps)]))
+        ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
+        turns = [_turn(t, batches, recipe, seed, report=ticks) for t in range(first, first + recipe.d_steps)]
+        terms.append(play(G, D, game, turns))
         state.step += 1
         seen, half_life = state.step * recipe.samples, recipe.half_life(progress)
         average.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
-        if state.step % recipe.tick_steps == 0 or state.step == end:
+        if ticks:
             metrics = _means(terms, state.step)
             metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
             yield Tick(state.step, seen / 1000, metrics, alarms(metrics), state)
             terms, started = [], time.perf_counter()
 
 
-def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int) -> Turn:
+def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, *, report: bool) -> Turn:
     """What D learns from in one turn: all of it follows from (seed, turn)."""
     x, y = batches(turn)
     part = slice(rank() * len(x), (rank() + 1) * len(x))
@@ -112,7 +118,7 @@ def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int)
     lazy = recipe.interval if turn % recipe.interval == 0 else 0
     progress = turn / (recipe.steps * recipe.d_steps)
     weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
-    return Turn(x, y, draws.normal("latents", recipe.latent), draws, weights)
+    return Turn(x, y, draws.normal("latents", recipe.latent), draws, turn, weights, report)
 
 
 def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:

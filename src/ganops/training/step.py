@@ -48,6 +48,20 @@ class Penalty(Protocol):
         """Squared norms of the gradient [N] -> [N]."""
 
 
+class Augmentation(Protocol):
+    """What D is shown instead of the samples themselves."""
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """Scalars that it moves in place, `strength` among them."""
+
+    def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
+        """Samples [N, ...] -> the same shape; follows from the draws and the name."""
+
+    def observe(self, turn: int, signs: Tensor, batch: int) -> None:
+        """Hears the mean sign of D(x) of all workers after each turn of D."""
+
+
 @dataclass(frozen=True)
 class Game:
     """What the players play for."""
@@ -60,6 +74,16 @@ class Game:
     penalty: Penalty | None = None
     clip: float = 0.0
     """Largest absolute weight of D; 0: no limit."""
+    augment: Augmentation | None = None
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """All that is remembered from one step to the next, by name."""
+        return {**self.loss.memory, **(self.augment.memory if self.augment else {})}
+
+    def shown(self, x: Tensor, turn: "Turn", name: str) -> Tensor:
+        """What D sees of samples."""
+        return self.augment(x, turn.draws, name) if self.augment else x
 
 
 @dataclass(frozen=True)
@@ -92,26 +116,34 @@ class Turn:
     z: Tensor
     """Latents [N, latent]."""
     draws: Draws
+    number: int = 0
+    """Of the turns of the whole training."""
     weights: Weights = field(default_factory=Weights)
+    report: bool = False
+    """Whether to measure what is too dear for every step."""
 
 
 def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
     """E[ L_D(D(x), D(G(z))) + r1/2 |dD/dx|² + r2/2 |dD/dG(z)|² ]   (R3GAN, Huang et al. 2024, equation 5)
     + w E[ penalty(dD/dx̂) ]   (WGAN-GP, Gulrajani et al. 2017, equation 3).
+
+    Where there are augmentations, D stands for D after them: gradients are taken at the samples themselves.
     """  # fmt: skip
     weights = turn.weights
     x, fake = turn.x.detach().requires_grad_(weights.r1 > 0), fake.detach().requires_grad_(weights.r2 > 0)
     with game.autocast():
-        on_real, on_fake = D(x, turn.y), D(fake, turn.y)
+        on_real, on_fake = D(game.shown(x, turn, "real"), turn.y), D(game.shown(fake, turn, "fake"), turn.y)
     on_real, on_fake = wide(on_real), wide(on_fake)
     loss = game.loss.discriminator(on_real, on_fake)
     terms = {
         "loss_d": loss.mean(),
         "score_real": on_real.mean(),
         "score_fake": on_fake.mean(),
+        "sign_real": on_real.sign().mean(),
         "told_apart": (on_real > on_fake).float().mean(),
-        "spread": _spread(fake.detach()) / _spread(turn.x),
     }
+    if turn.report:
+        terms["spread"] = _spread(fake.detach()) / _spread(turn.x)
     for name, weight, samples, scores in (("r1", weights.r1, x, on_real), ("r2", weights.r2, fake, on_fake)):
         if weight > 0:
             squares = game.square_norms(samples, scores)
@@ -128,19 +160,19 @@ def _penalty(D: nn.Module, game: Game, penalty: Penalty, turn: Turn, fake: Tenso
     points = penalty.points(turn.x, fake.detach(), lambda *shape: turn.draws.uniform(f"points {shape}", *shape))
     points = points.detach().requires_grad_()
     with game.autocast():
-        scores = D(points, turn.y)
+        scores = D(game.shown(points, turn, "points"), turn.y)
     return penalty.measure(game.square_norms(points, wide(scores)))
 
 
-def generator_loss(D: nn.Module, game: Game, x: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Terms]:
+def generator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
     """E[ L_G(D(x), D(G(z))) ]; D(x) is computed only if the game asks for it."""
 
     def on_real() -> Tensor:
         with torch.no_grad(), game.autocast():
-            return wide(D(x, y))
+            return wide(D(game.shown(turn.x, turn, "real for G"), turn.y))
 
     with game.autocast():
-        on_fake = D(fake, y)
+        on_fake = D(game.shown(fake, turn, "fake for G"), turn.y)
     loss = game.loss.generator(on_real, wide(on_fake)).mean()
     return loss, {"loss_g": loss}
 
@@ -161,7 +193,7 @@ def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
     fake = wide(fake)
     terms = _teach(D, game, last, fake)
     D.network.requires_grad_(False)
-    loss, more = generator_loss(D.network, game, last.x, fake, last.y)
+    loss, more = generator_loss(D.network, game, last, fake)
     descend(loss, G.optimizer)
     D.network.requires_grad_(True)
     return {name: value.detach() for name, value in (terms | more).items()}
@@ -177,7 +209,9 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
             torch._foreach_clamp_max_(list(D.network.parameters()), game.clip)
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
-    return terms | {name: value.clone() for name, value in game.loss.memory.items()}
+        if game.augment:
+            game.augment.observe(turn.number, mean_over_workers(terms["sign_real"]), turn.draws.batch)
+    return terms | {name: value.clone() for name, value in game.memory.items()}
 
 
 def _spread(x: Tensor) -> Tensor:
