@@ -21,8 +21,12 @@ from ganops.training.state import State
 from ganops.training.step import Game
 
 GAMES = {
+    "began": ({"width": 2}, "relativistic", 0.0),
     "dcgan": ({"width": 4}, "non_saturating", 0.0),
+    "mlp": ({"width": 16}, "non_saturating", 0.5),
     "r3gan": ({"widths": 8, "groups": 2}, "relativistic", 0.5),
+    "sngan": ({"width": 8}, "non_saturating", 0.0),
+    "stylegan2": ({"base": 64, "maximum": 8, "group": 3}, "non_saturating", 0.5),
 }
 STEPS = 20
 
@@ -74,6 +78,10 @@ def run_workers(workers: int, folder: Path) -> None:
         for rank in range(workers)
     ]  # fmt: skip
     assert [process.wait(timeout=300) for process in processes] == [0] * workers
+
+
+def test_every_architecture_is_played():
+    assert GAMES.keys() == ARCHITECTURES.keys()
 
 
 @pytest.mark.parametrize("architecture", GAMES)
