@@ -113,12 +113,12 @@ def players(
             CPUs: 128 up to 8x8, then half as many at each doubling, 32 at 32 pixels and 16 beyond.
         depth: Blocks of each stage.
         groups: Groups (cardinality) of the 3x3 convolutions of each stage; one number stands for all. The default makes
-            groups of 16 channels, as all published presets do.
+            groups of 16 channels, as all published presets do, or of fewer where 16 does not divide the width.
         expansion: The inner width of a block over its outer one.
     """
     count = stages(resolution) + 1
     wide = _for_each(count, widths, [max(16, min(128, 1024 >> i + 2)) for i in range(count)])
-    grouped = _for_each(count, groups, [max(1, w * expansion // 16) for w in wide])
+    grouped = _for_each(count, groups, [w * expansion // math.gcd(w * expansion, 16) for w in wide])
     if len(wide) != count or len(grouped) != count:
         raise ValueError(f"widths and groups: expected {count} numbers for {resolution} px, got {widths} and {groups}")
     for w, g in zip(wide, grouped, strict=True):
