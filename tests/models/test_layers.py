@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -83,6 +85,16 @@ def test_spectral_norm_has_the_gradient_of_w_over_sigma():
     exact = W.detach().clone().requires_grad_()
     (reference,) = torch.autograd.grad((exact / torch.linalg.matrix_norm(exact, 2) * outer).sum(), exact)
     assert torch.allclose(ours, reference, rtol=0, atol=1e-9)
+
+
+def test_a_copy_of_a_normalised_layer_is_another_layer():
+    layer = spectral(nn.Linear(5, 4))
+    copied = copy.deepcopy(layer)
+    x = torch.randn(3, 5)
+    assert torch.equal(layer.eval()(x), copied.eval()(x))
+    with torch.no_grad():
+        copied.parametrizations.weight.original.mul_(torch.randn(4, 5))
+    assert not torch.allclose(layer(x), copied(x))
 
 
 def test_spectral_norm_rests_in_evaluation():
