@@ -45,7 +45,10 @@ def refused(content) -> str:
         ({"data": {"validation": 0}}, "must both be above 0"),
         ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),
         ({"data": {"channels": 2}}, "params.data.channels: expected 'auto', 1 or 3, got 2"),
-        ({"model": {"architecture": "biggan"}}, "params.model.architecture: unknown 'biggan'; known: dcgan, r3gan"),
+        (
+            {"model": {"architecture": "biggan"}},
+            "params.model.architecture: unknown 'biggan'; known: began, dcgan, mlp, r3gan, sngan, stylegan2",
+        ),
         (
             {"model": {"options": {"widht": 3}}},
             "params.model.options: an unexpected keyword argument 'widht'; dcgan takes width, norm",

@@ -103,7 +103,7 @@ class Model(Section):
     """The two players."""
 
     architecture: str = "dcgan"
-    """dcgan or r3gan."""
+    """began, dcgan, mlp, r3gan, sngan or stylegan2."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     """Dimensions of the latent z."""
     options: dict[str, Any] = {}

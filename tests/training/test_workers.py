@@ -23,9 +23,13 @@ from ganops.training.step import Game
 
 SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
 GAMES = {
+    "began": {"architecture": "began", "width": 2, "loss": "began"},
     "dcgan": {"architecture": "dcgan", "width": 4},
+    "mlp": {"architecture": "mlp", "width": 16, "r1": 0.5},
     "r3gan": {"architecture": "r3gan", "widths": 8, "groups": 2, "loss": "relativistic", "r1": 0.5, "r2": 0.5},
-    **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES if name != "began"},
+    "sngan": {"architecture": "sngan", "width": 8, "loss": "hinge"},
+    "stylegan2": {"architecture": "stylegan2", "base": 64, "maximum": 8, "group": 3, "r1": 0.5},
+    **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES},
     **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
     "augmented": {**SMOOTH, "r1": 0.5, "augment": "r3gan"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
@@ -86,6 +90,12 @@ def run_workers(workers: int, folder: Path) -> None:
         for rank in range(workers)
     ]  # fmt: skip
     assert [process.wait(timeout=300) for process in processes] == [0] * workers
+
+
+def test_every_architecture_loss_and_penalty_is_played():
+    assert {game["architecture"] for game in GAMES.values()} == ARCHITECTURES.keys()
+    assert {game.get("loss") for game in GAMES.values()} >= LOSSES.keys()
+    assert {game.get("penalty") for game in GAMES.values()} >= PENALTIES.keys()
 
 
 @pytest.mark.parametrize("game", GAMES)

@@ -9,9 +9,13 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ganops.models import dcgan, r3gan
+from ganops.models import began, dcgan, mlp, r3gan, sngan, stylegan2
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
+    "began": began.players,
     "dcgan": dcgan.players,
+    "mlp": mlp.players,
     "r3gan": r3gan.players,
+    "sngan": sngan.players,
+    "stylegan2": stylegan2.players,
 }

@@ -3,7 +3,6 @@
 import itertools
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
 from ganops.models.layers import BatchNorm2d, Condition, Projection, stages
@@ -26,7 +25,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, C, H, W] in [-1, 1]."""
         x = self.start(self.condition(z, y)).unflatten(1, (-1, 4, 4))
-        images: Tensor = self.layers(x.contiguous(memory_format=torch.channels_last))
+        images: Tensor = self.layers(x)
         return images
 
 

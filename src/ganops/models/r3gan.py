@@ -5,26 +5,12 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganops.models.layers import Condition, downsample, stages, upsample
 
 SLOPE = 0.2
 """Of the leaky ReLU; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
-
-
-class Biased(nn.Module):
-    """A convolution without bias, then bias and leaky ReLU."""
-
-    def __init__(self, inner: nn.Conv2d) -> None:
-        super().__init__()
-        self.inner = inner
-        self.bias = nn.Parameter(torch.zeros(inner.out_channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, C, H, W] -> [N, C', H, W]."""
-        return F.leaky_relu(self.inner(x) + self.bias[:, None, None].to(x.dtype), SLOPE)
 
 
 class Block(nn.Module):
@@ -35,8 +21,10 @@ class Block(nn.Module):
         inner = width * expansion
         gain = math.sqrt(2 / (1 + SLOPE**2)) * blocks**-0.25  # L^(-1/(2m-2)) with m = 3 layers, L blocks
         self.layers = nn.Sequential(
-            Biased(_convolution(width, inner, 1, gain=gain)),
-            Biased(_convolution(inner, inner, 3, gain=gain, groups=groups)),
+            _convolution(width, inner, 1, gain=gain, bias=True),
+            nn.LeakyReLU(SLOPE),
+            _convolution(inner, inner, 3, gain=gain, groups=groups, bias=True),
+            nn.LeakyReLU(SLOPE),
             _convolution(inner, width, 1, gain=0.0),
         )
 
@@ -67,7 +55,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, C, H, W], nominally in [-1, 1] (no tanh)."""
         x = self.scale(self.condition(z, y))[:, :, None, None] * self.basis
-        x = self.stages[0](x.contiguous(memory_format=torch.channels_last))
+        x = self.stages[0](x)
         for widen, blocks in zip(self.widen, self.stages[1:], strict=True):
             x = blocks(upsample(widen(x)))
         images: Tensor = self.out(x)
@@ -89,10 +77,10 @@ class Discriminator(nn.Module):
         )
         self.widen = nn.ModuleList(_change_width(i, o) for i, o in itertools.pairwise(widths))
         self.pool = _convolution(widths[-1], widths[-1], 4, groups=widths[-1], padding=0)
-        self.score = _linear(widths[-1], CONDITION_WIDTH if classes else 1)
-        self.embed = nn.Embedding(classes, CONDITION_WIDTH) if classes else None
+        self.score = _linear(widths[-1], widths[-1] if classes else 1)
+        self.embed = nn.Embedding(classes, widths[-1]) if classes else None
         if self.embed is not None:
-            nn.init.normal_(self.embed.weight, std=CONDITION_WIDTH**-0.5)
+            nn.init.normal_(self.embed.weight, std=widths[-1] ** -0.5)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
@@ -103,19 +91,15 @@ class Discriminator(nn.Module):
         return features[:, 0] if self.embed is None else (features * self.embed(y)).sum(1)
 
 
-CONDITION_WIDTH = 64
-"""Dimensions of the label's embedding in D."""
-
-
 def players(
     *,
     channels: int,
     resolution: int,
     classes: int,
     latent: int,
-    widths: Sequence[int] | int = 64,
+    widths: Sequence[int] | int | None = None,
     depth: int = 1,
-    groups: Sequence[int] | int = 8,
+    groups: Sequence[int] | int | None = None,
     expansion: int = 2,
 ) -> tuple[Generator, Discriminator]:
     """Both players. The published CIFAR-10 preset is widths 768, depth 2, groups 96, latent 64.
@@ -125,13 +109,16 @@ def players(
         resolution: A power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z.
-        widths: Channels of the stages 4x4, 8x8, ... `resolution`; one number stands for all.
+        widths: Channels of the stages 4x4, 8x8, ... `resolution`; one number stands for all. The default is made for
+            CPUs: 128 up to 8x8, then half as many at each doubling, 32 at 32 pixels and 16 beyond.
         depth: Blocks of each stage.
-        groups: Groups (cardinality) of the 3x3 convolutions of each stage; one number stands for all.
+        groups: Groups (cardinality) of the 3x3 convolutions of each stage; one number stands for all. The default makes
+            groups of 16 channels, as all published presets do, or of fewer where 16 does not divide the width.
         expansion: The inner width of a block over its outer one.
     """
     count = stages(resolution) + 1
-    wide, grouped = ([v] * count if isinstance(v, int) else list(v) for v in (widths, groups))
+    wide = _for_each(count, widths, [max(16, min(128, 1024 >> i + 2)) for i in range(count)])
+    grouped = _for_each(count, groups, [w * expansion // math.gcd(w * expansion, 16) for w in wide])
     if len(wide) != count or len(grouped) != count:
         raise ValueError(f"widths and groups: expected {count} numbers for {resolution} px, got {widths} and {groups}")
     for w, g in zip(wide, grouped, strict=True):
@@ -143,16 +130,26 @@ def players(
     )
 
 
+def _for_each(count: int, given: Sequence[int] | int | None, default: list[int]) -> list[int]:
+    """One number for each stage."""
+    if given is None:
+        return default
+    return [given] * count if isinstance(given, int) else list(given)
+
+
 def _convolution(
-    inputs: int, outputs: int, size: int, *, gain: float = 1.0, groups: int = 1, padding: int | None = None
-) -> nn.Conv2d:
-    """A convolution without bias, weights N(0, gain / sqrt(fan in))."""
+    inputs: int, outputs: int, size: int, *, gain: float = 1.0, groups: int = 1, padding: int | None = None,
+    bias: bool = False,
+) -> nn.Conv2d:  # fmt: skip
+    """Weights N(0, gain / sqrt(fan in)), biases 0."""
     layer = nn.Conv2d(
-        inputs, outputs, size, padding=size // 2 if padding is None else padding, groups=groups, bias=False
+        inputs, outputs, size, padding=size // 2 if padding is None else padding, groups=groups, bias=bias
     )
     nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs // groups * size * size)) if gain else nn.init.zeros_(
         layer.weight
     )
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
