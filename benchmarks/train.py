@@ -19,11 +19,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from ganops import assemble, config
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
+from ganops.models.layers import Conv2d
 from ganops.training.loop import train
 from ganops.training.state import State
 
@@ -60,7 +62,7 @@ class Pictures(Dataset):
 def peer(experiment: config.Experiment, images: np.ndarray, device: torch.device) -> Callable[[], int]:
     """One step of the public loop: () -> samples."""
     spec = SampleSpec(images.shape[1], images.shape[2], 0)
-    G, D = (network.to(device, memory_format=torch.contiguous_format).train()
+    G, D = (plain(network).to(device, memory_format=torch.contiguous_format).train()
             for network in assemble.networks(experiment, spec))  # fmt: skip
     rate = 4e-4
     betas = (experiment.train.beta1, 0.99)
@@ -103,6 +105,14 @@ def peer(experiment: config.Experiment, images: np.ndarray, device: torch.device
     return step
 
 
+def plain(network: nn.Module) -> nn.Module:
+    """The same network with torch's own convolutions."""
+    for module in network.modules():
+        if isinstance(module, Conv2d):
+            module.__class__ = nn.Conv2d
+    return network
+
+
 def endless(loader: DataLoader) -> Iterator[torch.Tensor]:
     while True:
         yield from loader
@@ -135,7 +145,7 @@ def compare(name: str, rounds: int, seconds: float) -> dict[str, object]:
     params, channels, resolution, batch = CASES[name]
     interval = params.get("loss.interval", 1)
     experiment = config.parse({}).override(
-        {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": interval * batch / 1000,
+        {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": max(interval, 4) * batch / 1000,
          "data.resolution": resolution, **params}
     )  # fmt: skip
     device = assemble.choose_device("auto")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganops.models.layers import blur, downsample, spectral, upsample
+from ganops.models.layers import Conv2d, blur, downsample, spectral, upsample
 
 
 def test_resampling_keeps_constants_and_means():
@@ -103,3 +103,20 @@ def test_spectral_norm_rests_in_evaluation():
     u = layer.parametrizations.weight[0].u.clone()
     iterate(layer)
     assert torch.equal(layer.parametrizations.weight[0].u, u)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolution_is_torchs_to_any_order(groups):
+    torch.manual_seed(0)
+    ours = Conv2d(4, 6, 3, stride=2, padding=1, groups=groups).double()
+    theirs = torch.nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups).double()
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    gradients = []
+    for layer in (ours, theirs):
+        y = layer(x).tanh().sum()  # tanh: so that the second gradient has all its terms
+        (g,) = torch.autograd.grad(y, x, create_graph=True)
+        gradients.append([y, g, *torch.autograd.grad(g.square().sum(), [x, layer.weight, layer.bias])])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, rtol=1e-12)
+    assert torch.autograd.gradgradcheck(lambda x, w: ours._conv_forward(x, w, None), (x, ours.weight))

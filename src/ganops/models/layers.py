@@ -1,7 +1,7 @@
 """Blocks shared by several architectures."""
 
 import math
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -139,6 +139,100 @@ class _Spectral(nn.Module):
             # |W v| = u'W v has the gradient of σ, u v', as u and v are constants
             normal: Tensor = weight / (matrix @ v).norm()
             return normal
+
+
+class Conv2d(nn.Conv2d):
+    """A convolution whose gradients are convolutions to any order.
+
+    The gradient of torch's own gradient goes through the groups one by one and copies its arguments for each: in R1 and
+    R2 it costs more than all the rest.
+    """
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if not torch.is_grad_enabled() or isinstance(self.padding, str):
+            plain: Tensor = super()._conv_forward(input, weight, bias)
+            return plain
+        device = input.device.type
+        if torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            input, weight = input.to(dtype), weight.to(dtype)
+        settings = _Settings(self.stride, self.padding, self.dilation, self.groups, input.shape, weight.shape)
+        y: Tensor = _Convolution.apply(input, weight, settings)
+        return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+
+
+class _Settings(NamedTuple):
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    input: torch.Size
+    weight: torch.Size
+
+    def gradient(self, g: Tensor, x: Tensor, w: Tensor, *, of_input: bool) -> Tensor:
+        """The gradient of the output `g` with respect to the input, or to the weight."""
+        places = (list(self.stride), list(self.padding), list(self.dilation), False, [0, 0], self.groups)
+        gradients = torch.ops.aten.convolution_backward(g, x, w, None, *places, (of_input, not of_input, False))
+        found: Tensor = gradients[0 if of_input else 1]
+        return found
+
+
+def _shaped(like: Tensor, shape: torch.Size) -> Tensor:
+    """A tensor that is never read, but whose shape and memory format decide about the result."""
+    last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
+    layout = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+
+
+class _Convolution(torch.autograd.Function):
+    """x * w."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, settings: _Settings) -> Tensor:
+        ctx.save_for_backward(x, w)
+        ctx.settings = settings
+        return F.conv2d(x, w, None, *settings[:4])
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (x, w), (g,) = ctx.saved_tensors, gradient
+        of_x = _GradientOfInput.apply(g, w, ctx.settings) if ctx.needs_input_grad[0] else None
+        of_w = _GradientOfWeight.apply(g, x, ctx.settings) if ctx.needs_input_grad[1] else None
+        return of_x, of_w, None
+
+
+class _GradientOfInput(torch.autograd.Function):
+    """Linear in g and in w."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, w: Tensor, settings: _Settings) -> Tensor:
+        ctx.save_for_backward(g, w)
+        ctx.settings = settings
+        return settings.gradient(g, _shaped(g, settings.input), w, of_input=True)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (g, w), (x,) = ctx.saved_tensors, gradient
+        of_g = _Convolution.apply(x, w, ctx.settings) if ctx.needs_input_grad[0] else None
+        of_w = _GradientOfWeight.apply(g, x, ctx.settings) if ctx.needs_input_grad[1] else None
+        return of_g, of_w, None
+
+
+class _GradientOfWeight(torch.autograd.Function):
+    """Linear in g and in x."""
+
+    @staticmethod
+    def forward(ctx: Any, g: Tensor, x: Tensor, settings: _Settings) -> Tensor:
+        ctx.save_for_backward(g, x)
+        ctx.settings = settings
+        return settings.gradient(g, x, _shaped(g, settings.weight), of_input=False)
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        (g, x), (w,) = ctx.saved_tensors, gradient
+        of_g = _Convolution.apply(x, w, ctx.settings) if ctx.needs_input_grad[0] else None
+        of_x = _GradientOfInput.apply(g, w, ctx.settings) if ctx.needs_input_grad[1] else None
+        return of_g, of_x, None
 
 
 def reconstruction_error(x: Tensor, again: Tensor) -> Tensor:
