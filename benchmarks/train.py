@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from ganops import assemble, config
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
-from ganops.models.layers import Conv2d
+from ganops.models.layers import GroupedConv2d
 from ganops.training.loop import train
 from ganops.training.state import State
 
@@ -108,7 +108,7 @@ def peer(experiment: config.Experiment, images: np.ndarray, device: torch.device
 def plain(network: nn.Module) -> nn.Module:
     """The same network with torch's own convolutions."""
     for module in network.modules():
-        if isinstance(module, Conv2d):
+        if isinstance(module, GroupedConv2d):
             module.__class__ = nn.Conv2d
     return network
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganops.models.layers import Conv2d, blur, downsample, spectral, upsample
+from ganops.models.layers import GroupedConv2d, blur, downsample, spectral, upsample
 
 
 def test_resampling_keeps_constants_and_means():
@@ -108,7 +108,7 @@ def test_spectral_norm_rests_in_evaluation():
 @pytest.mark.parametrize("groups", [1, 2])
 def test_convolution_is_torchs_to_any_order(groups):
     torch.manual_seed(0)
-    ours = Conv2d(4, 6, 3, stride=2, padding=1, groups=groups).double()
+    ours = GroupedConv2d(4, 6, 3, stride=2, padding=1, groups=groups).double()
     theirs = torch.nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=groups).double()
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 4, 5, 5, dtype=torch.float64, requires_grad=True)

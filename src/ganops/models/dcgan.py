@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganops.models.layers import BatchNorm2d, Condition, Conv2d, Projection, stages
+from ganops.models.layers import BatchNorm2d, Condition, Projection, stages
 
 
 class Generator(nn.Module):
@@ -35,11 +35,11 @@ class Discriminator(nn.Module):
     def __init__(self, channels: int, resolution: int, classes: int, width: int, norm: str) -> None:
         super().__init__()
         widths = _widths(resolution, width)
-        layers: list[nn.Module] = [Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
+        layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), nn.LeakyReLU(0.2)]
         for i, o in itertools.pairwise(widths):
             # a bias before batch normalisation has no effect: its gradient would be rounding, which Adam makes a walk
             scale = [BatchNorm2d(o)] if norm == "batch" else []
-            layers += [Conv2d(i, o, 4, 2, 1, bias=norm != "batch"), *scale, nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(i, o, 4, 2, 1, bias=norm != "batch"), *scale, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.score = Projection(widths[-1] * 16, classes)
         self.apply(_initialise)

@@ -141,24 +141,24 @@ class _Spectral(nn.Module):
             return normal
 
 
-class Conv2d(nn.Conv2d):
+class GroupedConv2d(nn.Conv2d):
     """A convolution whose gradients are convolutions to any order.
 
-    The gradient of torch's own gradient goes through the groups one by one and copies its arguments for each: in R1 and
-    R2 it costs more than all the rest.
+    The gradient of torch's own gradient goes through the groups one by one and copies its arguments for each. Without
+    groups it is torch's own.
     """
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if not torch.is_grad_enabled() or isinstance(self.padding, str):
+        if self.groups == 1 or isinstance(self.padding, str) or not torch.is_grad_enabled():
             plain: Tensor = super()._conv_forward(input, weight, bias)
             return plain
         device = input.device.type
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
-            input, weight = input.to(dtype), weight.to(dtype)
+            input, weight, bias = input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)
         settings = _Settings(self.stride, self.padding, self.dilation, self.groups, input.shape, weight.shape)
-        y: Tensor = _Convolution.apply(input, weight, settings)
-        return y if bias is None else y + bias.to(y.dtype)[:, None, None]
+        y: Tensor = _Convolution.apply(input, weight, bias, settings)
+        return y
 
 
 class _Settings(NamedTuple):
@@ -185,20 +185,20 @@ def _shaped(like: Tensor, shape: torch.Size) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """x * w."""
+    """x * w + bias."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, settings: _Settings) -> Tensor:
+    def forward(ctx: Any, x: Tensor, w: Tensor, bias: Tensor | None, settings: _Settings) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.settings = settings
-        return F.conv2d(x, w, None, *settings[:4])
+        return F.conv2d(x, w, bias, *settings[:4])
 
     @staticmethod
-    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         (x, w), (g,) = ctx.saved_tensors, gradient
         of_x = _GradientOfInput.apply(g, w, ctx.settings) if ctx.needs_input_grad[0] else None
         of_w = _GradientOfWeight.apply(g, x, ctx.settings) if ctx.needs_input_grad[1] else None
-        return of_x, of_w, None
+        return of_x, of_w, g.sum((0, 2, 3)) if ctx.needs_input_grad[2] else None, None
 
 
 class _GradientOfInput(torch.autograd.Function):
@@ -213,7 +213,7 @@ class _GradientOfInput(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (g, w), (x,) = ctx.saved_tensors, gradient
-        of_g = _Convolution.apply(x, w, ctx.settings) if ctx.needs_input_grad[0] else None
+        of_g = _Convolution.apply(x, w, None, ctx.settings) if ctx.needs_input_grad[0] else None
         of_w = _GradientOfWeight.apply(g, x, ctx.settings) if ctx.needs_input_grad[1] else None
         return of_g, of_w, None
 
@@ -230,7 +230,7 @@ class _GradientOfWeight(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (g, x), (w,) = ctx.saved_tensors, gradient
-        of_g = _Convolution.apply(x, w, ctx.settings) if ctx.needs_input_grad[0] else None
+        of_g = _Convolution.apply(x, w, None, ctx.settings) if ctx.needs_input_grad[0] else None
         of_x = _GradientOfInput.apply(g, w, ctx.settings) if ctx.needs_input_grad[1] else None
         return of_g, of_x, None
 

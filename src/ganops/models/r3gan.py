@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganops.models.layers import Condition, Conv2d, downsample, stages, upsample
+from ganops.models.layers import Condition, GroupedConv2d, downsample, stages, upsample
 
 SLOPE = 0.2
 """Of the leaky ReLU; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
@@ -142,7 +142,9 @@ def _convolution(
     bias: bool = False,
 ) -> nn.Conv2d:  # fmt: skip
     """Weights N(0, gain / sqrt(fan in)), biases 0."""
-    layer = Conv2d(inputs, outputs, size, padding=size // 2 if padding is None else padding, groups=groups, bias=bias)
+    layer = GroupedConv2d(
+        inputs, outputs, size, padding=size // 2 if padding is None else padding, groups=groups, bias=bias
+    )
     nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs // groups * size * size)) if gain else nn.init.zeros_(
         layer.weight
     )

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganops.models.layers import ConditionalBatchNorm2d, Conv2d, spectral, stages
+from ganops.models.layers import ConditionalBatchNorm2d, spectral, stages
 
 
 class Up(nn.Module):
@@ -128,7 +128,7 @@ def _double(x: Tensor) -> Tensor:
 
 def _convolution(inputs: int, outputs: int, size: int, *, bias: bool = True, gain: float | None = None) -> nn.Conv2d:
     """Xavier's uniform weights, with gain sqrt(2) for the 3x3 convolutions of the residual branch."""
-    layer = Conv2d(inputs, outputs, size, padding=size // 2, bias=bias)
+    layer = nn.Conv2d(inputs, outputs, size, padding=size // 2, bias=bias)
     return _initialise(layer, gain or (math.sqrt(2) if size == 3 else 1.0))
 
 
