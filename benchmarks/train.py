@@ -3,9 +3,9 @@
     python benchmarks/train.py [--json] [--case NAME ...] [--rounds N] [--seconds S]
 
 The peer is the loop of the DCGAN tutorial: eager float32, NCHW, Adam, an ImageFolder of PNG files and its DataLoader
-(without processes of its own, which are slower on two cores); with R1 and R2 at every step where the game has them. Both
-sides train the same networks from the same weights on the same samples with the same batch and threads. They take turns in one process; a ratio is that of one round, and the
-table shows its median, minimum and maximum over the rounds.
+(without processes of its own, which are slower on two cores); with R1 and R2 at every step where the game has them.
+Both sides train the same networks from the same weights on the same samples with the same batch and threads. They take
+turns in one process; a ratio is that of one round, and the table shows its median, minimum and maximum over the rounds.
 """
 
 import argparse
