@@ -114,7 +114,7 @@ def hardware(device: torch.device) -> str:
 
 
 def precision(experiment: Experiment, device: torch.device) -> str:
-    """The precision that `train.precision` means on this device: bf16 or fp32."""
+    """The precision that `train.precision` means on this device: bf16, fp32 or fp64."""
     if experiment.train.precision != "auto":
         return experiment.train.precision
     if device.type == "cuda":
@@ -134,7 +134,8 @@ def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Mo
             latent=experiment.model.latent,
             **experiment.model.options,
         )
-    G, D = (player.to(memory_format=torch.channels_last) for player in players)
+    dtype = torch.float64 if experiment.train.precision == "fp64" else torch.float32
+    G, D = (player.to(dtype).to(memory_format=torch.channels_last) for player in players)
     return G, D
 
 

@@ -70,12 +70,12 @@ class Generator:
     def render(self, z: Tensor, labels: NDArray[np.int64] | None = None, batch: int = 250) -> NDArray[np.uint8]:
         """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
         d = self.description
-        device = next(self.network.parameters()).device
+        weight = next(self.network.parameters())
         pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
         for start in range(0, len(z), batch):
             piece = slice(start, start + batch)
-            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(device) if d.classes else None
-            pictures[piece] = to_uint8(self.network(z[piece].to(device), y)).cpu().numpy()
+            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
+            pictures[piece] = to_uint8(self.network(z[piece].to(weight), y)).cpu().numpy()
         return pictures
 
     def save(self, folder: Path) -> None:

@@ -106,6 +106,7 @@ class Run:
             seed=experiment.seed,
             rank=rank,
             workers=workers,
+            dtype=next(G.parameters()).dtype,
         )
         self.class_names = samples.class_names
         self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=judge.hash if judge else "none")

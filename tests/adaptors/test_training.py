@@ -47,16 +47,15 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
 
 
 def test_two_ray_workers_train_what_one_does(project):
-    project.params(tune={"trials": 0}, train={"kimg": 1, "precision": "fp32"}, compute={"launcher": "local"})
+    project.params(tune={"trials": 0}, train={"kimg": 1, "precision": "fp64"}, compute={"launcher": "local"})
     project.run("python", "pipeline/tune.py")
     project.run("python", "pipeline/train.py")
     one = load_file(project.folder / WEIGHTS)
     project.params(compute={"launcher": "ray", "workers": 2})
     project.run("python", "pipeline/train.py")
     two = load_file(project.folder / WEIGHTS)
-    # 20 steps in float32, whose rounding differs; test_workers.py shows 1e-9 in float64
     for name in one:
-        assert torch.allclose(one[name], two[name], rtol=0, atol=1e-5), name
+        assert torch.allclose(one[name], two[name], rtol=0, atol=1e-9), name
 
 
 def test_more_workers_than_cores_are_refused(project):
