@@ -173,7 +173,7 @@ class Train(Section):
     augment: Augment = Augment()
     """What D is shown instead of the samples themselves."""
     precision: Literal["auto", "bf16", "fp32", "fp64"] = "auto"
-    """auto: bf16 where the processor computes in it, else fp32. Scores and penalties are never in bf16. fp64: for proofs."""
+    """auto: bf16 where the processor computes in it, else fp32; scores and penalties are wider. fp64: for proofs."""
     tick_kimg: Positive = 4
     """A line, a picture of fixed latents and the losses every so often."""
     checkpoint_kimg: Positive = 8
