@@ -41,6 +41,19 @@ def refused(content) -> str:
             {"loss": {"name": "hinged"}},
             "params.loss.name: unknown 'hinged'; known: began, hinge, least_squares,",
         ),
+        ({"loss": {"penalty": "gp"}}, "params.loss.penalty: unknown 'gp'; known: none, dragan"),
+        ({"loss": {"options": {"gamma": 1}}}, "params.loss.options.gamma: Unexpected keyword argument"),
+        (
+            {"loss": {"name": "began", "options": {"gamma": "x"}}},
+            "params.loss.options.gamma: Input should be a valid number",
+        ),
+        ({"train": {"augment": {"strength": 2}}}, "params.train.augment.strength: must not exceed 1"),
+        ({"train": {"augment": {"strength": {"start": 0, "end": 3}}}}, "strength: must not exceed 1"),
+        (
+            {"train": {"augment": {"transforms": "adda"}}},
+            "params.train.augment.transforms: unknown 'adda'; known: none",
+        ),
+        ({"train": {"augment": {"transforms": {"flip": 1}}}}, "params.train.augment.transforms.flip: unknown 'flip'"),
         ({"data": {"validation": 0.6, "test": 0.5}}, "nothing is left to train on"),
         ({"data": {"validation": 0}}, "must both be above 0"),
         ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),
@@ -129,6 +142,12 @@ def test_the_defaults_are_the_embedded_run():
     embedded = assemble.load(ROOT / "params.yaml")
     asked = {"tune": {"space": embedded.tune.space}, "register": {"gate": embedded.register_.gate}}
     assert config.parse(asked) == embedded
+
+
+def test_tune_and_train_depend_on_all_code_that_decides_the_weights():
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    for name in ("tune", "train"):
+        assert {f"src/ganops/{place}" for place in assemble.DECISIVE} <= set(stages[name]["deps"])
 
 
 def test_stages_depend_on_sections_that_exist_and_never_on_where_they_run():

@@ -1,5 +1,7 @@
 """One training with its journal."""
 
+import resource
+
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,22 @@ def test_a_resume_restores_history_pictures_and_best(tmp_path):
     assert np.array_equal(second.best_generator().sample(np.arange(2)), whole.best_generator().sample(np.arange(2)))
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in whole.history]
     assert [{k: v for k, v in row.items() if k != "images_per_second"} for row in second.history] == curve
+
+
+def test_a_full_disk_is_told_and_leaves_the_former_checkpoint(tmp_path):
+    training = run()
+    training.save(tmp_path / "checkpoint")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir() if path.is_file()}
+    list(training.play(until=2))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))  # no file can grow past this
+    try:
+        with pytest.raises(TrainingError, match=r"checkpoint cannot be written: .*Make room"):
+            training.save(tmp_path / "checkpoint")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir() if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @pytest.mark.parametrize(

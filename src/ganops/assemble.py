@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError, validate_call
 from torch import nn
 
 from ganops import config
@@ -41,6 +42,7 @@ def check(experiment: Experiment) -> None:
     """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
     _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     _known("loss.name", experiment.loss.name, LOSSES)
+    _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     try:
         networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
@@ -75,12 +77,14 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Refuses options that a function does not take."""
+    """Refuses options that a function does not take, or not as such values."""
     try:
-        inspect.signature(make).bind(**options)
-    except TypeError as error:
+        validate_call(config={"strict": True})(make)(**options)
+    except ValidationError as error:
         known = ", ".join(inspect.signature(make).parameters) or "none"
-        raise ConfigError(f"params.{path}: {error}; {name} takes {known}") from None
+        problem = error.errors()[0]
+        where = ".".join([path, *map(str, problem["loc"])])
+        raise ConfigError(f"params.{where}: {problem['msg']}; {name} takes {known}") from None
 
 
 def _known(path: str, name: str, table: Any) -> None:
@@ -240,19 +244,18 @@ def fingerprint(meaning: dict[str, Any]) -> str:
     return hash_json(meaning)[:16]
 
 
+DECISIVE = (
+    "assemble.py", "collective.py", "data/augment.py", "data/batches.py", "data/transforms.py", "losses", "models",
+    "pixels.py", "randomness.py", "run.py", "training",
+)  # fmt: skip
+"""The code that decides the weights; `tune` and `train` depend on it in dvc.yaml as well."""
+
+
 def _code_hash() -> str:
-    """Of the code that decides the weights: a changed loss must not continue an old run."""
+    """Of that code: a changed loss must not continue an old run."""
     digest = hashlib.sha256()
     root = Path(__file__).parent
-    rooms = (path for room in ("models", "losses", "training") for path in sorted((root / room).rglob("*.py")))
-    for path in (
-        *rooms,
-        root / "collective.py",
-        root / "data" / "augment.py",
-        root / "data" / "batches.py",
-        root / "data" / "transforms.py",
-        root / "pixels.py",
-        root / "randomness.py",
-    ):
-        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    for place in DECISIVE:
+        for path in sorted((root / place).rglob("*.py")) or [root / place]:
+            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()

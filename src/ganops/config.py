@@ -26,7 +26,7 @@ from ganops.errors import ConfigError
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Share1 = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0, le=1)]
 
 
 class Section(BaseModel):
@@ -53,6 +53,10 @@ Schedule = Annotated[
     Discriminator(lambda value: "course" if isinstance(value, dict | Course) else "number"),
 ]
 """A constant, or a course from one value to another over `train.kimg`."""
+
+
+def _largest(value: float | Course) -> float:
+    return max(value.start, value.end) if isinstance(value, Course) else value
 
 
 class Data(Section):
@@ -121,8 +125,8 @@ class Loss(Section):
     """Weight γ of the gradient penalty on real samples."""
     r2: Schedule = 0.0
     """Weight γ of the gradient penalty on generated samples."""
-    penalty: Literal["none", "dragan", "wgan_gp", "zero_centred_gp"] = "none"
-    """A gradient penalty at points beside the samples; it costs another pass through D."""
+    penalty: str = "none"
+    """none, or a gradient penalty beside the samples: dragan, wgan_gp or zero_centred_gp; one more pass through D."""
     penalty_weight: Schedule = 10.0
     """Its weight λ."""
     clip: NotNegative = 0
@@ -143,7 +147,7 @@ class LearningRate(Section):
 class Augment(Section):
     """What D is shown instead of the samples themselves, real and generated ones alike."""
 
-    transforms: str | dict[str, Share1] = "none"
+    transforms: str | dict[str, Factor] = "none"
     """none, ada, bgc, diffaugment or r3gan; or names and factors, such as {xint: 1, brightness: 0.5}."""
     strength: Literal["adaptive"] | Schedule = "adaptive"
     """The chance of each transform; adaptive: from 0 on, as far as D overfits (ADA)."""
@@ -151,6 +155,13 @@ class Augment(Section):
     """The mean sign of D on real samples that an adaptive strength aims at."""
     kimg: Positive = 500
     """Thousands of samples in which an adaptive strength can go from 0 to 1."""
+
+    @field_validator("strength")
+    @classmethod
+    def _strength_is_a_chance(cls, strength: Literal["adaptive"] | Schedule) -> Literal["adaptive"] | Schedule:
+        if strength != "adaptive" and _largest(strength) > 1:
+            raise ValueError("must not exceed 1")
+        return strength
 
 
 class Train(Section):
@@ -184,7 +195,7 @@ class Train(Section):
     @field_validator("beta2")
     @classmethod
     def _beta_below_one(cls, beta2: Schedule) -> Schedule:
-        if max((beta2.start, beta2.end) if isinstance(beta2, Course) else (beta2,)) >= 1:
+        if _largest(beta2) >= 1:
             raise ValueError("must stay below 1")
         return beta2
 

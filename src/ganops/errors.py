@@ -21,5 +21,9 @@ class TrainingError(UserError):
     """A training run that cannot start or must not go on."""
 
 
+class DivergenceError(TrainingError):
+    """A game whose losses are not finite any more: on all workers at once, and again if it were tried again."""
+
+
 class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""

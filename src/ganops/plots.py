@@ -41,6 +41,7 @@ LABELS = {
     "loss_d": "discriminator",
     "score_real": "real samples",
     "score_fake": "generated samples",
+    "told_apart": "told apart",
 }
 STYLE = {
     "svg.fonttype": "none",

@@ -105,7 +105,13 @@ PANELS = (
         "Mean score of real and generated samples; a widening gap: D wins.",
     ),
     ("Distance to validation data", ("fd_*", "fid*", "kid*", "kd_*"), "Lower is better; this chooses the checkpoint."),
-    ("Gradient penalties", ("r1", "r2"), ""),
+    (
+        "Balance of the game",
+        ("told_apart", "spread"),
+        "Share of pairs that D tells apart (an alarm at 1), and G's variety over that of real samples (near 0).",
+    ),
+    ("Gradient penalties", ("r1", "r2", "penalty"), ""),
+    ("Augmentation", ("strength",), "The chance of each transform."),
     ("Learning rates", ("learning_rate*", "lr_*"), ""),
     ("Images per second", ("images_per_second",), ""),
 )

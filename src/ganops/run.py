@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -180,7 +181,20 @@ class Run:
         )
 
     def save(self, folder: Path) -> None:
-        """Writes all of it as a folder, atomically."""
+        """Writes all of it as a folder, atomically.
+
+        Raises:
+            TrainingError: It cannot be written; what was there before is as it was.
+        """
+        try:
+            self._save(folder)
+        except (OSError, SafetensorError) as error:
+            raise TrainingError(
+                f"the checkpoint {folder} cannot be written: {error}. Make room, or name another folder in "
+                "compute.storage; the same command continues from the last whole checkpoint."
+            ) from error
+
+    def _save(self, folder: Path) -> None:
         with atomic_folder(folder) as draft:
             self.state.save(draft / STATE)
             if self.best is not None:

@@ -58,6 +58,17 @@ def test_two_ray_workers_train_what_one_does(project):
         assert torch.allclose(one[name], two[name], rtol=0, atol=1e-9), name
 
 
+def test_a_game_that_diverges_is_told_at_once_and_not_tried_again(project):
+    rates = {"generator": 1e30, "discriminator": 1e30}
+    project.params(tune={"trials": 0}, train={"learning_rate": rates}, compute={"launcher": "ray", "workers": 2})
+    project.run("python", "pipeline/tune.py")
+    log = project.run("python", "pipeline/train.py", fails=True)
+    assert "stopped being finite at step" in log
+    assert "Traceback" not in log
+    (folder,) = (project.folder / ".ganops").glob("train-*")
+    assert not list(folder.glob("checkpoint*")), "a broken state is no checkpoint"
+
+
 def test_more_workers_than_cores_are_refused(project):
     project.params(tune={"trials": 0}, train={"batch": 64 * 50}, compute={"launcher": "ray", "workers": 64})
     project.run("python", "pipeline/tune.py")

@@ -199,6 +199,15 @@ def test_a_constant_generator_raises_the_alarm():
     assert any("G has collapsed" in alarm for alarm in ticks[-1].alarms)
 
 
+def test_equal_scores_are_no_victory_of_d():
+    state, recipe = toy(learning_rate_D=constant(0), learning_rate_G=constant(0))
+    for parameter in state.D.parameters():
+        parameter.data.zero_()
+    (*_, tick) = train(state, batches, game(), recipe, seed=0)
+    assert tick.metrics["told_apart"] == 0.5
+    assert not any("D has won" in alarm for alarm in tick.alarms)
+
+
 def test_the_step_that_broke_is_named():
     state, recipe = toy(steps=8)
 

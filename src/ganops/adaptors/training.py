@@ -17,7 +17,7 @@ from ganops import assemble, config
 from ganops.adaptors import runtime
 from ganops.config import Experiment
 from ganops.data import Prepared
-from ganops.errors import TrainingError, UserError
+from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.files import remove
 from ganops.metrics.reference import Reference
 from ganops.run import Progress, Run
@@ -98,14 +98,16 @@ def _fit_on_ray(
         ),
     )
     with _listening(board, listen):
-        result = _result_of(trainer)
+        result = _result_of(trainer, storage)
+    if result.return_value is not None:
+        raise DivergenceError(result.return_value)
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with result.checkpoint.as_directory() as folder:
         run.load(Path(folder))
 
 
-def _result_of(trainer: Any) -> Any:
+def _result_of(trainer: Any, storage: Path) -> Any:
     try:
         return trainer.fit()
     except ray.train.WorkerGroupError as error:
@@ -113,11 +115,19 @@ def _result_of(trainer: Any) -> Any:
             cause = getattr(failure, "cause", None) or failure
             if isinstance(cause, UserError):
                 raise cause from None
+            if isinstance(cause, OSError):
+                raise TrainingError(
+                    f"a worker could not read or write a file: {cause}. Make room in {storage}, or name another folder "
+                    "in compute.storage; the same command continues from the last whole checkpoint."
+                ) from error
         raise
 
 
-def _work(config_of_loop: dict[str, Any]) -> None:
-    """What each worker does."""
+def _work(config_of_loop: dict[str, Any]) -> str | None:
+    """What each worker does.
+
+    A game that diverged comes home as words: raised, Ray would start the workers again, and it would diverge again.
+    """
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(config_of_loop["threads"])
@@ -128,11 +138,15 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     if checkpoint:
         with checkpoint.as_directory() as folder:
             run.load(Path(folder))
-    for progress in run.play():
-        if rank == 0:
-            config_of_loop["board"].put.remote(asdict(progress))
-        if progress.checkpoint:
-            _report(run, progress, rank)
+    try:
+        for progress in run.play():
+            if rank == 0:
+                config_of_loop["board"].put.remote(asdict(progress))
+            if progress.checkpoint:
+                _report(run, progress, rank)
+    except DivergenceError as error:
+        return str(error)
+    return None
 
 
 def _report(run: Run, progress: Progress, rank: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ganops.collective import mean_over_workers
 from ganops.data.transforms import NAMES, PRESETS, TRANSFORMS, Shape, Strength, Transform
 from ganops.errors import ConfigError
 from ganops.randomness import Draws
@@ -168,10 +169,10 @@ class Augmentation:
         return apply(x, drawn[draws.part])
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears the mean of sign(D(x)) over the real samples of all workers after each turn of D."""
+        """Hears the mean of sign(D(x)) over the real samples of this worker after each turn of D."""
         if not self.adaptive:
             return
-        self.memory["signs"].add_(signs)
+        self.memory["signs"].add_(mean_over_workers(signs))
         if turn % TURNS == TURNS - 1:
             strength, mean = self.memory["strength"], self.memory["signs"] / TURNS
             strength.copy_(adapt(strength, mean, images=TURNS * batch, target=self.target, per_images=self.per_images))

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam
 
 from ganops.collective import mean_over_workers, rank, workers
-from ganops.errors import TrainingError
+from ganops.errors import DivergenceError
 from ganops.randomness import Draws
 from ganops.training import average
 from ganops.training.schedule import ZERO, Schedule
@@ -83,7 +83,7 @@ def train(
         until: Stop before this step although the schedules go on; None: `recipe.steps`.
 
     Raises:
-        TrainingError: A loss is not finite, on all workers together.
+        DivergenceError: A loss is not finite, on all workers together.
     """
     G = Player(state.G, _shared(state.G), state.adam_G)
     D = Player(state.D, _shared(state.D), state.adam_D)
@@ -157,7 +157,7 @@ def _means(terms: list[Terms], step: int) -> dict[str, float]:
     if broken:
         first = next((i for i, t in enumerate(terms) if not all(v.isfinite() for v in t.values())), len(terms) - 1)
         culprits = [name for name, value in terms[first].items() if not value.isfinite()] or broken
-        raise TrainingError(
+        raise DivergenceError(
             f"{', '.join(culprits)} stopped being finite at step {step - len(terms) + first}: the game diverged. The "
             "last checkpoint is kept. Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: "
             "fp32."

@@ -59,7 +59,7 @@ class Augmentation(Protocol):
         """Samples [N, ...] -> the same shape; follows from the draws and the name."""
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears the mean sign of D(x) of all workers after each turn of D."""
+        """Hears the mean sign of D(x) of this worker after each turn of D."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
         "score_real": on_real.mean(),
         "score_fake": on_fake.mean(),
         "sign_real": on_real.sign().mean(),
-        "told_apart": (on_real > on_fake).float().mean(),
+        "told_apart": ((on_real - on_fake).sign().mean() + 1) / 2,  # equal scores count half
     }
     if turn.report:
         terms["spread"] = _spread(fake.detach()) / _spread(turn.x)
@@ -210,7 +210,7 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
         if game.augment:
-            game.augment.observe(turn.number, mean_over_workers(terms["sign_real"]), turn.draws.batch)
+            game.augment.observe(turn.number, terms["sign_real"], turn.draws.batch)
     return terms | {name: value.clone() for name, value in game.memory.items()}
 
 
