@@ -1,6 +1,7 @@
 """`params.yaml`: what is accepted, what is refused, and in which words."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,16 @@ def test_the_defaults_are_the_embedded_run():
     embedded = assemble.load(ROOT / "params.yaml")
     asked = {"tune": {"space": embedded.tune.space}, "register": {"gate": embedded.register_.gate}}
     assert config.parse(asked) == embedded
+
+
+def test_the_snippets_of_the_readme_are_accepted():
+    snippets = re.findall(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(snippets) > 1
+    for snippet in snippets:
+        content = yaml.safe_load((ROOT / "params.yaml").read_text())
+        for section, values in yaml.safe_load(snippet).items():
+            content[section] = {**content[section], **values}
+        assemble.check(config.parse(content))
 
 
 def test_tune_and_train_depend_on_all_code_that_decides_the_weights():
