@@ -128,7 +128,7 @@ def ours(
     game, recipe = assemble.game(experiment, device), assemble.recipe(experiment)
     G, D = assemble.networks(experiment, spec)
     state = State.fresh(G.to(device), D.to(device), game.memory)
-    batches = Batches(torch.from_numpy(images).to(device), None, experiment.train.batch, seed=0)
+    batches = Batches(images, None, experiment.train.batch, seed=0, device=device)
     ticks = train(state, batches, game, recipe, seed=0)
 
     def step() -> int:

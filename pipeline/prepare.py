@@ -19,6 +19,7 @@ def main() -> None:
             fit=data.fit,
             background=data.background,
             resize=data.resize,
+            mirror=data.mirror,
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganops import config
+from ganops import assemble, config
 from ganops.data import SampleSpec
 from ganops.errors import TrainingError
 from ganops.run import Run
@@ -124,3 +124,20 @@ def test_published_tables(tmp_path):
     assert (tmp_path / "validation.csv").read_text().splitlines()[0] == "kimg,distance"
     assert len((tmp_path / "validation.csv").read_text().splitlines()) == 4
     assert len(list((tmp_path / "samples").iterdir())) == len((tmp_path / "history.csv").read_text().splitlines()) - 1
+
+
+def test_where_the_samples_lie_changes_nothing():
+    def weights(place):
+        training = run(**{"compute.data": place})
+        for _ in training.play():
+            pass
+        return training.state.average.state_dict()
+
+    held, streamed = weights("device"), weights("stream")
+    assert all(torch.equal(held[name], streamed[name]) for name in held)
+
+
+def test_samples_stream_when_they_would_take_more_than_half_of_the_memory():
+    cpu = torch.device("cpu")
+    assert not assemble.streams(config.parse({}), 10**6, cpu)
+    assert assemble.streams(config.parse({}), 10**18, cpu)

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
@@ -103,6 +104,14 @@ def choose_device(name: str) -> torch.device:
             "params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def streams(experiment: Experiment, size: int, device: torch.device) -> bool:
+    """Whether `size` bytes of samples stay on the disk; auto: if they would take more than half of the free memory."""
+    if experiment.compute.data != "auto":
+        return experiment.compute.data == "stream"
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    return size > free / 2
 
 
 def hardware(device: torch.device) -> str:

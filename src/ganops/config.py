@@ -76,6 +76,8 @@ class Data(Section):
     """The colour behind transparent pixels and in the padding."""
     resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
     """The antialiased filter that changes the resolution."""
+    mirror: bool = False
+    """Adds the mirror image of every training sample: for faces and landscapes, not for digits, text or shoes."""
     validation: Share = 0.1
     """Share of the samples that selection (tuning, best checkpoint) looks at."""
     test: Share = 0.1
@@ -275,6 +277,8 @@ class Compute(Section):
     """auto: one for each GPU, or without GPUs one with all cores of its host."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
+    data: Literal["auto", "device", "stream"] = "auto"
+    """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
     storage: Path = Path(".ganops")
     """Folder of the checkpoints of unfinished runs; every worker must reach it."""
 

@@ -99,15 +99,17 @@ class Run:
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
-        labels = samples.labels("train") if samples.spec.classes else None
+        images = samples.images("train")
         self.batches = Batches(
-            images=torch.from_numpy(np.array(samples.images("train"))).to(device),
-            labels=None if labels is None else torch.from_numpy(np.array(labels)).to(device),
+            images=images,
+            labels=samples.labels("train") if samples.spec.classes else None,
             size=experiment.train.batch,
             seed=experiment.seed,
+            device=device,
             rank=rank,
             workers=workers,
             dtype=next(G.parameters()).dtype,
+            streamed=assemble.streams(experiment, images.nbytes, device),
         )
         self.class_names = samples.class_names
         self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=judge.hash if judge else "none")

@@ -89,6 +89,7 @@ def test_the_manifest_counts_and_names_no_folder(lay, pictures, run, tmp_path):
         "resolution": 8,
         "channels": "auto",
         "labels": "auto",
+        "mirror": False,
         "validation": 0.2,
         "test": 0.2,
         "max_rejected": 0.01,
@@ -96,6 +97,21 @@ def test_the_manifest_counts_and_names_no_folder(lay, pictures, run, tmp_path):
         "fit": "crop",
         "resize": "lanczos",
     }
+
+
+def test_mirroring_adds_the_mirror_image_of_each_training_sample_and_touches_no_other_split(lay, pictures, run, opened):
+    plain = run(lay(pictures))
+    before = {split: (opened().images(split)[:], opened().labels(split)[:]) for split in SPLITS}
+    both = run(lay(pictures), mirror=True)
+    images, labels = opened().images("train"), opened().labels("train")
+    count = len(images) // 2
+    assert count == plain["splits"]["train"]["samples"]
+    assert np.array_equal(images[:count], before["train"][0])
+    assert np.array_equal(images[count:], images[:count, ..., ::-1])
+    assert np.array_equal(labels, np.tile(before["train"][1], 2))
+    assert both["duplicates"] == plain["duplicates"]
+    for split in ("validation", "test"):
+        assert np.array_equal(opened().images(split), before[split][0])
 
 
 def test_an_unlabelled_set_has_no_labels(lay, pictures, run, opened, tmp_path):

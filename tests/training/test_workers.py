@@ -53,8 +53,8 @@ def play(name: str, out: Path) -> None:
     state = State.fresh(G.double(), D.double(), game.memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
-        images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source),
-        labels=torch.randint(0, 3, (50,), generator=source),
+        images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
+        labels=torch.randint(0, 3, (50,), generator=source).numpy(),
         size=12, seed=3, rank=rank, workers=workers, dtype=torch.float64,
     )  # fmt: skip
     recipe = Recipe(

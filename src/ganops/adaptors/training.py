@@ -154,7 +154,7 @@ def _report(run: Run, progress: Progress, rank: int) -> None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
     # the upload goes on while the training does, and removes the folder when it is done
-    folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-")) / "checkpoint"
+    folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-"))
     run.save(folder)
     ray.train.report(
         {"kimg": progress.row["kimg"]},

@@ -33,6 +33,7 @@ class Row(NamedTuple):
     digest: bytes
     label: int
     place: int
+    mirrored: bool = False
 
 
 def sort_samples(kept: dict[int, str | None], class_names: Sequence[str], spool: Spool, channels: int) -> list[Row]:

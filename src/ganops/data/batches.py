@@ -1,8 +1,12 @@
 """Batches that depend on (seed, step) alone: the samples of a step are the same for any number of workers."""
 
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.pixels import to_float
@@ -10,37 +14,71 @@ from ganops.randomness import generator
 
 
 @dataclass
-class Batches:
-    """Draws the batch of any step from samples on the device, without replacement within an epoch.
+class Ahead:
+    """A function of the turn, called one turn ahead in a thread of its own while the present one is learnt from."""
 
-    The samples of all steps form one endless sequence of epochs, each a permutation given by (seed, epoch). Step t is
+    read: Callable[[int], tuple[Tensor, Tensor]]
+    _next: dict[int, Future[tuple[Tensor, Tensor]]] = field(default_factory=dict, repr=False)
+    _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batches"), repr=False)
+
+    def __call__(self, turn: int) -> tuple[Tensor, Tensor]:
+        """What `read` returns; an error in it is raised here."""
+        present = self._next.pop(turn, None) or self._thread.submit(self.read, turn)
+        self._next = {turn + 1: self._thread.submit(self.read, turn + 1)}
+        return present.result()
+
+
+@dataclass
+class Batches:
+    """Draws the batch of any turn without replacement within an epoch.
+
+    The samples of all turns form one endless sequence of epochs, each a permutation given by (seed, epoch). Turn t is
     the t-th piece of `size` samples, of which each worker takes its slice.
     """
 
-    images: Tensor
-    """uint8 [N, C, H, W] on the device."""
-    labels: Tensor | None
-    """int64 [N] on the device."""
+    images: NDArray[np.uint8]
+    """[N, C, H, W], in memory or mapped from the disk."""
+    labels: NDArray[np.int64] | None
+    """[N]."""
     size: int
-    """Samples of a step over all workers; a multiple of `workers`."""
+    """Samples of a turn over all workers; a multiple of `workers`."""
     seed: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
     workers: int = 1
     dtype: torch.dtype = torch.float32
+    streamed: bool = False
+    """False: all samples lie on the device. True: they stay where they are, and a turn's are read one turn ahead."""
     _epochs: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
-    def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """This worker's slice of a step: x float [size / workers, C, H, W] in [-1, 1], and its labels."""
-        share = self.size // self.workers
-        first = step * self.size + self.rank * share
-        indices = self._indices(first, first + share).to(self.images.device)
-        x = to_float(self.images[indices], self.dtype)
-        x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-        return x, None if self.labels is None else self.labels[indices]
+    def __post_init__(self) -> None:
+        self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
+        if self.streamed:
+            self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read)
+        else:
+            self._held = torch.from_numpy(np.require(self.images, requirements="W")).to(self.device)
+            self._take = self._pick
 
-    def _indices(self, first: int, last: int) -> Tensor:
-        count = len(self.images)
-        positions = torch.arange(first, last)
+    def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
+        """This worker's slice of a turn: x float [size / workers, C, H, W] in [-1, 1], and its labels."""
+        samples, indices = self._take(turn)
+        x = to_float(samples.to(self.device, non_blocking=True), self.dtype)
+        x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+        return x, None if self._labels is None else self._labels[indices.to(self.device)]
+
+    def _pick(self, turn: int) -> tuple[Tensor, Tensor]:
+        indices = self._indices(turn)
+        return self._held[indices.to(self.device)], indices
+
+    def _read(self, turn: int) -> tuple[Tensor, Tensor]:
+        indices = self._indices(turn)
+        samples = torch.from_numpy(self.images[indices.numpy()])
+        return samples.pin_memory() if self.device.type == "cuda" else samples, indices
+
+    def _indices(self, turn: int) -> Tensor:
+        share = self.size // self.workers
+        first = turn * self.size + self.rank * share
+        positions, count = torch.arange(first, first + share), len(self.images)
         epochs = positions // count
         pieces = [self._epoch(e)[positions[epochs == e] % count] for e in sorted(set(epochs.tolist()))]
         return torch.cat(pieces)

@@ -40,6 +40,7 @@ def prepare(
     background: str = "white",
     fit: Fit = "crop",
     resize: Filter = "lanczos",
+    mirror: bool = False,
     workers: int | None = None,
 ) -> dict[str, Any]:
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
@@ -61,6 +62,7 @@ def prepare(
         background: see `Recipe`, as for the next two.
         fit: how a sample becomes square.
         resize: the filter.
+        mirror: adds the mirror image of every training sample, after all of them.
         workers: processes that decode; None: as many as the machine has and the set is worth.
 
     Returns:
@@ -72,7 +74,7 @@ def prepare(
     """
     recipe = Recipe(resolution, channels == 1, background, fit, resize)
     shares = {"validation": validation, "test": test}
-    parameters = {"channels": channels, "labels": labels, **shares, "max_rejected": max_rejected}
+    parameters = {"channels": channels, "labels": labels, "mirror": mirror, **shares, "max_rejected": max_rejected}
     _check(channels, labels, shares, max_rejected)
     path = locate(Path(source))
     _check_apart(path, out)
@@ -88,6 +90,7 @@ def prepare(
         if depth == 3:
             taken.conversions["gray to RGB"] = sum(spool.channels[i] == 1 for i in kept)
         splits = deal(sort_samples(kept, class_names, spool, depth), shares)
+        splits["train"] += [row._replace(mirrored=True) for row in splits["train"] if mirror]
         for split, rows in splits.items():
             _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
         manifest = {
@@ -113,7 +116,8 @@ def _write_split(folder: Path, rows: list[Row], spool: Spool, shape: tuple[int, 
         header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
         np.lib.format.write_array_header_1_0(file, header)
         for row in rows:
-            file.write(spool.read(row.place, shape[0]))
+            sample = spool.read(row.place, shape[0])
+            file.write(np.frombuffer(sample, np.uint8).reshape(shape)[..., ::-1].tobytes() if row.mirrored else sample)
     if labelled:
         np.save(folder / "labels.npy", np.asarray([row.label for row in rows], np.int64), allow_pickle=False)
 
@@ -132,7 +136,7 @@ def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[st
         total += members
         classes = {name: members[i] for i, name in enumerate(class_names)}
         counts[split] = {"samples": len(rows), **({"classes": classes} if classes else {})}
-    every = [row.digest for rows in splits.values() for row in rows]
+    every = [row.digest for rows in splits.values() for row in rows if not row.mirrored]
     return {
         "classes": list(class_names),
         "splits": counts,
