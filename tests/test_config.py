@@ -33,6 +33,14 @@ def refused(content) -> str:
         ({"train": {"kimg": float("nan")}}, "params.train.kimg: expected a finite number"),
         ({"train": {"kimg": 0}}, "params.train.kimg: expected greater than 0, got 0"),
         ({"train": {"batch": 2.5}}, "params.train.batch: expected integer"),
+        (
+            {"model": {"architecture": "stylegan2"}, "train": {"batch": 36}, "compute": {"workers": 2}},
+            "18 samples, and D compares them in groups of 4",
+        ),
+        (
+            {"train": {"augment": {"consistency": 10}}},
+            "params.train.augment.consistency: needs transforms",
+        ),
         ({"train": {"batch": 63}, "compute": {"workers": 2}}, "params.train.batch: 63 samples cannot be shared"),
         ({"train": {"beta2": {"start": 0.9, "end": 1.0}}}, "params.train.beta2: must stay below 1"),
         ({"train": 5}, "params.train: expected a section"),

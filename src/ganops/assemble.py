@@ -46,18 +46,15 @@ def check(experiment: Experiment) -> None:
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     try:
-        networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
+        _, D = networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
     except (TypeError, ValueError, RuntimeError) as error:
         known = inspect.signature(ARCHITECTURES[experiment.model.architecture]).parameters
         options = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
         message = str(error).replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {experiment.model.architecture} takes {options}") from None
     augmentation(experiment, torch.device("cpu"))
-    workers = experiment.compute.workers
-    if workers != "auto" and experiment.train.batch % workers:
-        raise ConfigError(
-            f"params.train.batch: {experiment.train.batch} samples cannot be shared equally by {workers} workers"
-        )
+    if experiment.compute.workers != "auto":
+        check_slices(experiment.train.batch, experiment.compute.workers, D)
     metrics = known_metrics(experiment)
     for metric in experiment.register_.gate:
         _known(f"register.gate.{metric}", metric, metrics)
@@ -67,6 +64,22 @@ def check(experiment: Experiment) -> None:
                 experiment.override({name: value})
             except ConfigError as error:
                 raise ConfigError(f"params.tune.space.{name}: {error}") from None
+
+
+def check_slices(batch: int, workers: int, D: nn.Module) -> None:
+    """Refuses a number of workers whose slices of a batch would change the experiment."""
+    if batch % workers:
+        raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
+    if workers > 1 and batch // workers % group(D):
+        raise ConfigError(
+            f"params.train.batch: each of {workers} workers would have {batch // workers} samples, and D compares them "
+            f"in groups of {group(D)} (params.model.options.group): expected a multiple of {workers * group(D)}"
+        )
+
+
+def group(D: nn.Module) -> int:
+    """Samples of a batch that D compares with one another, and that therefore stay on one worker."""
+    return int(getattr(D, "group", 1))
 
 
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
@@ -163,7 +176,8 @@ def game(experiment: Experiment, device: torch.device) -> Game:
     loss = LOSSES[experiment.loss.name](**experiment.loss.options)
     loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
     penalty, clip = PENALTIES.get(experiment.loss.penalty), experiment.loss.clip
-    return Game(loss, square_norms, autocast, penalty, clip, augmentation(experiment, device))
+    augment, consistency = augmentation(experiment, device), experiment.train.augment.consistency
+    return Game(loss, square_norms, autocast, penalty, clip, augment, consistency)
 
 
 def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:
@@ -181,6 +195,8 @@ def augmentation(experiment: Experiment, device: torch.device) -> Augmentation |
         for name in transforms:
             _known(f"train.augment.transforms.{name}", name, NAMES)
     if not any(transforms.values()):
+        if augment.consistency:
+            raise ConfigError("params.train.augment.consistency: needs transforms, such as {xint: 1, brightness: 1}")
         return None
     adaptive, per_images = augment.strength == "adaptive", round(augment.kimg * 1000)
     return Augmentation.on(device, transforms, adaptive=adaptive, target=augment.target, per_images=per_images)

@@ -157,6 +157,8 @@ class Augment(Section):
     """The mean sign of D on real samples that an adaptive strength aims at."""
     kimg: Positive = 500
     """Thousands of samples in which an adaptive strength can go from 0 to 1."""
+    consistency: NotNegative = 0
+    """Above 0: D decides on the samples themselves, and what a transform does to its scores costs this weight (bCR)."""
 
     @field_validator("strength")
     @classmethod

@@ -92,12 +92,11 @@ class Run:
         rank: int = 0,
         workers: int = 1,
     ) -> None:
-        if experiment.train.batch % workers:
-            raise TrainingError(f"train.batch: {experiment.train.batch} samples cannot be shared by {workers} workers")
         self.experiment, self.spec, self.judge, self.rank = experiment, samples.spec, judge, rank
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
+        assemble.check_slices(experiment.train.batch, workers, D)
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
         images = samples.images("train")
         self.batches = Batches(

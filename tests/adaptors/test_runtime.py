@@ -33,6 +33,9 @@ def test_with_gpus_one_worker_for_each(nodes):
 def test_auto_takes_a_number_that_shares_the_batch_equally(nodes):
     nodes({"CPU": 8, "GPU": 3})
     assert runtime.plan(Compute(), 64).workers == 2
+    assert runtime.plan(Compute(), 96).workers == 3
+    assert runtime.plan(Compute(), 96, group=16).workers == 3
+    assert runtime.plan(Compute(), 96, group=24).workers == 2
 
 
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 8), (2, 4), (3, 2), (5, 2), (10, 1)])

@@ -1,6 +1,7 @@
 """The game, its penalties and its loop."""
 
 from contextlib import nullcontext
+from typing import ClassVar
 
 import pytest
 import torch
@@ -81,6 +82,22 @@ def test_discriminator_loss_adds_half_the_weighted_penalties():
     with_both, terms = discriminator_loss(D, game(), turn(x, 0.2, 0.6), fake)
     assert torch.isclose(with_both - without, torch.tensor((0.2 + 0.6) / 2 * 25))
     assert terms["r1"] == terms["r2"] == 25
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_consistency_costs_the_squared_change_of_both_scores_and_leaves_the_decision_on_the_samples(shift):
+    class Shift:
+        memory: ClassVar = {"strength": torch.zeros(())}
+
+        def __call__(self, x, draws, name):
+            return x + shift  # moves the score of w = (3, -4) by -shift
+
+    x, fake, D = torch.randn(6, 2), torch.randn(6, 2), Linear()
+    plain, _ = discriminator_loss(D, game(), turn(x), fake)
+    played = Game(LOSSES["non_saturating"](), square_norms, nullcontext, augment=Shift(), consistency=10)
+    consistent, terms = discriminator_loss(D, played, turn(x), fake)
+    assert terms["inconsistency"].item() == pytest.approx(2 * shift**2, abs=1e-5)
+    assert (consistent - plain).item() == pytest.approx(10 * 2 * shift**2, abs=1e-4)
 
 
 def test_relativistic_losses_mirror_each_other():

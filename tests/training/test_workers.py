@@ -32,6 +32,7 @@ GAMES = {
     **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES},
     **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
     "augmented": {**SMOOTH, "r1": 0.5, "augment": "r3gan"},
+    "consistent": {**SMOOTH, "r1": 0.5, "augment": "diffaugment", "consistency": 10},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
 STEPS = 20
@@ -41,7 +42,7 @@ def play(name: str, out: Path) -> None:
     """20 steps in float64, conditional, as one of the workers that the environment names."""
     options = dict(GAMES[name])
     architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
-    r1, r2, d_steps, clip = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip"))
+    r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
     transforms = PRESETS[options.pop("augment", "none")]
     adaptive = {"adaptive": True, "target": -1, "per_images": 200}  # within 20 steps from 0 to 1
@@ -49,7 +50,7 @@ def play(name: str, out: Path) -> None:
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
     G, D = ARCHITECTURES[architecture](channels=1, resolution=16, classes=3, latent=6, **options)
-    game = Game(loss, square_norms, nullcontext, penalty, clip, augment)
+    game = Game(loss, square_norms, nullcontext, penalty, clip, augment, consistency)
     state = State.fresh(G.double(), D.double(), game.memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(

@@ -46,8 +46,13 @@ class Plan:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
-def plan(compute: Compute, batch: int) -> Plan:
+def plan(compute: Compute, batch: int, group: int = 1) -> Plan:
     """What `compute` means on the cluster that is connected.
+
+    Args:
+        compute: What was asked for.
+        batch: Samples of a turn over all workers.
+        group: Samples that D compares with one another: they stay together.
 
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
@@ -59,7 +64,7 @@ def plan(compute: Compute, batch: int) -> Plan:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
     if compute.workers == "auto":
         # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
-        workers = next(n for n in range(gpus or 1, 0, -1) if batch % n == 0)
+        workers = next(n for n in range(gpus or 1, 0, -1) if n == 1 or batch % (n * group) == 0)
     else:
         workers = compute.workers
     if batch % workers:

@@ -74,7 +74,7 @@ def _fit_on_ray(
     experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener, run: Run
 ) -> None:
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
-    plan = runtime.plan(experiment.compute, experiment.train.batch)
+    plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D))
     board = ray.remote(num_cpus=0)(_Board).remote()
     trainer = ray.train.torch.TorchTrainer(
         _work,

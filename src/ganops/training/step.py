@@ -75,6 +75,8 @@ class Game:
     clip: float = 0.0
     """Largest absolute weight of D; 0: no limit."""
     augment: Augmentation | None = None
+    consistency: float = 0.0
+    """Weight of what augmentation does to a score, which then decides on the samples themselves; 0: off."""
 
     @property
     def memory(self) -> dict[str, Tensor]:
@@ -82,8 +84,8 @@ class Game:
         return {**self.loss.memory, **(self.augment.memory if self.augment else {})}
 
     def shown(self, x: Tensor, turn: "Turn", name: str) -> Tensor:
-        """What D sees of samples."""
-        return self.augment(x, turn.draws, name) if self.augment else x
+        """What D decides on."""
+        return x if self.augment is None or self.consistency else self.augment(x, turn.draws, name)
 
 
 @dataclass(frozen=True)
@@ -125,9 +127,10 @@ class Turn:
 
 def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
     """E[ L_D(D(x), D(G(z))) + r1/2 |dD/dx|² + r2/2 |dD/dG(z)|² ]   (R3GAN, Huang et al. 2024, equation 5)
-    + w E[ penalty(dD/dx̂) ]   (WGAN-GP, Gulrajani et al. 2017, equation 3).
+    + w E[ penalty(dD/dx̂) ]   (WGAN-GP, Gulrajani et al. 2017, equation 3)
+    + c E[ (D(T(x)) - D(x))² + (D(T(G(z))) - D(G(z)))² ]   (bCR, Zhao et al. 2021, section 3.1).
 
-    Where there are augmentations, D stands for D after them: gradients are taken at the samples themselves.
+    Where there are augmentations T and c is 0, D stands for D after them; gradients are those at the samples.
     """  # fmt: skip
     weights = turn.weights
     x, fake = turn.x.detach().requires_grad_(weights.r1 > 0), fake.detach().requires_grad_(weights.r2 > 0)
@@ -153,7 +156,23 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
         penalty = _penalty(D, game, game.penalty, turn, fake)
         loss = loss + weights.penalty * penalty
         terms["penalty"] = penalty.mean()
+    if game.augment and game.consistency:
+        inconsistency = _inconsistency(D, game, game.augment, turn, {"real": (x, on_real), "fake": (fake, on_fake)})
+        loss = loss + game.consistency * inconsistency
+        terms["inconsistency"] = inconsistency.mean()
     return loss.mean(), terms
+
+
+def _inconsistency(
+    D: nn.Module, game: Game, augment: Augmentation, turn: Turn, decided: dict[str, tuple[Tensor, Tensor]]
+) -> Tensor:
+    """How far augmentation moves the scores, [N]: summed over both sides, each (samples, scores) by its name."""
+    moved = []
+    for name, (samples, scores) in decided.items():
+        with game.autocast():
+            again = D(augment(samples.detach(), turn.draws, name), turn.y)
+        moved.append((wide(again) - scores).square())
+    return torch.stack(moved).sum(0)
 
 
 def _penalty(D: nn.Module, game: Game, penalty: Penalty, turn: Turn, fake: Tensor) -> Tensor:
