@@ -1,9 +1,11 @@
 """Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json, reports/evaluation."""
 
 from ganops import assemble, evaluation, layout
+from ganops.adaptors.evaluation import observe
 from ganops.data import Prepared
 from ganops.files import atomic_folder, write_json
 from ganops.generator import Generator
+from ganops.metrics.measure import measure
 from ganops.metrics.reference import Reference
 from ganops.report import write
 from ganops.terminal import say, stage
@@ -16,13 +18,13 @@ def main() -> None:
         device = assemble.choose_device(experiment.compute.device)
         generator = Generator.load(layout.GENERATOR, device)
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
-        results = evaluation.evaluate(experiment, generator, reference)
+        fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
+        results = measure(fake, reference, evaluation.SPLIT, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
             pictures = evaluation.draw(generator, prepared, reference, folder)
             write(evaluation.report(experiment, results, prepared, reference, pictures), folder / "report.html")
         write_json(layout.EVALUATION, results)
-        numbers = "  ".join(f"{key} {value:.3g}" for key, value in evaluation.headline(results).items())
-        say(name, f"{numbers}   {layout.EVALUATION_REPORT}/report.html")
+        say(name, f"{evaluation.in_words(results)}   {layout.EVALUATION_REPORT}/report.html")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ GROUND = {
     "terminal",
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
-WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation"}
+WAIST = {
+    "assemble", "comparison", "evaluation", "export", "generator", "plots", "report", "run", "trials", "validation",
+}  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))
 

@@ -62,6 +62,26 @@ def sample(
     say("sample", str(out))
 
 
+@app.command()
+def compare(
+    one: Annotated[Path, typer.Argument(help="Folder of a generator, as `train` writes it.")],
+    other: Annotated[Path, typer.Argument(help="Folder of another one.")] = layout.GENERATOR,
+    samples: Annotated[int, typer.Option(min=40, help="Of each, from the same seeds.")] = 10000,
+    split: Annotated[str, typer.Option(help="validation to choose, test to report.")] = "validation",
+    seed: Annotated[int, typer.Option(help="Draws the halves behind the intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
+    from ganops import comparison  # torch takes seconds to import
+
+    console.quiet = as_json
+    found = comparison.of_folders(one, other, layout.FEATURES, samples=samples, split=split, seed=seed)
+    if as_json:
+        print(json.dumps(found.content(), indent=2))
+    else:
+        console.print(found.table())
+
+
 def main() -> None:
     """Runs a command; what its user can mend is told without a traceback."""
     try:

@@ -1,6 +1,7 @@
 """The verdict on a generator: metrics on the test split with their protocol, pictures, and a report."""
 
 import csv
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
 from ganops.lineage import git, lock_hashes
-from ganops.metrics.measure import measure
+from ganops.metrics.measure import Generated
 from ganops.metrics.neighbours import nearest
 from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
@@ -32,23 +33,29 @@ STEPS = 9
 """Pictures of a walk from one latent to another."""
 
 
-def evaluate(experiment: Experiment, generator: Generator, reference: Reference) -> dict[str, Any]:
-    """Metrics and protocol of `evaluate.samples` pictures against the test split."""
-    count = experiment.evaluate.samples
-    features, probabilities = [], []
-    with progress("evaluate", count, "images") as advance:
-        for start in range(0, count, PIECE):
-            seeds = FIRST_SEED + np.arange(start, min(start + PIECE, count))
-            piece, classes = reference.extractor.features(generator.sample(seeds))
-            features.append(piece)
-            probabilities.append(classes)
-            advance(len(seeds))
-    return measure(
-        np.concatenate(features),
-        None if probabilities[0] is None else np.concatenate([p for p in probabilities if p is not None]),
-        reference,
-        SPLIT,
-        seed=experiment.seed,
+def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
+    """The seeds of `count` samples, in pieces that are looked at as one: the same for any number of workers."""
+    return [np.arange(start, min(start + PIECE, first + count)) for start in range(first, first + count, PIECE)]
+
+
+def look(generator: Generator, reference: Reference, seeds: NDArray[np.int64]) -> Generated:
+    """What the extractor makes of the samples with these consecutive seeds."""
+    features, probabilities = reference.extractor.features(generator.sample(seeds))
+    return Generated(features, probabilities, int(seeds[0]))
+
+
+def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
+    """Puts pieces together in the order of their seeds, under a bar."""
+    parts = []
+    with progress(stage, count, "images") as advance:
+        for part in looks:
+            parts.append(part)
+            advance(len(part.features))
+    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    return Generated(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate(probabilities) if probabilities else None,
+        parts[0].first_seed,
     )
 
 
@@ -109,7 +116,7 @@ def report(
         summary=headline(results),
         manifest=_manifest(prepared),
         history=history(),
-        metrics={name: value for name, value in results.items() if name != "protocol"},
+        metrics=with_intervals(results),
         protocol=results["protocol"],
         card=reference.card,
         trials=trials,
@@ -120,10 +127,28 @@ def report(
     )
 
 
+def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
+    """Figures as the report wants them: a number, or {`value`, `interval`}."""
+    intervals = results.get("intervals", {})
+    return {
+        name: {"value": value, "interval": intervals[name]} if name in intervals else value
+        for name, value in results.items()
+        if name not in ("protocol", "intervals")
+    }
+
+
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The numbers that people ask for first."""
     distance = next(name for name in results if name == "fid" or name.startswith("fd_"))
     return {name: results[name] for name in (distance, "precision", "recall", "coverage")}
+
+
+def in_words(results: dict[str, Any]) -> str:
+    """The headline in one line, the distance with its interval."""
+    (name, value), *others = headline(results).items()
+    low, high = results["intervals"][name]
+    numbers = [f"{name} {value:.3g} [{low:.3g}, {high:.3g}]", *(f"{other} {v:.3g}" for other, v in others)]
+    return "  ".join(numbers)
 
 
 def _manifest(prepared: Prepared) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pytest
 from ganops.errors import FeatureError
 from ganops.files import read_json, write_json
 from ganops.metrics.frechet import Statistics, frechet_distance
-from ganops.metrics.measure import distance, measure, names
+from ganops.metrics.measure import Generated, compare, distance, measure, names
 from ganops.metrics.reference import Reference, build
 
 
@@ -100,37 +100,43 @@ def test_another_extractor_in_the_folder_is_refused(folder, tmp_path):
         _ = Reference.open(tmp_path).extractor
 
 
+def seen(reference, images):
+    return Generated(*reference.extractor.features(images))
+
+
 def test_real_images_measure_well_and_noise_badly(reference, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (200, 1, 16, 16), np.uint8)
-    good = measure(*reference.extractor.features(blobs(200, 9)[0]), reference, "test", seed=0)
-    bad = measure(*reference.extractor.features(noise), reference, "test", seed=0)
+    good = measure(seen(reference, blobs(200, 9)[0]), reference, "test", seed=0)
+    bad = measure(seen(reference, noise), reference, "test", seed=0)
     assert good["fd_domain"] < bad["fd_domain"] / 10
     assert good["kd_domain"] < bad["kd_domain"] / 10
     assert good["coverage"] > 0.8 > 0.1 > bad["coverage"]
     assert 1.5 < good["is_domain"] < 3
     assert good["class_kl"] < 0.1 < bad["class_kl"]
     write_json(tmp_path / "evaluation.json", good)  # finite and JSON-ready
-    assert {k for k, v in good.items() if not isinstance(v, float)} == {"protocol"}
+    assert {k for k, v in good.items() if not isinstance(v, float)} == {"protocol", "intervals"}
+    for name, (low, high) in good["intervals"].items():
+        assert low < good[name] < high, name
 
 
 def test_the_protocol_says_how_it_was_measured(reference):
-    features, probabilities = reference.extractor.features(blobs(120, 9)[0])
-    protocol = measure(features, probabilities, reference, "test", seed=3)["protocol"]
+    protocol = measure(seen(reference, blobs(120, 9)[0]), reference, "test", seed=3)["protocol"]
+    assert protocol["name"] == "fd_domain120_test"
     assert protocol["weights"] == reference.extractor.hash
     assert (protocol["split"], protocol["real"], protocol["generated"], protocol["seed"]) == ("test", 90, 120, 3)
     assert protocol["neighbour_samples"] == protocol["kernel_subset_size"] == 90
 
 
 def test_measuring_twice_gives_the_same(reference):
-    outputs = reference.extractor.features(blobs(60, 9)[0])
-    assert measure(*outputs, reference, "test", seed=0) == measure(*outputs, reference, "test", seed=0)
+    fake = seen(reference, blobs(60, 9)[0])
+    assert measure(fake, reference, "test", seed=0) == measure(fake, reference, "test", seed=0)
 
 
 def test_the_cheap_distance_is_the_measured_one(reference):
     features, _ = reference.extractor.features(blobs(60, 9)[0])
     expected = frechet_distance(reference.statistics("validation"), Statistics.of(features))
     assert distance(features, reference, "validation") == expected
-    assert measure(features, None, reference, "validation", seed=0)["fd_domain"] == expected
+    assert measure(Generated(features), reference, "validation", seed=0)["fd_domain"] == expected
 
 
 def test_broken_features_are_refused_before_anything_is_computed(reference):
@@ -139,7 +145,7 @@ def test_broken_features_are_refused_before_anything_is_computed(reference):
         distance(features[:, :3], reference, "test")
     features[3, 5] = np.nan
     with pytest.raises(FeatureError, match="1 of 60 generated samples"):
-        measure(features, probabilities, reference, "test", seed=0)
+        measure(Generated(features, probabilities), reference, "test", seed=0)
 
 
 def test_only_published_weights_give_fid(folder, reference):
@@ -147,3 +153,16 @@ def test_only_published_weights_give_fid(folder, reference):
     card = reference.card | {"extractor": "inception"}
     assert names(Reference(folder, card, "cpu")) == ("fd_inception", "kd_inception")
     assert names(Reference(folder, card | {"published": True}, "cpu")) == ("fid", "kid")
+
+
+def test_a_generator_beside_itself_differs_by_nothing_and_beside_a_worse_one_by_more_than_chance(reference):
+    good, other = (seen(reference, blobs(200, seed)[0]) for seed in (9, 10))
+    worse = seen(reference, np.clip(blobs(200, 9)[0].astype(int) + 60, 0, 255).astype(np.uint8))
+    assert all(each.by.low == each.by.high == 0 for each in compare(good, good, reference, "test", seed=0).values())
+    assert not compare(good, other, reference, "test", seed=0)["fd_domain"].by.excludes_zero
+    by = compare(good, worse, reference, "test", seed=0)["fd_domain"].by
+    assert by.low > 0
+    mirrored = compare(worse, good, reference, "test", seed=0)["fd_domain"].by
+    assert mirrored.ends == [-by.high, -by.low]
+    with pytest.raises(FeatureError, match="as many samples of the one as of the other, got 200 and 100"):
+        compare(good, good[np.arange(100)], reference, "test", seed=0)

@@ -46,12 +46,12 @@ class Plan:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
-def plan(compute: Compute, batch: int, group: int = 1) -> Plan:
+def plan(compute: Compute, batch: int = 0, group: int = 1) -> Plan:
     """What `compute` means on the cluster that is connected.
 
     Args:
         compute: What was asked for.
-        batch: Samples of a turn over all workers.
+        batch: Samples that the workers share equally; 0: nothing has to be shared.
         group: Samples that D compares with one another: they stay together.
 
     Raises:

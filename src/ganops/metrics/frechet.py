@@ -66,10 +66,10 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     The trace of (Σa Σb)^½ is the sum of the square roots of the eigenvalues of the symmetric Σa^½ Σb Σa^½. So singular
     covariances (fewer samples than dimensions) need no jitter, and nothing complex or NaN can come out.
     """
-    return _distance_to(a)(b)
+    return distance_to(a)(b)
 
 
-def _distance_to(reference: Statistics) -> Callable[[Statistics], float]:
+def distance_to(reference: Statistics) -> Callable[[Statistics], float]:
     """The distance to `reference` as a function, with the root of the reference's covariance taken only once."""
     values, vectors = linalg.eigh(reference.covariance)
     root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
@@ -108,6 +108,6 @@ def frechet_infinity(
     if smallest < 2 or len(sizes) < 2:
         raise FeatureError(f"cannot extrapolate from subsets of {smallest} to all {len(features)} samples")
     generator = np.random.default_rng(seed)
-    distance = _distance_to(reference)
+    distance = distance_to(reference)
     distances = [distance(Statistics.of(features[generator.permutation(len(features))[:size]])) for size in sizes]
     return float(np.polyfit(1 / sizes, distances, 1)[1])

@@ -1,0 +1,66 @@
+"""How figures were measured: two of them can be compared only under one protocol."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ganops.errors import FeatureError
+
+VERSION = 2
+"""Goes up when any figure is computed in another way: then older figures cannot be compared."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """All that a figure depends on beside the generator."""
+
+    extractor: str
+    weights: str
+    """Hash of the extractor's weights."""
+    published: bool
+    """Whether these are the weights of FID."""
+    split: str
+    """Of the real samples."""
+    real: int
+    generated: int
+    resize: str
+    quantisation: str
+    seed: int
+    """Draws the subsets and halves."""
+    first_seed: int | None = None
+    """Of the generated samples, whose seeds are consecutive; None: they came as pictures."""
+    neighbours: int = 5
+    """k of precision, recall, density and coverage."""
+    neighbour_samples: int = 0
+    """Of each side."""
+    kernel_subsets: int = 100
+    kernel_subset_size: int = 1000
+    repetitions: int = 0
+    """Halves behind each interval."""
+    singular: bool = False
+    """Fewer samples than dimensions on a side: a covariance has no inverse, and the distance is far from its limit."""
+    version: int = VERSION
+
+    @property
+    def name(self) -> str:
+        """In short, such as fid50k_train or fd_domain10k_test."""
+        metric = "fid" if self.published else f"fd_{self.extractor}"
+        count = f"{self.generated // 1000}k" if self.generated % 1000 == 0 else str(self.generated)
+        return f"{metric}{count}_{self.split}"
+
+    def content(self) -> dict[str, Any]:
+        """As plain values, its name among them."""
+        return {"name": self.name, **asdict(self)}
+
+
+def require_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
+    """Refuses to compare figures that were measured in two ways, and says in what they differ.
+
+    Raises:
+        FeatureError: The protocols, as `Protocol.content` gives them, differ.
+    """
+    keys = dict.fromkeys([*one, *other])
+    differing = [key for key in keys if key not in one or key not in other or one[key] != other[key]]
+    if differing:
+        parts = ", ".join(f"{key} {one.get(key)!r} and {other.get(key)!r}" for key in differing if key != "name")
+        raise FeatureError(f"figures under two protocols cannot be compared: {parts}. Evaluate both in the same way.")

@@ -1,0 +1,27 @@
+"""Protocols."""
+
+import dataclasses
+
+import pytest
+
+from ganops.errors import FeatureError
+from ganops.metrics.protocol import Protocol, require_equal
+
+ONE = Protocol("domain", "ab", False, "test", 1018, 10000, "none", "uint8", 0)
+
+
+def test_names_are_those_of_the_field():
+    fid = dataclasses.replace(ONE, extractor="inception", published=True, split="train", generated=50000)
+    assert fid.name == "fid50k_train"
+    assert ONE.name == "fd_domain10k_test"
+    assert dataclasses.replace(ONE, generated=300).name == "fd_domain300_test"
+
+
+def test_every_part_of_a_protocol_must_agree():
+    require_equal(ONE.content(), ONE.content())
+    for field in dataclasses.fields(ONE):
+        other = ONE.content() | {field.name: "something else"}
+        with pytest.raises(FeatureError, match=f"two protocols cannot be compared: {field.name} "):
+            require_equal(ONE.content(), other)
+        with pytest.raises(FeatureError, match=field.name):
+            require_equal(ONE.content(), {k: v for k, v in ONE.content().items() if k != field.name})

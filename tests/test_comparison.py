@@ -1,0 +1,61 @@
+"""Two generators side by side, through the command line."""
+
+import dataclasses
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from ganops.cli import app
+from ganops.errors import FeatureError, UserError
+from ganops.generator import Description, Generator, generator_network
+from ganops.terminal import console
+
+DESCRIPTION = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+
+
+@pytest.fixture
+def at_home(featured, tmp_path, monkeypatch):
+    """A project's folder with two untrained generators of one shape and one of another in `tmp_path`."""
+    monkeypatch.chdir(featured.folder)
+    for name, resolution in (("one", 16), ("other", 16), ("large", 32)):
+        description = dataclasses.replace(DESCRIPTION, resolution=resolution)
+        Generator(generator_network(description), description).save(tmp_path / name)
+    return tmp_path
+
+
+def compare(*arguments):
+    result = CliRunner().invoke(app, ["compare", *map(str, arguments), "--samples", "200"])
+    console.quiet = False
+    return result
+
+
+def figures(*arguments):
+    return json.loads(compare(*arguments, "--json").stdout)
+
+
+def test_a_generator_differs_from_itself_by_nothing(at_home):
+    for figure in figures(at_home / "one", at_home / "one")["metrics"].values():
+        assert figure["interval"] == [0, 0]
+        assert figure["other_is"] == "no difference shown"
+
+
+def test_another_is_better_or_worse_or_neither(at_home):
+    found = figures(at_home / "one", at_home / "other")
+    assert (found["samples"], found["split"], found["singular"]) == (200, "validation", False)
+    for figure in found["metrics"].values():
+        low, high = figure["interval"]
+        assert low <= figure["difference"] <= high
+        assert figure["difference"] == pytest.approx(figure["other"] - figure["one"])
+        assert (figure["other_is"] == "no difference shown") == (low <= 0 <= high)
+    assert "fd_domain" in compare(at_home / "one", at_home / "other").stdout
+
+
+def test_what_cannot_be_compared_is_refused(at_home):
+    shapes = compare(at_home / "one", at_home / "large").exception
+    assert isinstance(shapes, UserError)
+    assert "expected pictures of one shape, got 1 x 16² and 1 x 32²" in str(shapes)
+    assert "holds no generator" in str(compare(at_home / "one", at_home / "none").exception)
+    split = compare(at_home / "one", at_home / "other", "--split", "tests").exception
+    assert isinstance(split, FeatureError)
+    assert "no reference features of the split 'tests'" in str(split)
