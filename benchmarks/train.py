@@ -148,9 +148,8 @@ def measure(step: Callable[[], int], seconds: float) -> float:
 
 def compare(name: str, rounds: int, seconds: float, workers: int) -> dict[str, object]:
     params, channels, resolution, batch = CASES[name]
-    interval = params.get("loss.interval", 1)
     experiment = config.parse({}).override(
-        {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": max(interval, 4) * batch / 1000,
+        {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": 16 * batch / 1000,
          "data.resolution": resolution, **params}
     )  # fmt: skip
     device = assemble.choose_device("auto")

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 
-from ganops.models.layers import GroupedConv2d, blur, downsample, spectral, upsample
+from ganops.models.layers import GroupedConv2d, as_maps, as_rows, blur, downsample, spectral, upsample
 
 
 def test_resampling_keeps_constants_and_means():
@@ -120,3 +120,13 @@ def test_convolution_is_torchs_to_any_order(groups):
     for one, other in zip(*gradients, strict=True):
         assert torch.allclose(one, other, rtol=1e-12)
     assert torch.autograd.gradgradcheck(lambda x, w: ours._conv_forward(x, w, None), (x, ours.weight))
+
+
+def test_rows_and_maps_are_inverse_views_of_channels_last_memory():
+    x = torch.randn(3, 5, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_()
+    rows = as_rows(x)
+    maps = as_maps(rows, 4)
+    assert torch.equal(maps, x)
+    assert rows.data_ptr() == maps.data_ptr() == x.data_ptr()
+    rows.square().sum().backward()
+    assert x.grad.is_contiguous(memory_format=torch.channels_last)

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganops.models.layers import Condition, reconstruction_error, stages
+from ganops.models.layers import Condition, as_maps, as_rows, reconstruction_error, stages
 
 
 class Decoder(nn.Module):
@@ -22,7 +22,7 @@ class Decoder(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, C, H, W], nominally in [-1, 1] (no tanh)."""
-        x = self.start(self.condition(z, y)).unflatten(1, (-1, 8, 8))
+        x = as_maps(self.start(self.condition(z, y)), 8)
         images: Tensor = self.layers(x)
         return images
 
@@ -41,13 +41,14 @@ class Autoencoder(nn.Module):
             # the number of filters grows linearly, as published
             layers += [nn.Conv2d(wide, wide + width, 3, stride=2, padding=1), nn.ELU(), *_pair(wide + width)]
             wide += width
-        self.encoder = nn.Sequential(*layers, nn.Flatten(), nn.Linear(wide * 64, latent))
-        self.encoder.apply(_initialise)
+        self.encoder, self.code = nn.Sequential(*layers), nn.Linear(wide * 64, latent)
+        for part in (self.encoder, self.code):
+            part.apply(_initialise)
         self.decoder = Decoder(channels, resolution, classes, latent, width)
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> the shape of x."""
-        again: Tensor = self.decoder(self.encoder(x), y)
+        again: Tensor = self.decoder(self.code(as_rows(self.encoder(x))), y)
         return again
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganops.models.layers import BatchNorm2d, Condition, Projection, stages
+from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, stages
 
 
 class Generator(nn.Module):
@@ -24,7 +24,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, C, H, W] in [-1, 1]."""
-        x = self.start(self.condition(z, y)).unflatten(1, (-1, 4, 4))
+        x = as_maps(self.start(self.condition(z, y)), 4)
         images: Tensor = self.layers(x)
         return images
 
@@ -40,13 +40,13 @@ class Discriminator(nn.Module):
             # a bias before batch normalisation has no effect: its gradient would be rounding, which Adam makes a walk
             scale = [BatchNorm2d(o)] if norm == "batch" else []
             layers += [nn.Conv2d(i, o, 4, 2, 1, bias=norm != "batch"), *scale, nn.LeakyReLU(0.2)]
-        self.layers = nn.Sequential(*layers, nn.Flatten())
+        self.layers = nn.Sequential(*layers)
         self.score = Projection(widths[-1] * 16, classes)
         self.apply(_initialise)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
-        score: Tensor = self.score(self.layers(x), y)
+        score: Tensor = self.score(as_rows(self.layers(x)), y)
         return score
 
 

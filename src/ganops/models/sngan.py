@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganops.models.layers import ConditionalBatchNorm2d, spectral, stages
+from ganops.models.layers import ConditionalBatchNorm2d, as_maps, spectral, stages
 
 
 class Up(nn.Module):
@@ -50,7 +50,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, C, H, W] in [-1, 1]."""
-        x = self.start(z).unflatten(1, (-1, 4, 4))
+        x = as_maps(self.start(z), 4)
         for block in self.blocks:
             x = block(x, y)
         return torch.tanh(self.out(F.relu(self.norm(x, None))))

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganops.models.layers import blur, downsample, stages, upsample
+from ganops.models.layers import as_rows, blur, downsample, stages, upsample
 
 
 class Linear(nn.Module):
@@ -160,7 +160,7 @@ class Discriminator(nn.Module):
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
         x = self.blocks(_activate(self.inward(x)))
         x = _activate(self.mix(torch.cat([x, minibatch_deviation(x, self.group)], dim=1)))
-        features: Tensor = self.score(_activate(self.dense(x.flatten(1))))
+        features: Tensor = self.score(_activate(self.dense(as_rows(x))))
         if self.mapping is None:
             return features[:, 0]
         return (features * _normal(self.mapping(None, y))).sum(1) / math.sqrt(features.shape[1])
