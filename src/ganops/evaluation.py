@@ -18,7 +18,7 @@ from ganops.generator import Generator
 from ganops.latents import latents, normal_table
 from ganops.lineage import git, lock_hashes
 from ganops.metrics.measure import Generated
-from ganops.metrics.neighbours import nearest
+from ganops.metrics.neighbours import nearest, realism
 from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
 from ganops.plots import sheet
@@ -68,6 +68,7 @@ def draw(generator: Generator, prepared: Prepared, reference: Reference, folder:
     for name, picture in (
         ("truncation", _truncations(generator, columns)),
         ("neighbours", _neighbours(generator, prepared, reference)),
+        ("realism", _realism(generator, reference)),
     ):
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
@@ -102,6 +103,15 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
         [f"distance to the nearest {d[0]:.2f}" for d in distances],
         lead=1,
     )
+
+
+def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
+    """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
+    images = generator.sample(FIRST_SEED + np.arange(count))
+    values = realism(reference.features(SPLIT), reference.extractor.features(images)[0])
+    order = np.argsort(values, kind="stable")
+    rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
+    return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
 
 
 def report(

@@ -124,6 +124,10 @@ PICTURES = {
         "Interpolation",
         "A walk between two latents in each row: smooth steps speak against memorised images.",
     ),
+    "realism": (
+        "Most and least real",
+        "The samples that lie deepest among real ones and farthest from them, by the extractor: the worst say most.",
+    ),
     "neighbours": (
         "Nearest training images",
         "Each row: a generated image, then the training images closest to it. Twins would mean that G copies.",

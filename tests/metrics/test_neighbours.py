@@ -4,7 +4,7 @@ from scipy.spatial.distance import cdist
 
 from ganops.errors import FeatureError
 from ganops.metrics import neighbours
-from ganops.metrics.neighbours import nearest, precision_recall_density_coverage
+from ganops.metrics.neighbours import nearest, precision_recall_density_coverage, realism
 
 generator = np.random.default_rng(0)
 REAL, FAKE = generator.normal(size=(80, 5)), generator.normal(0.3, 0.8, (70, 5))
@@ -79,3 +79,20 @@ def test_too_few():
         precision_recall_density_coverage(REAL[:5], FAKE)
     with pytest.raises(FeatureError, match="at least 9"):
         nearest(FAKE, REAL[:8], 9)
+
+
+def test_realism_is_the_ratio_of_the_radius_to_the_distance():
+    real = np.array(
+        [[0.0], [1.0], [2.0], [3.0], [50.0]]
+    )  # radii by the nearest: 1, 1, 1, 1, 47: the outlier is left out
+    values = realism(real, np.array([[3.5], [5.0], [49.0]]), k=1)
+    assert values == pytest.approx([2.0, 0.5, 1 / 46])
+
+
+def test_real_samples_are_more_realistic_than_distant_ones():
+    generator = np.random.default_rng(0)
+    real = generator.normal(size=(300, 4))
+    near, far = (realism(real, generator.normal(shift, 1, (100, 4))) for shift in (0, 4))
+    assert np.median(near) > 1 > np.median(far)
+    with pytest.raises(FeatureError, match="5 neighbours need more than 5 real samples, got 5"):
+        realism(real[:5], real)

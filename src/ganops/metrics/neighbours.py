@@ -45,6 +45,26 @@ def precision_recall_density_coverage(
     }
 
 
+def realism(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5) -> Array:
+    """How deep each sample lies among real ones (Kynkäänniemi et al. 2019, equation 3): [M], above 1 inside.
+
+    The largest ratio of the radius of a real sample's ball to the distance from its centre; the larger half of the
+    balls is left out, as published, because it belongs to outliers.
+
+    Args:
+        real: features [N, d], N > k.
+        fake: features [M, d].
+        k: the neighbour that sets the radius of a ball, not counting the sample itself.
+    """
+    if len(real) <= k:
+        raise FeatureError(f"{k} neighbours need more than {k} real samples, got {len(real)}")
+    radii = _radii(real, k)
+    typical = radii <= np.median(radii)
+    radii, centres = radii[typical], real[typical]
+    # a sample on a centre has no finite ratio: it is as real as can be
+    return np.concatenate([(radii / distances.clip(1e-12)).max(axis=1) for _, distances in _blocks(fake, centres)])
+
+
 def nearest(
     query: NDArray[np.floating], base: NDArray[np.floating], k: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

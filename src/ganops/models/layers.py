@@ -246,7 +246,8 @@ def as_rows(x: Tensor) -> Tensor:
 
 def as_maps(x: Tensor, size: int) -> Tensor:
     """[N, size * size * C] -> [N, C, size, size] in channels-last memory: the inverse of `as_rows`."""
-    return x.unflatten(1, (size, size, -1)).permute(0, 3, 1, 2)
+    maps: Tensor = x.view(x.shape[0], size, size, -1).permute(0, 3, 1, 2)
+    return maps
 
 
 def reconstruction_error(x: Tensor, again: Tensor) -> Tensor:
