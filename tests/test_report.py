@@ -1,5 +1,8 @@
 import gzip
+import json
 import re
+import shutil
+import subprocess
 from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -426,3 +429,45 @@ def test_each_metric_says_what_it_means(name, sentence):
     assert "1.5 ± 0.25" in text
     assert f"{name}_std" not in text
     assert sentence in text if sentence else "is better. 1.5" not in text
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+MEASURE = """<body><iframe src="report.html" style="width: WIDTHpx; height: 800px; border: 0"></iframe><script>
+onload = () => {
+  const page = document.querySelector("iframe").contentDocument
+  const images = [...page.images]
+  document.body.textContent = "measured " + JSON.stringify({
+    wide: page.documentElement.scrollWidth,
+    images: images.length,
+    broken: images.filter(image => !image.naturalWidth).length,
+    title: page.title,
+  })
+}
+</script></body>"""
+
+
+def browse(folder, *arguments):
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--allow-file-access-from-files")  # fmt: skip
+    command = [BROWSER, *quiet, f"--user-data-dir={folder / 'profile'}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_all_of_it_on_a_phone_and_on_a_desk(report, tmp_path, width):
+    write(report, tmp_path / "report.html")
+    (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", str(width)))
+    page = browse(tmp_path, "--dump-dom", "--window-size=1400,900", (tmp_path / "measure.html").as_uri())
+    found = json.loads(re.search(r"measured ({.*})", page).group(1))
+    assert found["wide"] <= width, "a phone's reader would have to scroll sideways"
+    assert found["images"] > 10
+    assert found["broken"] == 0
+    assert report.title in found["title"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_it_can_be_printed(report, tmp_path):
+    write(report, tmp_path / "report.html")
+    browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", (tmp_path / "report.html").as_uri())
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
