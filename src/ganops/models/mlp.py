@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganops.models.layers import Condition, Projection, reconstruction_error
 
 SLOPE = 0.2
-"""Of the leaky ReLU."""
+"""Of the leaky ReLU below zero, unless another one is asked for."""
 
 
 class Generator(nn.Module):
@@ -18,14 +18,14 @@ class Generator(nn.Module):
 
     def __init__(
         self, *, shape: Sequence[int], latent: int, classes: int = 0, width: int = 128, depth: int = 3,
-        bounded: bool | None = None,
+        slope: float = SLOPE, bias: float = 0.0, bounded: bool | None = None,
     ) -> None:  # fmt: skip
         """Args as in `players`; `bounded` None: images are, vectors are not."""
         super().__init__()
         self.shape = tuple(shape)
         self.bounded = len(self.shape) == 3 if bounded is None else bounded
         self.condition = Condition(latent, classes)
-        self.layers = _layers(self.condition.width, math.prod(self.shape), width, depth)
+        self.layers = _layers(self.condition.width, math.prod(self.shape), width, depth, slope, bias)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, *shape]."""
@@ -36,9 +36,13 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """A sample -> hidden layers -> its score."""
 
-    def __init__(self, *, shape: Sequence[int], classes: int = 0, width: int = 128, depth: int = 3) -> None:
+    def __init__(
+        self, *, shape: Sequence[int], classes: int = 0, width: int = 128, depth: int = 3, slope: float = SLOPE,
+        bias: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.layers = nn.Sequential(_layers(math.prod(shape), width, width, depth - 1), nn.LeakyReLU(SLOPE))
+        hidden = _layers(math.prod(shape), width, width, depth - 1, slope, bias)
+        self.layers = nn.Sequential(hidden, nn.LeakyReLU(slope))
         self.score = Projection(width, classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -50,10 +54,15 @@ class Discriminator(nn.Module):
 class Autoencoder(nn.Module):
     """A discriminator whose score is the error of its reconstruction: small where x looks real (BEGAN, eq. 1)."""
 
-    def __init__(self, *, shape: Sequence[int], code: int, classes: int = 0, width: int = 128, depth: int = 3) -> None:
+    def __init__(
+        self, *, shape: Sequence[int], code: int, classes: int = 0, width: int = 128, depth: int = 3,
+        slope: float = SLOPE, bias: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.encoder = _layers(math.prod(shape), code, width, depth)
-        self.decoder = Generator(shape=shape, latent=code, classes=classes, width=width, depth=depth, bounded=False)
+        self.encoder = _layers(math.prod(shape), code, width, depth, slope, bias)
+        self.decoder = Generator(
+            shape=shape, latent=code, classes=classes, width=width, depth=depth, slope=slope, bias=bias, bounded=False
+        )
 
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, *shape], int64 [N] -> the shape of x."""
@@ -75,6 +84,8 @@ def players(
     depth: int = 3,
     critic: Literal["score", "autoencoder"] = "score",
     bounded: bool = True,
+    slope: float = SLOPE,
+    bias: float = 0.0,
 ) -> tuple[Generator, Discriminator | Autoencoder]:
     """Both players.
 
@@ -87,29 +98,35 @@ def players(
         depth: Number of hidden layers of G, of D, and of each half of an autoencoder.
         critic: What D is: a network that ends in a score, or an autoencoder whose error is the score.
         bounded: G ends in tanh.
+        slope: Of the leaky ReLU below zero; 0 is the ReLU.
+        bias: Standard deviation of the biases at the start. At 0 the kinks of the first layer all cross the origin,
+            which leaves samples of few dimensions with few pieces.
     """
     if critic not in ("score", "autoencoder"):
         raise ValueError(f"critic: expected score or autoencoder, got {critic!r}")
     if depth < 1:
         raise ValueError(f"depth: expected at least 1, got {depth}")
     shape = (channels, resolution, resolution)
-    G = Generator(shape=shape, latent=latent, classes=classes, width=width, depth=depth, bounded=bounded)
+    layers: dict[str, Any] = {"width": width, "depth": depth, "slope": slope, "bias": bias}
+    G = Generator(shape=shape, latent=latent, classes=classes, bounded=bounded, **layers)
     if critic == "autoencoder":
-        return G, Autoencoder(shape=shape, code=latent, classes=classes, width=width, depth=depth)
-    return G, Discriminator(shape=shape, classes=classes, width=width, depth=depth)
+        return G, Autoencoder(shape=shape, code=latent, classes=classes, **layers)
+    return G, Discriminator(shape=shape, classes=classes, **layers)
 
 
-def _layers(inputs: int, outputs: int, width: int, depth: int) -> nn.Sequential:
+def _layers(inputs: int, outputs: int, width: int, depth: int, slope: float, bias: float) -> nn.Sequential:
     """`depth` hidden layers and a linear one; there is no normalisation, so the weights keep the variance (He 2015)."""
     layers: list[nn.Module] = []
     for _ in range(depth):
-        layers += [_linear(inputs, width, gain=math.sqrt(2 / (1 + SLOPE**2))), nn.LeakyReLU(SLOPE)]
+        layers += [_linear(inputs, width, gain=math.sqrt(2 / (1 + slope**2)), bias=bias), nn.LeakyReLU(slope)]
         inputs = width
-    return nn.Sequential(*layers, _linear(inputs, outputs, gain=1.0))
+    return nn.Sequential(*layers, _linear(inputs, outputs, gain=1.0, bias=bias))
 
 
-def _linear(inputs: int, outputs: int, *, gain: float) -> nn.Linear:
+def _linear(inputs: int, outputs: int, *, gain: float, bias: float) -> nn.Linear:
     layer = nn.Linear(inputs, outputs)
     nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs))
     nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.normal_(layer.bias, std=bias)
     return layer
