@@ -119,6 +119,8 @@ def test_the_protocol_says_how_it_was_measured(reference):
     assert protocol["weights"] == reference.extractor.hash
     assert (protocol["split"], protocol["real"], protocol["generated"], protocol["seed"]) == ("test", 90, 120, 3)
     assert protocol["neighbour_samples"] == protocol["kernel_subset_size"] == 90
+    assert protocol["singular"] is False
+    assert measure(features[:64], None, reference, "test", seed=3)["protocol"]["singular"] is True
 
 
 def test_measuring_twice_gives_the_same(reference):

@@ -56,14 +56,14 @@ def measure(
         Figures by name, all finite floats, and `protocol`: only figures under equal protocols can be compared.
     """
     _check(fake, reference)
-    real, statistics = reference.features(split), reference.statistics(split)
+    real, statistics, generated = reference.features(split), reference.statistics(split), Statistics.of(fake)
     frechet, kernel = names(reference)
     mean, deviation = kernel_distance(real, fake, subsets=subsets, size=size, seed=seed)
     generator = np.random.default_rng(seed)
     count = min(len(real), len(fake))
     even_real, even_fake = (x[np.sort(generator.permutation(len(x))[:count])] for x in (real, fake))
     result: dict[str, Any] = {
-        frechet: frechet_distance(statistics, Statistics.of(fake)),
+        frechet: frechet_distance(statistics, generated),
         f"{frechet}_infinity": frechet_infinity(fake, statistics, seed=seed),
         kernel: mean,
         f"{kernel}_std": deviation,
@@ -77,6 +77,7 @@ def measure(
         "split": split,
         "real": len(real),
         "generated": len(fake),
+        "singular": statistics.singular or generated.singular,
         "quantisation": reference.card["protocol"]["quantisation"],
         "resize": reference.card["protocol"]["resize"],
         "seed": seed,
