@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -78,6 +79,23 @@ def test_without_labels_and_without_validation(tmp_path):
     assert reference.classes("train") is None
     with pytest.raises(FeatureError, match="split 'test'"):
         reference.features("test")
+
+
+def test_without_a_network(tmp_path):
+    card = build(IMAGES, LABELS, tmp_path / "pixels", extractor="pixels", seed=0)
+    reference = Reference.open(tmp_path / "pixels")
+    assert card["dimensions"] == reference.features("test").shape[1] == 256
+    found = measure(*reference.extractor.features(blobs(120, 9)[0]), reference, "test", seed=0)
+    assert "fd_pixels" in found
+    assert not {"is_pixels", "class_kl"} & found.keys()
+    assert found["protocol"]["singular"]
+
+
+def test_its_trust_in_words(folder, reference):
+    words = r"domain extractor: accuracy [01]\.\d{3}, ladder holds \(real/real \S+ \.\.\. noise \d+\)"
+    assert re.fullmatch(words, reference.in_words())
+    card = reference.card | {"extractor": "inception_bf16", "details": {"feature_error": 0.00523}}
+    assert "inception_bf16 extractor: features 0.52 % off float32, ladder" in Reference(folder, card, "cpu").in_words()
 
 
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path):

@@ -4,11 +4,13 @@ from ganops.metrics.extractors.domain import Domain
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.extractors.inception import Inception
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
+from ganops.metrics.extractors.pixels import Pixels
 
 EXTRACTORS: dict[str, type[Extractor]] = {
     "domain": Domain,
     "inception": Inception,
     "inception_bf16": InceptionBF16,
+    "pixels": Pixels,
 }
 
-__all__ = ["EXTRACTORS", "Domain", "Inception", "InceptionBF16"]
+__all__ = ["EXTRACTORS", "Domain", "Inception", "InceptionBF16", "Pixels"]
