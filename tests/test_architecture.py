@@ -19,7 +19,7 @@ GROUND = {
     "terminal",
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
-WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation"}
+WAIST = {"assemble", "generator", "validation", "run", "trials", "export", "plots", "report", "evaluation", "folders"}
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))
 

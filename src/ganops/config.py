@@ -98,7 +98,7 @@ class Features(Section):
     """The frozen function whose features the metrics compare."""
 
     extractor: str = "domain"
-    """domain: a CNN trained on this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: none."""
+    """domain: a CNN of this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: no network."""
     weights: Path | None = None
     """Path of the Inception weights; null: torch's hub cache, else their published address."""
     minimum_accuracy: Share = 0.5

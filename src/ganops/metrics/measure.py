@@ -17,10 +17,9 @@ VERSION = 1
 """Goes up when any figure below is computed in another way: then older figures cannot be compared."""
 
 
-def names(reference: Reference) -> tuple[str, str]:
+def names(extractor: str, published: bool) -> tuple[str, str]:
     """The names of the Fréchet and of the kernel distance: FID and KID are those of the published weights alone."""
-    extractor = reference.card["extractor"]
-    return ("fid", "kid") if reference.card["published"] else (f"fd_{extractor}", f"kd_{extractor}")
+    return ("fid", "kid") if published else (f"fd_{extractor}", f"kd_{extractor}")
 
 
 def distance(fake: Features, reference: Reference, split: str) -> float:
@@ -57,7 +56,7 @@ def measure(
     """
     _check(fake, reference)
     real, statistics, generated = reference.features(split), reference.statistics(split), Statistics.of(fake)
-    frechet, kernel = names(reference)
+    frechet, kernel = names(reference.card["extractor"], reference.card["published"])
     mean, deviation = kernel_distance(real, fake, subsets=subsets, size=size, seed=seed)
     generator = np.random.default_rng(seed)
     count = min(len(real), len(fake))

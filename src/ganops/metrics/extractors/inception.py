@@ -137,11 +137,11 @@ class Inception(Extractor):
         return features, probabilities
 
 
-def find_weights(path: str | None) -> Path:
+def find_weights(path: str | Path | None) -> Path:
     """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it."""
     if path is not None:
         if not Path(path).is_file():
-            raise FeatureError(f"features.weights: there is no file {path}")
+            raise FeatureError(f"weights of the Inception network: there is no file {path}")
         return Path(path)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if not cached.exists():
@@ -151,7 +151,7 @@ def find_weights(path: str | None) -> Path:
         except (URLError, OSError, RuntimeError) as error:
             raise FeatureError(
                 f"no weights for the inception extractor ({error}). Any one of these mends it:\n"
-                f"  1. name the file {FILE} in features.weights\n"
+                f"  1. name the file {FILE} in features.weights, or for `ganops evaluate` by --weights\n"
                 f"  2. put it into {cached.parent}\n"
                 f"  3. let this machine reach {URL}"
             ) from error
