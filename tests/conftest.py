@@ -6,9 +6,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
@@ -105,3 +107,31 @@ def featured(tmp_path_factory) -> Project:
 def project(featured, tmp_path) -> Project:
     """A copy of it, to change at will."""
     return Project(shutil.copytree(featured.folder, tmp_path / "project", symlinks=True))
+
+
+def inception_state():
+    """Seeded weights for pytorch-fid's network, so large that the signal survives its depth; its norms are not idle."""
+    from pytorch_fid import inception
+
+    with mock.patch.object(inception, "load_state_dict_from_url"), mock.patch("torch.nn.Module.load_state_dict"):
+        state = inception.fid_inception_v3().state_dict()
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in state.items():
+        if tensor.ndim > 1:
+            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
+        elif name.endswith(("bn.weight", "running_var")):
+            tensor.uniform_(0.5, 1.5, generator=generator)
+        elif name.endswith(("bn.bias", "running_mean")):
+            tensor.normal_(0, 0.1, generator=generator)
+    return state
+
+
+@pytest.fixture(scope="session")
+def torch_home(tmp_path_factory) -> Path:
+    """A home of torch that holds random Inception weights under the published name."""
+    from ganops.metrics.extractors.inception import FILE
+
+    home = tmp_path_factory.mktemp("torch")
+    (home / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(inception_state(), home / "hub" / "checkpoints" / FILE)
+    return home

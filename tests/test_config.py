@@ -9,6 +9,7 @@ import yaml
 
 from ganops import assemble, config
 from ganops.errors import ConfigError
+from ganops.metrics.extractors import EXTRACTORS
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,6 +68,14 @@ def refused(content) -> str:
         ({"data": {"validation": 0}}, "must both be above 0"),
         ({"data": {"resolution": 33}}, "params.data.resolution: expected 16, 32, 64, 128 or 256, got 33"),
         ({"data": {"channels": 2}}, "params.data.channels: expected 'auto', 1 or 3, got 2"),
+        (
+            {"features": {"extractor": "vgg"}},
+            "params.features.extractor: unknown 'vgg'; known: domain, inception, inception_bf16, pixels",
+        ),
+        (
+            {"features": {"extractor": "pixels"}, "register": {"gate": {"is_pixels": {"at_least": 2}}}},
+            "unknown 'is_pixels'; known: fd_pixels, fd_pixels_infinity, kd_pixels, precision",
+        ),
         (
             {"model": {"architecture": "biggan"}},
             "params.model.architecture: unknown 'biggan'; known: began, dcgan, mlp, r3gan, sngan, stylegan2",
@@ -179,3 +188,25 @@ def test_stages_depend_on_sections_that_exist_and_never_on_where_they_run():
             else stage["params"]
         )
         assert {param.split(".")[0] for param in params} <= known - {"compute"}
+
+
+def test_each_extractor_is_named_in_its_sentence_and_given_what_it_takes():
+    sentence = config.Experiment.model_json_schema()["$defs"]["Features"]["properties"]["extractor"]["description"]
+    taken = {}
+    for name in EXTRACTORS:
+        assert f"{name}:" in sentence
+        experiment = config.parse({"features": {"extractor": name, "weights": "w.pth", "minimum_accuracy": 0.9}})
+        taken[name] = assemble.extractor_options(experiment)
+    assert taken == {
+        "domain": {"minimum_accuracy": 0.9},
+        "inception": {"weights": "w.pth"},
+        "inception_bf16": {"weights": "w.pth"},
+        "pixels": {},
+    }
+
+
+def test_the_name_of_fid_is_for_the_inception_network_alone():
+    for name in EXTRACTORS:
+        metrics = assemble.known_metrics(config.parse({"features": {"extractor": name}}))
+        assert ("fid" in metrics) == (name == "inception")
+        assert {f"fd_{name}", "coverage"} <= set(metrics)

@@ -21,6 +21,7 @@ from ganops.data.augment import NAMES, PRESETS, Augmentation
 from ganops.errors import ConfigError
 from ganops.files import hash_json
 from ganops.losses import LOSSES, PENALTIES, square_norms
+from ganops.metrics.extractors import EXTRACTORS
 from ganops.models import ARCHITECTURES
 from ganops.randomness import seed_of
 from ganops.training.loop import Recipe
@@ -41,6 +42,7 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
 
 def check(experiment: Experiment) -> None:
     """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
+    _known("features.extractor", experiment.features.extractor, EXTRACTORS)
     _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     _known("loss.name", experiment.loss.name, LOSSES)
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
@@ -85,9 +87,10 @@ def group(D: nn.Module) -> int:
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     """Names that the evaluation of this experiment can have, and that a gate may limit."""
     extractor = experiment.features.extractor
-    named = {"inception": ("fid", "fid_infinity", "kid", "fd_inception", "fd_inception_infinity", "kd_inception")}
-    default = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}", f"is_{extractor}", "class_kl")
-    return (*named.get(extractor, default), "precision", "recall", "density", "coverage")
+    published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
+    classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
+    distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
+    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -226,11 +229,14 @@ def recipe(experiment: Experiment) -> Recipe:
 
 
 def extractor_options(experiment: Experiment) -> dict[str, Any]:
-    """Keyword arguments of the extractor's `make`."""
+    """Keyword arguments of the extractor's `make`: the keys of the section that it takes."""
     features = experiment.features
-    if features.extractor == "inception":
-        return {"weights": None if features.weights is None else str(features.weights)}
-    return {"minimum_accuracy": features.minimum_accuracy}
+    given = {
+        "weights": None if features.weights is None else str(features.weights),
+        "minimum_accuracy": features.minimum_accuracy,
+    }
+    taken = inspect.signature(EXTRACTORS[features.extractor].make).parameters
+    return {name: value for name, value in given.items() if name in taken}
 
 
 def _schedule(value: float | config.Course, scale: float = 1) -> Schedule:

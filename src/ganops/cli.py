@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -80,6 +80,33 @@ def compare(
         print(json.dumps(found.content(), indent=2))
     else:
         console.print(found.table())
+
+
+@app.command()
+def evaluate(
+    folder_a: Annotated[Path, typer.Argument(help="Folder of images.")],
+    folder_b: Annotated[Path, typer.Argument(help="Folder of the images to compare with.")],
+    weights: Annotated[Path | None, typer.Option(help="Inception weights; without it, from torch's hub cache.")] = None,
+    compare_with: Annotated[Literal["pytorch-fid"] | None, typer.Option(help="Run this as well.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Reduced precision: quicker, a look only, never FID.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the Fréchet distance of two folders of images as pytorch-fid does, in half its time."""
+    import psutil
+
+    from ganops import assemble, folders
+
+    a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
+    device, since = str(assemble.choose_device("auto")), psutil.Process().create_time()
+    found = folders.distance(a, b, weights=weights, reduced=bf16, device=device, show=not as_json, since=since)
+    for line in [] if as_json else folders.in_words(found):
+        say("evaluate", line)
+    if compare_with:
+        found = folders.compared(found, folders.pytorch_fid(a, b, weights=weights, device=device))
+        if not as_json:
+            say("evaluate", folders.peer_in_words(found))
+    if as_json:
+        print(json.dumps(found))
 
 
 def main() -> None:

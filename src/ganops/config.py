@@ -95,10 +95,10 @@ class Data(Section):
 
 
 class Features(Section):
-    """The frozen network whose features the metrics compare."""
+    """The frozen function whose features the metrics compare."""
 
-    extractor: Literal["domain", "inception"] = "domain"
-    """domain: a small CNN trained on this data set; inception: the published FID network."""
+    extractor: str = "domain"
+    """domain: a CNN of this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: no network."""
     weights: Path | None = None
     """Path of the Inception weights; null: torch's hub cache, else their published address."""
     minimum_accuracy: Share = 0.5
@@ -293,7 +293,7 @@ class Experiment(Section):
     data: Data = Data()
     """Where the samples come from, and what they become."""
     features: Features = Features()
-    """The frozen network whose features the metrics compare."""
+    """The frozen function whose features the metrics compare."""
     model: Model = Model()
     """The two players."""
     loss: Loss = Loss()

@@ -43,7 +43,8 @@ class Report:
     """How the metrics were measured."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """The extractor's card: `extractor`, `published` (the weights of FID), `dimensions`, `hash`, `details` {`accuracy`,
-    `chance`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and `noise`."""
+    `chance`, `feature_error`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and
+    `noise`."""
     trials: Sequence[Mapping[str, Any]] = ()
     """One entry a trial: `number`, `parameters` {dotted path: value}, `score` (lower is better) or None, `kimg`,
     `status`."""
@@ -281,6 +282,7 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
             "extractor": card.get("extractor"),
             "accuracy": details.get("accuracy"),
             "accuracy by chance": details.get("chance"),
+            "relative error of features against float32": details.get("feature_error"),
             "dimensions": card.get("dimensions"),
             "weights": card.get("hash", "")[:12],
         }

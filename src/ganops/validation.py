@@ -12,7 +12,7 @@ class ValidationJudge:
 
     def __init__(self, reference: Reference) -> None:
         self.reference = reference
-        self.name = f"{names(reference)[0]}_validation"
+        self.name = f"{names(reference.card['extractor'], reference.card['published'])[0]}_validation"
         self.hash = str(reference.card["hash"])
 
     def distance(self, images: NDArray[np.uint8]) -> float:

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from scipy.linalg import sqrtm
+from pytorch_fid.fid_score import calculate_frechet_distance
+from scipy import linalg
 from torchmetrics.image.fid import _compute_fid
 
 from ganops.errors import FeatureError
-from ganops.metrics.frechet import Statistics, Sums, frechet_distance, frechet_infinity
+from ganops.metrics import frechet
+from ganops.metrics.frechet import Statistics, Sums, distance_to, frechet_distance, frechet_infinity
 
 
 def draw(count, dimensions, seed, mean=0.0, scale=1.0):
@@ -16,8 +18,23 @@ def draw(count, dimensions, seed, mean=0.0, scale=1.0):
 
 def by_square_root(a, b):
     """The definition, by scipy's Schur method."""
-    root = sqrtm(a.covariance @ b.covariance)
+    root = linalg.sqrtm(a.covariance @ b.covariance)
     return np.square(a.mean - b.mean).sum() + np.trace(a.covariance + b.covariance - 2 * root.real)
+
+
+def by_eigenvalues(a, b):
+    """The definition, by the eigenvalues of the product itself, which is not symmetric."""
+    values = linalg.eigvals(a.covariance @ b.covariance).astype(complex)
+    spread = np.trace(a.covariance + b.covariance) - 2 * np.sqrt(values).real.sum()
+    return np.square(a.mean - b.mean).sum() + spread
+
+
+@pytest.fixture
+def eigenvectors(monkeypatch):
+    """Sizes of the matrices whose eigenvectors were asked for: the slow way."""
+    sizes, eigh = [], linalg.eigh
+    monkeypatch.setattr(frechet.linalg, "eigh", lambda matrix: (sizes.append(len(matrix)), eigh(matrix))[1])
+    return sizes
 
 
 def test_statistics_are_those_of_numpy():
@@ -56,6 +73,16 @@ def test_agrees_with_scipy_and_torchmetrics(dimensions):
     assert frechet_distance(a, b) == pytest.approx(_compute_fid(*tensors).item(), rel=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+def test_agrees_with_pytorch_fid(eigenvectors):
+    """At full rank, which needs no eigenvectors."""
+    a, b = Statistics.of(draw(600, 256, 11)), Statistics.of(draw(500, 256, 12, mean=0.1))
+    expected = calculate_frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert not a.singular
+    assert eigenvectors == []
+
+
 def test_is_symmetric_and_zero_of_itself():
     a, b = Statistics.of(draw(300, 16, 5)), Statistics.of(draw(200, 16, 6))
     assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a), rel=1e-9)
@@ -71,6 +98,34 @@ def test_fewer_samples_than_dimensions(count):
     apart = np.square(one.mean - two.mean).sum() + np.trace(one.covariance + two.covariance)
     assert frechet_distance(one, two) == pytest.approx(apart, rel=1e-9)
     assert 0 <= frechet_distance(one, one) < 1e-5 * np.trace(one.covariance)
+
+
+@pytest.mark.parametrize("one", [2, 7, 40, 41, 90])
+@pytest.mark.parametrize("two", [2, 7, 40, 41, 90])
+def test_any_ranks_agree_with_scipy(one, two):
+    a, b = Statistics.of(draw(one, 40, 13)), Statistics.of(draw(two, 40, 14, mean=1))
+    assert (a.singular, b.singular) == (one <= 40, two <= 40)
+    assert frechet_distance(a, b) == pytest.approx(by_eigenvalues(a, b), rel=1e-6)
+
+
+def test_singular_covariances_take_the_slow_way_once(eigenvectors):
+    few, many = Statistics.of(draw(8, 8, 15)), Statistics.of(draw(90, 8, 16))
+    frechet_distance(many, few)
+    assert eigenvectors == []
+    distance = distance_to(few)
+    assert distance(many) == distance(many) == pytest.approx(frechet_distance(many, few), rel=1e-9)
+    assert eigenvectors == [8]
+
+
+@pytest.mark.parametrize("broken", [0.0, 1e-9])
+def test_enough_samples_may_still_have_a_singular_covariance(eigenvectors, broken):
+    """One feature is constant, or almost the sum of the others."""
+    x, y = draw(90, 8, 17).astype(np.float64), Statistics.of(draw(90, 8, 18))
+    x[:, 3] = broken and x[:, 4:].sum(axis=1) + broken * x[:, 3]
+    flat = Statistics.of(x)
+    assert not flat.singular
+    assert frechet_distance(flat, y) == pytest.approx(by_eigenvalues(flat, y), rel=1e-6)
+    assert eigenvectors == [8]
 
 
 def test_constant_features():

@@ -4,38 +4,20 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from ganops.errors import FeatureError
+from ganops.files import hash_file
 from ganops.metrics.extractors.inception import FILE, Inception, find_weights
+from ganops.metrics.extractors.inception_bf16 import InceptionBF16
+from ganops.metrics.frechet import Statistics, frechet_distance
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 1, 40, 32), np.uint8)
 
 
-def random_state():
-    """Seeded weights for pytorch-fid's network; of such a size that the signal survives its depth."""
-    from pytorch_fid import inception
-
-    with mock.patch.object(inception, "load_state_dict_from_url"), mock.patch("torch.nn.Module.load_state_dict"):
-        state = inception.fid_inception_v3().state_dict()
-    generator = torch.Generator().manual_seed(0)
-    for tensor in state.values():
-        if tensor.ndim > 1:
-            tensor.normal_(0, (2 / tensor[0].numel()) ** 0.5, generator=generator)
-    return state
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    """A hub cache that holds random weights under the published name."""
-    home = tmp_path_factory.mktemp("torch")
-    (home / "hub" / "checkpoints").mkdir(parents=True)
-    torch.save(random_state(), home / "hub" / "checkpoints" / FILE)
-    return home
-
-
 @pytest.fixture
-def extractor(home, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(home))
+def extractor(torch_home, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
     return Inception.make(IMAGES, None, IMAGES, None, seed=0)
 
 
@@ -47,7 +29,7 @@ def test_agrees_with_pytorch_fid_and_comes_back_from_its_folder(extractor, tmp_p
     with torch.no_grad():
         expected = peer(torch.from_numpy(IMAGES.repeat(3, axis=1)) / 255)[0].flatten(1).numpy()
     assert expected.std() > 0.1
-    np.testing.assert_allclose(features, expected, atol=1e-5 * expected.max())
+    assert np.linalg.norm(features - expected) < 3e-6 * np.linalg.norm(expected)
     assert probabilities.shape == (2, 1008)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
@@ -57,12 +39,56 @@ def test_agrees_with_pytorch_fid_and_comes_back_from_its_folder(extractor, tmp_p
     np.testing.assert_array_equal(loaded.features(IMAGES)[0], features)
 
 
-def test_weights_are_found_by_path_before_the_cache(home, monkeypatch, tmp_path):
-    monkeypatch.setenv("TORCH_HOME", str(home))
+def test_norms_are_folded_but_what_is_kept_are_the_tensors_of_the_file(extractor, torch_home, tmp_path):
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in extractor.network.modules())
+    file = torch_home / "hub" / "checkpoints" / FILE
+    assert extractor.hash == hash_file(file)
+    extractor.save(tmp_path)
+    published, kept = torch.load(file, weights_only=True), load_file(tmp_path / "weights.safetensors")
+    assert published.keys() == kept.keys()
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in published.items())
+
+
+def test_the_distance_is_that_of_pytorch_fid(extractor):
+    """Of every eighth feature, so that the test is quick."""
+    from pytorch_fid.inception import InceptionV3
+
+    images = np.random.default_rng(1).integers(0, 256, (24, 3, 32, 32), np.uint8)
+    images[12:] //= 2
+    peer = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).eval()
+    with torch.no_grad():
+        expected = peer(torch.from_numpy(images) / 255)[0].flatten(1).numpy()
+    found, expected = (
+        frechet_distance(Statistics.of(x[:12, ::8]), Statistics.of(x[12:, ::8]))
+        for x in (extractor.features(images)[0], expected)
+    )
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_reduced_precision_says_how_far_it_is_off_and_is_never_fid(torch_home, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
+    exact, rounded = (kind.make(IMAGES, None, IMAGES, None, seed=0) for kind in (Inception, InceptionBF16))
+    one, two = exact.features(IMAGES)[0], rounded.features(IMAGES)[0]
+    error = np.linalg.norm(two - one) / np.linalg.norm(one)
+    assert 1e-4 < error < 0.03
+    assert rounded.card["feature_error"] == pytest.approx(error)
+    assert rounded.card["feature_error_images"] == len(IMAGES)
+    assert rounded.hash != exact.hash
+
+    rounded.save(tmp_path)
+    loaded = InceptionBF16.load(tmp_path)
+    assert (loaded.hash, loaded.card) == (rounded.hash, rounded.card)
+    np.testing.assert_array_equal(loaded.features(IMAGES)[0], two)
+    rounded.hash = "6726825d" + "0" * 56
+    assert not rounded.published
+
+
+def test_weights_are_found_by_path_before_the_cache(torch_home, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
     path = tmp_path / "mine.pth"
     path.touch()
     assert find_weights(str(path)) == path
-    assert find_weights(None) == home / "hub" / "checkpoints" / FILE
+    assert find_weights(None) == torch_home / "hub" / "checkpoints" / FILE
     with pytest.raises(FeatureError, match="there is no file"):
         find_weights(str(tmp_path / "absent.pth"))
 
@@ -85,7 +111,7 @@ def test_other_files_are_refused(content, tmp_path):
         Inception.make(IMAGES, None, IMAGES, None, seed=0, weights=str(path))
 
 
-def test_only_the_published_file_is_fid():
-    network = torch.nn.Identity()
-    assert Inception(network, "6726825d" + "0" * 56, {}, "cpu").published
-    assert not Inception(network, "0" * 64, {}, "cpu").published
+def test_only_the_published_file_is_fid(extractor):
+    assert not extractor.published
+    extractor.hash = "6726825d" + "0" * 56
+    assert extractor.published

@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -80,6 +81,23 @@ def test_without_labels_and_without_validation(tmp_path):
         reference.features("test")
 
 
+def test_without_a_network(tmp_path):
+    card = build(IMAGES, LABELS, tmp_path / "pixels", extractor="pixels", seed=0)
+    reference = Reference.open(tmp_path / "pixels")
+    assert card["dimensions"] == reference.features("test").shape[1] == 256
+    found = measure(*reference.extractor.features(blobs(120, 9)[0]), reference, "test", seed=0)
+    assert "fd_pixels" in found
+    assert not {"is_pixels", "class_kl"} & found.keys()
+    assert found["protocol"]["singular"]
+
+
+def test_its_trust_in_words(folder, reference):
+    words = r"domain extractor: accuracy [01]\.\d{3}, ladder holds \(real/real \S+ \.\.\. noise \d+\)"
+    assert re.fullmatch(words, reference.in_words())
+    card = reference.card | {"extractor": "inception_bf16", "details": {"feature_error": 0.00523}}
+    assert "inception_bf16 extractor: features 0.52 % off float32, ladder" in Reference(folder, card, "cpu").in_words()
+
+
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path):
     with pytest.raises(FeatureError, match="expected one of"):
         build(IMAGES, LABELS, tmp_path / "out", extractor="vgg", seed=0)
@@ -125,6 +143,8 @@ def test_the_protocol_says_how_it_was_measured(reference):
     assert protocol["weights"] == reference.extractor.hash
     assert (protocol["split"], protocol["real"], protocol["generated"], protocol["seed"]) == ("test", 90, 120, 3)
     assert protocol["neighbour_samples"] == protocol["kernel_subset_size"] == 90
+    assert protocol["singular"] is False
+    assert measure(features[:64], None, reference, "test", seed=3)["protocol"]["singular"] is True
 
 
 def test_measuring_twice_gives_the_same(reference):
@@ -148,11 +168,10 @@ def test_broken_features_are_refused_before_anything_is_computed(reference):
         measure(Generated(features, probabilities), reference, "test", seed=0)
 
 
-def test_only_published_weights_give_fid(folder, reference):
-    assert names(reference) == ("fd_domain", "kd_domain")
-    card = reference.card | {"extractor": "inception"}
-    assert names(Reference(folder, card, "cpu")) == ("fd_inception", "kd_inception")
-    assert names(Reference(folder, card | {"published": True}, "cpu")) == ("fid", "kid")
+def test_only_published_weights_give_fid():
+    assert names("domain", False) == ("fd_domain", "kd_domain")
+    assert names("inception", False) == ("fd_inception", "kd_inception")
+    assert names("inception", True) == ("fid", "kid")
 
 
 def test_a_generator_beside_itself_differs_by_nothing_and_beside_a_worse_one_by_more_than_chance(reference):

@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
-from ganops.metrics.frechet import Statistics, frechet_distance
+from ganops.metrics.frechet import Statistics, distance_to
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 Generator = np.random.Generator
@@ -85,13 +85,13 @@ def climb(
     rows = generator.permutation(len(held_out))[:SAMPLES]
     held_out, labels = held_out[rows], None if labels is None else labels[rows]
     reference = _features(extractor, real, HARMS["real"], generator)
-    statistics = Statistics.of(reference)
+    distance = distance_to(Statistics.of(reference))
     harmed = {name: _features(extractor, held_out, harm, generator) for name, harm in HARMS.items()}
-    ladder = {name: frechet_distance(statistics, Statistics.of(features)) for name, features in harmed.items()}
+    ladder = {name: distance(Statistics.of(features)) for name, features in harmed.items()}
     varied, half, few = harmed["real"], _half(harmed["real"], labels), _few(harmed["real"])
     sets = {"half": half, "half_control": varied[: len(half)], "few": few, "few_control": varied}
     for name, features in sets.items():
-        ladder[name] = frechet_distance(statistics, Statistics.of(features))
+        ladder[name] = distance(Statistics.of(features))
         ladder[f"{name}_coverage"] = precision_recall_density_coverage(reference, features, NEIGHBOURS)["coverage"]
     _verify(extractor.name, ladder, skip=() if len(held_out) >= CERTAIN else SUBTLE)
     return ladder

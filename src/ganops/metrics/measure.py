@@ -21,10 +21,9 @@ MANY = 512
 """Dimensions beyond which a Fréchet distance takes seconds."""
 
 
-def names(reference: Reference) -> tuple[str, str]:
+def names(extractor: str, published: bool) -> tuple[str, str]:
     """The names of the Fréchet and of the kernel distance: FID and KID are those of the published weights alone."""
-    extractor = reference.card["extractor"]
-    return ("fid", "kid") if reference.card["published"] else (f"fd_{extractor}", f"kd_{extractor}")
+    return ("fid", "kid") if published else (f"fd_{extractor}", f"kd_{extractor}")
 
 
 def distance(fake: Features, reference: Reference, split: str) -> float:
@@ -77,7 +76,7 @@ def measure(
     """
     _check(fake.features, reference)
     real, statistics = reference.features(split), reference.statistics(split)
-    frechet, kernel = names(reference)
+    frechet, kernel = names(reference.card["extractor"], reference.card["published"])
     ruler = Ruler.of(reference, split, len(fake.features), seed=seed, neighbours=neighbours, repetitions=repetitions)
     mean, deviation = kernel_distance(real, fake.features, subsets=subsets, size=size, seed=seed)
     figures = ruler.figures(fake)
@@ -108,7 +107,7 @@ def measure(
         kernel_subsets=subsets,
         kernel_subset_size=subset_size(real, fake.features, size),
         repetitions=ruler.repetitions,
-        singular=min(len(real), len(fake.features)) <= reference.card["dimensions"],
+        singular=statistics.singular or len(fake.features) <= reference.card["dimensions"],
     ).content()
     return result
 
@@ -155,7 +154,7 @@ class Ruler:
         )
 
     def _of_all(self, fake: Generated) -> dict[str, float]:
-        frechet, _ = names(self.reference)
+        frechet, _ = names(self.reference.card["extractor"], self.reference.card["published"])
         return {
             frechet: self.distance(Statistics.of(fake.features)),
             **_classes(fake.probabilities, self.reference, self.split),

@@ -53,8 +53,10 @@ class Reference:
         """How far the extractor can be trusted, in one line for a person."""
         details, ladder = self.card["details"], self.card["ladder"]
         accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
+        error = details.get("feature_error")
+        exactness = "" if error is None else f"features {100 * error:.2g} % off float32, "
         rungs = f"real/real {ladder['real']:.2f} ... noise {ladder['noise']:.0f}"
-        return f"{self.card['extractor']} extractor: {accuracy}ladder holds ({rungs})"
+        return f"{self.card['extractor']} extractor: {accuracy}{exactness}ladder holds ({rungs})"
 
     def features(self, split: str) -> Features:
         """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""

@@ -1,8 +1,16 @@
-"""Extractors: the frozen networks that turn images into feature vectors. A new one is a file and its line here."""
+"""Extractors: the frozen functions that turn images into feature vectors. A new one is a file and its line here."""
 
 from ganops.metrics.extractors.domain import Domain
+from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.extractors.inception import Inception
+from ganops.metrics.extractors.inception_bf16 import InceptionBF16
+from ganops.metrics.extractors.pixels import Pixels
 
-EXTRACTORS: dict[str, type[Domain | Inception]] = {"domain": Domain, "inception": Inception}
+EXTRACTORS: dict[str, type[Extractor]] = {
+    "domain": Domain,
+    "inception": Inception,
+    "inception_bf16": InceptionBF16,
+    "pixels": Pixels,
+}
 
-__all__ = ["EXTRACTORS", "Domain", "Inception"]
+__all__ = ["EXTRACTORS", "Domain", "Inception", "InceptionBF16", "Pixels"]

@@ -58,7 +58,7 @@ class Domain(Extractor):
     """The trained CNN; a classifier where it was trained with labels."""
 
     name: ClassVar[str] = "domain"
-    dimensions: ClassVar[int] = DIMENSIONS
+    dimensions = DIMENSIONS
 
     @classmethod
     def make(

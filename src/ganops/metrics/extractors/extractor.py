@@ -2,6 +2,7 @@
 
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,24 +22,27 @@ Weights = dict[str, Tensor]
 
 
 class Extractor(ABC):
-    """A frozen network from images to features; what it makes of an image does not depend on the rest of the batch.
-
-    Each has its own `make(images, labels, validation, validation_labels, *, seed, device, **options)` that trains or
-    finds it for images uint8 [N, C, H, W] with labels int [N] in [0, K) or None.
+    """A frozen function from images to features; what it makes of an image does not depend on the rest of the batch.
 
     Attributes:
+        make: `make(images, labels, validation, validation_labels, *, seed, device, **options)` trains or finds it for
+            images uint8 [N, C, H, W] with labels int [N] in [0, K) or None; each has options of its own.
         name: its key in the table, and in the names of the metrics.
         dimensions: the length d of a feature vector.
         resize: how an image is brought to the network's size; part of the protocol of every metric.
         batch: images in one pass unless asked otherwise.
-        hash: SHA-256 of the weights; only distances under equal hashes can be compared.
+        classifier: whether it may give probabilities.
+        hash: SHA-256 of the weights, or of all that decides the features; only distances under equal hashes can be
+            compared.
         card: what a reader must know in order to trust it; JSON-ready.
     """
 
+    make: ClassVar[Callable[..., "Extractor"]]
     name: ClassVar[str]
-    dimensions: ClassVar[int]
+    dimensions: int
     resize: ClassVar[str] = "none"
     batch: ClassVar[int] = 256
+    classifier: ClassVar[bool] = True
 
     def __init__(self, network: nn.Module, hash: str, card: dict[str, Any], device: str) -> None:
         self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
@@ -58,6 +62,10 @@ class Extractor(ABC):
         """Whether these are the published FID weights: the only ones whose distance may be called FID."""
         return False
 
+    def weights(self) -> Weights:
+        """The tensors that `save` writes, and of which `load` makes the network again."""
+        return self.network.state_dict()
+
     def features(self, images: Images, batch: int | None = None) -> tuple[Features, Features | None]:
         """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K]."""
         if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
@@ -75,7 +83,7 @@ class Extractor(ABC):
 
     def save(self, folder: Path) -> None:
         """Writes `weights.safetensors` and `description.json`."""
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights().items()}
         with atomic(folder / "weights.safetensors") as draft:
             save_file(weights, draft)
         description = {"name": self.name, "hash": self.hash, "tensors": hash_weights(weights), "card": self.card}

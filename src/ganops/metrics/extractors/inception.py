@@ -2,13 +2,14 @@
 
 import pickle
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 from unittest import mock
 from urllib.error import URLError
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ganops.errors import FeatureError
 from ganops.files import hash_file
@@ -21,23 +22,50 @@ PUBLISHED = "6726825d"
 
 
 class Network(nn.Module):
-    """pytorch-fid's Inception with the weights `state`: images [N, 3, H, W] in [0, 1] -> features, probabilities."""
+    """pytorch-fid's Inception with the weights `state`: images [N, 3, H, W] in [0, 1] -> features, probabilities.
 
-    def __init__(self, state: Weights) -> None:
+    Batch norms are folded into the convolutions before them, in float64; then the convolutions take the type `dtype`.
+    Resizing, the last pooling and the classes stay float32.
+    """
+
+    def __init__(self, state: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         from pytorch_fid import inception
 
         # its own loader fetches the file without checking it, so it is given the state instead
         with mock.patch.object(inception, "load_state_dict_from_url", return_value=state):
-            self.body = inception.fid_inception_v3()
+            self.body = inception.fid_inception_v3().eval()
         self.fc: nn.Linear = self.body.fc
-        self.body.fc = nn.Identity()
+        self.dtype = dtype
+        _fold(self.body)
+        self.body.fc, self.body.avgpool = nn.Identity(), Average()
+        self.body.to(dtype)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The pooled features [N, 2048], and the probabilities [N, 1008]."""
         x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
-        pooled = self.body(2 * x - 1)
+        pooled = self.body((2 * x - 1).to(self.dtype, memory_format=torch.channels_last))
         return pooled, F.linear(pooled, self.fc.weight).softmax(1)
+
+
+class Average(nn.Module):
+    """The mean over all places, in float32: [N, C, H, W] -> [N, C, 1, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The mean of each channel."""
+        return F.adaptive_avg_pool2d(x.float(), 1)
+
+
+def _fold(body: nn.Module) -> None:
+    """Puts the scale and the shift of each batch norm into the convolution before it: the same function, one pass less.
+
+    w' = w γ / √(σ² + ε) and b' = β - μ γ / √(σ² + ε), which is exact in evaluation and is computed in float64.
+    """
+    for module in list(body.modules()):
+        convolution, norm = getattr(module, "conv", None), getattr(module, "bn", None)
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(convolution.double(), norm.double()).float()
+            module.bn = nn.Identity()
 
 
 class Inception(Extractor):
@@ -45,12 +73,21 @@ class Inception(Extractor):
 
     Images are scaled and brought to 299 x 299 as in pytorch-fid; a single channel is repeated. The probabilities leave
     out the bias of the last layer, as the inception score of Salimans et al. 2016 does.
+
+    Attributes:
+        state: the tensors of the weights' file as they are; `save` writes these, not the folded ones.
+        dtype: the type of the convolutions.
     """
 
     name: ClassVar[str] = "inception"
-    dimensions: ClassVar[int] = 2048
+    dimensions = 2048
     resize: ClassVar[str] = "bilinear to 299 x 299, as pytorch-fid"
     batch: ClassVar[int] = 8  # the quickest on a processor
+    dtype: ClassVar[torch.dtype] = torch.float32
+
+    def __init__(self, state: Weights, hash: str, card: dict[str, Any], device: str) -> None:
+        super().__init__(Network(state, self.dtype), hash, card, device)
+        self.state = state
 
     @classmethod
     def make(
@@ -64,28 +101,35 @@ class Inception(Extractor):
         device: str = "cpu",
         weights: str | None = None,
     ) -> Self:
-        """Reads the weights: from the path `weights`, else from torch's hub cache, else from where they are published.
+        """The network with the weights that `find_weights` finds; nothing is learned from the images.
 
-        Nothing is learned from the images. Raises FeatureError where there are no weights, or others than Inception's.
+        Raises FeatureError where there are no weights, or others than Inception's.
         """
-        path = find_weights(weights)
+        return cls.of_file(find_weights(weights), device)
+
+    @classmethod
+    def of_file(cls, path: Path, device: str = "cpu") -> Self:
+        """The network with the weights in the file `path`; FeatureError where it holds others than Inception's."""
         try:
-            network = Network(torch.load(path, map_location="cpu", weights_only=True))
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            return cls(state, hash_file(path), {"weights": path.name}, device)
         except (RuntimeError, TypeError, KeyError, EOFError, pickle.UnpicklingError) as error:
             raise FeatureError(f"{path.name}: expected the weights of pytorch-fid's Inception; {error}") from error
-        return cls(network, hash_file(path), {"weights": path.name}, device)
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
-        weights, description = read(folder)
-        network = Network({name.removeprefix("body."): tensor for name, tensor in weights.items()})
-        return cls(network, description["hash"], description["card"], device)
+        state, description = read(folder)
+        return cls(state, description["hash"], description["card"], device)
 
     @property
     def published(self) -> bool:
         """Whether the file that the weights came from is the published one."""
         return self.hash.startswith(PUBLISHED)
+
+    def weights(self) -> Weights:
+        """The tensors of the weights' file."""
+        return self.state
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features [N, 2048] and probabilities [N, 1008]."""
@@ -93,11 +137,11 @@ class Inception(Extractor):
         return features, probabilities
 
 
-def find_weights(path: str | None) -> Path:
+def find_weights(path: str | Path | None) -> Path:
     """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it."""
     if path is not None:
         if not Path(path).is_file():
-            raise FeatureError(f"features.weights: there is no file {path}")
+            raise FeatureError(f"weights of the Inception network: there is no file {path}")
         return Path(path)
     cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if not cached.exists():
@@ -107,7 +151,7 @@ def find_weights(path: str | None) -> Path:
         except (URLError, OSError, RuntimeError) as error:
             raise FeatureError(
                 f"no weights for the inception extractor ({error}). Any one of these mends it:\n"
-                f"  1. name the file {FILE} in features.weights\n"
+                f"  1. name the file {FILE} in features.weights, or for `ganops evaluate` by --weights\n"
                 f"  2. put it into {cached.parent}\n"
                 f"  3. let this machine reach {URL}"
             ) from error
