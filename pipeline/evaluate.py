@@ -16,9 +16,10 @@ def main() -> None:
         device = assemble.choose_device(experiment.compute.device)
         generator = Generator.load(layout.GENERATOR, device)
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
-        results = evaluation.evaluate(experiment, generator, reference)
+        outputs = evaluation.outputs(experiment, generator, reference)
+        results = evaluation.evaluate(experiment, outputs, reference)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            pictures = evaluation.draw(generator, prepared, reference, folder)
+            pictures = evaluation.draw(generator, prepared, reference, outputs[0], folder)
             write(evaluation.report(experiment, results, prepared, reference, pictures), folder / "report.html")
         write_json(layout.EVALUATION, results)
         numbers = "  ".join(f"{key} {value:.3g}" for key, value in evaluation.headline(results).items())

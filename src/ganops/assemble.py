@@ -87,7 +87,9 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     extractor = experiment.features.extractor
     named = {"inception": ("fid", "fid_infinity", "kid", "fd_inception", "fd_inception_infinity", "kd_inception")}
     default = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}", f"is_{extractor}", "class_kl")
-    return (*named.get(extractor, default), "precision", "recall", "density", "coverage")
+    neighbours = ("precision", "recall", "density", "coverage")
+    memorisation = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
+    return (*named.get(extractor, default), *neighbours, *memorisation)
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:

@@ -16,11 +16,13 @@ from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
 from ganops.lineage import git, lock_hashes
+from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.measure import measure
+from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
 from ganops.metrics.neighbours import nearest
 from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
-from ganops.plots import sheet
+from ganops.plots import distances, sheet
 from ganops.report import Report
 from ganops.terminal import progress
 
@@ -30,10 +32,16 @@ FIRST_SEED = 10**6
 PIECE = 500
 STEPS = 9
 """Pictures of a walk from one latent to another."""
+SHOWN = 2000
+"""Generated images whose distances are drawn."""
 
 
-def evaluate(experiment: Experiment, generator: Generator, reference: Reference) -> dict[str, Any]:
-    """Metrics and protocol of `evaluate.samples` pictures against the test split."""
+Outputs = tuple[Features, Features | None]
+"""Features [N, d], and probabilities [N, K] of a classifier."""
+
+
+def outputs(experiment: Experiment, generator: Generator, reference: Reference) -> Outputs:
+    """What the extractor makes of `evaluate.samples` pictures."""
     count = experiment.evaluate.samples
     features, probabilities = [], []
     with progress("evaluate", count, "images") as advance:
@@ -43,25 +51,28 @@ def evaluate(experiment: Experiment, generator: Generator, reference: Reference)
             features.append(piece)
             probabilities.append(classes)
             advance(len(seeds))
-    return measure(
-        np.concatenate(features),
-        None if probabilities[0] is None else np.concatenate([p for p in probabilities if p is not None]),
-        reference,
-        SPLIT,
-        seed=experiment.seed,
-    )
+    classified = [p for p in probabilities if p is not None]
+    return np.concatenate(features), np.concatenate(classified) if classified else None
 
 
-def draw(generator: Generator, prepared: Prepared, reference: Reference, folder: Path) -> dict[str, Path]:
-    """Writes the pictures of a report into `folder`: name -> path."""
+def evaluate(experiment: Experiment, outputs: Outputs, reference: Reference) -> dict[str, Any]:
+    """Metrics and protocol of the pictures that gave `outputs`, against the test split."""
+    return measure(*outputs, reference, SPLIT, seed=experiment.seed)
+
+
+def draw(
+    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path
+) -> dict[str, Path]:
+    """Writes the pictures of a report into `folder`: name -> path. `features` are those of `outputs`."""
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
     save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
     save_grid(paths["interpolation"], _interpolation(generator), STEPS)
-    for name, picture in (
-        ("truncation", _truncations(generator, columns)),
-        ("neighbours", _neighbours(generator, prepared, reference)),
-    ):
+    for name, picture in {
+        "truncation": _truncations(generator, columns),
+        "neighbours": _neighbours(generator, prepared, reference),
+        **_distances(features, reference),
+    }.items():
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
     return paths
@@ -97,6 +108,16 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
     )
 
 
+def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
+    """How far generated images are from the training images, beside both controls; nothing where images are few."""
+    sides = (reference.features("train"), reference.features(SPLIT), features[:SHOWN])
+    if min(map(len, sides)) < FEWEST:
+        return {}
+    near = examine(*sides, seed=0)
+    names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}
+    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}
+
+
 def report(
     experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference, pictures: dict[str, Path]
 ) -> Report:
@@ -109,7 +130,8 @@ def report(
         summary=headline(results),
         manifest=_manifest(prepared),
         history=history(),
-        metrics={name: value for name, value in results.items() if name != "protocol"},
+        metrics={name: value for name, value in results.items() if name not in ("protocol", *NAMES)},
+        memorisation=_memorisation(results),
         protocol=results["protocol"],
         card=reference.card,
         trials=trials,
@@ -118,6 +140,20 @@ def report(
         pictures={**pictures, "preview": layout.PREVIEW},
         filmstrip=strip,
     )
+
+
+def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
+    """The verdict in words, and each sign beside its controls."""
+    if "memorisation_verdict" not in results:
+        return {}
+    return {
+        "verdict": VERDICTS[int(results["memorisation_verdict"])],
+        "copied_share": results["copied_share"],
+        "signs": {
+            sign: {"generated": results[sign], **{control: results[f"{sign}_{control}"] for control in CONTROLS}}
+            for sign in SIGNS
+        },
+    }
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:

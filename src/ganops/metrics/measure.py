@@ -10,10 +10,11 @@ from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import Statistics, frechet_distance, frechet_infinity
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.kernel import kernel_distance, subset_size
+from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.reference import Reference
 
-VERSION = 1
+VERSION = 2
 """Goes up when any figure below is computed in another way: then older figures cannot be compared."""
 
 
@@ -53,10 +54,12 @@ def measure(
         size: the size of these subsets, at most the samples there are.
 
     Returns:
-        Figures by name, all finite floats, and `protocol`: only figures under equal protocols can be compared.
+        Figures by name, all finite floats, and `protocol`: only figures under equal protocols can be compared. Those of
+        `memorisation` compare with the split `train`; with fewer than 50 samples a side there are none.
     """
     _check(fake, reference)
-    real, statistics = reference.features(split), reference.statistics(split)
+    real, statistics, train = reference.features(split), reference.statistics(split), reference.features("train")
+    copying = min(len(train), len(real), len(fake)) >= FEWEST
     frechet, kernel = names(reference)
     mean, deviation = kernel_distance(real, fake, subsets=subsets, size=size, seed=seed)
     generator = np.random.default_rng(seed)
@@ -69,7 +72,9 @@ def measure(
         f"{kernel}_std": deviation,
         **precision_recall_density_coverage(even_real, even_fake, neighbours),
         **_classes(probabilities, reference, split),
+        **(memorisation(train, real, fake, seed=seed) if copying else {}),
     }
+    searched = {"train": len(train), "samples_at_most": SAMPLES, "cells": CELLS, "closest_percent": CLOSEST}
     result["protocol"] = {
         "version": VERSION,
         "extractor": reference.card["extractor"],
@@ -84,6 +89,7 @@ def measure(
         "neighbour_samples": count,
         "kernel_subsets": subsets,
         "kernel_subset_size": subset_size(real, fake, size),
+        "memorisation": searched if copying else None,
     }
     return result
 

@@ -5,21 +5,28 @@ of Meehan, Chaudhuri & Dasgupta 2020 ("A Non-Parametric Test to Detect Data-Copy
 share of near-copies. None has an absolute scale: what they say depends on the features and on the numbers of samples.
 So the same code also measures two controls whose answer is known: held-out images as if they had been generated
 (nothing is copied), and training images as if they had been generated (all is copied).
+
+scikit-learn and scipy.stats take more than a second to import, so each function imports what it needs: workers of a
+training import this package, too.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.pipeline import Pipeline, make_pipeline
 
 from ganops.errors import FeatureError
 from ganops.metrics.neighbours import nearest
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
 SIGNS = ("authenticity", "ct", "near_copies")
+CONTROLS = ("held_out", "copied")
+NAMES = (*SIGNS, *(f"{s}_{control}" for s in SIGNS for control in CONTROLS),
+         "ct_cells", "copied_share", "memorisation_verdict")  # fmt: skip
+"""Of all figures."""
 VERDICTS = ("none seen", "some", "copies")
 FEWEST = 50
 """The fewest samples of each set: with fewer, not even a third of copies would stand out from chance."""
@@ -207,18 +214,24 @@ def _enough(sample: Near, held_out: Near) -> list[int]:
 
 def _z(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """The Mann-Whitney statistic as a z-score: below 0 where the values of x tend to be smaller than those of y."""
+    from scipy.stats import mannwhitneyu
+
     m, n = len(x), len(y)
     return float((mannwhitneyu(x, y).statistic - m * n / 2) / np.sqrt(m * n * (m + n + 1) / 12))
 
 
-def _partition(train: NDArray[np.floating], cells: int, generator: np.random.Generator) -> Pipeline:
+def _partition(train: NDArray[np.floating], cells: int, generator: np.random.Generator) -> "Pipeline":
     """Principal components and k-means of the training features, learnt from at most 10,000 of them."""
+    from sklearn.cluster import KMeans
+    from sklearn.decomposition import PCA
+    from sklearn.pipeline import make_pipeline
+
     x = np.asarray(train[generator.permutation(len(train))[:SAMPLES]], np.float64)
     means = KMeans(cells, n_init=4, random_state=int(generator.integers(2**31)))
     return make_pipeline(PCA(min(COMPONENTS, *x.shape), svd_solver="covariance_eigh"), means).fit(x)
 
 
-def _cells(partition: Pipeline, x: NDArray[np.floating]) -> NDArray[np.int64]:
+def _cells(partition: "Pipeline", x: NDArray[np.floating]) -> NDArray[np.int64]:
     return np.asarray(partition.predict(np.asarray(x, np.float64)), np.int64)
 
 
