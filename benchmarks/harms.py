@@ -50,14 +50,14 @@ def material(work: Path) -> tuple[Prepared, Reference]:
 
 
 def figures(prepared: Prepared, reference: Reference, seed: int) -> tuple[list[list[float]], dict[str, Any]]:
-    """All metrics of the unharmed draws [DRAWS, metrics], and of each harm [5, metrics]."""
+    """All metrics and, last, `copied_share`: of the unharmed draws [DRAWS, 13], and of each harm [5, 13]."""
     images, labels = np.array(prepared.images("validation")), prepared.labels("validation")
     generator = np.random.default_rng(seed)
     table = harms(np.array(prepared.images("train")))
 
     def measured(sample: np.ndarray) -> list[float]:
         found = measure(*reference.extractor.features(sample), reference, "test", seed=seed, subsets=10)
-        return [found[name] for name in METRICS]
+        return [found[name] for name in (*METRICS, "copied_share")]
 
     def drawn() -> np.ndarray:
         return generator.permutation(len(images))
@@ -77,9 +77,9 @@ def figures(prepared: Prepared, reference: Reference, seed: int) -> tuple[list[l
 
 def notice(unharmed: list[list[float]], harmed: dict[str, Any]) -> dict[str, np.ndarray]:
     """Standard deviations by which each metric gets worse: [metrics, 5] for each harm."""
-    mean, deviation = np.mean(unharmed, axis=0), np.std(unharmed, axis=0, ddof=1)
-    signs = np.array(list(METRICS.values()))
-    return {name: (signs * (np.array(rows) - mean) / deviation).T for name, rows in harmed.items()}
+    draws, signs = np.array(unharmed)[:, :-1], np.array(list(METRICS.values()))
+    mean, deviation = draws.mean(axis=0), draws.std(axis=0, ddof=1)
+    return {name: (signs * (np.array(rows)[:, :-1] - mean) / deviation).T for name, rows in harmed.items()}
 
 
 def draw(found: dict[str, np.ndarray], out: Path) -> None:
@@ -116,6 +116,7 @@ def show(unharmed: list[list[float]], harmed: dict[str, Any], found: dict[str, n
         for i, metric in enumerate(METRICS):
             cells = [f"{row[i]:.3g} ({worse:+.0f})" for row, worse in zip(rows, found[name][i], strict=True)]
             print(f"| {metric} | {mean[i]:.3g} ± {deviation[i]:.2g} | {' | '.join(cells)} |")
+        print(f"| copied_share | {mean[-1]:.3g} | {' | '.join(f'{row[-1]:.3f}' for row in rows)} |")
 
 
 def main() -> None:
@@ -133,8 +134,9 @@ def main() -> None:
         draw(found, options.out)
     hardware = assemble.hardware(torch.device("cpu"))
     if options.json:
-        print(json.dumps({"hardware": hardware, "seed": options.seed, "metrics": list(METRICS), "unharmed": unharmed,
-                          "harmed": harmed, "worse": {name: x.tolist() for name, x in found.items()}}))  # fmt: skip
+        names, worse = [*METRICS, "copied_share"], {name: x.tolist() for name, x in found.items()}
+        print(json.dumps({"hardware": hardware, "seed": options.seed, "metrics": names, "unharmed": unharmed,
+                          "harmed": harmed, "worse": worse}))  # fmt: skip
         return
     print(f"{hardware}, seed {options.seed}, {time.perf_counter() - started:.0f} s")
     show(unharmed, harmed, found)
