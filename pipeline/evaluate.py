@@ -21,7 +21,7 @@ def main() -> None:
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         results = measure(fake, reference, evaluation.SPLIT, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            pictures = evaluation.draw(generator, prepared, reference, folder)
+            pictures = evaluation.draw(generator, prepared, reference, fake.features, folder)
             write(evaluation.report(experiment, results, prepared, reference, pictures), folder / "report.html")
         write_json(layout.EVALUATION, results)
         say(name, f"{evaluation.in_words(results)}   {layout.EVALUATION_REPORT}/report.html")

@@ -69,11 +69,13 @@ def test_evaluation_carries_its_protocol(finished):
     assert evaluation["protocol"]["split"] == "test"
     assert evaluation["protocol"]["generated"] == 300
     assert "fid" not in evaluation
+    assert evaluation["memorisation_verdict"] == 0
 
 
 def test_the_report_is_whole(finished):
     page = (finished.folder / "reports/evaluation/report.html").read_text()
     assert "data:image/png;base64," in page
+    assert all(f'id="{name}"' in page for name in ("data", "training", "pictures", "numbers", "memorisation"))
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 

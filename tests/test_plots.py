@@ -28,6 +28,8 @@ DRAWINGS = {
     "classes_bar, many": lambda: plots.classes_bar({str(i): i for i in range(1000)}),
     "ladder_bar": lambda: plots.ladder_bar({"real/real": 0.1, "blur": 4.0, "noise": 214.0}, 7.9, "fd_domain"),
     "trials_plot": lambda: plots.trials_plot(TRIALS),
+    "distances": lambda: plots.distances({"generated": np.linspace(1, 4, 90), "copies": np.linspace(0, 0.4, 50)}),
+    "distances, all 0": lambda: plots.distances({"generated": np.zeros(9)}),
     "sheet": lambda: plots.sheet([np.zeros((3, 1, 8, 8), np.uint8)] * 2, ["one", "two"], lead=1),
 }
 
@@ -117,6 +119,20 @@ def test_an_axis_is_logarithmic_only_for_positive_values_far_apart():
     assert {"1", "10", "100"} <= ticks(0.5)
     assert {"50", "100", "150"} <= ticks(-0.5)
     assert "1" not in ticks(-0.5)
+
+
+def test_distances_are_shares_of_each_set_in_steps_of_the_logarithm():
+    svg = plots.distances({"generated": np.full(10, 3.0), "held-out": np.full(500, 3.0), "copies": np.full(9, 0.03)})
+    shown = texts(svg)
+    assert {"generated", "held-out", "copies", "0.1", "1", "share"} <= set(shown)
+    lines = re.findall(r'<path d="([^"]*)"[^>]*style="fill: none; stroke: (#\w+)', svg.decode())
+    generated, held_out, copies = ({path for path, c in lines if c == colour} for colour in plots.SERIES[:3])
+    assert max(generated, key=len) == max(held_out, key=len) != max(copies, key=len)  # sizes of the sets do not matter
+
+
+def test_a_distance_of_zero_stands_in_the_first_step():
+    zeros, small = (plots.distances({"a": np.array([value, 2.0]), "b": np.array([0.1])}) for value in (0.0, 0.1))
+    assert zeros == small
 
 
 def test_trials_without_a_score_are_left_out_and_the_best_is_marked_once():

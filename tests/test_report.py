@@ -48,7 +48,7 @@ def report(tmp_path_factory):
         name: folder / f"{name}.{kind}"
         for name, kind in {
             "samples": "png", "preview": "png", "by_class": "svg",
-            "truncation": "svg", "interpolation": "png", "neighbours": "svg",
+            "truncation": "svg", "interpolation": "png", "neighbours": "svg", "memorisation": "svg",
         }.items()
     }  # fmt: skip
     save_grid(pictures["samples"], images[:64])
@@ -57,6 +57,9 @@ def report(tmp_path_factory):
     pictures["truncation"].write_bytes(plots.sheet([images[200:208]] * 3, ["ψ 0.5", "ψ 0.8", "ψ 1.0"]))
     save_grid(pictures["interpolation"], images[300:332])
     pictures["neighbours"].write_bytes(plots.sheet(neighbours, [f"distance {3 + i / 7:.2f}" for i in range(8)], lead=1))
+    near = {"generated": rng.lognormal(1, 0.3, 900), "held-out images": rng.lognormal(0.9, 0.3, 500)}
+    near["copies"] = near["held-out images"] / 10
+    pictures["memorisation"].write_bytes(plots.distances(near))
     filmstrip = []
     for i, kimg in enumerate(np.linspace(0, 400, 21)):
         save_grid(folder / f"{i}.png", blurred(images[:36], np.exp(-kimg / 90), rng), columns=6)
@@ -118,6 +121,15 @@ def report(tmp_path_factory):
             "is_domain_std": 0.12,
             "class_kl": 0.013,
             "home_made": 3,
+        },
+        memorisation={
+            "verdict": "some",
+            "copied_share": 0.123,
+            "signs": {
+                "authenticity": {"generated": 0.552, "held_out": 0.619, "copied": 0.0},
+                "ct": {"generated": -4.54, "held_out": 0.529, "copied": -30.5},
+                "near_copies": {"generated": 0.131, "held_out": 0.011, "copied": 1.0},
+            },
         },
         protocol={"extractor": "domain", "samples": 10000, "split": "test", "resize": None, "seed": 0},
         card={
@@ -196,6 +208,7 @@ PARTS = {
     "filmstrip": ["training"],
     "metrics": ["numbers"],
     "card": ["numbers"],
+    "memorisation": ["memorisation"],
     "trials": ["search"],
     "protocol": ["reproduce"],
     "params": ["reproduce"],
@@ -205,13 +218,14 @@ PARTS = {
 
 def test_the_page_is_whole_and_says_everything(report, page):
     read = Page(page)
-    assert read.sections == ["data", "training", "pictures", "numbers", "search", "reproduce"]
+    assert read.sections == ["data", "training", "pictures", "numbers", "memorisation", "search", "reproduce"]
     assert [attrs["href"] for tag, attrs in read.tags if tag == "a"] == [f"#{name}" for name in read.sections]
     for words in (
         "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
         "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "± 7e-5", "Lower is better",
         "half of the classes", "faint noise", "0.94", "stopped after 1", "dvc repro", "52655fb0c1d24e8a9b7",
-        "latent: 128", "4f1c2a9d6b.dir", "home_made",
+        "latent: 128", "4f1c2a9d6b.dir", "home_made", "copying of training imagessome", "copied share0.123",
+        "near_copiesShare of images", "0.552 0.619 0", "-4.54 0.529 -30.5",
     ):  # fmt: skip
         assert words in read.text, words
     assert "img_0010.png" not in page
@@ -269,6 +283,7 @@ def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
                 "sha256": HOSTILE, "rejected": [{"name": HOSTILE, "reason": HOSTILE}],
             },
             metrics={HOSTILE: HOSTILE, "coverage": 0.5},
+            memorisation={"verdict": HOSTILE, "signs": {HOSTILE: {"generated": HOSTILE, "held_out": 1, "copied": 0}}},
             protocol={HOSTILE: HOSTILE},
             card={"extractor": HOSTILE, "hash": HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
             trials=[{"number": 0, "parameters": {HOSTILE: HOSTILE}, "score": 1.0, "status": HOSTILE}],
@@ -293,7 +308,8 @@ def test_a_part_alone_brings_its_own_section_alone(report, part):
 
 
 def test_a_picture_alone_brings_its_own_section_alone(report):
-    places = {name: {"samples": [], "preview": ["data"]}.get(name, ["pictures"]) for name in report.pictures}
+    special = {"samples": [], "preview": ["data"], "memorisation": ["memorisation"]}
+    places = {name: special.get(name, ["pictures"]) for name in report.pictures}
     for name, sections in places.items():
         page = Page(render(Report(title="lonely", pictures={name: report.pictures[name]})))
         assert page.sections == sections

@@ -90,7 +90,9 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
     classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
     distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
-    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
+    neighbours = ("precision", "recall", "density", "coverage")
+    memorisation = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
+    return (*published, *distances, *classes, *neighbours, *memorisation)
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:

@@ -17,11 +17,13 @@ from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
 from ganops.lineage import git, lock_hashes
+from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.measure import Generated
+from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
 from ganops.metrics.neighbours import nearest, realism
 from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
-from ganops.plots import sheet
+from ganops.plots import distances, sheet
 from ganops.report import Report
 from ganops.terminal import progress
 
@@ -31,6 +33,8 @@ FIRST_SEED = 10**6
 PIECE = 500
 STEPS = 9
 """Pictures of a walk from one latent to another."""
+SHOWN = 2000
+"""Generated images whose distances are drawn."""
 
 
 def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
@@ -59,17 +63,20 @@ def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
     )
 
 
-def draw(generator: Generator, prepared: Prepared, reference: Reference, folder: Path) -> dict[str, Path]:
-    """Writes the pictures of a report into `folder`: name -> path."""
+def draw(
+    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path
+) -> dict[str, Path]:
+    """Writes the pictures of a report into `folder`: name -> path. `features` are those of the evaluation."""
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
     save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
     save_grid(paths["interpolation"], _interpolation(generator), STEPS)
-    for name, picture in (
-        ("truncation", _truncations(generator, columns)),
-        ("neighbours", _neighbours(generator, prepared, reference)),
-        ("realism", _realism(generator, reference)),
-    ):
+    for name, picture in {
+        "truncation": _truncations(generator, columns),
+        "neighbours": _neighbours(generator, prepared, reference),
+        "realism": _realism(generator, reference),
+        **_distances(features, reference),
+    }.items():
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
     return paths
@@ -114,6 +121,16 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
     return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
 
 
+def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
+    """How far generated images are from the training images, beside both controls; nothing where images are few."""
+    sides = (reference.features("train"), reference.features(SPLIT), features[:SHOWN])
+    if min(map(len, sides)) < FEWEST:
+        return {}
+    near = examine(*sides, seed=0)
+    names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}
+    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}
+
+
 def report(
     experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference, pictures: dict[str, Path]
 ) -> Report:
@@ -127,6 +144,7 @@ def report(
         manifest=_manifest(prepared),
         history=history(),
         metrics=with_intervals(results),
+        memorisation=_memorisation(results),
         protocol=results["protocol"],
         card=reference.card,
         trials=trials,
@@ -143,7 +161,21 @@ def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
     return {
         name: {"value": value, "interval": intervals[name]} if name in intervals else value
         for name, value in results.items()
-        if name not in ("protocol", "intervals")
+        if name not in ("protocol", "intervals", *NAMES)
+    }
+
+
+def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
+    """The verdict in words, and each sign beside its controls."""
+    if "memorisation_verdict" not in results:
+        return {}
+    return {
+        "verdict": VERDICTS[int(results["memorisation_verdict"])],
+        "copied_share": results["copied_share"],
+        "signs": {
+            sign: {"generated": results[sign], **{control: results[f"{sign}_{control}"] for control in CONTROLS}}
+            for sign in SIGNS
+        },
     }
 
 

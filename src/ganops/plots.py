@@ -144,6 +144,26 @@ def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: st
         return _svg(figure)
 
 
+def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes:
+    """SVG of the distribution of distances float64 [N] for each set, on a logarithmic axis.
+
+    Shares of each set's samples, in equal steps of the logarithm; a distance of 0 stands in the first step.
+    """
+    values = np.concatenate(list(sets.values()))
+    positive = values[values > 0] if values.any() else np.ones(1)
+    edges = np.geomspace(positive.min() / 1.05, positive.max() * 1.05, bins + 1)
+    with _style():
+        figure = _figure(height=210)
+        axes = figure.subplots()
+        for (name, found), colour in zip(sets.items(), cycle(SERIES), strict=False):
+            counts, _ = np.histogram(found.clip(edges[0]), edges)
+            axes.stairs(counts / len(found), edges, color=colour, linewidth=1.6, label=name)
+        _log_where_possible(axes.xaxis, edges.tolist(), ratio=3)
+        axes.set(xlabel="distance to the nearest training image", ylabel="share", ylim=(0, None))
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        return _svg(figure)
+
+
 def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
     """SVG of score against each parameter, one small panel a parameter; the best trial carries a mark.
 

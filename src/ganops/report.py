@@ -39,6 +39,8 @@ class Report:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """name -> number, or {`value`, `interval` [low, high], `real`, `noise`}: the last two are the values that real
     samples and noise would get. `<name>_std` is shown beside <name>."""
+    memorisation: Mapping[str, Any] = field(default_factory=dict)
+    """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
     """How the metrics were measured."""
     card: Mapping[str, Any] = field(default_factory=dict)
@@ -53,7 +55,7 @@ class Report:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """`commands` [text], `commit`, `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
     pictures: Mapping[str, Path] = field(default_factory=dict)
-    """Name (see PICTURES, and `samples`, `preview`) -> PNG, JPEG, WebP or SVG file."""
+    """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
     filmstrip: Sequence[tuple[float, Path]] = ()
     """(kimg, picture) of the same latents while G learns."""
 
@@ -87,6 +89,15 @@ METRICS = {
     "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
 }
 """What is known of a metric, by its name (a star stands for any text); the first match holds."""
+
+SIGNS = {
+    "authenticity": "Share of images that are farther from their nearest training image than that is from its own "
+    "nearest; copies lower it.",
+    "ct": "Data-copying test C_T, a z-score: far below 0 where images lie closer to training images than held-out ones "
+    "do.",
+    "near_copies": "Share of images as close to a training image as the closest 1 % of the held-out images.",
+}
+"""What the signs of memorisation say."""
 
 RUNGS = {
     "real": "other real images",
@@ -136,6 +147,9 @@ PICTURES = {
 }
 """Pictures of the generated samples: title, one sentence."""
 
+ELSEWHERE = ("samples", "preview", "memorisation")
+"""Pictures that stand in other sections."""
+
 BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
 MAX_FRAMES, MAX_REJECTED, MAX_TRIALS = 10, 10, 50
 
@@ -170,6 +184,7 @@ def render(report: Report) -> str:
         "training": _training(report),
         "pictures": _pictures(report),
         "numbers": _numbers(report),
+        "memorisation": _memorisation(report),
         "search": _search(report),
         "reproduce": _reproduce(report),
     }
@@ -242,7 +257,7 @@ def _frames(filmstrip: Sequence[tuple[float, Path]]) -> list[dict[str, Any]]:
 
 
 def _pictures(report: Report) -> dict[str, Any]:
-    names = [*PICTURES, *(name for name in report.pictures if name not in (*PICTURES, "samples", "preview"))]
+    names = [*PICTURES, *(name for name in report.pictures if name not in (*PICTURES, *ELSEWHERE))]
     shown = []
     for name in names:
         if name in report.pictures:
@@ -272,6 +287,16 @@ def _numbers(report: Report) -> dict[str, Any]:
         "card": _card(card),
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
         "ladder_picture": _svg(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
+    }
+
+
+def _memorisation(report: Report) -> dict[str, Any]:
+    content = report.memorisation
+    verdict = {"copying of training images": content.get("verdict"), "copied share": content.get("copied_share")}
+    return {
+        "facts": _present(verdict),
+        "signs": [(name, SIGNS.get(name, ""), sides) for name, sides in content.get("signs", {}).items()],
+        "picture": _picture(report.pictures.get("memorisation"), BYTES_OF_PICTURE),
     }
 
 

@@ -8,6 +8,7 @@ from ganops.errors import FeatureError
 from ganops.files import read_json, write_json
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.measure import Generated, compare, distance, measure, names
+from ganops.metrics.memorisation import NAMES
 from ganops.metrics.reference import Reference, build
 
 
@@ -133,8 +134,24 @@ def test_real_images_measure_well_and_noise_badly(reference, tmp_path):
     assert good["class_kl"] < 0.1 < bad["class_kl"]
     write_json(tmp_path / "evaluation.json", good)  # finite and JSON-ready
     assert {k for k, v in good.items() if not isinstance(v, float)} == {"protocol", "intervals"}
+    assert set(NAMES) < set(good)
     for name, (low, high) in good["intervals"].items():
         assert low < good[name] < high, name
+
+
+def test_training_images_are_known_again(reference):
+    found = {}
+    for name, images in (("fresh", blobs(200, 9)[0]), ("copied", IMAGES["train"][:200])):
+        found[name] = measure(seen(reference, images), reference, "test", seed=0)
+    assert found["fresh"]["memorisation_verdict"] == 0
+    assert found["copied"]["memorisation_verdict"] == 2
+    assert found["copied"]["authenticity"] == 0
+
+
+def test_few_images_have_no_figures_of_memorisation(reference):
+    found = measure(seen(reference, blobs(49, 9)[0]), reference, "test", seed=0)
+    assert not set(NAMES) & set(found)
+    assert found["protocol"]["memorisation"] is None
 
 
 def test_the_protocol_says_how_it_was_measured(reference):
@@ -144,7 +161,8 @@ def test_the_protocol_says_how_it_was_measured(reference):
     assert (protocol["split"], protocol["real"], protocol["generated"], protocol["seed"]) == ("test", 90, 120, 3)
     assert protocol["neighbour_samples"] == protocol["kernel_subset_size"] == 90
     assert protocol["singular"] is False
-    assert measure(features[:64], None, reference, "test", seed=3)["protocol"]["singular"] is True
+    assert measure(seen(reference, blobs(64, 9)[0]), reference, "test", seed=3)["protocol"]["singular"] is True
+    assert protocol["memorisation"] == {"train": 400, "samples_at_most": 10_000, "cells": 3, "closest_percent": 1}
 
 
 def test_measuring_twice_gives_the_same(reference):

@@ -2,46 +2,24 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, distance_to
+from ganops.metrics.harms import blur, noise
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 Generator = np.random.Generator
 
 
-def _noise(amount: float) -> Callable[[Images, Generator], Images]:
-    """Gaussian noise with a standard deviation of `amount` of the range."""
-    return lambda images, generator: _quantise(images + generator.normal(0, amount * 255, images.shape))
-
-
-def _blur(amount: float) -> Callable[[Images, Generator], Images]:
-    """Gaussian blur of `amount` pixels at 32 x 32, and in proportion for larger images."""
-
-    def blur(images: Images, _: Generator) -> Images:
-        width = amount * max(1, min(images.shape[2:]) / 32)
-        return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
-
-    return blur
-
-
-def _quantise(images: NDArray[np.floating[Any]]) -> Images:
-    quantised: Images = np.rint(images).clip(0, 255).astype(np.uint8)
-    return quantised
-
-
-HARMS: dict[str, Callable[[Images, Generator], Images]] = {
+RUNGS: dict[str, Callable[[Images, Generator], Images]] = {
     "real": lambda images, _: images,
-    "faint_noise": _noise(0.05),
-    "strong_noise": _noise(0.2),
-    "faint_blur": _blur(0.6),
-    "strong_blur": _blur(1.5),
+    "faint_noise": lambda images, generator: noise(images, 0.05, generator),
+    "strong_noise": lambda images, generator: noise(images, 0.2, generator),
+    "faint_blur": lambda images, _: blur(images, 0.6),
+    "strong_blur": lambda images, _: blur(images, 1.5),
     "noise": lambda images, generator: generator.integers(0, 256, images.shape, np.uint8),
 }
 CHAINS = (("real", "faint_noise", "strong_noise", "noise"), ("real", "faint_blur", "strong_blur"))
@@ -84,9 +62,9 @@ def climb(
     real = real[generator.permutation(len(real))[:SAMPLES]]
     rows = generator.permutation(len(held_out))[:SAMPLES]
     held_out, labels = held_out[rows], None if labels is None else labels[rows]
-    reference = _features(extractor, real, HARMS["real"], generator)
+    reference = _features(extractor, real, RUNGS["real"], generator)
     distance = distance_to(Statistics.of(reference))
-    harmed = {name: _features(extractor, held_out, harm, generator) for name, harm in HARMS.items()}
+    harmed = {name: _features(extractor, held_out, harm, generator) for name, harm in RUNGS.items()}
     ladder = {name: distance(Statistics.of(features)) for name, features in harmed.items()}
     varied, half, few = harmed["real"], _half(harmed["real"], labels), _few(harmed["real"])
     sets = {"half": half, "half_control": varied[: len(half)], "few": few, "few_control": varied}

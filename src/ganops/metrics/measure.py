@@ -13,6 +13,7 @@ from ganops.metrics.frechet import Statistics, distance_to, frechet_distance, fr
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.intervals import REPETITIONS, Interval, replicates
 from ganops.metrics.kernel import kernel_distance, subset_size
+from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.protocol import Protocol
 from ganops.metrics.reference import Reference
@@ -72,7 +73,8 @@ def measure(
 
     Returns:
         Figures by name, all finite floats; `intervals`: name -> [low, high], 95 %; and `protocol`: only figures under
-        equal protocols can be compared.
+        equal protocols can be compared. Those of `memorisation` compare with the split `train`; with fewer than 50
+        samples a side there are none.
     """
     _check(fake.features, reference)
     real, statistics = reference.features(split), reference.statistics(split)
@@ -80,12 +82,14 @@ def measure(
     ruler = Ruler.of(reference, split, len(fake.features), seed=seed, neighbours=neighbours, repetitions=repetitions)
     mean, deviation = kernel_distance(real, fake.features, subsets=subsets, size=size, seed=seed)
     figures = ruler.figures(fake)
+    copying, searched = _copying(fake.features, reference, split, seed)
     result: dict[str, Any] = {
         frechet: figures.pop(frechet),
         f"{frechet}_infinity": frechet_infinity(fake.features, statistics, seed=seed),
         kernel: mean,
         f"{kernel}_std": deviation,
         **figures,
+        **copying,
     }
     if fake.probabilities is not None and f"is_{reference.card['extractor']}" in result:
         result[f"is_{reference.card['extractor']}_std"] = inception_score(fake.probabilities)[1]
@@ -107,6 +111,7 @@ def measure(
         kernel_subsets=subsets,
         kernel_subset_size=subset_size(real, fake.features, size),
         repetitions=ruler.repetitions,
+        memorisation=searched,
         singular=statistics.singular or len(fake.features) <= reference.card["dimensions"],
     ).content()
     return result
@@ -192,6 +197,17 @@ def compare(one: Generated, other: Generated, reference: Reference, split: str, 
         name: Difference(a[name], b[name], Interval.about(b[name] - a[name], spread_b[name] - spread_a[name]))
         for name in a
     }
+
+
+def _copying(
+    features: Features, reference: Reference, split: str, seed: int
+) -> tuple[dict[str, float], dict[str, float] | None]:
+    """The signs of memorisation and how they were looked for; nothing where samples are few."""
+    train, real = reference.features("train"), reference.features(split)
+    if min(len(train), len(real), len(features)) < FEWEST:
+        return {}, None
+    searched = {"train": len(train), "samples_at_most": SAMPLES, "cells": CELLS, "closest_percent": CLOSEST}
+    return memorisation(train, real, features, seed=seed), searched
 
 
 def _classes(probabilities: Features | None, reference: Reference, split: str) -> dict[str, float]:

@@ -37,6 +37,8 @@ class Protocol:
     kernel_subset_size: int = 1000
     repetitions: int = 0
     """Halves behind each interval."""
+    memorisation: dict[str, float] | None = None
+    """How copies were searched for; None: samples were too few."""
     singular: bool = False
     """Fewer samples than dimensions on a side: a covariance has no inverse, and the distance is far from its limit."""
     version: int = VERSION
