@@ -10,6 +10,7 @@ import yaml
 from ganops import assemble, config
 from ganops.errors import ConfigError
 from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.memorisation import SIGNS
 
 ROOT = Path(__file__).parents[1]
 
@@ -99,6 +100,11 @@ def refused(content) -> str:
 )
 def test_refusals_name_the_path_and_what_was_expected(content, words):
     assert words in refused(content)
+
+
+def test_a_gate_may_limit_the_signs_of_memorisation():
+    for name in (*SIGNS, "copied_share", "memorisation_verdict"):
+        assemble.check(config.parse({"register": {"gate": {name: {"at_most": 0.1}}}}))
 
 
 def test_all_problems_are_told_at_once():

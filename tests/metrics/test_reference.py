@@ -86,7 +86,7 @@ def test_without_a_network(tmp_path):
     card = build(IMAGES, LABELS, tmp_path / "pixels", extractor="pixels", seed=0)
     reference = Reference.open(tmp_path / "pixels")
     assert card["dimensions"] == reference.features("test").shape[1] == 256
-    found = measure(*reference.extractor.features(blobs(120, 9)[0]), reference, "test", seed=0)
+    found = measure(seen(reference, blobs(120, 9)[0]), reference, "test", seed=0)
     assert "fd_pixels" in found
     assert not {"is_pixels", "class_kl"} & found.keys()
     assert found["protocol"]["singular"]

@@ -176,7 +176,7 @@ def _errors(honest: dict[str, float], generated: int, held_out: int) -> dict[str
     p = min(max(honest["authenticity"], 1 / held_out), 1 - 1 / held_out)
     return {
         "authenticity": share(p, 1 / generated + 1 / held_out),
-        "ct": 2**0.5,  # two z-scores
+        "ct": 2**0.5,  # two z-scores; less where cells are averaged
         # the percentile of few samples lies further in; it is drawn from all, the control's from one half for the other
         "near_copies": share(CLOSEST / 100 + 2 / held_out, 1 / generated + 5 / held_out),
     }
