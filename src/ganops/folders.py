@@ -69,7 +69,8 @@ def distance(
 
     Returns:
         `metric`, `value`, `images` of both sides, `singular` (a side has no more images than there are features),
-        `weights` (their hash) and `seconds`. DataError and FeatureError say what cannot be used.
+        `one_by_one` (a side has images of several sizes), `weights` (their hash) and `seconds`. DataError and
+        FeatureError say what cannot be used.
     """
     since = time.time() if since is None else since
     extractor = (InceptionBF16 if reduced else Inception).of_file(find_weights(weights), device)
@@ -80,6 +81,7 @@ def distance(
         "value": frechet_distance(one, two),
         "images": [one.count, two.count],
         "singular": one.singular or two.singular,
+        "one_by_one": not (a.even and b.even),
         "weights": extractor.hash,
         "seconds": time.time() - since,
     }
@@ -118,6 +120,8 @@ def in_words(found: dict[str, Any]) -> list[str]:
     lines = [f"{found['metric']} {found['value']:.6g}  ({one:,} and {two:,} images, {found['seconds']:.1f} s)"]
     if found["metric"] != "fid":
         lines.append("not FID, which is the name of the published weights in float32 alone")
+    if found["one_by_one"]:
+        lines.append("images of several sizes pass one by one; pytorch-fid fails on them unless its batch is 1")
     if found["singular"]:
         lines.append(f"no more images than the {Inception.dimensions:,} features: the distance is mostly bias")
     return lines

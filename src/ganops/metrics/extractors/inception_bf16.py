@@ -17,9 +17,9 @@ JUDGED = 64
 class InceptionBF16(Inception):
     """`Inception` with convolutions in bfloat16, for the distances that a training is watched by.
 
-    Features are off by about half a percent, and distances by several. So they never go by the name of FID, whatever
-    the weights, and the hash differs from that of the float32 network: the two cannot be compared. The card holds
-    `feature_error`, |f - f32| / |f32| over `feature_error_images` held-out images.
+    Features are off by about half a percent, and distances by that or several times more. So they never go by the name
+    of FID, whatever the weights, and the hash differs from that of the float32 network: the two cannot be compared. The
+    card holds `feature_error`, |f - f32| / |f32| over `feature_error_images` held-out images.
     """
 
     name: ClassVar[str] = "inception_bf16"

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from ganops.files import hash_json
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, read
-from ganops.pixels import to_float
 
 SIZE = 16
 
@@ -52,4 +51,4 @@ class Pixels(Extractor):
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features [N, 256 C], and no probabilities."""
-        return self.network(to_float(x)), None
+        return self.network(x.float() / 127.5 - 1), None
