@@ -1,5 +1,6 @@
 import hashlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -203,3 +204,25 @@ def test_a_generator_beside_itself_differs_by_nothing_and_beside_a_worse_one_by_
     assert mirrored.ends == [-by.high, -by.low]
     with pytest.raises(FeatureError, match="as many samples of the one as of the other, got 200 and 100"):
         compare(good, good[np.arange(100)], reference, "test", seed=0)
+
+
+@pytest.mark.parametrize("name", ["features.npy", "statistics.safetensors"])
+def test_a_damaged_cache_is_refused(folder, tmp_path, name):
+    copy = shutil.copytree(folder, tmp_path / "reference")
+    content = bytearray((copy / "test" / name).read_bytes())
+    content[-1] ^= 1
+    (copy / "test" / name).write_bytes(content)
+    with pytest.raises(FeatureError, match=rf"test/{name} is missing or damaged"):
+        measure(Generated(np.zeros((60, 64), np.float32)), Reference.open(copy), "test", seed=0)
+    (copy / "test" / name).unlink()
+    with pytest.raises(FeatureError, match=rf"test/{name} is missing or damaged"):
+        measure(Generated(np.zeros((60, 64), np.float32)), Reference.open(copy), "test", seed=0)
+
+
+def test_constant_and_few_samples(reference):
+    constant = seen(reference, np.full((60, 1, 16, 16), 128, np.uint8))
+    found = measure(constant, reference, "test", seed=0)
+    assert all(np.isfinite(value) for value in found.values() if isinstance(value, float))
+    assert found["coverage"] < 0.2
+    with pytest.raises(FeatureError, match="an interval needs at least 40 samples, got 39"):
+        measure(constant[np.arange(39)], reference, "test", seed=0)

@@ -1,7 +1,7 @@
 """The reference: a trusted extractor and the features of the real images, kept in one folder.
 
 extractor/                    weights.safetensors, description.json
-card.json                     what the extractor is, its accuracy, its ladder, the protocol
+card.json                     what the extractor is, its accuracy, its ladder, the protocol, the hashes of these files:
 <split>/features.npy          float32 [N, d]
 <split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from ganops.errors import FeatureError
-from ganops.files import atomic_folder, read_json, write_json
+from ganops.files import atomic_folder, hash_file, read_json, write_json
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics
@@ -32,6 +32,7 @@ class Reference:
 
     def __init__(self, folder: Path, card: dict[str, Any], device: str) -> None:
         self.folder, self.card, self.device = folder, card, device
+        self._checked: set[Path] = set()
 
     @classmethod
     def open(cls, folder: Path, device: str = "cpu") -> "Reference":
@@ -60,23 +61,31 @@ class Reference:
 
     def features(self, split: str) -> Features:
         """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""
-        features: Features = np.load(self._part(split) / "features.npy", mmap_mode="r", allow_pickle=False)
+        features: Features = np.load(self._file(split, "features.npy"), mmap_mode="r", allow_pickle=False)
         return features
 
     def statistics(self, split: str) -> Statistics:
         """The statistics of the real features of `split`."""
-        stored = load_file(self._part(split) / "statistics.safetensors")
+        stored = load_file(self._file(split, "statistics.safetensors"))
         return Statistics(int(stored["count"][0]), stored["mean"], stored["covariance"])
 
     def classes(self, split: str) -> NDArray[np.int64] | None:
         """How many real images of `split` the extractor puts into each class [K]; None where it is no classifier."""
-        stored: dict[str, NDArray[np.int64]] = load_file(self._part(split) / "statistics.safetensors")
+        stored: dict[str, NDArray[np.int64]] = load_file(self._file(split, "statistics.safetensors"))
         return stored.get("classes")
 
-    def _part(self, split: str) -> Path:
+    def _file(self, split: str, name: str) -> Path:
+        """A file of `split`, known to be the one that `build` wrote."""
         if split not in self.card["counts"]:
             raise FeatureError(f"no reference features of the split {split!r}; there are {list(self.card['counts'])}")
-        return self.folder / split
+        path = self.folder / split / name
+        if path not in self._checked:
+            if not path.is_file() or hash_file(path) != self.card.get("files", {}).get(f"{split}/{name}"):
+                raise FeatureError(
+                    f"{path} is missing or damaged: it is not what card.json names. Build the features again"
+                )
+            self._checked.add(path)
+        return path
 
 
 def build(
@@ -122,9 +131,11 @@ def build(
     }
     with atomic_folder(out) as draft:
         made.save(draft / "extractor")
-        write_json(draft / "card.json", card)
         for split, x in images.items():
             _write(draft / split, *made.features(x))
+        written = [path for split in images for path in sorted((draft / split).iterdir())]
+        card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
+        write_json(draft / "card.json", card)
     return card
 
 

@@ -1,0 +1,100 @@
+"""Whether the intervals of `ganops compare` mean what they say, on the embedded data.
+
+    python benchmarks/intervals.py [--json] [--kimg A B] [--samples N] [--repetitions R] [--work FOLDER]
+
+Two checkpoints of one training are compared from the same seeds: the interval of their difference should exclude 0.
+Then the later one is compared with itself from other seeds, again and again: there the interval should hold 0 in 95 %
+of the repetitions.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ganops import assemble, config, evaluation
+from ganops.data import SPLITS, Prepared, prepare
+from ganops.generator import Generator
+from ganops.metrics.intervals import Interval
+from ganops.metrics.measure import Generated, compare
+from ganops.metrics.reference import Reference, build
+from ganops.run import Run
+from ganops.terminal import console
+
+ROOT = Path(__file__).parents[1]
+SPLIT = "validation"
+
+
+def open_data(work: Path) -> tuple[config.Experiment, Prepared, Reference]:
+    """The default experiment without a search, its data and its extractor; made where the folder has none."""
+    experiment = config.load(ROOT / "params.yaml").override({"tune.trials": 0, "tune.space": {}})
+    if not (work / "prepared").is_dir():
+        source = ROOT / "data" / experiment.data.source
+        prepare(source, work / "prepared", work / "preview.png", **experiment.data.model_dump(exclude={"source"}))
+    data = Prepared.open(work / "prepared")
+    if not (work / "features").is_dir():
+        parts = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))
+        build(*parts, work / "features", options=assemble.extractor_options(experiment), seed=experiment.seed)
+    return experiment, data, Reference.open(work / "features")
+
+
+def checkpoints(experiment: config.Experiment, data: Prepared, kimg: list[float], work: Path) -> list[Generator]:
+    """The averages of G of one training after so many kimg."""
+    run = Run(experiment, data, None, torch.device("cpu"))
+    made = []
+    for length in kimg:
+        for _ in run.play(round(length * 1000 / run.recipe.samples)):
+            pass
+        run.generator(length).save(work / f"generator-{length:g}")
+        made.append(Generator.load(work / f"generator-{length:g}"))
+    return made
+
+
+def see(generator: Generator, reference: Reference, samples: int, first: int) -> Generated:
+    """What the extractor makes of samples whose seeds begin at `first`."""
+    looks = (evaluation.look(generator, reference, seeds) for seeds in evaluation.pieces(samples, first))
+    return evaluation.gather("compare", looks, samples)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--kimg", type=float, nargs=2, default=[16, 24], help="of the two checkpoints")
+    parser.add_argument("--samples", type=int, default=2000, help="of each side of a comparison")
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--work", type=Path, help="keeps the data and the extractor for the next time")
+    options = parser.parse_args()
+    console.quiet = True
+    with tempfile.TemporaryDirectory() as spare:
+        work = options.work or Path(spare)
+        experiment, data, reference = open_data(work)
+        early, late = checkpoints(experiment, data, options.kimg, work)
+        first, count = evaluation.FIRST_SEED, options.samples
+        found = compare(*(see(g, reference, count, first) for g in (early, late)), reference, SPLIT, seed=0)
+        again: dict[str, list[Interval]] = {name: [] for name in found}
+        for repetition in range(options.repetitions):
+            starts = (first + 2 * count * repetition, first + 2 * count * repetition + count)
+            sides = [see(late, reference, count, start) for start in starts]
+            for name, figure in compare(*sides, reference, SPLIT, seed=repetition).items():
+                again[name].append(figure.by)
+    held = {name: sum(not by.excludes_zero for by in intervals) for name, intervals in again.items()}
+    widths = {name: float(np.mean([by.high - by.low for by in intervals])) for name, intervals in again.items()}
+    if options.json:
+        rows = {name: {"one": f.one, "other": f.other, "interval": f.by.ends, "held_zero": held[name],
+                       "mean_width_unpaired": widths[name]} for name, f in found.items()}  # fmt: skip
+        print(json.dumps({"samples": count, "kimg": options.kimg, "repetitions": options.repetitions, "rows": rows}))
+        return
+    early_kimg, late_kimg = options.kimg
+    print(f"\n{assemble.hardware(torch.device('cpu'))}; {count:,} samples a side, against {SPLIT}\n")
+    print(f"| | {early_kimg:g} kimg | {late_kimg:g} kimg | difference [95 %] | 0 is held, of {options.repetitions} |")
+    print("|---|---|---|---|---|")
+    for name, f in found.items():
+        difference = f"{f.by.value:+.3g} [{f.by.low:+.3g}, {f.by.high:+.3g}]"
+        print(f"| {name} | {f.one:.4g} | {f.other:.4g} | {difference} | {held[name]} |")
+
+
+if __name__ == "__main__":
+    main()
