@@ -16,17 +16,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from embedded import ROOT, default, open_embedded
 from matplotlib import rc_context
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from ganops import assemble, config
-from ganops.data import SPLITS, Prepared, prepare
+from ganops import assemble
+from ganops.data import Prepared
 from ganops.metrics.harms import harms
 from ganops.metrics.measure import Generated, measure
-from ganops.metrics.reference import Reference, build
+from ganops.metrics.reference import Reference
 
-ROOT = Path(__file__).parents[1]
 COUNT, DRAWS, NOTICED = 1000, 20, 4
 METRICS = {
     "fd_domain": 1, "fd_domain_infinity": 1, "kd_domain": 1, "is_domain": -1, "precision": -1, "density": -1,
@@ -34,19 +34,6 @@ METRICS = {
 }  # fmt: skip
 """1 where more is worse, -1 where less is."""
 COLOURS = (-300, -100, -30, -10, -NOTICED, NOTICED, 10, 30, 100, 300)
-
-
-def material(work: Path) -> tuple[Prepared, Reference]:
-    """The embedded data and their extractor, made once."""
-    made = config.load(ROOT / "params.yaml").override({"data.validation": 0.4, "data.test": 0.2})
-    if not (work / "prepared").is_dir():
-        options = made.data.model_dump(exclude={"source"})
-        prepare(ROOT / "data" / made.data.source, work / "prepared", work / "preview.png", **options)
-    prepared = Prepared.open(work / "prepared")
-    if not (work / "features").is_dir():
-        parts = ({split: part(split) for split in SPLITS} for part in (prepared.images, prepared.labels))
-        build(*parts, work / "features", options=assemble.extractor_options(made), seed=0)
-    return prepared, Reference.open(work / "features")
 
 
 def figures(prepared: Prepared, reference: Reference, seed: int) -> tuple[list[list[float]], dict[str, Any]]:
@@ -128,7 +115,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     started = time.perf_counter()
-    prepared, reference = material(options.work)
+    prepared, reference = open_embedded(options.work, default().override({"data.validation": 0.4, "data.test": 0.2}))
     unharmed, harmed = figures(prepared, reference, options.seed)
     found = notice(unharmed, harmed)
     if options.out is not None:

@@ -14,31 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from embedded import default, open_embedded
 
 from ganops import assemble, config, evaluation
-from ganops.data import SPLITS, Prepared, prepare
+from ganops.data import Prepared
 from ganops.generator import Generator
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, compare
-from ganops.metrics.reference import Reference, build
+from ganops.metrics.reference import Reference
 from ganops.run import Run
 from ganops.terminal import console
 
-ROOT = Path(__file__).parents[1]
 SPLIT = "validation"
-
-
-def open_data(work: Path) -> tuple[config.Experiment, Prepared, Reference]:
-    """The default experiment without a search, its data and its extractor; made where the folder has none."""
-    experiment = config.load(ROOT / "params.yaml").override({"tune.trials": 0, "tune.space": {}})
-    if not (work / "prepared").is_dir():
-        source = ROOT / "data" / experiment.data.source
-        prepare(source, work / "prepared", work / "preview.png", **experiment.data.model_dump(exclude={"source"}))
-    data = Prepared.open(work / "prepared")
-    if not (work / "features").is_dir():
-        parts = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))
-        build(*parts, work / "features", options=assemble.extractor_options(experiment), seed=experiment.seed)
-    return experiment, data, Reference.open(work / "features")
 
 
 def checkpoints(experiment: config.Experiment, data: Prepared, kimg: list[float], work: Path) -> list[Generator]:
@@ -70,8 +57,8 @@ def main() -> None:
     console.quiet = True
     with tempfile.TemporaryDirectory() as spare:
         work = options.work or Path(spare)
-        experiment, data, reference = open_data(work)
-        early, late = checkpoints(experiment, data, options.kimg, work)
+        data, reference = open_embedded(work)
+        early, late = checkpoints(default(), data, options.kimg, work)
         first, count = evaluation.FIRST_SEED, options.samples
         found = compare(*(see(g, reference, count, first) for g in (early, late)), reference, SPLIT, seed=0)
         again: dict[str, list[Interval]] = {name: [] for name in found}

@@ -27,16 +27,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from embedded import ROOT, default, open_embedded
 from torch import nn
 
 from ganops import assemble, config
-from ganops.data import SPLITS, Prepared, prepare
+from ganops.data import Prepared
 from ganops.evaluation import FIRST_SEED
 from ganops.metrics.measure import distance
-from ganops.metrics.reference import Reference, build
+from ganops.metrics.reference import Reference
 from ganops.run import Run
 
-ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 
 
@@ -100,8 +100,7 @@ FINALISTS = ("dcgan × minimax", "dcgan × non_saturating", "dcgan × hinge")
 
 def experiment(overrides: dict[str, Any], seed: int) -> config.Experiment:
     """The default with some parameters changed; no ticks but the last."""
-    fixed = {"seed": seed, "tune.trials": 0, "tune.space": {}, "train.tick_kimg": 1e6, "train.checkpoint_kimg": 1e6}
-    made = config.load(ROOT / "params.yaml").override(fixed | overrides)
+    made = default().override({"seed": seed, "train.tick_kimg": 1e6, "train.checkpoint_kimg": 1e6, **overrides})
     assemble.check(made)
     return made
 
@@ -188,19 +187,6 @@ def incumbent(settings: str, seed: int, seconds: float, work: Path, splits: Sequ
     return {"kimg": seen / 1000, "cpu": spent, **_distances(sample, Reference.open(work / "features"), splits)}
 
 
-def prepared(work: Path) -> None:
-    """The embedded data and their extractor, made once."""
-    made = config.load(ROOT / "params.yaml")
-    data = made.data
-    if not (work / "prepared").is_dir():
-        options = data.model_dump(exclude={"source"})
-        prepare(ROOT / "data" / data.source, work / "prepared", work / "preview.png", **options)
-    if not (work / "features").is_dir():
-        opened = Prepared.open(work / "prepared")
-        parts = ({split: part(split) for split in SPLITS} for part in (opened.images, opened.labels))
-        build(*parts, work / "features", options=assemble.extractor_options(made), seed=0)
-
-
 Job = tuple[str, str, dict[str, Any], int, float | None, Path]
 
 
@@ -265,7 +251,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="runs at once, one thread each")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     options = parser.parse_args()
-    prepared(options.work)
+    open_embedded(options.work)
     todo, results = jobs(options.table, options.seconds, options.seeds, options.only, options.work), []
     with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
         for done, result in enumerate(pool.map(perform, todo), 1):

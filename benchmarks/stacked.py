@@ -19,19 +19,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from embedded import default, open_embedded
 from numpy.typing import NDArray
 
 from ganops import assemble, config
-from ganops.data import SPLITS, Prepared, SampleSpec, prepare
+from ganops.data import Prepared, SampleSpec
 from ganops.generator import Generator
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.modes import mode_coverage
-from ganops.metrics.reference import Reference, build
+from ganops.metrics.reference import Reference
 from ganops.randomness import seed_of
 from ganops.run import Run
 from ganops.terminal import training_bar
 
-ROOT = Path(__file__).parents[1]
 CLASSES, TRAINING, PER_MODE, DRAWS = 10, 128_000, 26, 100
 GAMES: dict[str, dict] = {
     "non_saturating, R1": {},
@@ -77,19 +77,6 @@ def stack(garments: NDArray[np.uint8], count: int, stacks: int, seed: int) -> ND
     return garments[source.integers(len(garments), size=(count, stacks)), 0]
 
 
-def open_data(work: Path, experiment: config.Experiment) -> tuple[Prepared, Reference]:
-    """The embedded garments, and the classifier of this seed; both are made where the folder has none."""
-    data, features = work / "prepared", work / f"features-{experiment.seed}"
-    if not data.is_dir():
-        source = ROOT / "data" / "fashion-mnist-10k"
-        prepare(source, data, work / "preview.png", resolution=32, background="black", fit="pad", workers=1)
-    prepared = Prepared.open(data)
-    if not features.is_dir():
-        images, labels = ({split: read(split) for split in SPLITS} for read in (prepared.images, prepared.labels))
-        build(images, labels, features, options=assemble.extractor_options(experiment), seed=experiment.seed)
-    return prepared, Reference.open(features)
-
-
 def coverage(images: NDArray[np.uint8], classifier: Extractor) -> Row:
     """Modes and divergence of pictures [N, S, H, W], each channel classified by itself."""
     _, probabilities = classifier.features(images.reshape(-1, 1, *images.shape[2:]))
@@ -127,8 +114,8 @@ def learn(experiment: config.Experiment, samples: Stacks) -> tuple[Generator, Ro
 def compare(options: argparse.Namespace, work: Path) -> dict[str, object]:
     """The controls, then the games: every row by the same classifier and as many pictures."""
     changes = {"seed": options.seed, "train.kimg": options.kimg, "train.tick_kimg": 20}
-    experiment = config.load(ROOT / "params.yaml").override(changes)
-    prepared, reference = open_data(work, experiment)
+    experiment = default().override(changes)
+    prepared, reference = open_embedded(work / f"seed-{options.seed}", experiment)
     modes = CLASSES**options.stacks
     samples, count = Stacks(prepared, options.stacks, options.seed), PER_MODE * modes
     rows = list(controls(prepared, reference, count, options.stacks, options.seed))
