@@ -56,6 +56,11 @@ def test_what_cannot_be_compared_is_refused(at_home):
     assert isinstance(shapes, UserError)
     assert "expected pictures of one shape, got 1 x 16² and 1 x 32²" in str(shapes)
     assert "holds no generator" in str(compare(at_home / "one", at_home / "none").exception)
+    weights = at_home / "large" / "generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    damaged = compare(at_home / "one", at_home / "large").exception
+    assert isinstance(damaged, UserError)
+    assert "large holds a generator that is damaged or of another version" in str(damaged)
     split = compare(at_home / "one", at_home / "other", "--split", "tests").exception
     assert isinstance(split, FeatureError)
     assert "no reference features of the split 'tests'" in str(split)

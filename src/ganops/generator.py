@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -90,16 +91,21 @@ class Generator:
         """Reads a folder that `save` wrote.
 
         Raises:
-            UserError: The folder is not a generator's.
+            UserError: The folder is not a generator's, or its files are missing, damaged or not of one another.
         """
         if not (folder / DESCRIPTION).is_file():
             raise UserError(
                 f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them"
             )
-        content = read_json(folder / DESCRIPTION)
-        description = Description(**content | {"class_names": tuple(content["class_names"])})
-        network = generator_network(description)
-        network.load_state_dict(load_file(folder / WEIGHTS))
+        try:
+            content = read_json(folder / DESCRIPTION)
+            description = Description(**content | {"class_names": tuple(content["class_names"])})
+            network = generator_network(description)
+            network.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"{folder} holds a generator that is damaged or of another version: {error}. Train or fetch it again."
+            ) from error
         return cls(network.to(device), description)
 
 

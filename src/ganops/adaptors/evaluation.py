@@ -17,6 +17,8 @@ from ganops.metrics.reference import Reference
 
 Seeds = Any
 """int64 [N], consecutive."""
+RESTARTS = 3
+"""Of one worker."""
 
 
 def observe(compute: Compute, generator: Path, features: Path, count: int) -> Generated:
@@ -42,9 +44,14 @@ def _spreads(compute: Compute) -> bool:
 
 
 def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[Seeds]) -> Iterator[Generated]:
-    """Each worker takes the next piece when it is ready; they come back in the order of their seeds."""
+    """Each worker takes the next piece when it is ready; they come back in the order of their seeds.
+
+    A worker that dies is started again, and its piece is looked at again: it follows from its seeds.
+    """
     plan = runtime.plan(compute)
-    worker = ray.remote(_Worker).options(num_cpus=plan.cpus, num_gpus=plan.gpus)
+    worker = ray.remote(_Worker).options(
+        num_cpus=plan.cpus, num_gpus=plan.gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS
+    )
     team = [
         worker.remote(str(generator.resolve()), str(features.resolve()), compute.device, plan.cpus)
         for _ in range(plan.workers)
