@@ -19,7 +19,7 @@ def main() -> None:
         generator = Generator.load(layout.GENERATOR, device)
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
-        results = measure(fake, reference, evaluation.SPLIT, seed=experiment.seed)
+        results = measure(fake, reference, experiment.evaluate.split, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
             pictures = evaluation.draw(generator, prepared, reference, fake.features, folder)
             write(evaluation.report(experiment, results, prepared, reference, pictures), folder / "report.html")

@@ -122,6 +122,14 @@ def report(tmp_path_factory):
             "class_kl": 0.013,
             "home_made": 3,
         },
+        champion={
+            "version": 4,
+            "samples": 10000,
+            "metrics": {
+                "fd_domain": {"one": 9.1, "other": 7.9, "difference": -1.2, "interval": [-1.5, -0.9],
+                              "other_is": "better"},
+            },
+        },
         memorisation={
             "verdict": "some",
             "copied_share": 0.123,
@@ -207,6 +215,7 @@ PARTS = {
     "history": ["training"],
     "filmstrip": ["training"],
     "metrics": ["numbers"],
+    "champion": [],
     "card": ["numbers"],
     "memorisation": ["memorisation"],
     "trials": ["search"],
@@ -320,6 +329,14 @@ def test_with_nothing_there_is_the_title():
     page = Page(render(Report(title="alone")))
     assert page.text == "alone alone"  # the window's title and the headline
     assert not {tag for tag, _ in page.tags} & {"section", "nav", "img", "table", "figure", "dl"}
+
+
+def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):
+    assert "The champion before it, version 4, was drawn again from the registry: 10,000 samples" in Page(page).text
+    assert "champion 9.1, difference -1.2 [-1.5, -0.9]: better" in Page(page).text
+    reason = {"version": 4, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
+    alone = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=reason))).text
+    assert "The champion, version 4, cannot stand beside it: it draws 16 x 16 x 1 images" in alone
 
 
 def test_every_field_is_a_part_that_was_tested():

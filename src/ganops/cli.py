@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,6 +12,9 @@ from ganops.data.sources import locate
 from ganops.errors import UserError
 from ganops.files import atomic
 from ganops.terminal import console, say
+
+if TYPE_CHECKING:
+    from ganops.run import Progress
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="GANs as a reproducible, distributed pipeline.")
 
@@ -80,6 +83,29 @@ def compare(
         print(json.dumps(found.content(), indent=2))
     else:
         console.print(found.table())
+
+
+@app.command()
+def seeds(
+    seeds: Annotated[list[int], typer.Argument(min=0, help="Seeds of the training, at least two.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Train and evaluate the experiment under several seeds: the mean and the spread of each figure."""
+    from ganops import assemble, trials
+    from ganops.adaptors.seeds import table, train_under
+
+    console.quiet = as_json
+    experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
+
+    def listen(seed: int, progress: "Progress") -> None:
+        if progress.checkpoint:
+            say("seeds", f"seed {seed}: kimg {progress.row['kimg']:.0f}/{experiment.train.kimg:g}")
+
+    found = train_under(experiment, seeds, layout.PREPARED, layout.FEATURES, layout.SEEDS, listen)
+    if as_json:
+        print(json.dumps({name: spread.content() for name, spread in found.items()}, indent=2))
+    else:
+        console.print(table(found))
 
 
 @app.command()

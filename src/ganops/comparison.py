@@ -10,11 +10,12 @@ from rich.table import Table
 
 from ganops import evaluation
 from ganops.errors import UserError
+from ganops.evaluation import Sampler
 from ganops.generator import Generator
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
 
-LOWER = ("fid", "fd_", "class_kl")
+LOWER = ("fid", "fd_", "kid", "kd_", "class_kl")
 """Beginnings of the names of metrics that are better when they are lower."""
 
 
@@ -72,11 +73,17 @@ def of_folders(one: Path, other: Path, features: Path, *, samples: int, split: s
         raise UserError(
             f"expected pictures of one shape, got {shapes[0][0]} x {shapes[0][1]}² and {shapes[1][0]} x {shapes[1][1]}²"
         )
-    first, second = (_look(generator, reference, samples) for generator in generators)
-    figures = compare(first, second, reference, split, seed=seed)
+    return of_samplers(generators[0], generators[1], reference, samples=samples, split=split, seed=seed)
+
+
+def of_samplers(
+    one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare"
+) -> Comparison:
+    """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage."""
+
+    def look(sampler: Sampler) -> Generated:
+        looks = (evaluation.look(sampler, reference, seeds) for seeds in evaluation.pieces(samples))
+        return evaluation.gather(stage, looks, samples)
+
+    figures = compare(look(one), look(other), reference, split, seed=seed)
     return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
-
-
-def _look(generator: Generator, reference: Reference, samples: int) -> Generated:
-    looks = (evaluation.look(generator, reference, seeds) for seeds in evaluation.pieces(samples))
-    return evaluation.gather("compare", looks, samples)

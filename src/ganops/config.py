@@ -240,10 +240,12 @@ class Tune(Section):
 
 
 class Evaluate(Section):
-    """The report on the test split."""
+    """The report on the finished generator."""
 
     samples: Annotated[int, Field(ge=100)] = 10000
     """Number of generated samples."""
+    split: Literal["test", "train"] = "test"
+    """The real images to compare with: test, or train as papers do (fid50k_train), which does not punish copies."""
 
 
 class Bound(Section):

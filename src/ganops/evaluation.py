@@ -1,10 +1,10 @@
-"""The verdict on a generator: metrics on the test split with their protocol, pictures, and a report."""
+"""The verdict on a generator: metrics on images it never saw with their protocol, pictures, and a report."""
 
 import csv
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from ganops.plots import distances, sheet
 from ganops.report import Report
 from ganops.terminal import progress
 
-SPLIT = "test"
+HELD_OUT = "test"
+"""Real images that neither the training nor the selection has seen."""
 FIRST_SEED = 10**6
 """Of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
 PIECE = 500
@@ -35,6 +36,8 @@ STEPS = 9
 """Pictures of a walk from one latent to another."""
 SHOWN = 2000
 """Generated images whose distances are drawn."""
+CLASSES = 20
+"""The most classes that a picture has a row for."""
 
 
 def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
@@ -42,7 +45,14 @@ def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
     return [np.arange(start, min(start + PIECE, first + count)) for start in range(first, first + count, PIECE)]
 
 
-def look(generator: Generator, reference: Reference, seeds: NDArray[np.int64]) -> Generated:
+class Sampler(Protocol):
+    """What an evaluation needs of a generator."""
+
+    def sample(self, seeds: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """One picture for each seed: uint8 [N, C, H, W]."""
+
+
+def look(generator: Sampler, reference: Reference, seeds: NDArray[np.int64]) -> Generated:
     """What the extractor makes of the samples with these consecutive seeds."""
     features, probabilities = reference.extractor.features(generator.sample(seeds))
     return Generated(features, probabilities, int(seeds[0]))
@@ -72,6 +82,7 @@ def draw(
     save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
     save_grid(paths["interpolation"], _interpolation(generator), STEPS)
     for name, picture in {
+        **_by_class(generator),
         "truncation": _truncations(generator, columns),
         "neighbours": _neighbours(generator, prepared, reference),
         "realism": _realism(generator, reference),
@@ -80,6 +91,13 @@ def draw(
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
     return paths
+
+
+def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
+    """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
+    names, seeds = generator.description.class_names[:CLASSES], FIRST_SEED + np.arange(columns)
+    rows = [generator.sample(seeds, np.full(columns, label)) for label in range(len(names))]
+    return {"by_class": sheet(rows, names)} if names else {}
 
 
 def _truncations(generator: Generator, columns: int) -> bytes:
@@ -115,7 +133,7 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
 def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
     """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
     images = generator.sample(FIRST_SEED + np.arange(count))
-    values = realism(reference.features(SPLIT), reference.extractor.features(images)[0])
+    values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
     order = np.argsort(values, kind="stable")
     rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
     return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
@@ -123,7 +141,7 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
 
 def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
     """How far generated images are from the training images, beside both controls; nothing where images are few."""
-    sides = (reference.features("train"), reference.features(SPLIT), features[:SHOWN])
+    sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN])
     if min(map(len, sides)) < FEWEST:
         return {}
     near = examine(*sides, seed=0)
@@ -132,9 +150,14 @@ def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
 
 
 def report(
-    experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference, pictures: dict[str, Path]
+    experiment: Experiment,
+    results: dict[str, Any],
+    prepared: Prepared,
+    reference: Reference,
+    pictures: dict[str, Path],
+    champion: dict[str, Any] | None = None,
 ) -> Report:
-    """All that the report page shows, gathered from the outputs of the stages."""
+    """All that the report page shows, gathered from the outputs of the stages; `champion` as the report wants it."""
     trials = read_json(layout.TUNE_REPORT / "trials.json")
     strip = [(float(path.stem), path) for path in sorted(layout.FILMSTRIP.glob("*.png"))]
     training = read_json(layout.TRAIN_METRICS)
@@ -144,6 +167,7 @@ def report(
         manifest=_manifest(prepared),
         history=history(),
         metrics=with_intervals(results),
+        champion=champion or {},
         memorisation=_memorisation(results),
         protocol=results["protocol"],
         card=reference.card,

@@ -39,6 +39,9 @@ class Report:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     """name -> number, or {`value`, `interval` [low, high], `real`, `noise`}: the last two are the values that real
     samples and noise would get. `<name>_std` is shown beside <name>."""
+    champion: Mapping[str, Any] = field(default_factory=dict)
+    """The former champion: `version`, `samples`, and `metrics` {name: {`one` (its value), `difference` (of this
+    generator from it), `interval` [low, high], `other_is` (this generator: better, worse, ...)}}, or `reason`."""
     memorisation: Mapping[str, Any] = field(default_factory=dict)
     """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -86,6 +89,7 @@ METRICS = {
         "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1)
     ),
     "coverage": Meaning("higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1)),
+    "modes": Meaning("higher", "Classes that the extractor sees among the generated samples."),
     "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
 }
 """What is known of a metric, by its name (a star stands for any text); the first match holds."""
@@ -130,7 +134,7 @@ PANELS = (
 """Charts of the history: title, keys (a star stands for any text), one sentence."""
 
 PICTURES = {
-    "by_class": ("Class by class", "Samples of each class in turn."),
+    "by_class": ("Class by class", "Each row is a class, each column a latent: what they share is style."),
     "truncation": ("Truncation", "Latents drawn closer to the mean: more typical, less varied."),
     "interpolation": (
         "Interpolation",
@@ -278,12 +282,14 @@ def _numbers(report: Report) -> dict[str, Any]:
     for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
         figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
         known = {"spread": metrics.get(f"{name}_std")} | (references if name == judged else {})
+        known["champion"] = report.champion.get("metrics", {}).get(name)
         rows.append(_row(name, known | dict(figure)))
     value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
     names = {rung: RUNGS.get(rung, rung.replace("_", " ")) for rung in distances}
     shown = {names[rung]: distance for rung, distance in distances.items()}
     return {
         "rows": rows,
+        "champion": report.champion if rows else {},
         "card": _card(card),
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
         "ladder_picture": _svg(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
@@ -322,7 +328,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
         scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
     elif meaning and meaning.ends:
         scale = _scale(figure, ("", meaning.ends[0]), ("", meaning.ends[1]))
-    shown = {key: figure.get(key) for key in ("value", "interval", "spread")}
+    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion")}
     return {"name": name, "meaning": meaning, "scale": scale, **shown}
 
 

@@ -11,8 +11,8 @@ from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import Statistics, distance_to, frechet_distance, frechet_infinity
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
-from ganops.metrics.intervals import REPETITIONS, Interval, replicates
-from ganops.metrics.kernel import kernel_distance, subset_size
+from ganops.metrics.intervals import REPETITIONS, Interval, halves, replicates
+from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size
 from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.protocol import Protocol
@@ -20,6 +20,8 @@ from ganops.metrics.reference import Reference
 
 MANY = 512
 """Dimensions beyond which a Fréchet distance takes seconds."""
+MANY_SAMPLES = 10_000
+"""Generated samples beyond which a kernel matrix takes minutes."""
 
 
 def names(extractor: str, published: bool) -> tuple[str, str]:
@@ -73,26 +75,17 @@ def measure(
 
     Returns:
         Figures by name, all finite floats; `intervals`: name -> [low, high], 95 %; and `protocol`: only figures under
-        equal protocols can be compared. Those of `memorisation` compare with the split `train`; with fewer than 50
-        samples a side there are none.
+        equal protocols can be compared. Those of `memorisation` compare with the split `train`, and hold the split (the
+        test split where it is train itself) for honest; with fewer than 50 samples a side there are none.
     """
     _check(fake.features, reference)
     real, statistics = reference.features(split), reference.statistics(split)
-    frechet, kernel = names(reference.card["extractor"], reference.card["published"])
-    ruler = Ruler.of(reference, split, len(fake.features), seed=seed, neighbours=neighbours, repetitions=repetitions)
-    mean, deviation = kernel_distance(real, fake.features, subsets=subsets, size=size, seed=seed)
-    figures = ruler.figures(fake)
+    ruler = Ruler.of(
+        reference, split, len(fake.features), seed=seed, neighbours=neighbours, subsets=subsets, size=size,
+        repetitions=repetitions,
+    )  # fmt: skip
     copying, searched = _copying(fake.features, reference, split, seed)
-    result: dict[str, Any] = {
-        frechet: figures.pop(frechet),
-        f"{frechet}_infinity": frechet_infinity(fake.features, statistics, seed=seed),
-        kernel: mean,
-        f"{kernel}_std": deviation,
-        **figures,
-        **copying,
-    }
-    if fake.probabilities is not None and f"is_{reference.card['extractor']}" in result:
-        result[f"is_{reference.card['extractor']}_std"] = inception_score(fake.probabilities)[1]
+    result: dict[str, Any] = ruler.figures(fake) | copying
     spread = ruler.replicates(fake)
     result["intervals"] = {name: Interval.about(result[name], values).ends for name, values in spread.items()}
     result["protocol"] = Protocol(
@@ -129,13 +122,16 @@ class Ruler:
     rows: NDArray[np.int64]
     """The n generated samples that stand against them."""
     neighbours: int
+    subsets: int
+    size: int
+    """Of the subsets of the kernel distance."""
     seed: int
     repetitions: int
 
     @classmethod
     def of(
-        cls, reference: Reference, split: str, generated: int, *, seed: int, neighbours: int = 5,
-        repetitions: int = REPETITIONS,
+        cls, reference: Reference, split: str, generated: int, *, seed: int, neighbours: int = 5, subsets: int = 100,
+        size: int = 1000, repetitions: int = REPETITIONS,
     ) -> "Ruler":  # fmt: skip
         """A ruler for `generated` samples."""
         real, generator = reference.features(split), np.random.default_rng(seed)
@@ -144,24 +140,66 @@ class Ruler:
         if reference.card["dimensions"] > MANY:
             repetitions = max(2, repetitions // 5)
         distance = distance_to(reference.statistics(split))
-        return cls(reference, split, distance, real[near], rows, neighbours, seed, repetitions)
+        return cls(reference, split, distance, real[near], rows, neighbours, subsets, size, seed, repetitions)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the Fréchet and of the kernel distance."""
+        return names(self.reference.card["extractor"], self.reference.card["published"])
 
     def figures(self, fake: Generated) -> dict[str, float]:
         """Each figure of the samples."""
-        return self._of_all(fake) | self._of_neighbours(fake.features[self.rows])
-
-    def replicates(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
-        """Each figure of random halves of the samples: name -> [repetitions]."""
-        near = fake.features[self.rows]
-        options = {"repetitions": self.repetitions, "seed": self.seed}
-        return replicates(lambda half: self._of_all(fake[half]), len(fake.features), **options) | replicates(
-            lambda half: self._of_neighbours(near[half]), len(near), **options
-        )
-
-    def _of_all(self, fake: Generated) -> dict[str, float]:
-        frechet, _ = names(self.reference.card["extractor"], self.reference.card["published"])
+        frechet, kernel = self.names
+        subsets = self._kernel_distances(fake)
         return {
             frechet: self.distance(Statistics.of(fake.features)),
+            **self._infinity(fake.features),
+            kernel: float(subsets.mean()),
+            f"{kernel}_std": float(subsets.std()),
+            **_classes(fake.probabilities, self.reference, self.split),
+            **_class_details(fake.probabilities, self.reference),
+            **self._of_neighbours(fake.features[self.rows]),
+        }
+
+    def replicates(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
+        """Each figure of random halves of the samples: name -> [repetitions].
+
+        FD∞, which is 15 distances, has a quarter of the halves, and none beyond 512 dimensions.
+        """
+        count, near = len(fake.features), fake.features[self.rows]
+        options = {"repetitions": self.repetitions, "seed": self.seed}
+        found = replicates(lambda half: self._of_all(fake[half]), count, **options)
+        if self.reference.card["dimensions"] <= MANY:
+            some = options | {"repetitions": max(2, self.repetitions // 4)}
+            found |= replicates(lambda half: self._infinity(fake.features[half]), count, **some)
+        found[self.names[1]] = self._of_kernel(fake)
+        return found | replicates(lambda half: self._of_neighbours(near[half]), len(near), **options)
+
+    def _infinity(self, features: Features) -> dict[str, float]:
+        statistics = self.reference.statistics(self.split)
+        return {f"{self.names[0]}_infinity": frechet_infinity(features, statistics, seed=self.seed)}
+
+    def _kernel_distances(self, fake: Generated) -> NDArray[np.float64]:
+        """Of each subset."""
+        real = self.reference.features(self.split)
+        return kernel_distance(real, fake.features, subsets=self.subsets, size=self.size, seed=self.seed)
+
+    def _of_kernel(self, fake: Generated) -> NDArray[np.float64]:
+        """Of the kernel distance: what halves do to that of all pairs, and what the draw of subsets adds."""
+        y, real = fake.features[:MANY_SAMPLES], self.reference.features(self.split)
+        spread: NDArray[np.float64] = kernel_replicates(
+            real, y, halves(len(y), repetitions=self.repetitions, seed=self.seed)
+        )
+        # the variance falls as 1 / N, so that of more samples follows from that of the first ones
+        spread -= spread.mean()
+        spread *= np.sqrt(len(y) / len(fake.features))
+        subsets = self._kernel_distances(fake)
+        spread += np.resize(subsets - subsets.mean(), len(spread)) / np.sqrt(len(subsets))
+        return spread
+
+    def _of_all(self, fake: Generated) -> dict[str, float]:
+        return {
+            self.names[0]: self.distance(Statistics.of(fake.features)),
             **_classes(fake.probabilities, self.reference, self.split),
         }
 
@@ -196,6 +234,7 @@ def compare(one: Generated, other: Generated, reference: Reference, split: str, 
     return {
         name: Difference(a[name], b[name], Interval.about(b[name] - a[name], spread_b[name] - spread_a[name]))
         for name in a
+        if name in spread_a
     }
 
 
@@ -203,7 +242,7 @@ def _copying(
     features: Features, reference: Reference, split: str, seed: int
 ) -> tuple[dict[str, float], dict[str, float] | None]:
     """The signs of memorisation and how they were looked for; nothing where samples are few."""
-    train, real = reference.features("train"), reference.features(split)
+    train, real = reference.features("train"), reference.features("test" if split == "train" else split)
     if min(len(train), len(real), len(features)) < FEWEST:
         return {}, None
     searched = {"train": len(train), "samples_at_most": SAMPLES, "cells": CELLS, "closest_percent": CLOSEST}
@@ -219,6 +258,16 @@ def _classes(probabilities: Features | None, reference: Reference, split: str) -
     return {
         f"is_{reference.card['extractor']}": mean,
         "class_kl": class_divergence(class_histogram(probabilities), real),
+    }
+
+
+def _class_details(probabilities: Features | None, reference: Reference) -> dict[str, float]:
+    """What has no interval: the score's deviation over its parts, and how many classes are there at all."""
+    if probabilities is None:
+        return {}
+    return {
+        f"is_{reference.card['extractor']}_std": inception_score(probabilities)[1],
+        "modes": float(np.count_nonzero(class_histogram(probabilities))),
     }
 
 

@@ -1,0 +1,119 @@
+"""One experiment under several seeds of the training: the spread that no interval of a single run can tell.
+
+Data, features, protocol and the latents of the evaluation are those of the experiment for every seed, so that nothing
+but the training moves. What a seed has made is kept under its fingerprint: an interrupted command continues.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from ganops import assemble
+from ganops.adaptors.evaluation import observe
+from ganops.adaptors.training import fit
+from ganops.config import Experiment
+from ganops.data import Prepared
+from ganops.errors import UserError
+from ganops.files import read_json, write_json
+from ganops.metrics.measure import measure
+from ganops.metrics.protocol import require_equal
+from ganops.metrics.reference import Reference
+from ganops.run import Progress
+
+FIGURES = "evaluation.json"
+GENERATOR = "generator"
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A figure over several trainings."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Of the trainings."""
+        return float(np.mean(self.values))
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation between trainings (n - 1)."""
+        return float(np.std(self.values, ddof=1))
+
+    @property
+    def interval(self) -> list[float]:
+        """Where the mean of endlessly many trainings lies with 95 % confidence: Student's t, n - 1 degrees."""
+        from scipy import stats  # takes more than a second
+
+        n = len(self.values)
+        margin = float(stats.t.ppf(0.975, n - 1)) * self.deviation / n**0.5
+        return [self.mean - margin, self.mean + margin]
+
+    def content(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "mean": self.mean, "deviation": self.deviation, "interval": self.interval, "values": list(self.values)
+        }  # fmt: skip
+
+
+def train_under(
+    experiment: Experiment,
+    seeds: Sequence[int],
+    prepared: Path,
+    features: Path,
+    out: Path,
+    listen: Callable[[int, Progress], None],
+) -> dict[str, Spread]:
+    """Trains and evaluates the experiment under each seed; keeps each generator and its figures in `out`/seed-<n>.
+
+    Returns:
+        Each figure that has an interval in a single evaluation, over the seeds.
+
+    Raises:
+        UserError: There are fewer than two different seeds.
+        TrainingError: A training failed; what the earlier seeds have made is kept.
+    """
+    if len(set(seeds)) < 2:
+        raise UserError(f"a spread needs at least two different seeds, got {', '.join(map(str, seeds)) or 'none'}")
+    results = [
+        _one(experiment, seed, prepared, features, out / f"seed-{seed}", listen) for seed in dict.fromkeys(seeds)
+    ]
+    for other in results[1:]:
+        require_equal(results[0]["protocol"], other["protocol"])
+    return {name: Spread(tuple(result[name] for result in results)) for name in results[0]["intervals"]}
+
+
+def _one(
+    experiment: Experiment,
+    seed: int,
+    prepared: Path,
+    features: Path,
+    out: Path,
+    listen: Callable[[int, Progress], None],
+) -> dict[str, Any]:
+    reference, judged, changed = Reference.open(features), experiment.evaluate, experiment.override({"seed": seed})
+    meaning = assemble.meaning(changed, data=Prepared.open(prepared).hash, extractor=reference.card["hash"])
+    identity = [assemble.fingerprint(meaning), judged.samples, judged.split, experiment.seed]
+    if (out / FIGURES).is_file() and (known := read_json(out / FIGURES))["identity"] == identity:
+        return dict(known["figures"])
+    with fit(changed, prepared, features, lambda progress: listen(seed, progress)) as run:
+        run.best_generator().save(out / GENERATOR)
+        made = observe(experiment.compute, out / GENERATOR, features, judged.samples)
+        figures = measure(made, reference, judged.split, seed=experiment.seed)
+        write_json(out / FIGURES, {"identity": identity, "figures": figures})
+    return figures
+
+
+def table(spreads: dict[str, Spread]) -> Table:
+    """For a person."""
+    count = len(next(iter(spreads.values())).values)
+    found = Table("metric", "mean", "± between trainings", "95 % of the mean", title=f"{count} trainings")
+    for name, spread in spreads.items():
+        low, high = spread.interval
+        found.add_row(name, f"{spread.mean:.4g}", f"{spread.deviation:.2g}", escape(f"[{low:.4g}, {high:.4g}]"))
+    return found
