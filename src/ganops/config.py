@@ -283,10 +283,18 @@ class Compute(Section):
     """auto: one for each GPU, or without GPUs one with all cores of its host."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
+    validation: Literal["auto", "inline", "apart"] = "auto"
+    """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
     storage: Path = Path(".ganops")
     """Folder of the checkpoints of unfinished runs; every worker must reach it."""
+
+    @model_validator(mode="after")
+    def _apart_from_something(self) -> Self:
+        if self.validation == "apart" and self.launcher == "local":
+            raise ValueError("validation: apart needs launcher: ray; auto or inline run in the stage's own process")
+        return self
 
 
 class Experiment(Section):
