@@ -30,6 +30,8 @@ def main() -> int:
     """Runs the pipeline stage by stage; returns the exit code of the one that failed, or 0."""
     if not Path("dvc.yaml").is_file():
         raise UserError("a job runs in the project's folder, and there is no dvc.yaml here")
+    # stages run in other folders, too: what they import must not depend on where they are
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path("src").resolve()), os.environ.get("PYTHONPATH")]))
     _dvc("config", "--local", "core.no_scm", "true")
     if address := os.environ.get(REMOTE):
         _dvc("remote", "add", "--local", "--force", "--default", HOME, address)
