@@ -283,8 +283,8 @@ class Compute(Section):
     """auto: cuda where there is a GPU."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
-    storage: Path = Path(".ganops")
-    """Folder of the checkpoints of unfinished runs; every worker must reach it."""
+    storage: str = ".ganops"
+    """Checkpoints of unfinished runs: a folder that all nodes share, or an address (s3://, gs://, abfs://, hdfs://)."""
 
 
 class Experiment(Section):

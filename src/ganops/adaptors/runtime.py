@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
@@ -12,9 +13,20 @@ from ganops.config import Compute
 from ganops.errors import TrainingError
 
 
+ENVIRONMENT = {
+    # Train looks after its workers this often; a checkpoint counts once it has looked (Ray: 2)
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+}
+"""What Ray Train reads when a training begins, unless the environment has another value."""
+
+
 @contextmanager
 def cluster() -> Iterator[None]:
     """Connects to Ray for the block; a runtime that is already there is used and left alone."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     if ray.is_initialized():
         yield
         return
@@ -29,6 +41,11 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The nodes of the cluster that are alive, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
 
 
 @dataclass(frozen=True)
@@ -57,9 +74,9 @@ def plan(compute: Compute, batch: int = 0, group: int = 1) -> Plan:
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
-    cores = [int(node.get("CPU", 0)) for node in nodes]
+    have = [node["Resources"] for node in nodes()]
+    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
+    cores = [int(node.get("CPU", 0)) for node in have]
     if compute.device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
     if compute.workers == "auto":
