@@ -1,6 +1,7 @@
 # ganops: `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # nothing reports home unless its user says so
 export DVC_NO_ANALYTICS ?= 1
@@ -45,7 +46,9 @@ format: setup  ## format the code
 	ruff check --fix .
 
 lock: setup  ## pin and hash the dependencies again
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) -c requirements.lock infra/images/cluster.in -o infra/images/cluster.lock
+	$(COMPILE) -c requirements.lock infra/mlflow/server.in -o infra/mlflow/server.lock
 
 clean:  ## remove the environment and unfinished runs, but no data, artefact or model
 	rm -rf $(VENV) .ganops .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,7 @@ def main() -> None:
         experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
         with (
             training_bar(name, experiment.train.kimg) as show,
-            fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, p.alarms)) as run,
+            fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, p.alarms, p.judged)) as run,
         ):
             run.publish(
                 generator=layout.GENERATOR,

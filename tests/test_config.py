@@ -95,6 +95,7 @@ def refused(content) -> str:
         ({"register": {"gate": {"fid": {"at_most": 5}}}}, "params.register.gate.fid: unknown 'fid'; known: fd_domain"),
         ({"register": {"name": "../up"}}, "params.register.name"),
         ({"compute": {"workers": 0}}, "params.compute.workers"),
+        ({"compute": {"launcher": "local", "validation": "apart"}}, "params.compute: validation: apart needs launcher"),
         ([1], "params: expected a section"),
     ],
 )

@@ -1,6 +1,9 @@
 """One training with its journal."""
 
+import copy
 import resource
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ import torch
 from ganops import assemble, config
 from ganops.data import SampleSpec
 from ganops.errors import TrainingError
-from ganops.run import Run
+from ganops.files import read_json, write_json
+from ganops.run import JOURNAL, MOST_PENDING, Run
 
 
 class Arrays:
@@ -36,9 +40,57 @@ class Judge:
     def __init__(self, distances):
         self.distances = list(distances)
 
-    def distance(self, images):
-        assert images.shape == (100, 1, 16, 16)
+    def distance(self, generator, seeds):
+        assert generator.sample(seeds).shape == (100, 1, 16, 16)
         return self.distances.pop(0)
+
+    def submit(self, generator, seeds):
+        future = Future()
+        future.set_result(self.distance(generator, seeds))
+        return future
+
+
+class Looks(Judge):
+    """A distance that follows from the pictures alone."""
+
+    def distance(self, generator, seeds):
+        assert np.array_equal(seeds, np.arange(100))
+        return float(abs(generator.sample(seeds).mean() - 121))
+
+
+class Later(Looks):
+    """The same, computed by a slow thread; what is under way at its death is lost."""
+
+    def __init__(self, seconds):
+        self.seconds, self.most, self.under_way = seconds, 0, []
+        self.pool = ThreadPoolExecutor(1)
+
+    def submit(self, generator, seeds):
+        generator = copy.deepcopy(generator)
+
+        def work():
+            time.sleep(self.seconds)
+            return self.distance(generator, seeds)
+
+        future = self.pool.submit(work)
+        self.under_way = [each for each in [*self.under_way, future] if not each.done()]
+        self.most = max(self.most, len(self.under_way))
+        return future
+
+
+class Dead(Looks):
+    """Takes the work and dies, every second time."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def submit(self, generator, seeds):
+        self.asked += 1
+        if self.asked % 2:
+            return super().submit(generator, seeds)
+        future = Future()
+        future.set_exception(RuntimeError("the actor died\nand more"))
+        return future
 
 
 PARAMS = {
@@ -48,9 +100,19 @@ PARAMS = {
 }  # fmt: skip
 
 
-def run(distances=(3, 1, 2), samples=None, **params):
+def run(distances=(3, 1, 2), samples=None, judge=None, **params):
     experiment = config.parse({}).override({**PARAMS, **params})
-    return Run(experiment, samples or Arrays(), Judge(distances), torch.device("cpu"))
+    return Run(experiment, samples or Arrays(), judge or Judge(distances), torch.device("cpu"))
+
+
+OFTEN = {"train.kimg": 0.12, "train.checkpoint_kimg": 0.01}
+
+
+def outcome(training):
+    """All that must not depend on where and when it is judged."""
+    curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in training.history]
+    best = {k: v for k, v in training.best_row.items() if k != "images_per_second"}
+    return curve, best, {name: tensor.numpy().tobytes() for name, tensor in training.best.items()}
 
 
 def test_the_best_weights_are_those_of_the_smallest_validation_distance():
@@ -78,6 +140,56 @@ def test_a_resume_restores_history_pictures_and_best(tmp_path):
     assert np.array_equal(second.best_generator().sample(np.arange(2)), whole.best_generator().sample(np.arange(2)))
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in whole.history]
     assert [{k: v for k, v in row.items() if k != "images_per_second"} for row in second.history] == curve
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01, 0.1])
+def test_judged_later_equals_judged_in_line(seconds):
+    whole, later = run(judge=Looks([]), **OFTEN), run(judge=Later(seconds), **OFTEN)
+    list(whole.play())
+    heard = [row["kimg"] for progress in later.play() for row in progress.judged]
+    assert outcome(later) == outcome(whole)
+    assert heard == [row["kimg"] for row in whole.history], "the listener hears each distance once, in order"
+    assert 1 <= later.judge.most <= MOST_PENDING
+    assert whole.best_row not in (whole.history[0], whole.history[-1]), "a choice that could go wrong"
+
+
+def test_killed_while_a_judgement_is_under_way(tmp_path):
+    whole = run(judge=Looks([]), **OFTEN)
+    list(whole.play())
+    first = run(judge=Later(0.2), **OFTEN)
+    for progress in first.play():
+        if progress.step == 5:
+            break
+    assert 0 < len(first.pending) <= MOST_PENDING
+    first.save(tmp_path / "checkpoint")
+    for judge in (Later(0.05), Looks([])):
+        second = run(judge=judge, **OFTEN)
+        second.load(tmp_path / "checkpoint")
+        list(second.play())
+        assert outcome(second) == outcome(whole)
+    second.save(tmp_path / "checkpoint")
+    assert not list((tmp_path / "checkpoint").glob("pending*")), "at its end a run waits for all judgements"
+
+
+def test_the_work_of_a_dead_judge_is_done_in_line_and_told():
+    whole, training = run(judge=Looks([]), **OFTEN), run(judge=Dead(), **OFTEN)
+    list(whole.play())
+    told = [alarm for progress in training.play() for alarm in progress.alarms if "judge failed" in alarm]
+    assert outcome(training) == outcome(whole)
+    assert len(told) == 6
+    assert told[0] == "the judge failed on 0.02 kimg, its work was done in line (RuntimeError: the actor died)"
+
+
+def test_a_checkpoint_from_before_judgements_could_wait_is_loaded(tmp_path):
+    first = run(judge=Looks([]))
+    list(first.play(until=4))
+    first.save(tmp_path / "checkpoint")
+    journal = read_json(tmp_path / "checkpoint" / JOURNAL)
+    del journal["pending"]
+    write_json(tmp_path / "checkpoint" / JOURNAL, journal)
+    second = run(judge=Looks([]))
+    second.load(tmp_path / "checkpoint")
+    assert second.history == first.history
 
 
 def test_a_full_disk_is_told_and_leaves_the_former_checkpoint(tmp_path):

@@ -4,6 +4,8 @@ The comment under each field is the sentence that editors show (see `params.sche
 """
 
 import difflib
+import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
@@ -281,10 +283,18 @@ class Compute(Section):
     """auto: one for each GPU, or without GPUs one with all cores of its host."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
+    validation: Literal["auto", "inline", "apart"] = "auto"
+    """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
     storage: str = ".ganops"
     """Checkpoints of unfinished runs: a folder that all nodes share, or an address (s3://, gs://, abfs://, hdfs://)."""
+
+    @model_validator(mode="after")
+    def _apart_from_something(self) -> Self:
+        if self.validation == "apart" and self.launcher == "local":
+            raise ValueError("validation: apart needs launcher: ray; auto or inline run in the stage's own process")
+        return self
 
 
 class Experiment(Section):
@@ -337,6 +347,10 @@ class Experiment(Section):
         return content
 
 
+COMPUTE = "GANOPS_COMPUTE"
+"""Variable with keys of `compute` as JSON that win over the file: another place is not another experiment."""
+
+
 def load(path: Path = Path("params.yaml")) -> Experiment:
     """Reads and checks a parameter file (YAML 1.2: `4e-4` is a number).
 
@@ -349,7 +363,13 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
         raise ConfigError(f"{path} is missing: run in the project's folder, where params.yaml is") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
-    return parse(content or {})
+    experiment = parse(content or {})
+    if not (elsewhere := os.environ.get(COMPUTE)):
+        return experiment
+    try:
+        return experiment.override({f"compute.{key}": value for key, value in json.loads(elsewhere).items()})
+    except (ValueError, AttributeError):
+        raise ConfigError(f"{COMPUTE}: expected a JSON object of keys of compute, got {elsewhere}") from None
 
 
 def parse(content: Any) -> Experiment:

@@ -25,5 +25,9 @@ class DivergenceError(TrainingError):
     """A game whose losses are not finite any more: on all workers at once, and again if it were tried again."""
 
 
+class ClusterError(UserError):
+    """A cluster, or a job on it, that cannot be reached or used."""
+
+
 class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""

@@ -16,7 +16,7 @@ from ganops.data import Prepared
 from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
-from ganops.lineage import git, lock_hashes
+from ganops.lineage import commit, lock_hashes
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.measure import Generated
 from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
@@ -236,10 +236,10 @@ def _table(path: Path) -> list[dict[str, float]]:
 
 def _provenance() -> dict[str, Any]:
     """What made these results, as far as it is known here: commit, DVC's hashes, versions, commands."""
-    commit = git(Path(), "rev-parse", "HEAD")
+    known = commit(Path())
     return {
-        "commands": [*([f"git checkout {commit}"] if commit else []), "make repro"],
-        "commit": commit,
+        "commands": [*([f"git checkout {known[0]}"] if known else []), "make repro"],
+        "commit": known and known[0],
         "hashes": lock_hashes(Path("dvc.lock")),
         "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
     }

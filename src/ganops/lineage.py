@@ -17,6 +17,20 @@ def git(root: Path, *arguments: str) -> str | None:
     return process.stdout.strip()
 
 
+COMMIT, DIRTY, JOB = "GANOPS_COMMIT", "GANOPS_DIRTY", "GANOPS_JOB"
+"""Variables by which a job, whose tree has no git, knows the commit it came from, and its own name."""
+
+
+def commit(root: Path) -> tuple[str, bool] | None:
+    """The commit of the tree in `root`, and whether files differ from it; None where neither git nor a job knows."""
+    found, changes = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
+    if found is not None and changes is not None:
+        return found, bool(changes)
+    if COMMIT in os.environ:
+        return os.environ[COMMIT], os.environ.get(DIRTY) == "true"
+    return None
+
+
 def lock_hashes(lock: Path) -> dict[str, str]:
     """The paths of a `dvc.lock`, relative to its folder, and their content's hashes, sorted; {} where there is none.
 

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,8 +28,12 @@ from ganops.training.state import State
 
 STATE = "state.safetensors"
 BEST = "best.safetensors"
+PENDING = "pending-{}.safetensors"
 JOURNAL = "run.json"
 PICTURES = "pictures"
+
+MOST_PENDING = 2
+"""Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
 
 
 class Samples(Protocol):
@@ -61,8 +66,11 @@ class Judge(Protocol):
     hash: str
     """Of the extractor."""
 
-    def distance(self, images: NDArray[np.uint8]) -> float:
-        """uint8 [N, C, H, W] -> distance to the validation split."""
+    def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
+        """Distance of the pictures of `seeds` to the validation split, computed here."""
+
+    def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> "Future[float]":
+        """The same distance, perhaps computed elsewhere and later; the generator may change as soon as this returns."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,24 @@ class Progress:
     step: int
     steps: int
     row: dict[str, float]
-    """kimg, losses, scores, images_per_second, and the validation distance where it was measured."""
+    """kimg, losses, scores, images_per_second, and the validation distance where it was measured and is known."""
     checkpoint: bool
     """Whether this is a good moment to save."""
     alarms: tuple[str, ...] = ()
     """What a person should look at."""
+    judged: tuple[dict[str, float], ...] = ()
+    """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A judgement under way."""
+
+    row: dict[str, float]
+    """The line of the history that waits for it."""
+    weights: dict[str, Tensor]
+    """Of the average that is judged, on the CPU."""
+    distance: Future[float]
 
 
 class Run:
@@ -93,6 +114,7 @@ class Run:
         workers: int = 1,
     ) -> None:
         self.experiment, self.spec, self.judge, self.rank = experiment, samples.spec, judge, rank
+        self.device = device
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
@@ -124,6 +146,8 @@ class Run:
         self.pictures: dict[str, bytes] = {}
         self.best: dict[str, Tensor] | None = None
         self.best_row: dict[str, float] | None = None
+        self.pending: list[_Pending] = []
+        self._alarms: list[str] = []
 
     def play(self, until: int | None = None) -> Iterator[Progress]:
         """Plays on; yields at each tick, after the validation and the picture that are due."""
@@ -132,28 +156,67 @@ class Run:
         for tick in train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end):
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
+            judged: list[dict[str, float]] = []
             if self.rank == 0:
                 self._draw(tick.kimg)
-                if due:
-                    self._judge(row)
                 self.history.append(row)
-            yield Progress(tick.step, end, row, due, tick.alarms)
+                judged = self._judge(row, tick.step == end) if due else self._take_in()
+            alarms, self._alarms = (*tick.alarms, *self._alarms), []
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged))
 
     def _draw(self, kimg: float) -> None:
         """A picture of fixed latents: a column for each class."""
         columns = min(self.spec.classes or 8, 10)
         self.pictures[f"{kimg:09.3f}.png"] = _png(self.generator(kimg).sample(np.arange(columns * 4)), columns)
 
-    def _judge(self, row: dict[str, float]) -> None:
-        if self.judge is not None:
-            generator = self.generator(row["kimg"])
-            row[self.judge.name] = self.judge.distance(
-                generator.sample(np.arange(self.experiment.train.validation_samples))
-            )
-            if self.best_row is not None and self.best_row[self.judge.name] <= row[self.judge.name]:
-                return
-        self.best_row = row
-        self.best = {name: tensor.detach().clone() for name, tensor in self.state.average.state_dict().items()}
+    def _judge(self, row: dict[str, float], last: bool) -> list[dict[str, float]]:
+        """Has the average judged; returns the lines whose distance is known now, after the last tick all of them."""
+        judged = self._take_in(MOST_PENDING - 1)
+        average = self.state.average.state_dict()
+        weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in average.items()}
+        if self.judge is None:
+            self.best_row, self.best = row, weights
+            return []
+        self._submit(row, weights, self.generator(row["kimg"]))
+        return judged + self._take_in(0 if last else MOST_PENDING)
+
+    def _submit(self, row: dict[str, float], weights: dict[str, Tensor], generator: Generator) -> None:
+        assert self.judge is not None
+        self.pending.append(_Pending(row, weights, self.judge.submit(generator, self._seeds())))
+
+    def _take_in(self, most: int = MOST_PENDING) -> list[dict[str, float]]:
+        """Takes in what has been judged, and waits until at most `most` judgements are under way.
+
+        In the order of their kimg, whichever is ready first: so the best weights are those of judging in line.
+        """
+        judged = []
+        while self.pending and (self.pending[0].distance.done() or len(self.pending) > most):
+            judged.append(self._take(self.pending[0]))
+            del self.pending[0]
+        return judged
+
+    def _take(self, pending: _Pending) -> dict[str, float]:
+        assert self.judge is not None
+        row, name = pending.row, self.judge.name
+        row[name] = self._distance(pending)
+        if self.best_row is None or not self.best_row[name] <= row[name]:
+            self.best_row, self.best = row, pending.weights
+        return row
+
+    def _distance(self, pending: _Pending) -> float:
+        """What the judge found. Where it could not, it is done here: what is wrong with the task is then told here."""
+        assert self.judge is not None
+        try:
+            return pending.distance.result()
+        except Exception as error:  # of another process: the death of an actor, its memory, its files
+            kimg = pending.row["kimg"]
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            self._alarms.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
+            return self.judge.distance(self._restored(pending.weights, kimg, self.device), self._seeds())
+
+    def _seeds(self) -> NDArray[np.int64]:
+        """Those whose pictures are judged."""
+        return np.arange(self.experiment.train.validation_samples)
 
     def generator(self, kimg: float) -> Generator:
         """The average of G as it is now."""
@@ -163,9 +226,13 @@ class Run:
         """The average of G with the smallest validation distance so far, or the last one where there is no judge."""
         if self.best is None or self.best_row is None:
             raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
+        return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
+
+    def _restored(self, weights: dict[str, Tensor], kimg: float, device: torch.device) -> Generator:
+        """The generator of weights that were kept."""
         network = assemble.networks(self.experiment, self.spec)[0].eval().requires_grad_(False)
-        network.load_state_dict(self.best)
-        return Generator(network, self._description(self.best_row["kimg"]))
+        network.load_state_dict(weights)
+        return Generator(network.to(device), self._description(kimg))
 
     def _description(self, kimg: float) -> Description:
         model = self.experiment.model
@@ -199,11 +266,14 @@ class Run:
         with atomic_folder(folder) as draft:
             self.state.save(draft / STATE)
             if self.best is not None:
-                save_file({name: tensor.cpu().contiguous() for name, tensor in self.best.items()}, draft / BEST)
+                _save_weights(self.best, draft / BEST)
+            for number, pending in enumerate(self.pending):
+                _save_weights(pending.weights, draft / PENDING.format(number))
             journal = {
                 "meaning": self.meaning,
                 "history": self.history,
                 "best": self.best_row,
+                "pending": [pending.row["kimg"] for pending in self.pending],
                 "hardware": self.hardware,
             }
             write_json(draft / JOURNAL, journal)
@@ -225,6 +295,11 @@ class Run:
         self.history, self.best_row, self.hardware = journal["history"], journal["best"], journal["hardware"]
         self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None
         self.pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+        self.pending = []
+        for number, kimg in enumerate(journal.get("pending", []) if self.rank == 0 else []):
+            row = next(row for row in self.history if row["kimg"] == kimg)
+            weights = load_file(folder / PENDING.format(number))
+            self._submit(row, weights, self._restored(weights, kimg, self.device))
 
     def publish(self, *, generator: Path, metrics: Path, history: Path, validation: Path, pictures: Path) -> None:
         """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip."""
@@ -256,6 +331,10 @@ class Run:
 
     def _judged(self, key: str) -> bool:
         return self.judge is not None and key == self.judge.name
+
+
+def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
 
 
 def _png(images: NDArray[np.uint8], columns: int) -> bytes:

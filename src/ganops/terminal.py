@@ -74,10 +74,11 @@ class _TrainingLine:
         self.distance = ""
         self.best = float("inf")
 
-    def __call__(self, row: Mapping[str, float]) -> str:
-        for name in (name for name in row if name.endswith("_validation")):
-            self.best = min(self.best, row[name])
-            self.distance = f"{name.removesuffix('_validation')} {row[name]:.1f} (best {self.best:.1f})"
+    def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]]) -> str:
+        distances = ((name, each[name]) for each in judged for name in each if name.endswith("_validation"))
+        for name, distance in distances:
+            self.best = min(self.best, distance)
+            self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
         parts = [f"{row['images_per_second']:,.0f} img/s", f"G {row['loss_g']:.2f}", f"D {row['loss_d']:.2f}"]
         return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
 
@@ -92,13 +93,18 @@ class _TrainingLine:
 
 
 @contextmanager
-def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, float], Sequence[str]], None]]:
-    """Yields `show(row, alarms)` for a training's history: a live bar on a terminal, a line a tick elsewhere."""
+def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
+    """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
+
+    The distances come from `judged`, the rows that are known to have one since the last tick.
+    """
     line = _TrainingLine(kimg)
     if not console.is_terminal:
 
-        def tell(row: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
-            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row)}")
+        def tell(
+            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
+        ) -> None:
+            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
             for alarm in alarms:
                 say(stage, f"alarm: {alarm}")
 
@@ -113,8 +119,10 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[[Mapping[str, flo
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=round(kimg))
 
-        def show(row: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
-            bar.update(task, completed=round(row["kimg"]), description=line(row))
+        def show(
+            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
+        ) -> None:
+            bar.update(task, completed=round(row["kimg"]), description=line(row, judged))
             for alarm in alarms:
                 say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}")
 

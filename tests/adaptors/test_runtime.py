@@ -44,6 +44,48 @@ def test_a_worker_does_not_span_nodes(nodes, workers, cpus):
     assert runtime.plan(Compute(workers=workers), 30 * workers).cpus == cpus
 
 
+APART = {"validation": "apart"}
+
+
+@pytest.mark.parametrize(
+    ("resources", "compute", "workers", "cpus", "apart"),
+    [
+        ([{"CPU": 8}], Compute(), 1, 8, False),
+        ([{"CPU": 9}], Compute(workers=4), 4, 2, True),
+        ([{"CPU": 9}], Compute(workers=4, validation="inline"), 4, 2, False),
+        ([{"CPU": 8}], Compute(**APART), 1, 7, True),
+        ([{"CPU": 8}], Compute(workers=2, **APART), 2, 3, True),
+        ([{"CPU": 1}, {"CPU": 8}], Compute(**APART), 1, 8, True),
+        ([{"CPU": 2}], Compute(workers=1, **APART), 1, 1, True),
+        ([{"CPU": 16, "GPU": 4}], Compute(), 4, 3, False),
+        ([{"CPU": 16, "GPU": 3}], Compute(), 2, 7, True),
+        ([{"CPU": 16, "GPU": 2}], Compute(**APART), 1, 14, True),
+        ([{"CPU": 16, "GPU": 4}], Compute(workers=2), 2, 7, True),
+        ([{"CPU": 16, "GPU": 4}], Compute(workers=2, device="cpu", **APART), 2, 7, True),
+    ],
+)
+def test_a_core_and_a_gpu_for_the_judge(nodes, resources, compute, workers, cpus, apart):
+    nodes(*resources)
+    plan = runtime.plan(compute, 64, judged=True)
+    assert (plan.workers, plan.cpus, plan.apart) == (workers, cpus, apart)
+    assert not runtime.plan(compute, 64).apart, "where nothing is validated, nothing is kept"
+
+
+@pytest.mark.parametrize(
+    ("resources", "workers", "words"),
+    [
+        ({"CPU": 2}, 2, r"2 workers need a core each, the judge another \(compute.validation: apart\), .* has 2"),
+        ({"CPU": 1}, "auto", "1 workers need a core each, the judge another .* has 1"),
+        ({"CPU": 16, "GPU": 2}, 2, "2 workers need a GPU each, the judge another .* has 2"),
+        ({"CPU": 16, "GPU": 1}, "auto", "1 workers need a GPU each, the judge another .* has 1"),
+    ],
+)
+def test_no_room_for_the_judge_is_refused_with_the_numbers(nodes, resources, workers, words):
+    nodes(resources)
+    with pytest.raises(TrainingError, match=words):
+        runtime.plan(Compute(workers=workers, **APART), 64, judged=True)
+
+
 @pytest.mark.parametrize(
     ("compute", "batch", "words"),
     [

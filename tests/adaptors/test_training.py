@@ -1,12 +1,22 @@
 """Training through its launchers: interrupted equals uninterrupted, and any number of workers."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import time
 
+import numpy as np
+import psutil
 import pytest
+import ray
 import torch
 from safetensors.torch import load_file
+
+from ganops.adaptors import runtime, training
+from ganops.errors import TrainingError
+from ganops.generator import Description, Generator, generator_network
+from ganops.metrics.reference import Reference
 
 pytestmark = pytest.mark.ray
 
@@ -21,9 +31,9 @@ def result(project):
     return (project.folder / WEIGHTS).read_bytes(), curve
 
 
-def kill_after_a_checkpoint(project) -> None:
+def kill_after_a_checkpoint(project, *command: str) -> None:
     """SIGKILL to all processes of the stage as soon as a checkpoint is there."""
-    process = project.start("python", "pipeline/train.py")
+    process = project.start(*(command or ("python", "pipeline/train.py")))
     deadline = time.monotonic() + 180
     while not list((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors")):
         assert process.poll() is None, "the stage ended before it could be killed"
@@ -44,6 +54,68 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
     project.run("python", "pipeline/train.py")
     assert result(project) == whole
+
+
+ON_TWO_CORES = (
+    "python",
+    "-c",
+    "import ray, runpy; ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False); "
+    "runpy.run_path('pipeline/train.py', run_name='__main__')",
+)
+"""The stage with a core for the worker and one for the judge, whatever this machine has."""
+
+
+def train_and_kill_a_judge(project) -> str:
+    """Trains to the end, with SIGKILL to the judge's actor as soon as there is one; returns what was printed."""
+    with (project.folder / "log").open("w+") as log:
+        process = subprocess.Popen(
+            ON_TWO_CORES, cwd=project.folder, env=project.environment(), stdout=log, stderr=subprocess.STDOUT
+        )
+        killed = False
+        while process.poll() is None:
+            for each in [] if killed else psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "ray::_Bench" in " ".join(each.cmdline()):
+                        each.kill()
+                        killed = True
+            time.sleep(0.02)
+        log.seek(0)
+        text = log.read()
+        assert process.returncode == 0, text
+        assert killed, "there was a judge apart"
+        return text
+
+
+def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    validation = project.folder / "reports/train/validation.csv"
+    whole = (*result(project), validation.read_text())
+    project.params(compute={"launcher": "ray", "workers": 1, "validation": "apart"})
+    kill_after_a_checkpoint(project, *ON_TWO_CORES)
+    validation.unlink()
+    text = train_and_kill_a_judge(project)
+    assert (*result(project), validation.read_text()) == whole
+    assert "judge failed" not in text, "an actor that dies once is started again"
+
+
+def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    reference = Reference.open(featured.folder / "artifacts/features")
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    generator, seeds = Generator(generator_network(description), description), np.arange(300)
+    with runtime.cluster():
+        judge = training.JudgeApart(reference, torch.device("cpu"))
+        found = judge.submit(generator, seeds).result(60)
+        assert found == pytest.approx(judge.distance(generator, seeds), rel=1e-6)
+        ray.kill(judge.bench)
+        with pytest.raises(ray.exceptions.RayActorError):
+            judge.submit(generator, seeds).result(60)
+        monkeypatch.setattr(training, "PLACEMENT", 0.1)
+        crowd = [training.JudgeApart(reference, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
+        with pytest.raises(TrainingError, match="no core or GPU free"):
+            crowd[-1].submit(generator, seeds).result(60)
 
 
 def test_two_ray_workers_train_what_one_does(project):

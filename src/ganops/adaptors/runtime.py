@@ -57,19 +57,22 @@ class Plan:
     """Cores of a worker, and its threads."""
     gpus: int
     """GPUs of a worker: 0 or 1."""
+    apart: bool = False
+    """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
 
     def resources(self) -> dict[str, float]:
         """As Ray wants it."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
-def plan(compute: Compute, batch: int = 0, group: int = 1) -> Plan:
+def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False) -> Plan:
     """What `compute` means on the cluster that is connected.
 
     Args:
         compute: What was asked for.
         batch: Samples that the workers share equally; 0: nothing has to be shared.
         group: Samples that D compares with one another: they stay together.
+        judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
 
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
@@ -79,21 +82,31 @@ def plan(compute: Compute, batch: int = 0, group: int = 1) -> Plan:
     cores = [int(node.get("CPU", 0)) for node in have]
     if compute.device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    kept = 1 if judged and compute.validation == "apart" else 0
     if compute.workers == "auto":
         # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
-        workers = next(n for n in range(gpus or 1, 0, -1) if n == 1 or batch % (n * group) == 0)
+        workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
     else:
         workers = compute.workers
     if batch % workers:
         raise TrainingError(f"train.batch: {batch} samples cannot be shared equally by {workers} workers")
-    if gpus and workers > gpus:
-        raise TrainingError(f"compute.workers: {workers} workers need a GPU each, the cluster has {gpus}")
-    cpus = _cores_for_each(cores, workers)
+    if gpus and workers + kept > gpus:
+        raise _too_few(workers, kept, "GPU", gpus)
+    cpus = _cores_for_each(cores, workers, kept)
     if not cpus:
-        raise TrainingError(f"compute.workers: {workers} workers need a core each, the cluster has {sum(cores)}")
-    return Plan(workers, max(1, cpus - 1) if gpus and cpus > 2 else cpus, 1 if gpus else 0)
+        raise _too_few(workers, kept, "core", sum(cores))
+    cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
+    free = sum(cores) > workers * cpus and (not gpus or gpus > workers)
+    return Plan(workers, cpus, 1 if gpus else 0, apart=judged and compute.validation != "inline" and free)
 
 
-def _cores_for_each(cores: list[int], workers: int) -> int:
-    """The most cores that each of the workers can have; a worker does not span nodes."""
-    return next((n for n in range(max(cores), 0, -1) if sum(have // n for have in cores) >= workers), 0)
+def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:
+    """The most cores that each of the workers can have while `kept` are left; a worker does not span nodes."""
+    fits = (n for n in range(max(cores), 0, -1) if sum(have // n for have in cores) >= workers)
+    return next((n for n in fits if sum(cores) >= workers * n + kept), 0)
+
+
+def _too_few(workers: int, kept: int, unit: str, have: int) -> TrainingError:
+    """What was asked for, and what there is."""
+    beside = ", the judge another (compute.validation: apart)" if kept else ""
+    return TrainingError(f"compute.workers: {workers} workers need a {unit} each{beside}, the cluster has {have}")

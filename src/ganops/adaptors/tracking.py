@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.errors import RegistryError
-from ganops.lineage import git, lock_hashes
+from ganops.lineage import JOB, commit, lock_hashes
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
 for _name, _value in {
@@ -194,9 +194,10 @@ def _tag(key: str) -> str:
 def code_tags(root: Path) -> dict[str, str]:
     """What code a run came from: the commit of git, whether files differ from it, and the experiment of DVC, if any."""
     tags = {}
-    commit, changes = git(root, "rev-parse", "HEAD"), git(root, "status", "--porcelain")
-    if commit is not None and changes is not None:
-        tags = {"mlflow.source.git.commit": commit, "ganops.git_dirty": json.dumps(bool(changes))}
+    if known := commit(root):
+        tags = {"mlflow.source.git.commit": known[0], "ganops.git_dirty": json.dumps(known[1])}
+    if job := os.environ.get(JOB):
+        tags["ganops.job"] = job
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags["ganops.dvc_experiment"] = experiment
     return tags

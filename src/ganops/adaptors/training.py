@@ -1,17 +1,21 @@
 """Ray Train runs the training on its workers, or the stage's own process does; the loop is the same."""
 
+import copy
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 import ray.train
 import ray.train.torch
 import torch
+from numpy.typing import NDArray
 
 from ganops import assemble, config
 from ganops.adaptors import runtime
@@ -19,11 +23,16 @@ from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.files import remove
+from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 from ganops.run import Progress, Run
 from ganops.validation import ValidationJudge
 
 Listener = Callable[[Progress], None]
+RESTARTS = 3
+"""Of a judge apart."""
+PLACEMENT = 60.0
+"""Seconds that are waited, once, for the judge's core on a cluster that others use as well."""
 
 
 @contextmanager
@@ -52,10 +61,12 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
     remove(storage)
 
 
-def _open(experiment: Experiment, prepared: Path, features: Path, device: torch.device, **place: int) -> Run:
-    return Run(
-        experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features, str(device))), device, **place
-    )
+def _open(
+    experiment: Experiment, prepared: Path, features: Path, device: torch.device, *, apart: bool = False, **place: int
+) -> Run:
+    reference = Reference.open(features, str(device))
+    judge = JudgeApart(reference, device) if apart else ValidationJudge(reference)
+    return Run(experiment, Prepared.open(prepared), judge, device, **place)
 
 
 def _fit_here(experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener) -> Run:
@@ -74,7 +85,7 @@ def _fit_on_ray(
     experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener, run: Run
 ) -> None:
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
-    plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D))
+    plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
     board = ray.remote(num_cpus=0)(_Board).remote()
     trainer = ray.train.torch.TorchTrainer(
         _work,
@@ -83,6 +94,7 @@ def _fit_on_ray(
             "prepared": str(prepared.resolve()),
             "features": str(features.resolve()),
             "threads": plan.cpus,
+            "apart": plan.apart,
             "board": board,
         },
         scaling_config=ray.train.ScalingConfig(
@@ -133,7 +145,9 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     torch.set_num_threads(config_of_loop["threads"])
     experiment = config.parse(config_of_loop["params"])
     prepared, features = Path(config_of_loop["prepared"]), Path(config_of_loop["features"])
-    run = _open(experiment, prepared, features, ray.train.torch.get_device(), rank=rank, workers=workers)
+    # the judge's actor belongs to the worker that asks it: it is placed after the workers are, and ends with them
+    apart = config_of_loop["apart"] and rank == 0
+    run = _open(experiment, prepared, features, ray.train.torch.get_device(), apart=apart, rank=rank, workers=workers)
     checkpoint = ray.train.get_checkpoint()
     if checkpoint:
         with checkpoint.as_directory() as folder:
@@ -161,6 +175,46 @@ def _report(run: Run, progress: Progress, rank: int) -> None:
         checkpoint=ray.train.Checkpoint.from_directory(folder),
         checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,
     )
+
+
+class JudgeApart(ValidationJudge):
+    """Has an actor beside the training do the work, on one core, and on a GPU where the training has them.
+
+    The same code, weights and seeds give the distance of judging in line: the same number where that has one thread as
+    well. With another number of threads, of torch or of numpy's BLAS, the last bits may differ (seen: 1e-14 of it).
+    """
+
+    def __init__(self, reference: Reference, device: torch.device) -> None:
+        super().__init__(reference)
+        bench = ray.remote(_Bench).options(
+            num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=RESTARTS, max_task_retries=RESTARTS
+        )
+        self.bench = bench.remote(str(reference.folder), device.type)
+        self.placed, self.patience = self.bench.__ray_ready__.remote(), PLACEMENT
+
+    def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:
+        """The distance as a future, which fails where the actor has died too often or has found no place."""
+        placed, _ = ray.wait([self.placed], timeout=self.patience)
+        self.patience = 0.0
+        if not placed:
+            failed: Future[float] = Future()
+            failed.set_exception(TrainingError("the cluster has no core or GPU free for it"))
+            return failed
+        there = replace(generator, network=copy.deepcopy(generator.network).cpu())
+        future: Future[float] = self.bench.distance.remote(there, seeds).future()
+        return future
+
+
+class _Bench:
+    """Where the judge works apart; holds the extractor between judgements."""
+
+    def __init__(self, features: str, device: str) -> None:
+        torch.set_num_threads(1)
+        self.judge, self.device = ValidationJudge(Reference.open(Path(features), device)), device
+
+    def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
+        here = replace(generator, network=generator.network.to(self.device))
+        return self.judge.distance(here, seeds)
 
 
 class _Board:

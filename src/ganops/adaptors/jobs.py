@@ -1,0 +1,371 @@
+"""The pipeline as a job on a Ray cluster: checked, sent, followed, and brought home as if it had run here."""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from rich.table import Column, Table
+
+from ganops import job
+from ganops.config import COMPUTE, Compute, Experiment
+from ganops.errors import ClusterError
+from ganops.files import atomic, hash_file
+from ganops.lineage import COMMIT, DIRTY, JOB, git
+
+LARGEST = 512 * 2**20
+"""Bytes of a tree that Ray accepts."""
+HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG")
+"""Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What is sent: the files that git does not ignore."""
+
+    digest: str
+    """SHA-256 of their names and contents, but for what a job brings home."""
+    size: int
+    commit: str
+    dirty: bool
+
+    @classmethod
+    def of(cls, root: Path) -> "Tree":
+        """The tree in `root`.
+
+        Raises:
+            ClusterError: It is no git repository, or larger than Ray accepts.
+        """
+        listed, commit = git(root, "ls-files", "-co", "--exclude-standard", "-z"), git(root, "rev-parse", "HEAD")
+        if listed is None or commit is None:
+            raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
+        paths = sorted(Path(name) for name in set(listed.split("\0")) if name and (root / name).is_file())
+        sizes = {path: (root / path).stat().st_size for path in paths}
+        if sum(sizes.values()) > LARGEST:
+            largest = sorted(sizes, key=lambda path: -sizes[path])[:3]
+            named = ", ".join(f"{path} ({sizes[path] / 2**20:.0f} MB)" for path in largest)
+            raise ClusterError(
+                f"the tree has {sum(sizes.values()) / 2**20:.0f} MB, Ray accepts {LARGEST / 2**20:.0f} MB: put data "
+                f"under DVC (`dvc add`), which sends them through its remote. The largest files: {named}"
+            )
+        left_out = set(job.uncached(root))
+        digest = hashlib.sha256()
+        for path in paths:
+            if not any(path.is_relative_to(each) for each in left_out):
+                digest.update(f"{path}\0{hash_file(root / path)}\n".encode())
+        changes = git(root, "status", "--porcelain")
+        return cls(digest.hexdigest(), sum(sizes.values()), commit, bool(changes))
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Ray cluster as its dashboard sees it."""
+
+    address: str
+    client: JobSubmissionClient
+
+    @classmethod
+    def connect(cls, address: str | None) -> "Cluster":
+        """Connects to the dashboard at `address`, such as http://head:8265, or to what RAY_ADDRESS names.
+
+        Raises:
+            ClusterError: There is no address, nobody answers, or the token is not accepted.
+        """
+        address = (address or os.environ.get("RAY_ADDRESS", "")).rstrip("/")
+        if not address.startswith(("http://", "https://")):
+            raise ClusterError(
+                "expected the address of the cluster's dashboard in --address or RAY_ADDRESS, such as "
+                f"http://head:8265; got {address or 'none'}"
+            )
+        try:
+            urllib.request.urlopen(f"{address}/api/gcs_healthz", timeout=10).close()
+        except urllib.error.HTTPError:
+            pass  # somebody is there
+        except OSError as error:
+            raise ClusterError(f"nobody answers at {address} ({error}): is the cluster up, and reachable?") from None
+        with _refusals(address):
+            client = JobSubmissionClient(address)
+            client.list_jobs()
+        return cls(address, client)
+
+    def nodes(self) -> list[dict[str, float]]:
+        """The resources of each node that is alive."""
+        with _refusals(self.address):
+            answer = self.client._do_request("GET", "/nodes?view=summary").json()  # the token goes with it
+        raylets = [node["raylet"] for node in answer["data"]["summary"]]
+        return [raylet["resourcesTotal"] for raylet in raylets if raylet.get("state") == "ALIVE"]
+
+    def version(self) -> str:
+        """Of Ray."""
+        with _refusals(self.address):
+            return str(self.client._do_request("GET", "/api/version").json()["ray_version"])
+
+    def job(self, name: str) -> JobDetails:
+        """What is known of a job.
+
+        Raises:
+            ClusterError: There is none of that name.
+        """
+        try:
+            with _refusals(self.address):
+                return self.client.get_job_info(name)
+        except RuntimeError:
+            known = ", ".join(each.submission_id for each in self.jobs()[:5]) or "none"
+            raise ClusterError(f"{self.address} knows no job {name}; the latest: {known}") from None
+
+    def jobs(self) -> list[JobDetails]:
+        """Those that were submitted by this project, the latest first."""
+        with _refusals(self.address):
+            jobs = self.client.list_jobs()
+        ours = [each for each in jobs if each.submission_id and DIGEST in (each.metadata or {})]
+        return sorted(ours, key=lambda each: -(each.start_time or 0))
+
+
+DIGEST = "ganops.digest"
+
+
+@contextlib.contextmanager
+def _refusals(address: str) -> Iterator[None]:
+    """Says what to do where the cluster lets nobody in."""
+    try:
+        yield
+    except AuthenticationError as error:
+        reason = str(error).splitlines()[0].partition(" Ensure")[0]
+        raise ClusterError(
+            f"{address} refuses the token ({reason}): set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with "
+            "the cluster's token (or put it into ~/.ray/auth_token)"
+        ) from None
+    except ConnectionError as error:
+        raise ClusterError(f"{address} does not answer as Ray's dashboard does: {error}") from None
+
+
+def check(experiment: Experiment, cluster: Cluster) -> list[str]:
+    """What can be checked of the cluster before anything is sent, in words.
+
+    Raises:
+        ClusterError: Ray has another version there, or too little for the workers that are asked for.
+    """
+    version, nodes = cluster.version(), cluster.nodes()
+    if version != ray.__version__:
+        raise ClusterError(f"the cluster runs Ray {version}, this is Ray {ray.__version__}: they must be equal")
+    cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
+    compute = experiment.compute
+    _check_workers(compute, cpus, gpus)
+    return [f"{cluster.address}: Ray {version}, {len(nodes)} nodes, {cpus} cores, {gpus} GPUs"]
+
+
+def _check_workers(compute: Compute, cpus: int, gpus: int) -> None:
+    if compute.device == "cuda" and not gpus:
+        raise ClusterError("compute.device: cuda was asked for, and no node that is up has a GPU")
+    fewest = compute.workers if isinstance(compute.workers, int) else 1
+    kind, there = ("GPUs", gpus) if gpus and compute.device != "cpu" else ("cores", cpus)
+    if fewest > there:
+        raise ClusterError(f"compute.workers: {fewest} workers need as many {kind}, the nodes that are up have {there}")
+
+
+def remote_address(root: Path) -> str:
+    """The address of the default DVC remote, a folder's as an absolute path.
+
+    Raises:
+        ClusterError: There is none, or the address holds a password.
+    """
+    name = _dvc(root, "config", "core.remote", capture=True).strip()
+    if not name:
+        raise ClusterError(
+            "there is no DVC remote, and without one nothing comes home: `dvc remote add --default home ADDRESS`, with "
+            "an ADDRESS that the cluster reaches, too: s3://..., ssh://..., or a shared folder"
+        )
+    address = _dvc(root, "config", f"remote.{name}.url", capture=True).strip()
+    if re.search(r"//[^/@]*:[^/@]*@", address):
+        raise ClusterError(
+            f"the address of the DVC remote {name} holds a password: put it into the environment instead"
+        )
+    if "://" in address:
+        return address
+    return str((root / ".dvc" / address).resolve())
+
+
+def submit(
+    root: Path, cluster: Cluster, tree: Tree, *, compute: Mapping[str, Any], variables: Mapping[str, str], remote: str
+) -> str:
+    """Sends the tree and starts the job; returns the name of the job.
+
+    Args:
+        root: The project's folder.
+        cluster: Where it shall run.
+        tree: What is sent.
+        compute: Keys of `compute` that are other there.
+        variables: Of the job's environment. Everyone on the cluster can read them.
+        remote: Address of the DVC remote.
+    """
+    name = f"ganops-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    environment = {
+        **{key: os.environ[key] for key in HANDED_ON if os.environ.get(key)},
+        **variables,
+        job.REMOTE: remote,
+        COMMIT: tree.commit,
+        DIRTY: json.dumps(tree.dirty),
+        JOB: name,
+        **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
+    }
+    logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of every file it leaves out
+    with _refusals(cluster.address):
+        cluster.client.submit_job(
+            submission_id=name,
+            entrypoint="python -m ganops.job",
+            runtime_env={
+                "working_dir": str(root.resolve()),
+                # before whatever the nodes have installed
+                "py_modules": [str((root / "src" / "ganops").resolve())],
+                "env_vars": environment,
+            },
+            metadata={DIGEST: tree.digest, COMMIT: tree.commit, DIRTY: json.dumps(tree.dirty)},
+        )
+    return name
+
+
+def follow(cluster: Cluster, name: str) -> int:
+    """Prints the log of a job until it ends; returns its exit code."""
+
+    async def show() -> None:
+        async for lines in cluster.client.tail_job_logs(name):
+            for line in lines.splitlines(keepends=True):
+                if not line.startswith(job.MARK):
+                    print(line, end="", flush=True)
+
+    with _refusals(cluster.address):
+        asyncio.run(show())
+    while not (found := cluster.job(name)).status.is_terminal():
+        time.sleep(1)  # the log ended, or the connection did
+    if found.status == JobStatus.SUCCEEDED:
+        return 0
+    return found.driver_exit_code or 1
+
+
+def fetch(root: Path, cluster: Cluster, name: str, *, force: bool = False) -> list[str]:
+    """Brings home what a job has finished: its outputs, dvc.lock, and the files that DVC does not cache.
+
+    Returns:
+        The stages of the dvc.lock that came.
+
+    Raises:
+        ClusterError: The job has kept nothing, or the tree here is no longer the one that was sent.
+    """
+    found = cluster.job(name)
+    with _refusals(cluster.address):
+        marks = re.findall(rf"^{job.MARK} (\w+\.dir)$", cluster.client.get_job_logs(name), re.MULTILINE)
+    if not marks:
+        raise ClusterError(
+            f"{name} ({found.status.value.lower()}) has finished no stage yet: there is nothing to fetch"
+        )
+    if not force and Tree.of(root).digest != (found.metadata or {}).get(DIGEST):
+        raise ClusterError(
+            f"the files here are no longer those that {name} ran with: its results would not belong to them. Go back "
+            f"to commit {(found.metadata or {}).get(COMMIT)}, or take them all the same with --force"
+        )
+    with _unpacked(root, marks[-1]) as folder:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            with atomic(root / path.relative_to(folder)) as draft:
+                shutil.copyfile(path, draft)
+    # stages that never ran have nothing to bring: DVC counts them as missing, and brings the others all the same
+    _dvc(root, "pull", "--quiet", "--allow-missing")
+    return list(yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"])
+
+
+def finish(root: Path, cluster: Cluster, name: str) -> None:
+    """Runs the stages that a successful job left to this machine, since it had no MLflow server to act on.
+
+    Raises:
+        ClusterError: A stage failed.
+    """
+    there = cluster.job(name)
+    if there.status != JobStatus.SUCCEEDED or "MLFLOW_TRACKING_URI" in (there.runtime_env or {}).get("env_vars", {}):
+        return
+    for stage in job.stages(acting=True, root=root):
+        if stage not in job.stages(acting=False, root=root):
+            # nothing but this stage: whatever else does not fit here must not start a training
+            done = subprocess.run([sys.executable, "-m", "dvc", "repro", "--single-item", stage], cwd=root, check=False)
+            if done.returncode:
+                raise ClusterError(
+                    f"all else is home, but the stage {stage} failed here: `dvc repro {stage}` tries again"
+                )
+
+
+def stop(cluster: Cluster, name: str) -> str:
+    """Stops a job and waits until it has ended; returns its status in words."""
+    cluster.job(name)
+    with _refusals(cluster.address):
+        cluster.client.stop_job(name)
+        while not (status := cluster.client.get_job_status(name)).is_terminal():
+            time.sleep(0.5)
+    return str(status.value).lower()
+
+
+def rows(cluster: Cluster) -> list[dict[str, Any]]:
+    """What a person asks of jobs, one entry each, the latest first."""
+    return [
+        {
+            "id": each.submission_id,
+            "status": each.status.value.lower(),
+            "started": each.start_time and datetime.fromtimestamp(each.start_time / 1000).isoformat(" ", "minutes"),
+            "minutes": each.start_time and round(((each.end_time or time.time() * 1000) - each.start_time) / 60000, 1),
+            "commit": (each.metadata or {}).get(COMMIT, "")[:8],
+            "changes": (each.metadata or {}).get(DIRTY) == "true",
+        }
+        for each in cluster.jobs()
+    ]
+
+
+def table(rows: list[dict[str, Any]]) -> Table:
+    """`rows` for a person."""
+    found = Table(Column("job", no_wrap=True), "status", "started", "minutes", "commit")
+    for row in rows:
+        commit = f"{row['commit']}{' and changes' if row['changes'] else ''}"
+        found.add_row(row["id"], row["status"], str(row["started"] or ""), str(row["minutes"] or ""), commit)
+    return found
+
+
+@contextlib.contextmanager
+def _unpacked(root: Path, digest: str) -> Iterator[Path]:
+    """The folder with that hash, from the DVC remote, for the block."""
+    folder, pointer = root / job.HOME, root / f"{job.HOME}.dvc"
+    try:
+        pointer.write_text(yaml.safe_dump({"outs": [{"md5": digest, "hash": "md5", "path": job.HOME}]}))
+        _dvc(root, "pull", "--quiet", "--force", pointer.name)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        pointer.unlink(missing_ok=True)
+
+
+def push(root: Path) -> None:
+    """Sends to the DVC remote what the job may need: data under DVC, and outputs of stages that need not run again."""
+    _dvc(root, "push", "--quiet", "--run-cache")
+
+
+def _dvc(root: Path, *arguments: str, capture: bool = False) -> str:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=root, text=True, check=False, capture_output=True)
+    if done.returncode and not capture:
+        said = (done.stderr or done.stdout).strip()
+        raise ClusterError(f"`dvc {' '.join(arguments)}` failed: {said}")
+    return done.stdout if not done.returncode else ""
