@@ -37,12 +37,6 @@ def test_a_run_is_removed_and_no_other(place, tmp_path):
     assert (tmp_path / "other/checkpoint/state").exists()
 
 
-def test_a_training_in_this_process_needs_a_folder(tmp_path):
-    assert Storage(str(tmp_path)).folder("run") == tmp_path / "run"
-    with pytest.raises(TrainingError, match="launcher: local keeps its checkpoints in a folder"):
-        Storage("s3://bucket/runs").folder("run")
-
-
 def test_one_node_with_a_folder_is_asked_nothing(alone, monkeypatch, tmp_path):
     monkeypatch.setattr(Storage, "_leave", None)
     Storage(str(tmp_path)).check()

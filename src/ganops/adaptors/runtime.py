@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ganops import assemble
 from ganops.config import Compute
 from ganops.errors import TrainingError
-
 
 ENVIRONMENT = {
     # Train looks after its workers this often; a checkpoint counts once it has looked (Ray: 2)
@@ -48,6 +49,11 @@ def nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
+def here() -> NodeAffinitySchedulingStrategy:
+    """Places what belongs to this process on its node."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How many workers, and what each of them gets."""
@@ -59,6 +65,12 @@ class Plan:
     """GPUs of a worker: 0 or 1."""
     apart: bool = False
     """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
+    counts: tuple[int, ...] = ()
+    """Numbers of workers among which the training may move, `workers` being the present one; empty: that one alone."""
+
+    def bounds(self) -> int | tuple[int, int]:
+        """As Ray wants it."""
+        return (self.counts[0], self.counts[-1]) if len(self.counts) > 1 else self.workers
 
     def resources(self) -> dict[str, float]:
         """As Ray wants it."""
@@ -83,7 +95,12 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     if compute.device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
     kept = 1 if judged and compute.validation == "apart" else 0
-    if compute.workers == "auto":
+    counts: tuple[int, ...] = ()
+    if isinstance(compute.workers, tuple):
+        counts = assemble.counts(compute.workers, batch, group)
+        room = gpus - kept if gpus else sum(cores) - kept
+        workers = max((n for n in counts if n <= room), default=counts[0])
+    elif compute.workers == "auto":
         # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
         workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
     else:
@@ -96,8 +113,10 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     if not cpus:
         raise _too_few(workers, kept, "core", sum(cores))
     cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
-    free = sum(cores) > workers * cpus and (not gpus or gpus > workers)
-    return Plan(workers, cpus, 1 if gpus else 0, apart=judged and compute.validation != "inline" and free)
+    # where workers come and go, what is free now is theirs soon
+    free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
+    apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
+    return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
 
 
 def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:

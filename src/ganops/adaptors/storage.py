@@ -30,15 +30,7 @@ class Storage:
         return cls(compute.storage if "://" in compute.storage else str(Path(compute.storage).resolve()))
 
     def folder(self, name: str) -> Path:
-        """A folder of it on this machine.
-
-        Raises:
-            TrainingError: The storage is elsewhere.
-        """
-        if "://" in self.address:
-            raise TrainingError(
-                f"compute.storage: {self.address} is for launcher: ray; launcher: local keeps its checkpoints in a folder"
-            )
+        """A folder of it, where it is one itself."""
         return Path(self.address) / name
 
     def remove(self, name: str) -> None:
@@ -81,8 +73,12 @@ class Storage:
         """What each node that fails says."""
         tasks = {
             ray.remote(_probe)
-            .options(num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False))
-            .remote(self.address, name, node["NodeID"]): f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            .options(
+                num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)
+            )
+            .remote(
+                self.address, name, node["NodeID"]
+            ): f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
             for node in nodes
         }
         answered, silent = ray.wait(list(tasks), num_returns=len(tasks), timeout=ANSWER)
