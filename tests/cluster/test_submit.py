@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stage import ON_TWO_CORES, WEIGHTS
 
 pytestmark = pytest.mark.ray
-WEIGHTS = "artifacts/generator/generator.safetensors"
-ON_TWO_CORES = """
-import ray, runpy
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-runpy.run_path("pipeline/train.py", run_name="__main__")
-"""
-"""The stage with two workers of one host, whatever this machine has."""
 COMMAND = str(Path(sys.executable).with_name("ganops"))
 
 
