@@ -3,7 +3,14 @@
 import shutil
 import time
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import load
+
+from ganops.adaptors.evaluation import observe
+from ganops.config import Compute
+from ganops.generator import Description, Generator, generator_network
 
 pytestmark = pytest.mark.ray
 
@@ -30,7 +37,9 @@ def prepared(featured, tmp_path_factory):
     project = type(featured)(
         shutil.copytree(featured.folder, tmp_path_factory.mktemp("two") / "project", symlinks=True)
     )
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray", "workers": 2})
+    project.params(
+        tune={"trials": 0}, train={"kimg": 12, "precision": "fp64"}, compute={"launcher": "ray", "workers": 2}
+    )
     project.run("python", "pipeline/tune.py")
     return project
 
@@ -48,20 +57,18 @@ def whole(prepared):
 class Training:
     """The stage `train` on the head, whose disk has the project; the worker's has not."""
 
-    def __init__(self, cluster, project, **compute) -> None:
+    def __init__(self, cluster, project, script="pipeline/train.py", **compute) -> None:
         self.cluster, self.head = cluster, cluster.head
-        self.storage = cluster.shared / "runs"
-        self.folder = "/tmp/project"
+        self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
+        shutil.rmtree(self.storage, ignore_errors=True)
         self.bring(project, {"storage": str(self.storage), **compute})
         self.start = time.monotonic()
-        self.shell("(python pipeline/train.py > log 2>&1 < /dev/null; echo $? > code) > /dev/null 2>&1 &")
+        self.shell(f"(python {script} > log 2>&1 < /dev/null; echo $? > code) > /dev/null 2>&1 &")
 
     def bring(self, project, compute) -> None:
-        """Copies what the stage reads by way of the shared folder, where nothing of it stays."""
+        """Copies the project by way of the shared folder, where nothing of it stays."""
         way = self.cluster.shared / "way"
-        for part in ("pipeline", "data/prepared", "artifacts"):
-            shutil.copytree(project.folder / part, way / part)
-        shutil.copy(project.folder / "params.yaml", way)
+        shutil.copytree(project.folder, way, ignore=shutil.ignore_patterns(".*", "src", "tiny"))
         type(project)(way).params(compute=compute)
         self.head.run("rm", "-rf", self.folder)
         self.head.run("mv", way, self.folder)
@@ -81,11 +88,10 @@ class Training:
         while not self.ended():
             assert time.monotonic() - self.start < seconds, self.log()
             time.sleep(0.3)
-        self.seconds = time.monotonic() - self.start
         assert (self.shell("cat code").strip() != "0") == fails, self.log()
         return self.log()
 
-    def wait_checkpoint(self, seconds: float = 60) -> None:
+    def wait_checkpoint(self, seconds: float = 120) -> None:
         """Until the storage holds a whole one."""
         while not list(self.storage.glob("train-*/checkpoint*/state.safetensors")):
             assert not self.ended(), self.log()
@@ -103,24 +109,22 @@ def test_workers_of_two_nodes_train_what_those_of_one_do(cluster, prepared, whol
     training = Training(cluster, prepared)
     training.wait_checkpoint()
     assert all(len(node.pids("ray::RayTrainWorker")) == 1 for node in cluster.nodes), "one worker on each node"
-    training.wait(90)
+    training.wait(240)
     assert training.result() == whole
     assert not list(training.storage.glob("train-*")), "a finished run keeps no checkpoints"
     with pytest.raises(OSError, match="No such file"):
         cluster.worker.run("ls", training.folder)
-    print("seconds", training.seconds)
 
 
 def test_storage_that_a_node_does_not_see_is_refused_before_anything_is_trained(cluster, prepared):
     training = Training(cluster, prepared, storage="/tmp/runs")
-    log = training.wait(60, fails=True)
+    log = training.wait(120, fails=True)
     worker = f"node worker ({cluster.worker.address})"
     assert f"compute.storage: {worker} does not see /tmp/runs" in log
     assert "node head" not in log
     assert "name a folder on a mount that all nodes share, or an address such as s3://" in log
     assert "Traceback" not in log
     assert training.shell("ls /tmp/runs") == "", "nothing is left there"
-    print("seconds", training.seconds)
 
 
 @pytest.mark.slow
@@ -129,20 +133,64 @@ def test_a_killed_worker_changes_nothing(cluster, prepared, whole):
     training.wait_checkpoint()
     cluster.worker.kill_process("ray::RayTrainWorker")
     assert not training.ended()
-    training.wait(120)
+    training.wait(240)
     assert training.result() == whole
-    print("seconds", training.seconds)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["cut", "kill"])
-def test_a_lost_node_that_is_replaced_changes_nothing(cluster, prepared, whole, fault):
+def test_a_lost_node_that_is_replaced_changes_nothing(cluster, prepared, whole):
     training = Training(cluster, prepared)
     training.wait_checkpoint()
-    getattr(cluster.worker, fault)()
-    print("noticed", cluster.wait(nodes=1))
+    cluster.worker.cut()
+    cluster.wait(nodes=1)
     assert not training.ended()
     cluster.worker.start()
-    training.wait(150)
+    training.wait(240)
     assert training.result() == whole
-    print("seconds", training.seconds)
+
+
+@pytest.mark.slow
+def test_within_bounds_the_training_goes_on_without_a_lost_node(cluster, prepared, whole):
+    """One worker sums in another order than two: equal up to rounding, in float64."""
+    training = Training(cluster, prepared, workers=[1, 2])
+    training.wait_checkpoint()
+    assert cluster.worker.pids("ray::RayTrainWorker")
+    cluster.worker.cut()
+    cluster.wait(nodes=1)
+    assert not training.ended()
+    training.wait(240)
+    assert cluster.alive() == 1
+    one, two = load(training.result()[0]), load(whole[0])
+    for name in two:
+        assert torch.allclose(one[name], two[name], rtol=0, atol=1e-6), name
+
+
+ELSEWHERE = """
+from pathlib import Path
+import numpy as np
+from ganops import assemble, layout
+from ganops.adaptors import evaluation, runtime, tuning
+
+experiment = assemble.load().override({"tune.trials": 2})
+with runtime.cluster():
+    trials = tuning.search(experiment, layout.PREPARED, layout.FEATURES, lambda trial: None)
+    assert all(trial.status == "finished" or trial.status.startswith("stopped") for trial in trials), trials
+    seen = evaluation.observe(experiment.compute, Path("untrained"), layout.FEATURES, 1100)
+np.save("seen.npy", seen.features)
+"""
+
+
+@pytest.mark.slow
+def test_search_and_evaluation_read_what_travelled(cluster, prepared):
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    Generator(generator_network(description), description).save(prepared.folder / "untrained")
+    (prepared.folder / "elsewhere.py").write_text(ELSEWHERE)
+    cluster.worker.run("rm", "-rf", "/tmp/ganops-0")
+    Training(cluster, prepared, script="elsewhere.py").wait(240)
+    cluster.head.run("cp", "/tmp/project/seen.npy", cluster.shared)
+    there = np.load(cluster.shared / "seen.npy")
+    features = prepared.folder / "artifacts/features"
+    here = observe(Compute(launcher="local"), prepared.folder / "untrained", features, 1100).features
+    assert np.allclose(here, there, rtol=0, atol=1e-5 * np.abs(here).max())
+    copies = [name for name in cluster.worker.run("ls", "/tmp/ganops-0").split() if not name.endswith(".lock")]
+    assert len(copies) == 3, "data, features and generator, each once"
