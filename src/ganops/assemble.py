@@ -292,7 +292,7 @@ def fingerprint(meaning: dict[str, Any]) -> str:
 
 DECISIVE = (
     "assemble.py", "collective.py", "data/augment.py", "data/batches.py", "data/transforms.py", "losses", "models",
-    "pixels.py", "randomness.py", "run.py", "training",
+    "pixels.py", "randomness.py", "run.py", "training", "validation.py",
 )  # fmt: skip
 """The code that decides the weights; `tune` and `train` depend on it in dvc.yaml as well."""
 

@@ -142,6 +142,24 @@ Job = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as `ganops j
 
 
 @app.command()
+def doctor(
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the screen.")] = False,
+) -> None:
+    """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
+    from dataclasses import asdict
+
+    from ganops.adaptors import doctor as adaptor
+
+    found = list(adaptor.examine(Path(), address))
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        console.print(adaptor.table(found))
+    sys.exit(any(each.state == "bad" for each in found))
+
+
+@app.command()
 def submit(
     address: Address = None,
     workers: Annotated[int | None, typer.Option(min=1, help="compute.workers, there.")] = None,

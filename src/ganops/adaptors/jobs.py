@@ -169,14 +169,16 @@ def check(experiment: Experiment, cluster: Cluster) -> list[str]:
         raise ClusterError(f"the cluster runs Ray {version}, this is Ray {ray.__version__}: they must be equal")
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     compute = experiment.compute
-    _check_workers(compute, cpus, gpus)
+    check_workers(compute, cpus, gpus)
     return [f"{cluster.address}: Ray {version}, {len(nodes)} nodes, {cpus} cores, {gpus} GPUs"]
 
 
-def _check_workers(compute: Compute, cpus: int, gpus: int) -> None:
+def check_workers(compute: Compute, cpus: int, gpus: int) -> None:
+    """Refuses what can never be placed, with the numbers."""
     if compute.device == "cuda" and not gpus:
         raise ClusterError("compute.device: cuda was asked for, and no node that is up has a GPU")
-    fewest = compute.workers if isinstance(compute.workers, int) else 1
+    workers = compute.workers
+    fewest = 1 if workers == "auto" else workers if isinstance(workers, int) else workers[0]
     kind, there = ("GPUs", gpus) if gpus and compute.device != "cpu" else ("cores", cpus)
     if fewest > there:
         raise ClusterError(f"compute.workers: {fewest} workers need as many {kind}, the nodes that are up have {there}")

@@ -63,7 +63,7 @@ def connect(root: Path) -> MlflowClient:
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)  # the first touch creates or checks the tables
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
-        raise RegistryError(f"the MLflow store {_shown(uri)} cannot be used: {error}") from error
+        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
     return client
 
 
@@ -75,12 +75,12 @@ def _expect_server(uri: str) -> None:
         pass  # whatever answers is there; whether it lets us in shows at the first request
     except OSError as error:
         raise RegistryError(
-            f"no MLflow server answers at {_shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
+            f"no MLflow server answers at {shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
             "to use the store that is embedded in the project"
         ) from error
 
 
-def _shown(uri: str) -> str:
+def shown(uri: str) -> str:
     """An address without the name and password that it may carry."""
     return re.sub(r"//[^/@]*@", "//", uri)
 

@@ -1,0 +1,176 @@
+"""One screen: what would keep a run from starting or from coming home, and what to do about it."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.table import Column, Table
+
+from ganops import assemble, config, layout
+from ganops.adaptors import jobs, tracking
+from ganops.config import Experiment
+from ganops.data.sources import locate
+from ganops.errors import UserError
+from ganops.lineage import commit
+
+State = Literal["good", "note", "bad"]
+MARKS = {"good": "[green]✔[/]", "note": "[yellow]•[/]", "bad": "[red]✘[/]"}
+ROOM = 2 * 2**30
+"""Free bytes below which a disk is too full for a run."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look has found."""
+
+    what: str
+    state: State
+    text: str
+    """What is there; or what is wrong and how to mend it."""
+
+
+Found = tuple[State, str]
+
+
+def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
+    """Looks at everything in turn; a look that fails is a finding and does not end the others.
+
+    Args:
+        root: The project's folder.
+        address: Of a cluster's dashboard; None: RAY_ADDRESS, and without it this machine alone.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    looks: dict[str, Callable[[], Found]] = {
+        "versions": _versions,
+        "devices": _devices,
+        "collectives": _collectives,
+        "parameters": lambda: _parameters(config.load(root / "params.yaml")),
+        "source": lambda: _source(config.load(root / "params.yaml"), root),
+        "git": lambda: _git(root),
+        "disk": lambda: _disk(root),
+        "DVC remote": lambda: _remote(root, needed=bool(address)),
+        "MLflow": lambda: _mlflow(root, shared=bool(address)),
+        "token": lambda: _token(needed=bool(address)),
+        **({"cluster": lambda: _cluster(config.load(root / "params.yaml"), address)} if address else {}),
+        "telemetry": lambda: _telemetry(root),
+    }
+    for what, look in looks.items():
+        try:
+            yield Finding(what, *look())
+        except UserError as error:
+            yield Finding(what, "bad", str(error))
+
+
+def table(findings: list[Finding]) -> Table:
+    """`findings` for a person."""
+    found = Table.grid("", Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
+    for each in findings:
+        found.add_row(MARKS[each.state], each.what, each.text)
+    return found
+
+
+def _versions() -> Found:
+    names = ("ganops", "torch", "ray", "mlflow", "dvc")
+    return "good", ", ".join([*(f"{name} {version(name)}" for name in names), f"Python {sys.version.split()[0]}"])
+
+
+def _devices() -> Found:
+    device = assemble.choose_device("auto")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = f"{torch.cuda.device_count()} GPUs ({assemble.hardware(device)})" if device.type == "cuda" else "no GPU"
+    return "good", f"{cores} cores, {gpus}; {assemble.hardware(torch.device('cpu'))}"
+
+
+def _collectives() -> Found:
+    from torch import distributed
+
+    there = {"gloo": distributed.is_gloo_available(), "NCCL": distributed.is_nccl_available()}
+    named = ", ".join(name for name, is_there in there.items() if is_there)
+    if not there["gloo"] or (torch.cuda.is_available() and not there["NCCL"]):
+        return "bad", f"torch was built with {named or 'neither'}: several workers need gloo, and on GPUs NCCL"
+    return "good", named
+
+
+def _parameters(experiment: Experiment) -> Found:
+    assemble.check(experiment)
+    device = assemble.choose_device(experiment.compute.device)
+    return "good", f"params.yaml: {experiment.model.architecture}, {assemble.precision(experiment, device)} on {device}"
+
+
+def _source(experiment: Experiment, root: Path) -> Found:
+    return "good", str(locate(root / layout.DATA / experiment.data.source))
+
+
+def _git(root: Path) -> Found:
+    known = commit(root)
+    if known is None:
+        return "bad", "no git repository with a commit: DVC needs one, and results could not be traced to their code"
+    return "good", f"commit {known[0][:8]}{', and changes that no commit holds' if known[1] else ''}"
+
+
+def _disk(root: Path) -> Found:
+    free = shutil.disk_usage(root).free
+    if free < ROOM:
+        return "bad", f"{free / 2**30:.1f} GB free: a run needs room for data, checkpoints and DVC's cache; make room"
+    return "good", f"{free / 2**30:.0f} GB free"
+
+
+def _remote(root: Path, *, needed: bool) -> Found:
+    try:
+        address = jobs.remote_address(root)
+    except UserError as error:
+        return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
+    said = _dvc(root, "status", "--cloud", "--quiet").stderr
+    if "ERROR" in said:  # the exit code also tells that something is not there yet
+        return "bad", f"{address} cannot be used: {said.strip()}"
+    return "good", address
+
+
+def _mlflow(root: Path, *, shared: bool) -> Found:
+    tracking.connect(root)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return "good", tracking.shown(tracking.store_uri(root))
+    there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
+    return "good", f"embedded in the folder mlflow/{there if shared else ''}"
+
+
+def _token(*, needed: bool) -> Found:
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        text = "RAY_AUTH_MODE=token is not set: no token is sent, and Ray's clusters ask for one"
+        return ("bad" if needed else "note"), text
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return "good", "in RAY_AUTH_TOKEN"
+    if not path.is_file():
+        return "bad", f"{path} is missing: put the cluster's token there, or name another file in RAY_AUTH_TOKEN_PATH"
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return "bad", f"{path} can be read by others: chmod 600 {path}"
+    return "good", str(path)
+
+
+def _cluster(experiment: Experiment, address: str | None) -> Found:
+    return "good", "; ".join(jobs.check(experiment, jobs.Cluster.connect(address)))
+
+
+def _telemetry(root: Path) -> Found:
+    analytics = _dvc(root, "config", "core.analytics").stdout.strip()
+    quiet = {
+        "DVC (core.analytics)": analytics == "false" or "DVC_NO_ANALYTICS" in os.environ,
+        "Ray (RAY_USAGE_STATS_ENABLED=0)": os.environ.get("RAY_USAGE_STATS_ENABLED") == "0",
+        "MLflow (MLFLOW_DISABLE_TELEMETRY=true)": os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true",
+    }
+    talking = [name for name, is_quiet in quiet.items() if not is_quiet]
+    return ("note", f"may report home: {', '.join(talking)}") if talking else ("good", "nothing reports home")
+
+
+def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -1,0 +1,125 @@
+"""A run on a cluster of two hosts that share nothing with this one but a folder, as its user sees it."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.ray
+WEIGHTS = "artifacts/generator/generator.safetensors"
+ON_TWO_CORES = """
+import ray, runpy
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+runpy.run_path("pipeline/train.py", run_name="__main__")
+"""
+"""The stage with two workers of one host, whatever this machine has."""
+COMMAND = str(Path(sys.executable).with_name("ganops"))
+
+
+@pytest.fixture
+def home(cluster, project):
+    """A project at home, whose data and features are ready, with a DVC remote that the cluster reaches."""
+    project.params(
+        tune={"trials": 0},
+        train={"kimg": 1},
+        evaluate={"samples": 200},
+        register={"gate": {"coverage": {"at_least": 0}}},
+    )
+    project.run("dvc", "remote", "add", "--default", "shared", str(cluster.shared / "dvc"))
+    return project
+
+
+def ganops(cluster, home, *words, **variables):
+    """Runs a command at home as a client of the cluster; returns its exit code and what it printed."""
+    environment = {**home.environment(), **cluster.environment(), **variables}
+    done = subprocess.run([COMMAND, *words], cwd=home.folder, env=environment, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def latest(cluster, home):
+    return json.loads(ganops(cluster, home, "jobs", "--json")[1])[0]
+
+
+def hashes(home):
+    """Stage -> output -> hash."""
+    lock = yaml.safe_load((home.folder / "dvc.lock").read_text())
+    return {name: {out["path"]: out["md5"] for out in stage["outs"]} for name, stage in lock["stages"].items()}
+
+
+def test_a_run_comes_home_as_if_it_had_run_here(cluster, home):
+    """Two workers on two hosts, and the same weights as two of this one."""
+    commit = home.run("git", "rev-parse", "HEAD").strip()
+    code, text = ganops(cluster, home, "submit", "--workers", "2", "--storage", str(cluster.shared / "runs"))
+    assert code == 0, text
+    assert re.search(r"submit +http\S+: Ray 2\S+, 2 nodes, 2 cores, 0 GPUs", text)
+    assert "Running stage 'prepare'" not in text  # it had run here, and travelled
+    assert "train      1 kimg, best fd_domain" in text
+    assert "register   tiny v1: passed the gate, champion" in text  # here, where the registry is
+    assert home.run("dvc", "status").strip() == "Data and pipelines are up to date."
+    assert latest(cluster, home)["status"] == "succeeded"
+    assert latest(cluster, home)["commit"] == commit[:8]
+    weights = (home.folder / WEIGHTS).read_bytes()
+    home.params(compute={"workers": 2})
+    home.run("python", "-c", ON_TWO_CORES)
+    assert (home.folder / WEIGHTS).read_bytes() == weights
+
+
+def test_a_failed_run_brings_home_what_it_finished(cluster, home):
+    home.params(data={"validation": 0.2}, features={"minimum_accuracy": 0.99})
+    code, text = ganops(cluster, home, "submit")
+    assert code == 255  # DVC's
+    assert "features failed; the stages before it are kept" in text
+    manifest = json.loads((home.folder / "data/prepared/manifest.json").read_text())
+    assert manifest["splits"]["validation"]["samples"] > 250
+    assert "prepare:" not in home.run("dvc", "status")
+    name = latest(cluster, home)["id"]
+    home.params(train={"kimg": 2})
+    code, text = ganops(cluster, home, "fetch", name)
+    assert code == 1
+    assert "the files here are no longer those that" in text
+    assert ganops(cluster, home, "fetch", name, "--force")[0] == 0
+
+
+def test_who_leaves_the_log_leaves_the_job_running(cluster, home):
+    home.params(train={"kimg": 5000})
+    environment = {**home.environment(), **cluster.environment(), "PYTHONUNBUFFERED": "1"}
+    client = subprocess.Popen(
+        [COMMAND, "submit"], cwd=home.folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    next(line for line in client.stdout if "train      kimg" in line)
+    client.send_signal(signal.SIGINT)
+    said, _ = client.communicate()
+    assert client.wait(30) == 130, said
+    name = latest(cluster, home)["id"]
+    assert f"{name} goes on: `ganops logs {name}`, `ganops stop {name}`" in said
+    time.sleep(1)
+    assert latest(cluster, home)["status"] == "running"
+    code, text = ganops(cluster, home, "stop", name)
+    assert code == 0
+    assert f"{name}: stopped" in text
+    assert "train      kimg" in ganops(cluster, home, "logs", name)[1]
+    assert ganops(cluster, home, "fetch", name)[0] == 0
+    assert "tune" in hashes(home)
+    assert "train" not in hashes(home)
+
+
+def test_what_is_wrong_is_told_before_anything_is_sent(cluster, home, tmp_path):
+    (tmp_path / "token").write_text("0" * 64)
+    for words, variables, said in (
+        ([], {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}, "refuses the token"),
+        ([], {"RAY_AUTH_MODE": "disabled"}, "refuses the token"),
+        (["--workers", "5"], {}, "5 workers need as many cores, the nodes that are up have 2"),
+        (["--env", "NOT_SET"], {}, "--env: NOT_SET: not set here"),
+    ):
+        before = ganops(cluster, home, "jobs", "--json")[1]
+        code, text = ganops(cluster, home, "submit", *words, **variables)
+        assert code == 1, text
+        assert said in " ".join(text.split())
+        assert ganops(cluster, home, "jobs", "--json")[1] == before
