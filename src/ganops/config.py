@@ -306,6 +306,8 @@ class Compute(Section):
     @classmethod
     def _address_is_known(cls, storage: str) -> str:
         scheme, separator, rest = storage.partition("://")
+        if separator and "@" in rest.partition("/")[0]:
+            raise ValueError("keys do not belong into an address, which is printed: set them in the environment")
         if not storage or (separator and (scheme not in SCHEMES or not rest)):
             raise ValueError(
                 f"expected a folder, or an address that begins with {', '.join(f'{s}://' for s in SCHEMES)}, "

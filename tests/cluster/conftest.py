@@ -34,7 +34,9 @@ def prepared(featured, tmp_path_factory):
     project = type(featured)(
         shutil.copytree(featured.folder, tmp_path_factory.mktemp("two") / "project", symlinks=True)
     )
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray", "workers": 2})
+    project.params(
+        tune={"trials": 0}, train={"kimg": 12, "precision": "fp64"}, compute={"launcher": "ray", "workers": 2}
+    )
     project.run("python", "pipeline/tune.py")
     return project
 

@@ -24,10 +24,10 @@ def curve(text: str) -> list[list[str]]:
 class Training:
     """The stage `train` on the head, whose disk has the project; the worker's has not."""
 
-    def __init__(self, cluster, project, **compute) -> None:
-        self.cluster, self.head = cluster, cluster.head
-        self.storage = cluster.shared / "runs"
-        self.folder = "/tmp/project"
+    def __init__(self, cluster, project, script="pipeline/train.py", **compute) -> None:
+        self.cluster, self.head, self.script = cluster, cluster.head, script
+        self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
+        shutil.rmtree(self.storage, ignore_errors=True)
         self.project, self.compute = project, {"storage": str(self.storage), **compute}
         self.start = time.monotonic()
         self.back()
@@ -38,7 +38,7 @@ class Training:
         self.begin()
 
     def begin(self) -> None:
-        self.shell("(python pipeline/train.py > log 2>&1 < /dev/null; echo $? > code) > /dev/null 2>&1 &")
+        self.shell(f"(python {self.script} > log 2>&1 < /dev/null; echo $? > code) > /dev/null 2>&1 &")
 
     def again(self) -> None:
         """The same command, once the one before has died."""
@@ -51,7 +51,7 @@ class Training:
         """The nodes where workers train now."""
         return [node for node in self.cluster.nodes if node.pids(WORKER)]
 
-    def wait_started(self, seconds: float = 60) -> None:
+    def wait_started(self, seconds: float = 120) -> None:
         """Until all workers are there."""
         while len(self.hosts()) < 2:
             assert not self.ended(), self.log()
@@ -59,11 +59,9 @@ class Training:
             time.sleep(0.1)
 
     def bring(self, project, compute) -> None:
-        """Copies what the stage reads by way of the shared folder, where nothing of it stays."""
+        """Copies the project by way of the shared folder, where nothing of it stays."""
         way = self.cluster.shared / "way"
-        for part in ("pipeline", "data/prepared", "artifacts"):
-            shutil.copytree(project.folder / part, way / part)
-        shutil.copy(project.folder / "params.yaml", way)
+        shutil.copytree(project.folder, way, ignore=shutil.ignore_patterns(".*", "src", "tiny"))
         type(project)(way).params(compute=compute)
         self.head.run("rm", "-rf", self.folder)
         self.head.run("mv", way, self.folder)
@@ -87,7 +85,7 @@ class Training:
         assert (self.shell("cat code").strip() != "0") == fails, self.log()
         return self.log()
 
-    def wait_checkpoint(self, seconds: float = 60) -> None:
+    def wait_checkpoint(self, seconds: float = 120) -> None:
         """Until the storage holds a whole one."""
         while not list(self.storage.glob("train-*/checkpoint*/state.safetensors")):
             assert not self.ended(), self.log()
