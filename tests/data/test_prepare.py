@@ -61,9 +61,9 @@ def test_equal_images_lie_in_one_split(lay, pictures, run, opened):
 
 def test_names_order_and_the_number_of_workers_change_nothing(lay, pictures, run, tmp_path, monkeypatch):
     monkeypatch.setattr(intake, "_CHUNK_ITEMS", 3)
-    first = run(lay(pictures), workers=1)
+    first = run(lay(pictures), mapper=intake.serially)
     alone = snapshot(tmp_path / "out")
-    assert run(lay(pictures), workers=2) == first
+    assert run(lay(pictures), mapper=intake.by_processes(2)) == first
     assert snapshot(tmp_path / "out") == alone
     renamed = {f"{name[0]}/{99 - i}.png": content for i, (name, content) in enumerate(pictures.items())}
     assert run(lay(renamed, "renamed"))["sha256"] == first["sha256"]
