@@ -3,6 +3,7 @@
 import hashlib
 import json
 import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -243,6 +244,21 @@ def test_source_and_output_lie_apart(lay, pictures, tmp_path):
         with pytest.raises(DataError, match="lie in one another"):
             prepare(source, out, tmp_path / "preview.png", resolution=8)
     assert snapshot(source)
+
+
+@pytest.mark.parametrize("mapper", [intake.serially, intake.by_processes(2)], ids=["serially", "by processes"])
+def test_the_set_is_never_in_memory(lay, encode, noise, run, tmp_path, monkeypatch, mapper):
+    monkeypatch.setattr(intake, "_CHUNK_ITEMS", 8)
+    source = lay({f"{i:04}.png": encode(noise(i, 8, 8)) for i in range(1000)})
+    tracemalloc.start()
+    try:
+        run(source, resolution=128, fit="stretch", mapper=mapper)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "out" / "prepared").rglob("*.npy"))
+    assert written > 48e6
+    assert peak < 24e6  # most of it for the preview
 
 
 def test_a_full_disk_leaves_what_was_there(lay, pictures, run, tmp_path):
