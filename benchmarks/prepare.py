@@ -5,14 +5,13 @@
 Each run is a process of its own on a folder of generated JPEG files (seed 0; a hundred different ones, each linked so
 often that the folder is as large as asked for: decoding costs the same, and the disk is not filled). Memory is the peak
 of the resident set of the process that hands out and writes, in MB, less what it holds before it begins; a worker's is
-the largest of all that it started, whole. Shared pages (Ray's store, the memory map) count as they are touched. Wall
-time includes the start of Ray.
+the largest of both, whole. Shared pages (Ray's store, the memory map) count as they are touched. Wall time includes the
+start of Ray or of the processes.
 """
 
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -43,6 +42,19 @@ def make_folder(folder: Path, count: int, side: int) -> Path:
     return folder
 
 
+def peak() -> int:
+    """Of this process alone, in bytes; ru_maxrss would begin with what its parent held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def decode_and_tell(decode, folder: Path, block):
+    """`decode`, and the peak of whoever did it into a file of its own."""
+    result = decode(block)
+    (folder / str(os.getpid())).write_text(str(peak()))
+    return result
+
+
 def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]:
     """Prepares the folder in this process, and says what it took."""
     import ray
@@ -52,17 +64,20 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
 
     preparing.WORTH = 0
     start = partial(ray.init, "local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    mapper = {"serial": intake.serially, "2 processes": intake.by_processes(2)}.get(side, preparing.on_workers)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
-    if mapper is preparing.on_workers:
+    chosen = {"serial": intake.serially, "2 processes": intake.by_processes(2)}.get(side, preparing.on_workers)
+    (out / "peaks").mkdir()
+
+    def mapper(decode, blocks, count):
+        return chosen(partial(decode_and_tell, decode, out / "peaks"), blocks, count)
+
+    before, started = peak(), time.perf_counter()
+    if chosen is preparing.on_workers:
         start()
     manifest = prepare(source, out / "prepared", out / "preview.png", resolution=resolution, mapper=mapper)
     wall = time.perf_counter() - started
-    if ray.is_initialized():
-        ray.shutdown()
-    time.sleep(1)
-    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return {"wall": wall, "mb": (peaks[0] - before) / 1024, "worker mb": peaks[1] / 1024, "sha256": manifest["sha256"]}
+    ray.shutdown()
+    worker = max(int(path.read_text()) for path in (out / "peaks").iterdir())
+    return {"wall": wall, "mb": (peak() - before) / 1e6, "worker mb": worker / 1e6, "sha256": manifest["sha256"]}
 
 
 def measure(side: str, source: Path, root: Path, resolution: int) -> dict[str, object]:
