@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from ganops import assemble, config, layout
 from ganops.adaptors import jobs, tracking
 from ganops.config import Experiment
-from ganops.data.sources import locate
+from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.lineage import commit
 
@@ -107,7 +107,7 @@ def _parameters(experiment: Experiment) -> Found:
 
 
 def _source(experiment: Experiment, root: Path) -> Found:
-    return "good", str(locate(root / layout.DATA / experiment.data.source))
+    return "good", str(watched(root / layout.DATA, experiment.data.source))
 
 
 def _git(root: Path) -> Found:
