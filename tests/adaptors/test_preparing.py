@@ -145,5 +145,7 @@ def test_what_a_user_can_mend_comes_home_as_it_was_told(cluster, tmp_path):
 def test_small_sets_and_other_launchers_start_no_ray(monkeypatch):
     monkeypatch.setattr(preparing, "_in_order", lambda *_: pytest.fail("Ray was asked"))
     monkeypatch.setattr(preparing, "WORTH", 2)
+    assert preparing.mapper(Compute(launcher="ray")) is intake.here
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
     assert list(preparing.mapper(Compute(launcher="ray"))(len_and_all, iter([[1]]), 1)) == [[1, 1]]
     assert preparing.mapper(Compute(launcher="local")) is intake.here
