@@ -95,6 +95,21 @@ def refused(content) -> str:
         ({"register": {"gate": {"fid": {"at_most": 5}}}}, "params.register.gate.fid: unknown 'fid'; known: fd_domain"),
         ({"register": {"name": "../up"}}, "params.register.name"),
         ({"compute": {"workers": 0}}, "params.compute.workers"),
+        ({"compute": {"workers": [4, 1]}}, "params.compute.workers: expected [fewest, most], got [4, 1]"),
+        ({"compute": {"workers": [0, 1]}}, "params.compute.workers.0: expected greater than or equal to 1, got 0"),
+        (
+            {"train": {"batch": 66}, "compute": {"workers": [4, 5]}},
+            "no number from 4 to 5 shares 66 samples equally (params.train.batch); possible are 1, 2, 3, 6, 11, 22,",
+        ),
+        (
+            {"compute": {"storage": "s4://bucket"}},
+            "params.compute.storage: expected a folder, or an address that begins",
+        ),
+        ({"compute": {"storage": "s3://"}}, "params.compute.storage: expected a folder, or an address that begins"),
+        (
+            {"compute": {"launcher": "local", "storage": "s3://bucket/runs"}},
+            "params.compute: storage: s3://bucket/runs needs launcher: ray; launcher: local keeps",
+        ),
         ({"compute": {"launcher": "local", "validation": "apart"}}, "params.compute: validation: apart needs launcher"),
         ([1], "params: expected a section"),
     ],

@@ -55,8 +55,16 @@ def check(experiment: Experiment) -> None:
         message = str(error).replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {experiment.model.architecture} takes {options}") from None
     augmentation(experiment, torch.device("cpu"))
-    if experiment.compute.workers != "auto":
-        check_slices(experiment.train.batch, experiment.compute.workers, D)
+    workers, batch = experiment.compute.workers, experiment.train.batch
+    if isinstance(workers, tuple):
+        if not counts(workers, batch, group(D)):
+            possible = ", ".join(map(str, counts((1, batch), batch, group(D))))
+            raise ConfigError(
+                f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
+                f"(params.train.batch); possible are {possible}"
+            )
+    elif workers != "auto":
+        check_slices(batch, workers, D)
     metrics = known_metrics(experiment)
     for metric in experiment.register_.gate:
         _known(f"register.gate.{metric}", metric, metrics)
@@ -77,6 +85,11 @@ def check_slices(batch: int, workers: int, D: nn.Module) -> None:
             f"params.train.batch: each of {workers} workers would have {batch // workers} samples, and D compares them "
             f"in groups of {group(D)} (params.model.options.group): expected a multiple of {workers * group(D)}"
         )
+
+
+def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
+    """The numbers of workers between the bounds, both included, that do not change the experiment."""
+    return tuple(n for n in range(bounds[0], bounds[1] + 1) if n == 1 or batch % (n * group) == 0)
 
 
 def group(D: nn.Module) -> int:

@@ -29,6 +29,11 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Factor = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
+"""Of the addresses that pyarrow opens."""
 
 
 class Section(BaseModel):
@@ -279,21 +284,43 @@ class Compute(Section):
 
     launcher: Literal["ray", "local"] = "ray"
     """ray: Ray Train and Ray Tune, here or on a cluster (RAY_ADDRESS); local: in the stage's own process."""
-    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """auto: one for each GPU, or without GPUs one with all cores of its host."""
+    workers: Literal["auto"] | Count | tuple[Count, Count] = "auto"
+    """auto: one for each GPU, or without GPUs one with all cores of its host. [1, 4]: as many as there is room for."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
     validation: Literal["auto", "inline", "apart"] = "auto"
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
-    storage: Path = Path(".ganops")
-    """Folder of the checkpoints of unfinished runs; every worker must reach it."""
+    storage: str = ".ganops"
+    """Checkpoints of unfinished runs: a folder that all nodes share, or an address (s3://, gs://, abfs://, hdfs://)."""
+
+    @field_validator("workers")
+    @classmethod
+    def _bounds_are_ordered(cls, workers: str | int | tuple[int, int]) -> str | int | tuple[int, int]:
+        if isinstance(workers, tuple) and workers[0] >= workers[1]:
+            raise ValueError(f"expected [fewest, most], got [{workers[0]}, {workers[1]}]")
+        return workers
+
+    @field_validator("storage")
+    @classmethod
+    def _address_is_known(cls, storage: str) -> str:
+        scheme, separator, rest = storage.partition("://")
+        if not storage or (separator and (scheme not in SCHEMES or not rest)):
+            raise ValueError(
+                f"expected a folder, or an address that begins with {', '.join(f'{s}://' for s in SCHEMES)}, "
+                f"got {storage!r}"
+            )
+        return storage
 
     @model_validator(mode="after")
     def _apart_from_something(self) -> Self:
         if self.validation == "apart" and self.launcher == "local":
             raise ValueError("validation: apart needs launcher: ray; auto or inline run in the stage's own process")
+        if "://" in self.storage and self.launcher == "local":
+            raise ValueError(
+                f"storage: {self.storage} needs launcher: ray; launcher: local keeps its checkpoints in a folder"
+            )
         return self
 
 
@@ -389,7 +416,14 @@ def parse(content: Any) -> Experiment:
         raise ConfigError("\n".join(explained)) from None
 
 
-_UNION_BRANCHES = {"number", "course", "int", "literal['auto']", "constrained-int"}
+_UNION_BRANCHES = {
+    "number",
+    "course",
+    "int",
+    "literal['auto']",
+    "constrained-int",
+    "tuple[constrained-int, constrained-int]",
+}
 """What pydantic adds to the location of a problem in a union; not a key of the file."""
 
 

@@ -44,6 +44,29 @@ def test_a_worker_does_not_span_nodes(nodes, workers, cpus):
     assert runtime.plan(Compute(workers=workers), 30 * workers).cpus == cpus
 
 
+@pytest.mark.parametrize(
+    ("resources", "workers", "batch", "now", "counts"),
+    [
+        ([{"CPU": 1}] * 4, (1, 4), 64, 4, (1, 2, 4)),
+        ([{"CPU": 1}] * 3, (1, 4), 64, 2, (1, 2, 4)),
+        ([{"CPU": 1}] * 3, (1, 4), 60, 3, (1, 2, 3, 4)),
+        ([{"CPU": 16, "GPU": 8}], (2, 6), 64, 4, (2, 4)),
+        ([{"CPU": 1}] * 3, (3, 7), 64, None, (4,)),
+        ([{"CPU": 9}], (1, 4), 0, 4, (1, 2, 3, 4)),
+    ],
+)
+def test_a_range_of_workers_is_of_those_that_share_the_batch(nodes, resources, workers, batch, now, counts):
+    nodes(*resources)
+    if now is None:
+        with pytest.raises(TrainingError, match="4 workers need a core each, the cluster has 3"):
+            runtime.plan(Compute(workers=workers), batch, judged=True)
+        return
+    plan = runtime.plan(Compute(workers=workers), batch, judged=True)
+    assert (plan.workers, plan.counts) == (now, counts)
+    assert plan.bounds() == (counts[0], counts[-1])
+    assert not plan.apart, "what is free now is for workers that come"
+
+
 APART = {"validation": "apart"}
 
 

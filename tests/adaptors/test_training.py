@@ -14,9 +14,9 @@ import torch
 from safetensors.torch import load_file
 
 from ganops.adaptors import runtime, training
+from ganops.adaptors.parcel import Parcel
 from ganops.errors import TrainingError
 from ganops.generator import Description, Generator, generator_network
-from ganops.metrics.reference import Reference
 
 pytestmark = pytest.mark.ray
 
@@ -102,18 +102,18 @@ def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
 
 def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    reference = Reference.open(featured.folder / "artifacts/features")
+    features = Parcel(str(featured.folder / "artifacts/features"))
     description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
     generator, seeds = Generator(generator_network(description), description), np.arange(300)
     with runtime.cluster():
-        judge = training.JudgeApart(reference, torch.device("cpu"))
+        judge = training.JudgeApart(features, torch.device("cpu"))
         found = judge.submit(generator, seeds).result(60)
         assert found == pytest.approx(judge.distance(generator, seeds), rel=1e-6)
         ray.kill(judge.bench)
         with pytest.raises(ray.exceptions.RayActorError):
             judge.submit(generator, seeds).result(60)
         monkeypatch.setattr(training, "PLACEMENT", 0.1)
-        crowd = [training.JudgeApart(reference, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
+        crowd = [training.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
         with pytest.raises(TrainingError, match="no core or GPU free"):
             crowd[-1].submit(generator, seeds).result(60)
 

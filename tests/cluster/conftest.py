@@ -3,15 +3,18 @@ from pathlib import Path
 import pytest
 from nodes import Cluster, obstacle
 
+import ganops
+
 ROOT = Path(__file__).parents[2]
+SOURCE = Path(ganops.__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory):
-    """Two nodes that see nothing of this repository but the installed package, and nothing of the tests' folders."""
+    """Two nodes that see nothing of this repository but the tested package, and nothing of the tests' folders."""
     if reason := obstacle():
         pytest.skip(reason)
-    with Cluster(tmp_path_factory.mktemp("cluster"), hidden=[ROOT]) as cluster:
+    with Cluster(tmp_path_factory.mktemp("cluster"), hidden=[ROOT], variables={"PYTHONPATH": str(SOURCE)}) as cluster:
         yield cluster
 
 

@@ -9,7 +9,8 @@ import ray
 import torch
 
 from ganops import assemble, evaluation
-from ganops.adaptors import runtime
+from ganops.adaptors import parcel, runtime
+from ganops.adaptors.parcel import Parcel
 from ganops.config import Compute
 from ganops.generator import Generator
 from ganops.metrics.measure import Generated
@@ -39,7 +40,8 @@ def observe(compute: Compute, generator: Path, features: Path, count: int) -> Ge
 
 def _spreads(compute: Compute) -> bool:
     """Whether there is more than one process to gain: starting Ray costs more than one worker saves."""
-    several = compute.workers > 1 if compute.workers != "auto" else torch.cuda.device_count() > 1
+    most = compute.workers[1] if isinstance(compute.workers, tuple) else compute.workers
+    several = most > 1 if most != "auto" else torch.cuda.device_count() > 1
     return compute.launcher == "ray" and ("RAY_ADDRESS" in os.environ or several)
 
 
@@ -52,21 +54,20 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
     worker = ray.remote(_Worker).options(
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS
     )
-    team = [
-        worker.remote(str(generator.resolve()), str(features.resolve()), compute.device, plan.cpus)
-        for _ in range(plan.workers)
-    ]
+    # the parcels are held here until the last piece is looked at: a worker that is started again opens them again
+    parcels = parcel.send(generator), parcel.send(features)
+    team = [worker.remote(*parcels, compute.device, plan.cpus) for _ in range(plan.workers)]
     yield from ray.util.ActorPool(team).map(lambda each, seeds: each.look.remote(seeds), pieces)
 
 
 class _Worker:
     """Holds the generator and the extractor between pieces."""
 
-    def __init__(self, generator: str, features: str, device: str, threads: int) -> None:
+    def __init__(self, generator: Parcel, features: Parcel, device: str, threads: int) -> None:
         torch.set_num_threads(threads)
         chosen = assemble.choose_device(device)
-        self.generator = Generator.load(Path(generator), chosen)
-        self.reference = Reference.open(Path(features), str(chosen))
+        self.generator = Generator.load(generator.open(), chosen)
+        self.reference = Reference.open(features.open(), str(chosen))
 
     def look(self, seeds: Seeds) -> Generated:
         return evaluation.look(self.generator, self.reference, seeds)

@@ -5,16 +5,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ganops import assemble
 from ganops.config import Compute
 from ganops.errors import TrainingError
+
+ENVIRONMENT = {
+    # Train looks after its workers this often; a checkpoint counts once it has looked (Ray: 2)
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+}
+"""What Ray Train reads when a training begins, unless the environment has another value."""
 
 
 @contextmanager
 def cluster() -> Iterator[None]:
     """Connects to Ray for the block; a runtime that is already there is used and left alone."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     if ray.is_initialized():
         yield
         return
@@ -31,6 +44,16 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+def nodes() -> list[dict[str, Any]]:
+    """The nodes of the cluster that are alive, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def here() -> NodeAffinitySchedulingStrategy:
+    """Places what belongs to this process on its node."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
 @dataclass(frozen=True)
 class Plan:
     """How many workers, and what each of them gets."""
@@ -42,6 +65,12 @@ class Plan:
     """GPUs of a worker: 0 or 1."""
     apart: bool = False
     """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
+    counts: tuple[int, ...] = ()
+    """Numbers of workers among which the training may move, `workers` being the present one; empty: that one alone."""
+
+    def bounds(self) -> int | tuple[int, int]:
+        """As Ray wants it."""
+        return (self.counts[0], self.counts[-1]) if len(self.counts) > 1 else self.workers
 
     def resources(self) -> dict[str, float]:
         """As Ray wants it."""
@@ -60,13 +89,18 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in nodes))
-    cores = [int(node.get("CPU", 0)) for node in nodes]
+    have = [node["Resources"] for node in nodes()]
+    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
+    cores = [int(node.get("CPU", 0)) for node in have]
     if compute.device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
     kept = 1 if judged and compute.validation == "apart" else 0
-    if compute.workers == "auto":
+    counts: tuple[int, ...] = ()
+    if isinstance(compute.workers, tuple):
+        counts = assemble.counts(compute.workers, batch, group)
+        room = gpus - kept if gpus else sum(cores) - kept
+        workers = max((n for n in counts if n <= room), default=counts[0])
+    elif compute.workers == "auto":
         # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
         workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
     else:
@@ -79,8 +113,10 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     if not cpus:
         raise _too_few(workers, kept, "core", sum(cores))
     cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
-    free = sum(cores) > workers * cpus and (not gpus or gpus > workers)
-    return Plan(workers, cpus, 1 if gpus else 0, apart=judged and compute.validation != "inline" and free)
+    # where workers come and go, what is free now is theirs soon
+    free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
+    apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
+    return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
 
 
 def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:

@@ -16,13 +16,16 @@ import ray.train
 import ray.train.torch
 import torch
 from numpy.typing import NDArray
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from ganops import assemble, config
-from ganops.adaptors import runtime
+from ganops.adaptors import parcel, runtime
+from ganops.adaptors.parcel import Parcel
+from ganops.adaptors.storage import Storage
+from ganops.adaptors.trainer import Trainer
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
-from ganops.files import remove
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 from ganops.run import Progress, Run
@@ -31,6 +34,10 @@ from ganops.validation import ValidationJudge
 Listener = Callable[[Progress], None]
 RESTARTS = 3
 """Of a judge apart."""
+ERRORS = 3
+"""Times that a training is tried again after an error of its own; lost workers count apart."""
+WAITS = 30
+"""Times that Ray waits for room, 20 s each: in ten minutes a lost machine is replaced, or it is not."""
 PLACEMENT = 60.0
 """Seconds that are waited, once, for the judge's core on a cluster that others use as well."""
 
@@ -48,30 +55,36 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         listen: Hears each tick.
 
     Raises:
-        TrainingError: The cluster is too small, or the game diverged.
+        TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
     """
-    run = _open(experiment, prepared, features, torch.device("cpu"))
-    storage = experiment.compute.storage.resolve() / f"train-{run.fingerprint}"
+    here = Parcel(str(prepared)), Parcel(str(features))
+    run = _open(experiment, *here, torch.device("cpu"))
+    storage, name = Storage.of(experiment.compute), f"train-{run.fingerprint}"
     if experiment.compute.launcher == "local":
-        run = _fit_here(experiment, prepared, features, storage, listen)
+        run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
-            _fit_on_ray(experiment, prepared, features, storage, listen, run)
+            _fit_on_ray(experiment, prepared, features, storage, name, listen, run)
     yield run
-    remove(storage)
+    storage.remove(name)
 
 
 def _open(
-    experiment: Experiment, prepared: Path, features: Path, device: torch.device, *, apart: bool = False, **place: int
+    experiment: Experiment,
+    prepared: Parcel,
+    features: Parcel,
+    device: torch.device,
+    *,
+    apart: bool = False,
+    **place: int,
 ) -> Run:
-    reference = Reference.open(features, str(device))
-    judge = JudgeApart(reference, device) if apart else ValidationJudge(reference)
-    return Run(experiment, Prepared.open(prepared), judge, device, **place)
+    judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
+    return Run(experiment, Prepared.open(prepared.open()), judge, device, **place)
 
 
-def _fit_here(experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener) -> Run:
+def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder: Path, listen: Listener) -> Run:
     run = _open(experiment, prepared, features, assemble.choose_device(experiment.compute.device))
-    checkpoint = storage / "checkpoint"
+    checkpoint = folder / "checkpoint"
     if checkpoint.is_dir():
         run.load(checkpoint)
     for progress in run.play():
@@ -82,35 +95,39 @@ def _fit_here(experiment: Experiment, prepared: Path, features: Path, storage: P
 
 
 def _fit_on_ray(
-    experiment: Experiment, prepared: Path, features: Path, storage: Path, listen: Listener, run: Run
+    experiment: Experiment, prepared: Path, features: Path, storage: Storage, name: str, listen: Listener, run: Run
 ) -> None:
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
     plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
-    board = ray.remote(num_cpus=0)(_Board).remote()
-    trainer = ray.train.torch.TorchTrainer(
+    storage.check()
+    grows = len(plan.counts) > 1
+    # here, not where there is room: on a worker's node it would be lost with that node
+    board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=runtime.here()).remote()
+    trainer = Trainer(
         _work,
+        counts=plan.counts,
         train_loop_config={
             "params": experiment.content(),
-            "prepared": str(prepared.resolve()),
-            "features": str(features.resolve()),
+            "prepared": parcel.send(prepared, grows=grows),
+            "features": parcel.send(features, grows=grows),
             "threads": plan.cpus,
             "apart": plan.apart,
             "board": board,
         },
         scaling_config=ray.train.ScalingConfig(
-            num_workers=plan.workers, use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
+            num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
         ),
         # the name is the fingerprint: Ray continues a run of the same name from its last checkpoint
         run_config=ray.train.RunConfig(
-            name=storage.name,
-            storage_path=str(storage.parent),
+            name=name,
+            storage_path=storage.address,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             # without a limit, workers that cannot be placed would be waited for without end
-            failure_config=ray.train.FailureConfig(max_failures=3, controller_failure_limit=3),
+            failure_config=ray.train.FailureConfig(max_failures=ERRORS, controller_failure_limit=WAITS),
         ),
     )
     with _listening(board, listen):
-        result = _result_of(trainer, storage)
+        result = _result_of(trainer, storage.address)
     if result.return_value is not None:
         raise DivergenceError(result.return_value)
     if result.checkpoint is None:
@@ -119,7 +136,7 @@ def _fit_on_ray(
         run.load(Path(folder))
 
 
-def _result_of(trainer: Any, storage: Path) -> Any:
+def _result_of(trainer: Any, storage: str) -> Any:
     try:
         return trainer.fit()
     except ray.train.WorkerGroupError as error:
@@ -133,6 +150,14 @@ def _result_of(trainer: Any, storage: Path) -> Any:
                     "in compute.storage; the same command continues from the last whole checkpoint."
                 ) from error
         raise
+    except ray.train.ControllerError as error:
+        if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
+            raise TrainingError(
+                f"the cluster had no room for {error.controller_failure.num_workers} workers any more, and none came "
+                f"back. The checkpoints are in {storage}: the same command continues when there is room, or with fewer "
+                "compute.workers."
+            ) from error
+        raise
 
 
 def _work(config_of_loop: dict[str, Any]) -> str | None:
@@ -144,7 +169,7 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     rank, workers = context.get_world_rank(), context.get_world_size()
     torch.set_num_threads(config_of_loop["threads"])
     experiment = config.parse(config_of_loop["params"])
-    prepared, features = Path(config_of_loop["prepared"]), Path(config_of_loop["features"])
+    prepared, features = config_of_loop["prepared"], config_of_loop["features"]
     # the judge's actor belongs to the worker that asks it: it is placed after the workers are, and ends with them
     apart = config_of_loop["apart"] and rank == 0
     run = _open(experiment, prepared, features, ray.train.torch.get_device(), apart=apart, rank=rank, workers=workers)
@@ -184,12 +209,12 @@ class JudgeApart(ValidationJudge):
     well. With another number of threads, of torch or of numpy's BLAS, the last bits may differ (seen: 1e-14 of it).
     """
 
-    def __init__(self, reference: Reference, device: torch.device) -> None:
-        super().__init__(reference)
+    def __init__(self, features: Parcel, device: torch.device) -> None:
+        super().__init__(Reference.open(features.open(), str(device)))
         bench = ray.remote(_Bench).options(
             num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=RESTARTS, max_task_retries=RESTARTS
         )
-        self.bench = bench.remote(str(reference.folder), device.type)
+        self.bench = bench.remote(features, device.type)
         self.placed, self.patience = self.bench.__ray_ready__.remote(), PLACEMENT
 
     def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:
@@ -208,9 +233,9 @@ class JudgeApart(ValidationJudge):
 class _Bench:
     """Where the judge works apart; holds the extractor between judgements."""
 
-    def __init__(self, features: str, device: str) -> None:
+    def __init__(self, features: Parcel, device: str) -> None:
         torch.set_num_threads(1)
-        self.judge, self.device = ValidationJudge(Reference.open(Path(features), device)), device
+        self.judge, self.device = ValidationJudge(Reference.open(features.open(), device)), device
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
         here = replace(generator, network=generator.network.to(self.device))

@@ -12,16 +12,19 @@ from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchAlg
 from ray.tune.search.optuna import OptunaSearch
 
 from ganops import assemble, config
-from ganops.adaptors import runtime
+from ganops.adaptors import parcel, runtime
+from ganops.adaptors.parcel import Parcel
+from ganops.adaptors.storage import Storage
 from ganops.config import Experiment, Space
 from ganops.data import Prepared
 from ganops.errors import TrainingError
-from ganops.files import remove
 from ganops.metrics.reference import Reference
 from ganops.run import Run
 from ganops.trials import Trial
 from ganops.validation import ValidationJudge
 
+NAME = "tune"
+"""Of the search's folder in the storage."""
 SCORE = "distance"
 VALIDATIONS = 3
 """Times that a trial is judged: at thirds of its length."""
@@ -31,15 +34,17 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
     """Runs the trials; a failed one is recorded and does not stop the others.
 
     Raises:
-        TrainingError: No trial has a score.
+        TrainingError: No trial has a score, or a node does not see the storage.
     """
     with runtime.cluster():
-        storage = experiment.compute.storage.resolve() / "tune"
-        remove(storage)
+        storage = Storage.of(experiment.compute)
+        storage.check()
+        storage.remove(NAME)
+        parcels = {"prepared": parcel.send(prepared), "features": parcel.send(features)}
         gpus = ray.cluster_resources().get("GPU", 0) if experiment.compute.device != "cpu" else 0
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_trial, content=experiment.content(), prepared=prepared, features=features),
+                tune.with_parameters(_trial, content=experiment.content(), **parcels),
                 {"CPU": 1, **({"GPU": 1} if gpus else {})},
             ),
             param_space={} if experiment.tune.search == "optuna" else _space(experiment.tune.space),
@@ -50,18 +55,16 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
                 search_alg=_algorithm(experiment),
                 scheduler=_scheduler(experiment),
             ),
-            run_config=tune.RunConfig(
-                name=storage.name, storage_path=str(storage.parent), verbose=0, callbacks=[_Telling(listen)]
-            ),
+            run_config=tune.RunConfig(name=NAME, storage_path=storage.address, verbose=0, callbacks=[_Telling(listen)]),
         )
         trials = [_trial_of(number, result) for number, result in enumerate(tuner.fit(), 1)]
-        remove(storage)
+        storage.remove(NAME)
     if all(trial.score is None for trial in trials):
         raise TrainingError("no trial reached a score:\n" + "\n".join(f"  {t.number}: {t.status}" for t in trials))
     return trials
 
 
-def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Path, features: Path) -> None:
+def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Parcel, features: Parcel) -> None:
     """One trial: the first `tune.kimg` of the training with these values, judged at its thirds."""
     experiment = config.parse(content)
     piece = experiment.tune.kimg / VALIDATIONS
@@ -70,7 +73,8 @@ def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Path, feat
     ).override(values)
     device = assemble.choose_device(experiment.compute.device)
     torch.set_num_threads(1)
-    run = Run(experiment, Prepared.open(prepared), ValidationJudge(Reference.open(features, str(device))), device)
+    judge = ValidationJudge(Reference.open(features.open(), str(device)))
+    run = Run(experiment, Prepared.open(prepared.open()), judge, device)
     for progress in run.play(until=VALIDATIONS * run.recipe.tick_steps):
         assert run.judge is not None
         tune.report({SCORE: progress.row[run.judge.name], "kimg": progress.row["kimg"]})

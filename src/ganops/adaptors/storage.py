@@ -1,0 +1,116 @@
+"""Where unfinished runs keep their checkpoints: a folder, or an address that pyarrow knows; seen by every node."""
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from pyarrow import fs
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ganops.adaptors import runtime
+from ganops.config import Compute
+from ganops.errors import TrainingError
+
+ANSWER = 30.0
+"""Seconds within which a node must have read and written a file there."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The place that `compute.storage` names."""
+
+    address: str
+    """An absolute path or a URI, as Ray wants it."""
+
+    @classmethod
+    def of(cls, compute: Compute) -> "Storage":
+        """Relative paths are the project's."""
+        return cls(compute.storage if "://" in compute.storage else str(Path(compute.storage).resolve()))
+
+    def folder(self, name: str) -> Path:
+        """A folder of it, where it is one itself."""
+        return Path(self.address) / name
+
+    def remove(self, name: str) -> None:
+        """Removes a folder of it; nothing happens where there is none."""
+        files, root = self._open()
+        if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
+            files.delete_dir(f"{root}/{name}")
+
+    def check(self) -> None:
+        """Makes sure that every node reads and writes there. One node and a folder need no check.
+
+        Raises:
+            TrainingError: A node does not; all such nodes are named.
+        """
+        nodes = runtime.nodes()
+        if len(nodes) == 1 and "://" not in self.address:
+            return
+        name = f".ganops-probe-{secrets.token_hex(8)}"
+        self._leave(name, "driver")
+        try:
+            failures = self._ask(nodes, name)
+        finally:
+            self.remove(name)
+        if failures:
+            raise TrainingError(
+                "\n".join(f"compute.storage: {failure}" for failure in failures)
+                + "\nname a folder on a mount that all nodes share, or an address such as s3://bucket/runs"
+            )
+
+    def _leave(self, name: str, word: str) -> None:
+        try:
+            files, root = self._open()
+            files.create_dir(f"{root}/{name}", recursive=True)
+            with files.open_output_stream(f"{root}/{name}/{word}") as out:
+                out.write(word.encode())
+        except (OSError, ValueError) as error:  # pyarrow raises ValueError for an address that it cannot read
+            raise TrainingError(f"compute.storage: {self.address} cannot be written: {error}") from error
+
+    def _ask(self, nodes: list[dict[str, Any]], name: str) -> list[str]:
+        """What each node that fails says."""
+        tasks = {
+            ray.remote(_probe)
+            .options(
+                num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)
+            )
+            .remote(
+                self.address, name, node["NodeID"]
+            ): f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            for node in nodes
+        }
+        answered, silent = ray.wait(list(tasks), num_returns=len(tasks), timeout=ANSWER)
+        failures = [f"{tasks[task]} did not answer within {ANSWER:.0f} s" for task in silent]
+        for task in answered:
+            try:
+                trouble = ray.get(task)
+            except ray.exceptions.RayError as error:
+                trouble = f"was lost: {str(error).splitlines()[0]}"
+            if trouble:
+                failures.append(f"{tasks[task]} {trouble}")
+        return failures
+
+    def _open(self) -> tuple[Any, str]:
+        files, root = fs.FileSystem.from_uri(self.address)
+        return files, root.rstrip("/")
+
+
+def _probe(address: str, name: str, node: str) -> str:
+    """Runs on a node: reads what the driver left and writes beside it; what is wrong, or nothing."""
+    files, root = fs.FileSystem.from_uri(address)
+    folder = f"{root.rstrip('/')}/{name}"
+    try:
+        with files.open_input_stream(f"{folder}/driver") as left:
+            left.read()
+    except FileNotFoundError:
+        return f"does not see {address}"
+    except OSError as error:
+        return f"cannot read {address}: {error}"
+    try:
+        with files.open_output_stream(f"{folder}/{node}") as out:
+            out.write(b"")
+    except OSError as error:
+        return f"cannot write {address}: {error}"
+    return ""

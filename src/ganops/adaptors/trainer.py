@@ -1,0 +1,68 @@
+"""Ray's trainer with two decisions of our own: how many workers may train, and how often a loss is made good.
+
+Ray has no public way to make them. It asks its policies inside its controller; these follow ray 2.60, which is pinned.
+"""
+
+from typing import Any
+
+import ray.train.torch
+from ray.exceptions import RayActorError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
+from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
+from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
+
+LOSSES = 20
+"""Times that one training goes on after workers were lost with their process or their node."""
+
+
+class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is untyped
+    """Trains with one of `counts` workers, as many as the nodes have room for; one count: exactly so many."""
+
+    def __init__(self, *arguments: Any, counts: tuple[int, ...], **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.counts = counts
+
+    def _initialize_and_run_controller(self, **parts: Any) -> Any:
+        parts["failure_policy"] = Failures(self.run_config.failure_config)
+        if len(self.counts) > 1:
+            parts["scaling_policy"] = Counts(self.scaling_config, self.counts)
+        return super()._initialize_and_run_controller(**parts)
+
+
+class Counts(ElasticScalingPolicy):  # type: ignore[misc]
+    """Takes the largest of `counts` that has room, where Ray would take any number between the first and the last."""
+
+    def __init__(self, scaling_config: Any, counts: tuple[int, ...]) -> None:
+        super().__init__(scaling_config)
+        self.counts = counts
+
+    def _count_possible_workers(self, reserved_resources: Any) -> int:
+        room = super()._count_possible_workers(reserved_resources)
+        return max((count for count in self.counts if count <= room), default=0)
+
+
+class Failures(DefaultFailurePolicy):  # type: ignore[misc]
+    """Counts workers that were lost apart from errors that the training raised: those come back, these stay away.
+
+    The survivors of a loss fail too, since their sums have lost a partner: one lost worker makes it a loss.
+    """
+
+    def __init__(self, failure_config: Any) -> None:
+        super().__init__(failure_config)
+        self.losses = 0
+
+    def make_decision(self, training_failed_error: Any) -> Any:
+        """Whether the training goes on from its last checkpoint."""
+        errors = getattr(training_failed_error, "worker_failures", {}).values()
+        # while workers start, it is the controller that cannot reach them
+        if not any(map(_lost, [*errors, getattr(training_failed_error, "controller_failure", None)])):
+            return super().make_decision(training_failed_error)
+        self.losses += 1
+        return FailureDecision.RETRY if self.losses <= LOSSES else FailureDecision.RAISE
+
+
+def _lost(error: Any) -> bool:
+    """Whether a worker failed because its process is gone, and not by a preemption: those Ray does not limit."""
+    cause = error.health_check_failure if isinstance(error, WorkerHealthCheckFailedError) else error
+    return isinstance(cause, RayActorError) and not cause.preempted

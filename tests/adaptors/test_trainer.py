@@ -1,0 +1,35 @@
+"""Which numbers of workers train, and which failures are made good how often."""
+
+import pytest
+from ray.exceptions import ActorDiedError
+from ray.train import ControllerError, FailureConfig, ScalingConfig, WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
+
+from ganops.adaptors.trainer import LOSSES, Counts, Failures
+
+
+@pytest.mark.parametrize(("room", "workers"), [(0, 0), (1, 0), (2, 2), (3, 2), (5, 4), (9, 8), (20, 8)])
+def test_only_numbers_that_share_the_batch_are_taken(room, workers):
+    policy = Counts(ScalingConfig(num_workers=(2, 8), resources_per_worker={"CPU": 1}), (2, 4, 8))
+    nodes = {str(number): {"CPU": 1.0} for number in range(room)}
+    assert policy._count_possible_workers(nodes) == workers
+
+
+LOST = WorkerHealthCheckFailedError("silent", ActorDiedError())
+FAILURES = {
+    "lost": (WorkerGroupError("", {0: LOST, 1: RuntimeError("Connection reset by peer")}), LOSSES),
+    "lost at the start": (ControllerError(ActorDiedError()), LOSSES),
+    "raised": (WorkerGroupError("", {0: ValueError("a defect")}), 3),
+    "no room": (ControllerError(WorkerGroupStartupTimeoutError(2)), 7),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_each_kind_of_failure_has_its_own_limit(name):
+    policy = Failures(FailureConfig(max_failures=3, controller_failure_limit=7))
+    error, limit = FAILURES[name]
+    decisions = [policy.make_decision(error).value for _ in range(limit + 1)]
+    assert decisions == ["RETRY"] * limit + ["RAISE"]
+    for other, (error, _) in FAILURES.items():
+        same = {name, other} == {"lost", "lost at the start"}
+        assert policy.make_decision(error).value == ("RAISE" if other == name or same else "RETRY")
