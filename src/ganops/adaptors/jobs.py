@@ -177,7 +177,8 @@ def check_workers(compute: Compute, cpus: int, gpus: int) -> None:
     """Refuses what can never be placed, with the numbers."""
     if compute.device == "cuda" and not gpus:
         raise ClusterError("compute.device: cuda was asked for, and no node that is up has a GPU")
-    fewest = compute.workers if isinstance(compute.workers, int) else 1
+    workers = compute.workers
+    fewest = 1 if workers == "auto" else workers if isinstance(workers, int) else workers[0]
     kind, there = ("GPUs", gpus) if gpus and compute.device != "cpu" else ("cores", cpus)
     if fewest > there:
         raise ClusterError(f"compute.workers: {fewest} workers need as many {kind}, the nodes that are up have {there}")
