@@ -1,11 +1,15 @@
-"""Which numbers of workers train, and which failures are made good how often."""
+"""Which numbers of workers train, which failures are made good how often, and what starts beside the workers."""
+
+import subprocess
+import sys
 
 import pytest
 from ray.exceptions import ActorDiedError
 from ray.train import ControllerError, FailureConfig, ScalingConfig, WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
-from ganops.adaptors.trainer import LOSSES, Counts, Failures
+from ganops.adaptors import runtime
+from ganops.adaptors.trainer import LOSSES, Counts, Failures, Trainer
 
 
 @pytest.mark.parametrize(("room", "workers"), [(0, 0), (1, 0), (2, 2), (3, 2), (5, 4), (9, 8), (20, 8)])
@@ -33,3 +37,17 @@ def test_each_kind_of_failure_has_its_own_limit(name):
     for other, (error, _) in FAILURES.items():
         same = {name, other} == {"lost", "lost at the start"}
         assert policy.make_decision(error).value == ("RAISE" if other == name or same else "RETRY")
+
+
+@pytest.mark.parametrize(("alone", "idle"), [(True, {"Datasets", "PlacementGroupCleaner"}), (False, {"Datasets"})])
+def test_no_process_starts_that_has_nothing_to_do(alone, idle, monkeypatch):
+    monkeypatch.setattr(runtime, "alone", lambda: alone)
+    trainer = Trainer(print, counts=(1,), scaling_config=ScalingConfig(num_workers=1))
+    of_ray = {type(callback) for callback in super(Trainer, trainer)._create_default_callbacks()}
+    ours = {type(callback) for callback in trainer._create_default_callbacks()}
+    assert {kind.__name__.removesuffix("Callback") for kind in of_ray - ours} == idle
+
+
+def test_the_board_imports_nothing_that_is_slow():
+    heavy = "import sys, ganops.adaptors.board; assert not {'torch', 'numpy', 'ray.train'} & sys.modules.keys()"
+    subprocess.run([sys.executable, "-c", heavy], check=True)

@@ -44,6 +44,12 @@ def cluster() -> Iterator[None]:
         ray.shutdown()
 
 
+def alone() -> bool:
+    """Whether this process started Ray, which then ends with it."""
+    node = ray._private.worker._global_node  # Ray has no public way to ask
+    return node is not None and bool(node.is_head())
+
+
 def nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster that are alive, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]

@@ -1,16 +1,23 @@
-"""Ray's trainer with two decisions of our own: how many workers may train, and how often a loss is made good.
+"""Ray's trainer with decisions of our own: how many workers train, how often a loss is made good, what starts.
 
 Ray has no public way to make them. It asks its policies inside its controller; these follow ray 2.60, which is pinned.
 """
 
+import os
 from typing import Any
 
 import ray.train.torch
+from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 from ray.exceptions import RayActorError
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.constants import ENABLE_PREEMPTION_WATCHER_ENV_VAR
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
 from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
+
+from ganops.adaptors import runtime
 
 LOSSES = 20
 """Times that one training goes on after workers were lost with their process or their node."""
@@ -23,7 +30,18 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
         super().__init__(*arguments, **named)
         self.counts = counts
 
+    def _create_default_callbacks(self) -> list[Any]:
+        """Without those that have nothing to do, and start a process each, which imports Ray while the workers start.
+
+        There are no Ray data sets, and a Ray that ends with this process leaves no placement groups behind.
+        """
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if runtime.alone() else (DatasetsCallback,)
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, idle)]
+
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
+        if runtime.alone():  # nobody takes this machine away with a warning
+            os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")
+        get_or_create_autoscaling_coordinator()  # the controller would start it, and wait until it is there
         parts["failure_policy"] = Failures(self.run_config.failure_config)
         if len(self.counts) > 1:
             parts["scaling_policy"] = Counts(self.scaling_config, self.counts)

@@ -20,6 +20,7 @@ from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from ganops import assemble, config
 from ganops.adaptors import parcel, runtime
+from ganops.adaptors.board import Board
 from ganops.adaptors.parcel import Parcel
 from ganops.adaptors.storage import Storage
 from ganops.adaptors.trainer import Trainer
@@ -102,7 +103,7 @@ def _fit_on_ray(
     storage.check()
     grows = len(plan.counts) > 1
     # here, not where there is room: on a worker's node it would be lost with that node
-    board = ray.remote(_Board).options(num_cpus=0, scheduling_strategy=runtime.here()).remote()
+    board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=runtime.here()).remote()
     trainer = Trainer(
         _work,
         counts=plan.counts,
@@ -240,20 +241,6 @@ class _Bench:
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
         here = replace(generator, network=generator.network.to(self.device))
         return self.judge.distance(here, seeds)
-
-
-class _Board:
-    """Carries the ticks of rank 0 to the driver, wherever the two run."""
-
-    def __init__(self) -> None:
-        self.lines: list[dict[str, Any]] = []
-
-    def put(self, line: dict[str, Any]) -> None:
-        self.lines.append(line)
-
-    def take(self) -> list[dict[str, Any]]:
-        lines, self.lines = self.lines, []
-        return lines
 
 
 @contextmanager
