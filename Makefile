@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow ui format lock clean
+.PHONY: help setup repro check test test-slow chaos ui format lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -33,10 +33,13 @@ check: setup  ## lint and types
 	mypy
 
 test: setup check  ## lint, types and all tests that end within minutes
-	pytest -m "not slow"
+	pytest -m "not slow and not chaos"
 
 test-slow: setup  ## the tests that take longer
 	pytest -m slow
+
+chaos: setup  ## trainings on a cluster of two hosts under faults at random moments: half an hour, needs root
+	pytest -m chaos -s
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000
 	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlflow/mlflow.db

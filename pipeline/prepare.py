@@ -1,16 +1,19 @@
 """Stage `prepare`: the source -> data/prepared, reports/prepare/preview.png."""
 
 from ganops import assemble, layout
+from ganops.adaptors import preparing
 from ganops.data import Prepared, prepare
+from ganops.data.sources import below
 from ganops.terminal import say, stage
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        data = assemble.load().data
+        experiment = assemble.load()
+        data = experiment.data
         prepare(
-            layout.DATA / data.source,
+            below(layout.DATA, data.source),
             layout.PREPARED,
             layout.PREVIEW,
             resolution=data.resolution,
@@ -23,6 +26,7 @@ def main() -> None:
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,
+            mapper=preparing.mapper(experiment.compute),
         )
         say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
 

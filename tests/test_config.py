@@ -105,6 +105,7 @@ def refused(content) -> str:
             {"compute": {"storage": "s4://bucket"}},
             "params.compute.storage: expected a folder, or an address that begins",
         ),
+        ({"compute": {"storage": "s3://key:secret@bucket/runs"}}, "keys do not belong into an address"),
         ({"compute": {"storage": "s3://"}}, "params.compute.storage: expected a folder, or an address that begins"),
         (
             {"compute": {"launcher": "local", "storage": "s3://bucket/runs"}},

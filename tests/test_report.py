@@ -332,7 +332,7 @@ def test_with_nothing_there_is_the_title():
 
 
 def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):
-    assert "The champion before it, version 4, was drawn again from the registry: 10,000 samples" in Page(page).text
+    assert "The champion, version 4, was drawn again from the registry: 10,000 samples" in Page(page).text
     assert "champion 9.1, difference -1.2 [-1.5, -0.9]: better" in Page(page).text
     reason = {"version": 4, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
     alone = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=reason))).text

@@ -249,6 +249,19 @@ def test_where_the_samples_lie_changes_nothing():
     assert all(torch.equal(held[name], streamed[name]) for name in held)
 
 
+def test_a_streamed_training_goes_on_in_the_middle_of_an_epoch(tmp_path):
+    whole = run(**{"compute.data": "device"})
+    list(whole.play())
+    first, second = run(**{"compute.data": "stream"}), run(distances=[2], **{"compute.data": "stream"})
+    list(first.play(until=4))
+    assert 4 * first.experiment.train.batch % len(first.batches.images), "4 steps end within an epoch"
+    first.save(tmp_path / "checkpoint")
+    second.load(tmp_path / "checkpoint")
+    list(second.play())
+    expected = whole.state.average.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in second.state.average.state_dict().items())
+
+
 def test_samples_stream_when_they_would_take_more_than_half_of_the_memory():
     cpu = torch.device("cpu")
     assert not assemble.streams(config.parse({}), 10**6, cpu)

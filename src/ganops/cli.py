@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ganops import config, layout
-from ganops.data.sources import locate
+from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.files import atomic
 from ganops.terminal import console, say
@@ -31,7 +31,7 @@ def check(
         from ganops import assemble  # torch takes seconds to import
 
         assemble.check(experiment)
-    source = locate(layout.DATA / experiment.data.source)
+    source = watched(layout.DATA, experiment.data.source)
     say("check", f"params.yaml and {source} are fine")
 
 

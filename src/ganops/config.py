@@ -70,7 +70,7 @@ class Data(Section):
     """Where the samples come from, and what they become."""
 
     source: str = "fashion-mnist-10k"
-    """A folder, zip, tar, Parquet file or idx pair: an absolute path, or one below data/. Or fashion-mnist (70,000)."""
+    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist (70,000)."""
     resolution: Literal[16, 32, 64, 128, 256] = 32
     """Height and width in pixels of the prepared images."""
     channels: Literal["auto", 1, 3] = "auto"
@@ -283,7 +283,7 @@ class Compute(Section):
     """Where it runs. Not part of the experiment: no stage depends on it."""
 
     launcher: Literal["ray", "local"] = "ray"
-    """ray: Ray Train and Ray Tune, here or on a cluster (RAY_ADDRESS); local: in the stage's own process."""
+    """ray: Ray, here or on a cluster (RAY_ADDRESS), where that gains; local: in the stage's own process."""
     workers: Literal["auto"] | Count | tuple[Count, Count] = "auto"
     """auto: one for each GPU, or without GPUs one with all cores of its host. [1, 4]: as many as there is room for."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -306,6 +306,8 @@ class Compute(Section):
     @classmethod
     def _address_is_known(cls, storage: str) -> str:
         scheme, separator, rest = storage.partition("://")
+        if separator and "@" in rest.partition("/")[0]:
+            raise ValueError("keys do not belong into an address, which is printed: set them in the environment")
         if not storage or (separator and (scheme not in SCHEMES or not rest)):
             raise ValueError(
                 f"expected a folder, or an address that begins with {', '.join(f'{s}://' for s in SCHEMES)}, "

@@ -42,6 +42,7 @@ def test_each_fault_is_named_and_hides_no_other(patient, tmp_path, monkeypatch):
         "DVC remote": "dvc remote add",
         "token": f"chmod 600 {token}",
         "cluster": "did you mean kimg",
+        "storage": "did you mean kimg",
     }
     assert {what for what, each in found.items() if each.state == "bad"} == set(expected)
     for what, text in expected.items():

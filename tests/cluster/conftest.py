@@ -1,7 +1,9 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from nodes import Cluster, obstacle
+from stage import HISTORY, ON_TWO_CORES, WEIGHTS, curve
 
 import ganops
 
@@ -24,3 +26,26 @@ def healed(request):
     yield
     if "cluster" in request.fixturenames:
         request.getfixturevalue("cluster").heal()
+
+
+@pytest.fixture(scope="session")
+def prepared(featured, tmp_path_factory):
+    """A project that trains with two workers."""
+    project = type(featured)(
+        shutil.copytree(featured.folder, tmp_path_factory.mktemp("two") / "project", symlinks=True)
+    )
+    project.params(
+        tune={"trials": 0}, train={"kimg": 12, "precision": "fp64"}, compute={"launcher": "ray", "workers": 2}
+    )
+    project.run("python", "pipeline/tune.py")
+    return project
+
+
+@pytest.fixture(scope="session")
+def whole(prepared):
+    """What they make of it on one host."""
+    prepared.run("python", "-c", ON_TWO_CORES)
+    result = (prepared.folder / WEIGHTS).read_bytes(), curve((prepared.folder / HISTORY).read_text())
+    for made in ("artifacts/generator", "reports/train"):
+        shutil.rmtree(prepared.folder / made)
+    return result

@@ -10,15 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from stage import ON_TWO_CORES, WEIGHTS
 
 pytestmark = pytest.mark.ray
-WEIGHTS = "artifacts/generator/generator.safetensors"
-ON_TWO_CORES = """
-import ray, runpy
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-runpy.run_path("pipeline/train.py", run_name="__main__")
-"""
-"""The stage with two workers of one host, whatever this machine has."""
 COMMAND = str(Path(sys.executable).with_name("ganops"))
 
 
@@ -123,3 +117,18 @@ def test_what_is_wrong_is_told_before_anything_is_sent(cluster, home, tmp_path):
         assert code == 1, text
         assert said in " ".join(text.split())
         assert ganops(cluster, home, "jobs", "--json")[1] == before
+
+
+def test_the_doctor_asks_every_node_for_the_storage(cluster, home):
+    home.run("dvc", "push")
+    for place, fails, said in (
+        (str(cluster.shared / "runs"), False, "2 nodes read and write there"),
+        ("/tmp/runs", True, f"compute.storage: node worker ({cluster.worker.address}) does not see /tmp/runs"),
+        (".ganops", True, "name one that the 2 nodes share"),
+    ):
+        home.params(compute={"storage": place})
+        code, text = ganops(cluster, home, "doctor", "--json")
+        found = {each["what"]: each for each in json.loads(text)}
+        assert said in found["storage"]["text"]
+        assert bool(code) == fails
+        assert [each["what"] for each in found.values() if each["state"] == "bad"] == ["storage"] * fails

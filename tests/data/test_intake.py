@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ganops.data.decode import Recipe
-from ganops.data.intake import Spool, take_in
+from ganops.data.intake import Spool, by_processes, take_in
 from ganops.data.item import Item, Source
 from ganops.errors import DataError
 
@@ -33,4 +33,4 @@ class Deadly:
 def test_a_process_that_dies_is_an_error_not_a_hang(tmp_path):
     source = Source("test", 1, iter([Item("1.png", None, Deadly())]))
     with Spool(tmp_path, 2) as spool, pytest.raises(DataError, match="was ended from outside"):
-        take_in(source, spool, Recipe(2), workers=2)
+        take_in(source, spool, Recipe(2), by_processes(2))

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ganops.data.item import Deferred, ItemError
 from ganops.data.sources import parquet, read_source
 from ganops.errors import DataError
 
@@ -29,6 +30,17 @@ def struct(*contents):
     return pa.array([content and {"bytes": content, "path": None} for content in contents])
 
 
+def contents(path):
+    """What every row holds, or the reason why it holds nothing."""
+    found = []
+    for item in parquet.read(path).items:
+        try:
+            found.append(item.content.read() if isinstance(item.content, Deferred) else item.content)
+        except ItemError as reason:
+            found.append(reason)
+    return found
+
+
 def labels(path):
     return [item.label for item in parquet.read(path).items]
 
@@ -39,7 +51,7 @@ def labels(path):
 @pytest.mark.parametrize("name", ["image", "img", "jpg"])
 def test_an_image_is_a_struct_or_binary(write, image, name):
     path = write({"id": [1, 2], name: image})
-    assert [item.content for item in parquet.read(path).items] == [b"x", b"y"]
+    assert contents(path) == [b"x", b"y"]
     assert labels(path) == [None, None]
 
 
@@ -78,9 +90,9 @@ def test_rows_are_read_in_batches(write, monkeypatch):
 
 
 def test_a_row_without_bytes_is_rejected(write):
-    contents = [item.content for item in parquet.read(write({"image": struct(b"x", None)})).items]
-    assert contents[0] == b"x"
-    assert str(contents[1]) == "no bytes in this row"
+    found = contents(write({"image": struct(b"x", None)}))
+    assert found[0] == b"x"
+    assert str(found[1]) == "no bytes in this row"
 
 
 @pytest.mark.parametrize(
@@ -109,4 +121,19 @@ def test_a_damaged_page_is_an_error(write, noise, encode):
     data[4:3000] = bytes(2996)
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"set\.parquet"):
-        list(parquet.read(path).items)
+        contents(path)
+
+
+@pytest.mark.parametrize("limit", ["_GROUP_ROWS", "_GROUP_BYTES"])
+def test_a_row_group_too_large_for_one_piece_is_read_here_and_gives_the_same(write, monkeypatch, limit):
+    path = write({"image": struct(b"x", None, b"z"), "label": [1, None, 0]})
+    before = [repr(content) for content in contents(path)], labels(path)
+    assert all(isinstance(item.content, Deferred) for item in parquet.read(path).items)
+    monkeypatch.setattr(parquet, limit, 1)
+    assert not any(isinstance(item.content, Deferred) for item in parquet.read(path).items)
+    assert ([repr(content) for content in contents(path)], labels(path)) == before
+
+
+def test_a_file_that_was_replaced_is_read_anew(write):
+    assert contents(write({"image": struct(b"x")})) == [b"x"]
+    assert contents(write({"image": struct(b"y")})) == [b"y"]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import resource
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -61,9 +62,9 @@ def test_equal_images_lie_in_one_split(lay, pictures, run, opened):
 
 def test_names_order_and_the_number_of_workers_change_nothing(lay, pictures, run, tmp_path, monkeypatch):
     monkeypatch.setattr(intake, "_CHUNK_ITEMS", 3)
-    first = run(lay(pictures), workers=1)
+    first = run(lay(pictures), mapper=intake.serially)
     alone = snapshot(tmp_path / "out")
-    assert run(lay(pictures), workers=2) == first
+    assert run(lay(pictures), mapper=intake.by_processes(2)) == first
     assert snapshot(tmp_path / "out") == alone
     renamed = {f"{name[0]}/{99 - i}.png": content for i, (name, content) in enumerate(pictures.items())}
     assert run(lay(renamed, "renamed"))["sha256"] == first["sha256"]
@@ -243,6 +244,21 @@ def test_source_and_output_lie_apart(lay, pictures, tmp_path):
         with pytest.raises(DataError, match="lie in one another"):
             prepare(source, out, tmp_path / "preview.png", resolution=8)
     assert snapshot(source)
+
+
+@pytest.mark.parametrize("mapper", [intake.serially, intake.by_processes(2)], ids=["serially", "by processes"])
+def test_the_set_is_never_in_memory(lay, encode, noise, run, tmp_path, monkeypatch, mapper):
+    monkeypatch.setattr(intake, "_CHUNK_ITEMS", 8)
+    source = lay({f"{i:04}.png": encode(noise(i, 8, 8)) for i in range(1000)})
+    tracemalloc.start()
+    try:
+        run(source, resolution=128, fit="stretch", mapper=mapper)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    written = sum(path.stat().st_size for path in (tmp_path / "out" / "prepared").rglob("*.npy"))
+    assert written > 48e6
+    assert peak < 24e6  # most of it for the preview
 
 
 def test_a_full_disk_leaves_what_was_there(lay, pictures, run, tmp_path):

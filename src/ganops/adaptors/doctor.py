@@ -17,7 +17,7 @@ from rich.table import Column, Table
 from ganops import assemble, config, layout
 from ganops.adaptors import jobs, tracking
 from ganops.config import Experiment
-from ganops.data.sources import locate
+from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.lineage import commit
 
@@ -59,6 +59,7 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         "DVC remote": lambda: _remote(root, needed=bool(address)),
         "MLflow": lambda: _mlflow(root, shared=bool(address)),
         "token": lambda: _token(needed=bool(address)),
+        "storage": lambda: _storage(config.load(root / "params.yaml"), root, address),
         **({"cluster": lambda: _cluster(config.load(root / "params.yaml"), address)} if address else {}),
         "telemetry": lambda: _telemetry(root),
     }
@@ -106,7 +107,7 @@ def _parameters(experiment: Experiment) -> Found:
 
 
 def _source(experiment: Experiment, root: Path) -> Found:
-    return "good", str(locate(root / layout.DATA / experiment.data.source))
+    return "good", str(watched(root / layout.DATA, experiment.data.source))
 
 
 def _git(root: Path) -> Found:
@@ -158,6 +159,24 @@ def _token(*, needed: bool) -> Found:
 
 def _cluster(experiment: Experiment, address: str | None) -> Found:
     return "good", "; ".join(jobs.check(experiment, jobs.Cluster.connect(address)))
+
+
+def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
+    place = experiment.compute.storage
+    if not address:
+        if "://" in place:
+            return "note", f"{place}: asked for when a training starts"
+        folder = next(folder for folder in [root / place, *(root / place).resolve().parents] if folder.is_dir())
+        writable = os.access(folder, os.W_OK)
+        return ("good", place) if writable else ("bad", f"{folder} cannot be written: name another compute.storage")
+    cluster = jobs.Cluster.connect(address)
+    count = len(cluster.nodes())
+    if "://" in place or Path(place).is_absolute():
+        jobs.ask_nodes(root, cluster, place)
+        return "good", f"{place}: {count} nodes read and write there"
+    if count == 1:
+        return "good", f"{place}, on the cluster's only node"
+    return "bad", f"{place} is a folder of one node: name one that the {count} nodes share, or an address such as s3://"
 
 
 def _telemetry(root: Path) -> Found:

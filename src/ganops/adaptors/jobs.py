@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -243,6 +244,26 @@ def submit(
             metadata={DIGEST: tree.digest, COMMIT: tree.commit, DIRTY: json.dumps(tree.dirty)},
         )
     return name
+
+
+def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
+    """Makes sure that every node of the cluster reads and writes in a storage, by a job that does nothing else.
+
+    Raises:
+        ClusterError: A node does not, or the job did not run.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with _refusals(cluster.address):
+        name = cluster.client.submit_job(
+            entrypoint=shlex.join(["python", "-m", "ganops.adaptors.storage", address]),
+            runtime_env={"py_modules": [str((root / "src" / "ganops").resolve())]},
+        )
+        while not (status := cluster.client.get_job_status(name)).is_terminal():
+            time.sleep(0.5)
+        if status != JobStatus.SUCCEEDED:
+            said = cluster.client.get_job_logs(name).strip().splitlines()
+            lines = [line for line in said if line.startswith("compute.storage") or "name a folder" in line]
+            raise ClusterError("; ".join(lines or said[-3:]) or f"the job {name} that asks the nodes did not run")
 
 
 def follow(cluster: Cluster, name: str) -> int:

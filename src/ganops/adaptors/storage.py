@@ -1,6 +1,7 @@
 """Where unfinished runs keep their checkpoints: a folder, or an address that pyarrow knows; seen by every node."""
 
 import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.adaptors import runtime
 from ganops.config import Compute
-from ganops.errors import TrainingError
+from ganops.errors import TrainingError, UserError
 
 ANSWER = 30.0
 """Seconds within which a node must have read and written a file there."""
@@ -114,3 +115,16 @@ def _probe(address: str, name: str, node: str) -> str:
     except OSError as error:
         return f"cannot write {address}: {error}"
     return ""
+
+
+def main(address: str) -> None:
+    """Asks the nodes of the cluster, as a job of its own: `python -m ganops.adaptors.storage ADDRESS`."""
+    with runtime.cluster():
+        Storage(address).check()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except UserError as error:
+        sys.exit(str(error))

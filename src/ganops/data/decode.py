@@ -2,7 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,7 +11,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from ganops.data.item import FILE_LIMIT, Content, ItemError, Pixels
+from ganops.data.item import Content, Deferred, ItemError, Pixels, check_size
 from ganops.errors import ConfigError
 
 PIXEL_LIMIT = 89_478_485
@@ -18,6 +19,7 @@ PIXEL_LIMIT = 89_478_485
 
 # Named, because Pillow would also try formats that start other programs (EPS) or have no signature (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+_REQUESTS = 16  # files that one process asks object storage for at a time
 _GRAY = ("1", "L", "LA")
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -102,12 +104,27 @@ def decode(content: Content, recipe: Recipe) -> tuple[Pixels, tuple[str, ...]]:
 def decode_all(contents: Sequence[Content], recipe: Recipe) -> list[Decoded]:
     """`decode` of each, with the failure itself in the place of a sample that failed."""
     results: list[Decoded] = []
-    for content in contents:
+    for content in _fetched(contents):
         try:
             results.append(decode(content, recipe))
         except ItemError as reason:
             results.append(reason)
     return results
+
+
+def _fetched(contents: Sequence[Content]) -> Iterable[Content]:
+    """Files that lie elsewhere are asked for at once: a request waits for most of its time."""
+    if not any(isinstance(content, Deferred) and content.group is None for content in contents):
+        return contents
+    with ThreadPoolExecutor(_REQUESTS) as threads:
+        return list(threads.map(_fetch, contents))
+
+
+def _fetch(content: Content) -> Content:
+    try:
+        return content.read() if isinstance(content, Deferred) else content
+    except ItemError as reason:
+        return reason
 
 
 def _load(content: Content) -> tuple[Image.Image, tuple[str, ...]]:
@@ -116,7 +133,10 @@ def _load(content: Content) -> tuple[Image.Image, tuple[str, ...]]:
         raise content
     if isinstance(content, np.ndarray):
         return Image.fromarray(content), ()
-    data = _bytes(content) if isinstance(content, Path) else content
+    if isinstance(content, Deferred):
+        data = content.read()
+    else:
+        data = read_file(content) if isinstance(content, Path) else content
     if not data:
         raise ItemError("empty, 0 bytes")
     try:
@@ -133,10 +153,14 @@ def _load(content: Content) -> tuple[Image.Image, tuple[str, ...]]:
         raise ItemError(f"damaged: {error}") from error
 
 
-def _bytes(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ItemError: it is too large, or cannot be read.
+    """
     try:
-        if (size := path.stat().st_size) > FILE_LIMIT:
-            raise ItemError(f"too large: {size:,} bytes, at most {FILE_LIMIT:,} are read")
+        check_size(path.stat().st_size)
         return path.read_bytes()
     except OSError as error:
         raise ItemError(f"cannot be read: {error.strerror}") from error

@@ -1,24 +1,28 @@
-"""From a source to decoded samples on the disk, by as many processes as are asked for."""
+"""From a source to decoded samples on the disk, by whatever maps blocks of images to samples."""
 
 import os
 import tempfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from ganops.data.decode import Decoded, Recipe, decode_all
-from ganops.data.item import Item, ItemError, Pixels, Source
+from ganops.data.item import Content, Deferred, Item, ItemError, Pixels, Source
 from ganops.errors import DataError
 from ganops.terminal import progress
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
 _ITEMS_PER_PROCESS = 1000  # fewer are decoded sooner than a process starts
+
+ENDED = "data: a process that decodes images was ended from outside, perhaps for want of memory; give it more"
+"""Told when a process has died for good."""
 
 
 class Spool:
@@ -69,16 +73,43 @@ class Intake:
     conversions: Counter[str] = field(default_factory=Counter)
 
 
-def take_in(source: Source, spool: Spool, recipe: Recipe, workers: int | None) -> Intake:
-    """Decodes every item of the source into the spool, in the order of the source.
+Block = list[Content]
+"""Some images that are decoded together."""
 
-    `workers` processes do it: 1 is this process, None takes what the machine has and the items are worth.
+Decode = Callable[[Block], list[Decoded]]
+
+
+class Mapper(Protocol):
+    """Decodes blocks, wherever it likes; the law is `map`'s: a result for each block, in their order.
+
+    It takes a block when it can use one, so that few are in memory. `count` is the number of images in all blocks.
     """
+
+    def __call__(self, decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
+        """The results of `decode` for all blocks."""
+
+
+def serially(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
+    """In this process."""
+    return map(decode, blocks)
+
+
+def by_processes(processes: int) -> Mapper:
+    """By so many other processes of this machine."""
+    return partial(_by_processes, processes)
+
+
+def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
+    """By as many processes as this machine has cores and the images are worth."""
+    processes = min(os.cpu_count() or 1, count // _ITEMS_PER_PROCESS)
+    return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
+
+
+def take_in(source: Source, spool: Spool, recipe: Recipe, mapper: Mapper) -> Intake:
+    """Decodes every item of the source into the spool, in the order of the source."""
     taken = Intake()
-    worth = 1 if source.raw else source.count // _ITEMS_PER_PROCESS
-    processes = workers or max(1, min(os.cpu_count() or 1, worth))
     with progress("prepare", source.count, "images") as advance:
-        for chunk, results in _decoded(source.items, recipe, processes):
+        for chunk, results in _decoded(source, recipe, serially if source.raw else mapper):
             for item, result in zip(chunk, results, strict=True):
                 _sort(item, result, spool, taken)
             advance(len(chunk))
@@ -96,40 +127,59 @@ def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
     taken.conversions.update(conversions)
 
 
-def _decoded(items: Iterator[Item], recipe: Recipe, processes: int) -> Iterator[tuple[list[Item], list[Decoded]]]:
-    """Chunks of items with their results, in order; no more chunks are in flight than keep the processes busy."""
-    if processes == 1:
-        for chunk in _chunks(items):
-            yield chunk, decode_all([item.content for item in chunk], recipe)
-        return
+def _decoded(source: Source, recipe: Recipe, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:
+    """Chunks of items with their results, in order."""
+    waiting: deque[list[Item]] = deque()
+
+    def blocks() -> Iterator[Block]:
+        for chunk in _chunks(source.items):
+            # what was sent away is not kept here as well
+            waiting.append([item._replace(content=b"") for item in chunk])
+            yield [item.content for item in chunk]
+
+    for results in mapper(partial(decode_all, recipe=recipe), blocks(), source.count):
+        yield waiting.popleft(), results
+
+
+def _by_processes(processes: int, decode: Decode, blocks: Iterator[Block], count: int) -> Iterator[list[Decoded]]:
+    """No more blocks are in flight than keep the processes busy."""
     # not forked from here: the caller may hold threads (Ray, torch), and a fork copies their locks
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        flying: deque[tuple[list[Item], Future[list[Decoded]]]] = deque()
+        flying: deque[Future[list[Decoded]]] = deque()
         try:
-            for chunk in _chunks(items):
-                flying.append((chunk, pool.submit(decode_all, [item.content for item in chunk], recipe)))
+            for block in blocks:
+                flying.append(pool.submit(decode, block))
                 if len(flying) > 2 * processes:
-                    done, result = flying.popleft()
-                    yield done, result.result()
-            for done, result in flying:
-                yield done, result.result()
+                    yield flying.popleft().result()
+            while flying:
+                yield flying.popleft().result()
         except BrokenProcessPool as error:
-            problem = "a process that decodes images was ended from outside, perhaps for want of memory"
-            raise DataError(f"data: {problem}; run again with fewer of them") from error
+            raise DataError(ENDED) from error
 
 
 def _chunks(items: Iterator[Item]) -> Iterator[list[Item]]:
-    """Some items at a time, fewer where they hold much."""
+    """Some items at a time, fewer where they hold much; a group is never divided."""
     chunk: list[Item] = []
     size = 0
     for item in items:
-        chunk.append(item)
-        size += len(item.content) if isinstance(item.content, bytes) else 0
-        if len(chunk) == _CHUNK_ITEMS or size > _CHUNK_BYTES:
+        full = len(chunk) >= _CHUNK_ITEMS or size > _CHUNK_BYTES
+        if full and (_group(item) is None or _group(item) != _group(chunk[-1])):
             yield chunk
             chunk, size = [], 0
+        chunk.append(item)
+        size += _size(item.content)
     if chunk:
         yield chunk
+
+
+def _group(item: Item) -> object:
+    return item.content.group if isinstance(item.content, Deferred) else None
+
+
+def _size(content: Content) -> int:
+    if isinstance(content, Deferred):
+        return content.size
+    return len(content) if isinstance(content, bytes) else 0
 
 
 def _printable(text: str) -> str:

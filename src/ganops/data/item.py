@@ -1,7 +1,8 @@
 """What a source hands over: light items, which any process can turn into samples."""
 
 import zlib
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,35 @@ class ItemError(Exception):
     """An item that gives no sample. Its text is the reason: the same on every machine, so it names no folder."""
 
 
-Content = Path | bytes | Pixels | ItemError
-"""A file, an encoded image, gray pixels [H, W], or the reason why there is none of these."""
+class Deferred(ABC):
+    """An encoded image that is not here: whoever decodes it reads it, so that it travels once."""
+
+    size: int
+    """Bytes, as far as they are known."""
+
+    @property
+    def group(self) -> Hashable:
+        """Neighbours of one group are read at once, so they are handed out together; None: each is read by itself."""
+        return None
+
+    @property
+    @abstractmethod
+    def local(self) -> bool:
+        """Whether only this machine may have it."""
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """Its bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
+
+
+Content = Path | bytes | Pixels | Deferred | ItemError
+"""A file, an encoded image, gray pixels [H, W], an image elsewhere, or the reason why there is none of these."""
+
+
+def check_size(size: int) -> None:
+    """ItemError where a file is too large to be read as one image."""
+    if size > FILE_LIMIT:
+        raise ItemError(f"too large: {size:,} bytes, at most {FILE_LIMIT:,} are read")
 
 
 class Item(NamedTuple):
@@ -52,10 +80,11 @@ class Source:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(path: object) -> Iterator[None]:
     """Turns a failure to read `path` as a whole into a DataError that names it."""
     try:
         yield
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or error
-        raise DataError(f"data.source: {path} cannot be read: {reason}. Replace it by an undamaged copy.") from error
+        mend = "Replace it by an undamaged copy" + ("" if isinstance(path, Path) else ", or see to the way there")
+        raise DataError(f"data.source: {path} cannot be read: {reason}. {mend}.") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from ganops.data.arrange import Row, deal, order_classes, sort_samples
 from ganops.data.decode import Filter, Fit, Recipe
-from ganops.data.intake import Intake, Rejection, Spool, take_in
+from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
 from ganops.errors import ConfigError, DataError
@@ -27,7 +27,7 @@ _LISTED = 10  # rejected files that an error shows
 
 
 def prepare(
-    source: Path,
+    source: Path | str,
     out: Path,
     preview: Path,
     *,
@@ -41,7 +41,7 @@ def prepare(
     fit: Fit = "crop",
     resize: Filter = "lanczos",
     mirror: bool = False,
-    workers: int | None = None,
+    mapper: Mapper = here,
 ) -> dict[str, Any]:
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
@@ -50,7 +50,8 @@ def prepare(
     splits, and the first n samples of a split are a fair draw.
 
     Args:
-        source: a path, or the name of a folder in `data`; see `sources.SOURCES` for what is accepted.
+        source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
+            what is accepted.
         out: replaced as a whole when all went well, else left as it was.
         preview: a PNG.
         resolution: height and width of a sample, in pixels.
@@ -63,7 +64,7 @@ def prepare(
         fit: how a sample becomes square.
         resize: the filter.
         mirror: adds the mirror image of every training sample, after all of them.
-        workers: processes that decode; None: as many as the machine has and the set is worth.
+        mapper: who decodes the images; by default as many processes as the machine has cores and the set is worth.
 
     Returns:
         The manifest, which is also in `out`.
@@ -76,11 +77,13 @@ def prepare(
     shares = {"validation": validation, "test": test}
     parameters = {"channels": channels, "labels": labels, "mirror": mirror, **shares, "max_rejected": max_rejected}
     _check(channels, labels, shares, max_rejected)
-    path = locate(Path(source))
-    _check_apart(path, out)
+    path = locate(source)
+    path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
+    if local := path if isinstance(path, Path) else path.local:
+        _check_apart(local, out)
     with _explained(out), atomic_folder(out) as draft, Spool(draft, resolution) as spool:
         found = read_source(path)
-        taken = take_in(found, spool, recipe, workers)
+        taken = take_in(found, spool, recipe, mapper)
         kept = _select(taken, labels)
         _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED)
         if not kept:
@@ -94,7 +97,7 @@ def prepare(
         for split, rows in splits.items():
             _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
         manifest = {
-            "source": {"name": path.absolute().name, "kind": found.kind},
+            "source": {"name": path.name, "kind": found.kind},
             "sample": {"shape": [depth, resolution, resolution], "dtype": "uint8"},
             **_census(splits, class_names),
             "sha256": _hash(draft),

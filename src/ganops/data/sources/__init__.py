@@ -1,11 +1,13 @@
 """Where images come from: one file for each kind of source, which recognises it and reads it."""
 
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
 from ganops.data.item import Source
-from ganops.data.sources import archive, download, folder, idx, parquet
+from ganops.data.sources import archive, download, folder, idx, objects, parquet
+from ganops.data.storage import Store, scheme
 from ganops.errors import DataError
 
 
@@ -31,12 +33,24 @@ SOURCES: dict[str, Reader] = {
 """Tried in this order; the first that recognises a path reads it."""
 
 
-def locate(source: Path) -> Path:
-    """The path itself, or a set of this name in the project's folder `data`.
+_PLUGINS = {"s3": "dvc-s3", "gs": "dvc-gs"}
+"""What DVC needs beside itself to watch a source: it compares names and ETags of a listing, and downloads nothing."""
+
+
+def below(folder: Path, source: str) -> Path | str:
+    """What `data.source` means in a project whose data lie in `folder`: a URI is one wherever it is read."""
+    return source if scheme(source) else folder / source
+
+
+def locate(source: Path | str) -> Path | Store:
+    """The path itself, or a set of this name in the project's folder `data`; or what a URI names.
 
     Raises:
         DataError: there is neither; the message lists what is accepted.
     """
+    if isinstance(source, str) and scheme(source):
+        return Store.at(source)
+    source = Path(source)
     for path in (source, Path("data") / source):
         if path.exists():
             return path
@@ -47,8 +61,28 @@ def locate(source: Path) -> Path:
     raise DataError(f"data.source: {source} does not exist{hint}\n{_accepted()}")
 
 
-def read_source(path: Path) -> Source:
+def watched(folder: Path, source: str) -> Path | Store:
+    """What `data.source` names, as `locate` finds it, if DVC notices when it changes.
+
+    Raises:
+        DataError: it does not exist, or DVC would not know it.
+    """
+    kind = scheme(source)
+    if kind == "file":
+        raise DataError(
+            f"data.source: {source} is on this machine: expected its path, as DVC takes no file:// for a dep"
+        )
+    if kind and kind not in _PLUGINS:
+        raise DataError(f"data.source: DVC watches {', '.join(_PLUGINS)} in a pipeline, not {kind}://\n{_accepted()}")
+    if kind and not find_spec(_PLUGINS[kind].replace("-", "_")):
+        raise DataError(f"data.source: DVC watches {kind}:// by its plugin: pip install {_PLUGINS[kind]}")
+    return locate(below(folder, source))
+
+
+def read_source(path: Path | Store) -> Source:
     """Opens whatever is at `path`; DataError where it cannot be used."""
+    if isinstance(path, Store):
+        return objects.read(path)
     for reader in SOURCES.values():
         if reader.recognises(path):
             return reader.read(path)
@@ -56,4 +90,9 @@ def read_source(path: Path) -> Source:
 
 
 def _accepted() -> str:
-    return "\n".join(["Accepted are:", *(f"  {reader.ACCEPTS}" for reader in SOURCES.values())])
+    return "\n".join(
+        [
+            "Accepted are:",
+            *(f"  {accepts}" for accepts in (*(reader.ACCEPTS for reader in SOURCES.values()), objects.ACCEPTS)),
+        ]
+    )

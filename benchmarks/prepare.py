@@ -1,0 +1,130 @@
+"""Images per second and memory of `prepare`: in one process, and by two of Ray's workers.
+
+    python benchmarks/prepare.py [--json] [--images N ...] [--side S] [--resolution R]
+
+Each run is a process of its own on a folder of generated JPEG files (seed 0; a hundred different ones, each linked so
+often that the folder is as large as asked for: decoding costs the same, and the disk is not filled). Memory is the peak
+of the resident set of the process that hands out and writes, in MB, less what it holds before it begins; a worker's is
+the largest of both, whole. Shared pages (Ray's store, the memory map) count as they are touched. Wall time includes the
+start of Ray or of the processes.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+DIFFERENT = 100
+SIDES = ("serial", "2 processes", "2 Ray workers")
+
+
+def make_folder(folder: Path, count: int, side: int) -> Path:
+    """`count` files in ten classes; smooth noise, which JPEG compresses as it does photographs."""
+    generator = np.random.default_rng(0)
+    folder.mkdir()
+    originals = []
+    for i in range(DIFFERENT):
+        coarse = generator.integers(0, 256, (side // 8, side // 8, 3), np.uint8)
+        originals.append(folder.parent / f"{folder.name}-{i}.jpg")
+        Image.fromarray(coarse).resize((side, side), Image.Resampling.BICUBIC).save(originals[-1], quality=90)
+    for i in range(count):
+        path = folder / str(i % 10) / f"{i:08}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        os.link(originals[i % DIFFERENT], path)
+    return folder
+
+
+def peak() -> int:
+    """Of this process alone, in bytes; ru_maxrss would begin with what its parent held."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def decode_and_tell(decode, folder: Path, block):
+    """`decode`, and the peak of whoever did it into a file of its own."""
+    result = decode(block)
+    (folder / str(os.getpid())).write_text(str(peak()))
+    return result
+
+
+def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]:
+    """Prepares the folder in this process, and says what it took."""
+    import ray
+
+    from ganops.adaptors import preparing
+    from ganops.data import intake, prepare
+
+    preparing.WORTH = 0
+    start = partial(ray.init, "local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    chosen = {"serial": intake.serially, "2 processes": intake.by_processes(2)}.get(side, preparing.on_workers)
+    (out / "peaks").mkdir()
+
+    def mapper(decode, blocks, count):
+        return chosen(partial(decode_and_tell, decode, out / "peaks"), blocks, count)
+
+    before, started = peak(), time.perf_counter()
+    if chosen is preparing.on_workers:
+        start()
+    manifest = prepare(source, out / "prepared", out / "preview.png", resolution=resolution, mapper=mapper)
+    wall = time.perf_counter() - started
+    ray.shutdown()
+    worker = max(int(path.read_text()) for path in (out / "peaks").iterdir())
+    return {"wall": wall, "mb": (peak() - before) / 1e6, "worker mb": worker / 1e6, "sha256": manifest["sha256"]}
+
+
+def measure(side: str, source: Path, root: Path, resolution: int) -> dict[str, object]:
+    """`run` in a process of its own."""
+    with tempfile.TemporaryDirectory(dir=root) as out:
+        given = [side, str(source), out, str(resolution)]
+        done = subprocess.run([sys.executable, __file__, "--run", *given], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{side} failed:\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
+    parser.add_argument("--images", type=int, nargs="+", default=[10_000, 60_000], help="sizes of the folders")
+    parser.add_argument("--side", type=int, default=96, help="pixels of a file")
+    parser.add_argument("--resolution", type=int, default=64, help="pixels of a sample")
+    parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        side, source, out, resolution = options.run
+        print(json.dumps(run(side, Path(source), Path(out), int(resolution))))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as root:
+        for count in options.images:
+            source = make_folder(Path(root) / f"{count}", count, options.side)
+            for side in SIDES:
+                rows.append({"images": count, "side": side, **measure(side, source, Path(root), options.resolution)})
+                if not options.json:
+                    print(f"{count:,} {side}: {rows[-1]['wall']:.1f} s", flush=True)
+            if len({row["sha256"] for row in rows if row["images"] == count}) != 1:
+                raise SystemExit("the sets differ")
+    if options.json:
+        print(json.dumps({"cores": os.cpu_count(), "load": os.getloadavg()[0], "rows": rows}))
+        return
+    pixels = f"{options.side} x {options.side} to {options.resolution} x {options.resolution}"
+    print(f"\n{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {pixels} pixels\n")
+    print("| images | by | s | images/s | MB | MB of a worker |")
+    print("|---|---|---|---|---|---|")
+    for r in rows:
+        pace = r["images"] / r["wall"]
+        print(
+            f"| {r['images']:,} | {r['side']} | {r['wall']:.1f} | {pace:,.0f} | {r['mb']:.0f} | {r['worker mb']:.0f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

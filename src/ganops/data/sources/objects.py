@@ -1,0 +1,35 @@
+"""A folder on object storage: images, whose sub-folders are the classes, or Parquet files."""
+
+from ganops.data.item import Item, Source
+from ganops.data.sources import parquet, tree
+from ganops.data.storage import Store, Stored
+from ganops.errors import DataError
+
+ACCEPTS = "a folder of images, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
+
+
+def read(store: Store) -> Source:
+    """What the same files would be in a local folder.
+
+    Raises:
+        DataError: the storage cannot be read, or it is a file of another kind.
+    """
+    files = [(name, size) for name, size in store.files() if not tree.is_hidden(name)] if _is_folder(store) else []
+    if tables := parquet.choose(store, [name for name, _ in files]):
+        return parquet.from_files(tables)
+    if not files:
+        raise DataError(f"data.source: {store} holds no files that can be read from there; accepted is\n  {ACCEPTS}")
+    images = [(name, size) for name, size in files if tree.is_image(name)]
+    ignored = tuple(name for name, _ in files if not tree.is_image(name))
+    classes = tree.labels([name for name, _ in images])
+    items = (
+        Item(name, label, Stored(store.beside(f"{store.path}/{name}"), size))
+        for (name, size), label in zip(images, classes, strict=True)
+    )
+    return Source("folder", len(images), items, ignored)
+
+
+def _is_folder(store: Store) -> bool:
+    from pyarrow.fs import FileType
+
+    return bool(store.system.get_file_info(store.path).type == FileType.Directory)

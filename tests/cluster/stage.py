@@ -1,0 +1,99 @@
+"""The stage `train` on the nodes of a cluster, and what it should make."""
+
+import shutil
+import time
+
+WEIGHTS = "artifacts/generator/generator.safetensors"
+WORKER = "^ray::RayTrainWorker"
+HISTORY = "reports/train/history.csv"
+ON_TWO_CORES = """
+import ray, runpy
+ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+runpy.run_path("pipeline/train.py", run_name="__main__")
+"""
+"""The stage with two workers of one host, whatever this machine has."""
+
+
+def curve(text: str) -> list[list[str]]:
+    """The history without its speeds."""
+    rows = [line.split(",") for line in text.splitlines()]
+    speed = rows[0].index("images_per_second")
+    return [[value for column, value in enumerate(row) if column != speed] for row in rows]
+
+
+class Training:
+    """The stage `train` on the head, whose disk has the project; the worker's has not."""
+
+    def __init__(self, cluster, project, script="pipeline/train.py", **compute) -> None:
+        self.cluster, self.head, self.script = cluster, cluster.head, script
+        self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
+        shutil.rmtree(self.storage, ignore_errors=True)
+        self.project, self.compute = project, {"storage": str(self.storage), **compute}
+        self.start = time.monotonic()
+        self.back()
+
+    def back(self) -> None:
+        """The project on the head's empty disk, and the stage started."""
+        self.bring(self.project, self.compute)
+        self.begin()
+
+    def begin(self) -> None:
+        self.shell(f"(python {self.script} > log 2>&1 < /dev/null; echo $? > code) > /dev/null 2>&1 &")
+
+    def again(self) -> None:
+        """The same command, once the one before has died."""
+        while not self.ended():
+            time.sleep(0.1)
+        self.shell("rm code")
+        self.begin()
+
+    def hosts(self):
+        """The nodes where workers train now."""
+        return [node for node in self.cluster.nodes if node.pids(WORKER)]
+
+    def wait_started(self, seconds: float = 120) -> None:
+        """Until all workers are there."""
+        while len(self.hosts()) < 2:
+            assert not self.ended(), self.log()
+            assert time.monotonic() - self.start < seconds, self.log()
+            time.sleep(0.1)
+
+    def bring(self, project, compute) -> None:
+        """Copies the project by way of the shared folder, where nothing of it stays."""
+        way = self.cluster.shared / "way"
+        shutil.copytree(project.folder, way, ignore=shutil.ignore_patterns(".*", "src", "tiny"))
+        type(project)(way).params(compute=compute)
+        self.head.run("rm", "-rf", self.folder)
+        self.head.run("mv", way, self.folder)
+
+    def shell(self, script: str) -> str:
+        address = f"RAY_ADDRESS={self.head.address}:6379"
+        return self.head.run("env", "-C", self.folder, address, "OMP_NUM_THREADS=1", "bash", "-c", script)
+
+    def log(self) -> str:
+        return self.shell("cat log")
+
+    def ended(self) -> bool:
+        return self.shell("cat code 2>/dev/null || true").strip() != ""
+
+    def wait(self, seconds: float, fails: bool = False) -> str:
+        """Until it ends; what it printed."""
+        while not self.ended():
+            assert time.monotonic() - self.start < seconds, self.log()
+            time.sleep(0.3)
+        self.seconds = time.monotonic() - self.start
+        assert (self.shell("cat code").strip() != "0") == fails, self.log()
+        return self.log()
+
+    def wait_checkpoint(self, seconds: float = 120) -> None:
+        """Until the storage holds a whole one."""
+        while not list(self.storage.glob("train-*/checkpoint*/state.safetensors")):
+            assert not self.ended(), self.log()
+            assert time.monotonic() - self.start < seconds, self.log()
+            time.sleep(0.05)
+
+    def result(self):
+        """The weights' bytes and the curve."""
+        self.shell(f"cp {WEIGHTS} {HISTORY} {self.cluster.shared}")
+        weights, history = (self.cluster.shared / path.rsplit("/", 1)[1] for path in (WEIGHTS, HISTORY))
+        return weights.read_bytes(), curve(history.read_text())

@@ -1,0 +1,104 @@
+"""Training on nodes that share nothing but the storage: the same weights, whatever dies."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+from stage import Training
+
+from ganops.adaptors.evaluation import observe
+from ganops.config import Compute
+from ganops.generator import Description, Generator, generator_network
+
+pytestmark = pytest.mark.ray
+
+
+def test_workers_of_two_nodes_train_what_those_of_one_do(cluster, prepared, whole):
+    training = Training(cluster, prepared)
+    training.wait_checkpoint()
+    assert all(len(node.pids("ray::RayTrainWorker")) == 1 for node in cluster.nodes), "one worker on each node"
+    training.wait(240)
+    assert training.result() == whole
+    assert not list(training.storage.glob("train-*")), "a finished run keeps no checkpoints"
+    with pytest.raises(OSError, match="No such file"):
+        cluster.worker.run("ls", training.folder)
+
+
+def test_storage_that_a_node_does_not_see_is_refused_before_anything_is_trained(cluster, prepared):
+    training = Training(cluster, prepared, storage="/tmp/runs")
+    log = training.wait(120, fails=True)
+    worker = f"node worker ({cluster.worker.address})"
+    assert f"compute.storage: {worker} does not see /tmp/runs" in log
+    assert "node head" not in log
+    assert "name a folder on a mount that all nodes share, or an address such as s3://" in log
+    assert "Traceback" not in log
+    assert training.shell("ls /tmp/runs") == "", "nothing is left there"
+
+
+@pytest.mark.slow
+def test_a_killed_worker_changes_nothing(cluster, prepared, whole):
+    training = Training(cluster, prepared)
+    training.wait_checkpoint()
+    cluster.worker.kill_process("ray::RayTrainWorker")
+    assert not training.ended()
+    training.wait(240)
+    assert training.result() == whole
+
+
+@pytest.mark.slow
+def test_a_lost_node_that_is_replaced_changes_nothing(cluster, prepared, whole):
+    training = Training(cluster, prepared)
+    training.wait_checkpoint()
+    cluster.worker.cut()
+    cluster.wait(nodes=1)
+    assert not training.ended()
+    cluster.worker.start()
+    training.wait(240)
+    assert training.result() == whole
+
+
+@pytest.mark.slow
+def test_within_bounds_the_training_goes_on_without_a_lost_node(cluster, prepared, whole):
+    """One worker sums in another order than two: equal up to rounding, in float64."""
+    training = Training(cluster, prepared, workers=[1, 2])
+    training.wait_checkpoint()
+    assert cluster.worker.pids("ray::RayTrainWorker")
+    cluster.worker.cut()
+    cluster.wait(nodes=1)
+    assert not training.ended()
+    training.wait(240)
+    assert cluster.alive() == 1
+    one, two = load(training.result()[0]), load(whole[0])
+    for name in two:
+        assert torch.allclose(one[name], two[name], rtol=0, atol=1e-6), name
+
+
+ELSEWHERE = """
+from pathlib import Path
+import numpy as np
+from ganops import assemble, layout
+from ganops.adaptors import evaluation, runtime, tuning
+
+experiment = assemble.load().override({"tune.trials": 2})
+with runtime.cluster():
+    trials = tuning.search(experiment, layout.PREPARED, layout.FEATURES, lambda trial: None)
+    assert all(trial.status == "finished" or trial.status.startswith("stopped") for trial in trials), trials
+    seen = evaluation.observe(experiment.compute, Path("untrained"), layout.FEATURES, 1100)
+np.save("seen.npy", seen.features)
+"""
+
+
+@pytest.mark.slow
+def test_search_and_evaluation_read_what_travelled(cluster, prepared):
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    Generator(generator_network(description), description).save(prepared.folder / "untrained")
+    (prepared.folder / "elsewhere.py").write_text(ELSEWHERE)
+    cluster.worker.run("rm", "-rf", "/tmp/ganops-0")
+    Training(cluster, prepared, script="elsewhere.py").wait(240)
+    cluster.head.run("cp", "/tmp/project/seen.npy", cluster.shared)
+    there = np.load(cluster.shared / "seen.npy")
+    features = prepared.folder / "artifacts/features"
+    here = observe(Compute(launcher="local"), prepared.folder / "untrained", features, 1100).features
+    assert np.allclose(here, there, rtol=0, atol=1e-5 * np.abs(here).max())
+    copies = [name for name in cluster.worker.run("ls", "/tmp/ganops-0").split() if not name.endswith(".lock")]
+    assert len(copies) == 3, "data, features and generator, each once"
