@@ -20,10 +20,10 @@ GROUND = {
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
-    "assemble", "comparison", "evaluation", "export", "folders", "generator", "job", "plots", "report", "run", "trials",
+    "assemble", "comparison", "evaluation", "export", "folders", "generator", "plots", "report", "run", "trials",
     "validation",
 }  # fmt: skip
-FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli"}]
+FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))
 
 

@@ -10,7 +10,7 @@ import typer
 
 from ganops import config, layout
 from ganops.data.sources import watched
-from ganops.errors import UserError
+from ganops.errors import ClusterError, UserError
 from ganops.files import atomic
 from ganops.terminal import console, say
 
@@ -169,14 +169,14 @@ def submit(
 ) -> None:
     """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
     from ganops import assemble
-    from ganops.adaptors import jobs
+    from ganops.adaptors import dvc, jobs
 
     root, unknown = Path(), [name for name in env or () if name not in os.environ]
     if unknown:
         raise UserError(f"--env: {', '.join(unknown)}: not set here")
     compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
     experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
-    tree, remote, cluster = jobs.Tree.of(root), jobs.remote_address(root), jobs.Cluster.connect(address)
+    tree, remote, cluster = jobs.Tree.of(root), dvc.remote_address(root), jobs.Cluster.connect(address)
     for line in jobs.check(experiment, cluster):
         say("submit", line)
     assemble.check(experiment)
@@ -201,6 +201,10 @@ def _see_home(cluster: "Cluster", name: str) -> None:
             f"{name} goes on: `ganops logs {name}`, `ganops stop {name}`, and `ganops fetch {name}` at its end",
         )
         sys.exit(130)
+    except ClusterError as error:
+        raise ClusterError(
+            f"{error}\n{name} may go on without us: `ganops logs {name}`, and `ganops fetch {name}` at its end"
+        ) from None
     if code:
         say("submit", f"{name} failed with exit code {code}; what it had finished is brought home")
     _fetch(cluster, name, force=False)

@@ -1,9 +1,13 @@
 """What can be said of a submission without a cluster."""
 
-import pytest
+import shutil
+from types import SimpleNamespace
 
-from ganops import job
-from ganops.adaptors import jobs
+import pytest
+import yaml
+from ray.job_submission import JobStatus
+
+from ganops.adaptors import dvc, jobs
 from ganops.config import COMPUTE, Compute, load
 from ganops.errors import ClusterError, ConfigError
 from ganops.lineage import COMMIT, DIRTY, commit
@@ -30,12 +34,12 @@ def test_what_is_too_large_and_what_has_no_git_is_refused(project, tmp_path, mon
 
 def test_a_remote_is_needed_and_keeps_its_password_to_itself(project):
     with pytest.raises(ClusterError, match="there is no DVC remote"):
-        jobs.remote_address(project.folder)
+        dvc.remote_address(project.folder)
     project.run("dvc", "remote", "add", "--default", "near", "../elsewhere")
-    assert jobs.remote_address(project.folder) == str(project.folder.parent / "elsewhere")
+    assert dvc.remote_address(project.folder) == str(project.folder.parent / "elsewhere")
     project.run("dvc", "remote", "add", "--default", "far", "https://me:secret@example.com/x")
     with pytest.raises(ClusterError, match="far holds a password") as told:
-        jobs.remote_address(project.folder)
+        dvc.remote_address(project.folder)
     assert "secret" not in str(told.value)
 
 
@@ -65,9 +69,9 @@ def test_too_small_a_cluster_is_refused(compute, said):
 
 
 def test_stages_that_act_on_the_outside_are_known_by_what_dvc_does_not_cache(project):
-    assert job.stages(acting=True, root=project.folder)[-2:] == ["evaluate", "register"]
-    assert job.stages(acting=False, root=project.folder)[-1] == "evaluate"
-    uncached = {path.as_posix() for path in job.uncached(project.folder)}
+    assert dvc.stages(project.folder, acting=True)[-2:] == ["evaluate", "register"]
+    assert dvc.stages(project.folder, acting=False)[-1] == "evaluate"
+    uncached = {path.as_posix() for path in dvc.uncached(project.folder)}
     assert uncached == {"dvc.lock", "metrics/registration.json", "reports/registration"}
 
 
@@ -84,3 +88,73 @@ def test_a_job_knows_the_commit_it_came_from(tmp_path, monkeypatch):
     monkeypatch.setenv(COMMIT, "abc")
     monkeypatch.setenv(DIRTY, "true")
     assert commit(tmp_path) == ("abc", True)
+
+
+class FakeCluster:
+    """A cluster that knows one job and its log."""
+
+    address = "http://head:8265"
+
+    def __init__(self, log, digest):
+        self.log, self.digest = log, digest
+        self.client = SimpleNamespace(get_job_logs=lambda name: self.log)
+
+    def job(self, name):
+        return SimpleNamespace(status=JobStatus.SUCCEEDED, metadata={jobs.DIGEST: self.digest})
+
+
+@pytest.fixture
+def sent(project):
+    """A project and what a job sends home of it; the outputs of `prepare` and `features` are in its remote."""
+    project.run("dvc", "remote", "add", "--default", "near", str(project.folder.parent / "remote"))
+    project.run("dvc", "push")
+    home = project.folder / dvc.HOME
+    (home / "metrics").mkdir(parents=True)
+    (home / "dvc.lock").write_bytes((project.folder / "dvc.lock").read_bytes())
+    (home / "metrics/registration.json").write_text("{}")
+    (home / ".git/hooks").mkdir(parents=True)
+    (home / ".git/hooks/post-commit").write_text("evil")
+    (home / "src").mkdir()
+    (home / "src/sitecustomize.py").write_text("evil")
+    project.run("dvc", "add", dvc.HOME)
+    project.run("dvc", "push", f"{dvc.HOME}.dvc")
+    digest = yaml.safe_load((project.folder / f"{dvc.HOME}.dvc").read_text())["outs"][0]["md5"]
+    shutil.rmtree(home)
+    (project.folder / f"{dvc.HOME}.dvc").unlink()
+    project.run("git", "checkout", "-q", ".gitignore")
+    for made in ("data/prepared", "artifacts/features", ".dvc/cache"):
+        shutil.rmtree(project.folder / made)
+    log = f"much\n{dvc.MARK} {digest} prepare features\nmore\n"
+    return project, FakeCluster(log, jobs.Tree.of(project.folder).digest)
+
+
+def test_what_comes_home_are_the_results_and_nothing_else(sent):
+    project, cluster = sent
+    (project.folder / "dvc.lock").unlink()
+    assert jobs.fetch(project.folder, cluster, "job") == ["prepare", "features"]
+    assert (project.folder / "data/prepared/manifest.json").is_file()
+    assert (project.folder / "artifacts/features/card.json").is_file()
+    assert (project.folder / "metrics/registration.json").read_text() == "{}"
+    assert not (project.folder / ".git/hooks/post-commit").exists()
+    assert not (project.folder / "src/sitecustomize.py").exists()
+    assert not list(project.folder.glob(f"{dvc.HOME}*"))
+
+
+def test_what_cannot_come_home_whole_leaves_everything_as_it_was(sent):
+    project, cluster = sent
+    (project.folder / "dvc.lock").write_text("schema: '2.0'\nstages: {}\n")
+    for file in (project.folder.parent / "remote").rglob("*"):
+        if file.is_file() and file.stat().st_size > 100_000:  # the images are gone from the remote
+            file.unlink()
+    with pytest.raises(ClusterError, match="`dvc pull"):
+        jobs.fetch(project.folder, cluster, "job")
+    assert (project.folder / "dvc.lock").read_text() == "schema: '2.0'\nstages: {}\n"
+    assert not (project.folder / "metrics/registration.json").exists()
+    assert not list(project.folder.glob(f"{dvc.HOME}*"))
+
+
+def test_a_job_that_finished_nothing_brings_nothing(sent):
+    project, cluster = sent
+    cluster.log = "only words\n"
+    with pytest.raises(ClusterError, match="has finished no stage yet"):
+        jobs.fetch(project.folder, cluster, "job")

@@ -69,7 +69,7 @@ wait -n
 
 def command(*words) -> str:
     """Runs a short command; returns what it printed."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise OSError(f"`{shlex.join(done.args)}` failed: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout

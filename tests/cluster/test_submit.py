@@ -97,6 +97,9 @@ def test_who_leaves_the_log_leaves_the_job_running(cluster, home):
     assert f"{name} goes on: `ganops logs {name}`, `ganops stop {name}`" in said
     time.sleep(1)
     assert latest(cluster, home)["status"] == "running"
+    code, text = ganops(cluster, home, "submit")
+    assert code == 1
+    assert f"these very files run already: `ganops logs {name}`" in " ".join(text.split())
     code, text = ganops(cluster, home, "stop", name)
     assert code == 0
     assert f"{name}: stopped" in text

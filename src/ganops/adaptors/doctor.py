@@ -3,7 +3,6 @@
 import os
 import shutil
 import stat
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import torch
 from rich.table import Column, Table
 
 from ganops import assemble, config, layout
-from ganops.adaptors import jobs, tracking
+from ganops.adaptors import dvc, jobs, tracking
 from ganops.config import Experiment
 from ganops.data.sources import watched
 from ganops.errors import UserError
@@ -126,10 +125,10 @@ def _disk(root: Path) -> Found:
 
 def _remote(root: Path, *, needed: bool) -> Found:
     try:
-        address = jobs.remote_address(root)
+        address = dvc.remote_address(root)
     except UserError as error:
         return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
-    said = _dvc(root, "status", "--cloud", "--quiet").stderr
+    said = dvc.call(root, "status", "--cloud", "--quiet").stderr
     if "ERROR" in said:  # the exit code also tells that something is not there yet
         return "bad", f"{address} cannot be used: {said.strip()}"
     return "good", address
@@ -180,7 +179,7 @@ def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
 
 
 def _telemetry(root: Path) -> Found:
-    analytics = _dvc(root, "config", "core.analytics").stdout.strip()
+    analytics = dvc.call(root, "config", "core.analytics").stdout.strip()
     quiet = {
         "DVC (core.analytics)": analytics == "false" or "DVC_NO_ANALYTICS" in os.environ,
         "Ray (RAY_USAGE_STATS_ENABLED=0)": os.environ.get("RAY_USAGE_STATS_ENABLED") == "0",
@@ -188,8 +187,3 @@ def _telemetry(root: Path) -> Found:
     }
     talking = [name for name, is_quiet in quiet.items() if not is_quiet]
     return ("note", f"may report home: {', '.join(talking)}") if talking else ("good", "nothing reports home")
-
-
-def _dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

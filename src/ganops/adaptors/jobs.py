@@ -10,8 +10,6 @@ import re
 import secrets
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -27,7 +25,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from rich.table import Column, Table
 
-from ganops import job
+from ganops.adaptors import dvc
 from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
@@ -68,7 +66,7 @@ class Tree:
                 f"the tree has {sum(sizes.values()) / 2**20:.0f} MB, Ray accepts {LARGEST / 2**20:.0f} MB: put data "
                 f"under DVC (`dvc add`), which sends them through its remote. The largest files: {named}"
             )
-        left_out = set(job.uncached(root))
+        left_out = set(dvc.uncached(root))
         digest = hashlib.sha256()
         for path in paths:
             if not any(path.is_relative_to(each) for each in left_out):
@@ -185,28 +183,6 @@ def check_workers(compute: Compute, cpus: int, gpus: int) -> None:
         raise ClusterError(f"compute.workers: {fewest} workers need as many {kind}, the nodes that are up have {there}")
 
 
-def remote_address(root: Path) -> str:
-    """The address of the default DVC remote, a folder's as an absolute path.
-
-    Raises:
-        ClusterError: There is none, or the address holds a password.
-    """
-    name = _dvc(root, "config", "core.remote", capture=True).strip()
-    if not name:
-        raise ClusterError(
-            "there is no DVC remote, and without one nothing comes home: `dvc remote add --default home ADDRESS`, with "
-            "an ADDRESS that the cluster reaches, too: s3://..., ssh://..., or a shared folder"
-        )
-    address = _dvc(root, "config", f"remote.{name}.url", capture=True).strip()
-    if re.search(r"//[^/@]*:[^/@]*@", address):
-        raise ClusterError(
-            f"the address of the DVC remote {name} holds a password: put it into the environment instead"
-        )
-    if "://" in address:
-        return address
-    return str((root / ".dvc" / address).resolve())
-
-
 def submit(
     root: Path, cluster: Cluster, tree: Tree, *, compute: Mapping[str, Any], variables: Mapping[str, str], remote: str
 ) -> str:
@@ -219,12 +195,19 @@ def submit(
         compute: Keys of `compute` that are other there.
         variables: Of the job's environment. Everyone on the cluster can read them.
         remote: Address of the DVC remote.
+
+    Raises:
+        ClusterError: A job with the same files is under way: both would write the same checkpoints.
     """
+    for each in cluster.jobs():
+        if (each.metadata or {})[DIGEST] == tree.digest and not each.status.is_terminal():
+            there = each.submission_id
+            raise ClusterError(f"these very files run already: `ganops logs {there}` follows it, `ganops stop {there}`")
     name = f"ganops-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
     environment = {
         **{key: os.environ[key] for key in HANDED_ON if os.environ.get(key)},
         **variables,
-        job.REMOTE: remote,
+        dvc.REMOTE: remote,
         COMMIT: tree.commit,
         DIRTY: json.dumps(tree.dirty),
         JOB: name,
@@ -272,7 +255,7 @@ def follow(cluster: Cluster, name: str) -> int:
     async def show() -> None:
         async for lines in cluster.client.tail_job_logs(name):
             for line in lines.splitlines(keepends=True):
-                if not line.startswith(job.MARK):
+                if not line.startswith(dvc.MARK):
                     print(line, end="", flush=True)
 
     with _refusals(cluster.address):
@@ -288,14 +271,15 @@ def fetch(root: Path, cluster: Cluster, name: str, *, force: bool = False) -> li
     """Brings home what a job has finished: its outputs, dvc.lock, and the files that DVC does not cache.
 
     Returns:
-        The stages of the dvc.lock that came.
+        The stages that the job had done.
 
     Raises:
-        ClusterError: The job has kept nothing, or the tree here is no longer the one that was sent.
+        ClusterError: The job has kept nothing, the tree here is no longer the one that was sent, or the DVC remote
+            lacks something. What was here is as it was then.
     """
     found = cluster.job(name)
     with _refusals(cluster.address):
-        marks = re.findall(rf"^{job.MARK} (\w+\.dir)$", cluster.client.get_job_logs(name), re.MULTILINE)
+        marks = re.findall(rf"^{dvc.MARK} (\w+\.dir) ([\w ]+)$", cluster.client.get_job_logs(name), re.MULTILINE)
     if not marks:
         raise ClusterError(
             f"{name} ({found.status.value.lower()}) has finished no stage yet: there is nothing to fetch"
@@ -305,13 +289,17 @@ def fetch(root: Path, cluster: Cluster, name: str, *, force: bool = False) -> li
             f"the files here are no longer those that {name} ran with: its results would not belong to them. Go back "
             f"to commit {(found.metadata or {}).get(COMMIT)}, or take them all the same with --force"
         )
-    with _unpacked(root, marks[-1]) as folder:
-        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
-            with atomic(root / path.relative_to(folder)) as draft:
-                shutil.copyfile(path, draft)
-    # stages that never ran have nothing to bring: DVC counts them as missing, and brings the others all the same
-    _dvc(root, "pull", "--quiet", "--allow-missing")
-    return list(yaml.safe_load((root / "dvc.lock").read_text(encoding="utf-8"))["stages"])
+    lock, (digest, names) = root / "dvc.lock", marks[-1]
+    done: list[str] = names.split()
+    cached = dvc.stages(root, acting=False)
+    with _unpacked(root, digest) as folder, _undone_on_failure(lock):
+        shutil.copyfile(folder / lock.name, lock)
+        dvc.must(root, "pull", "--quiet", *(stage for stage in done if stage in cached))
+        for path in dvc.uncached(root):  # whatever else a job may have put there stays there
+            for file in (each for each in [folder / path, *(folder / path).rglob("*")] if each.is_file()):
+                with atomic(root / file.relative_to(folder)) as draft:
+                    shutil.copyfile(file, draft)
+    return done
 
 
 def finish(root: Path, cluster: Cluster, name: str) -> None:
@@ -323,14 +311,11 @@ def finish(root: Path, cluster: Cluster, name: str) -> None:
     there = cluster.job(name)
     if there.status != JobStatus.SUCCEEDED or "MLFLOW_TRACKING_URI" in (there.runtime_env or {}).get("env_vars", {}):
         return
-    for stage in job.stages(acting=True, root=root):
-        if stage not in job.stages(acting=False, root=root):
-            # nothing but this stage: whatever else does not fit here must not start a training
-            done = subprocess.run([sys.executable, "-m", "dvc", "repro", "--single-item", stage], cwd=root, check=False)
-            if done.returncode:
-                raise ClusterError(
-                    f"all else is home, but the stage {stage} failed here: `dvc repro {stage}` tries again"
-                )
+    done_there = dvc.stages(root, acting=False)
+    for stage in (each for each in dvc.stages(root, acting=True) if each not in done_there):
+        # nothing but this stage: whatever else does not fit here must not start a training
+        if dvc.call(root, "repro", "--single-item", stage, capture=False).returncode:
+            raise ClusterError(f"all else is home, but {stage} failed here: `dvc repro {stage}` tries again")
 
 
 def stop(cluster: Cluster, name: str) -> str:
@@ -368,12 +353,25 @@ def table(rows: list[dict[str, Any]]) -> Table:
 
 
 @contextlib.contextmanager
+def _undone_on_failure(path: Path) -> Iterator[None]:
+    """The file as it was before the block, where the block fails."""
+    before = path.read_bytes() if path.is_file() else None
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        if before is not None:
+            path.write_bytes(before)
+        raise
+
+
+@contextlib.contextmanager
 def _unpacked(root: Path, digest: str) -> Iterator[Path]:
     """The folder with that hash, from the DVC remote, for the block."""
-    folder, pointer = root / job.HOME, root / f"{job.HOME}.dvc"
+    folder, pointer = root / dvc.HOME, root / f"{dvc.HOME}.dvc"
     try:
-        pointer.write_text(yaml.safe_dump({"outs": [{"md5": digest, "hash": "md5", "path": job.HOME}]}))
-        _dvc(root, "pull", "--quiet", "--force", pointer.name)
+        pointer.write_text(yaml.safe_dump({"outs": [{"md5": digest, "hash": "md5", "path": dvc.HOME}]}))
+        dvc.must(root, "pull", "--quiet", "--force", pointer.name)
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -382,13 +380,4 @@ def _unpacked(root: Path, digest: str) -> Iterator[Path]:
 
 def push(root: Path) -> None:
     """Sends to the DVC remote what the job may need: data under DVC, and outputs of stages that need not run again."""
-    _dvc(root, "push", "--quiet", "--run-cache")
-
-
-def _dvc(root: Path, *arguments: str, capture: bool = False) -> str:
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, cwd=root, text=True, check=False, capture_output=True)
-    if done.returncode and not capture:
-        said = (done.stderr or done.stdout).strip()
-        raise ClusterError(f"`dvc {' '.join(arguments)}` failed: {said}")
-    return done.stdout if not done.returncode else ""
+    dvc.must(root, "push", "--quiet", "--run-cache")

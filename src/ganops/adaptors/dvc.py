@@ -1,0 +1,86 @@
+"""DVC by its own command, and what `dvc.yaml` says of the stages."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ganops.errors import ClusterError
+
+HOME = "ganops-home"
+"""Folder of what DVC does not cache, as a job adds it to DVC to send it home."""
+MARK = "ganops-home:"
+"""Begins the line of a job's log that tells the hash of that folder, and the stages that are done."""
+REMOTE = "GANOPS_REMOTE"
+"""Variable with the address of the DVC remote, where the uploaded tree does not name it."""
+
+
+def call(root: Path, *arguments: str, capture: bool = True) -> "subprocess.CompletedProcess[str]":
+    """Runs `dvc ...` in `root`; what it says is captured, or goes where this process's words go."""
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, text=True, check=False, capture_output=capture)
+
+
+def must(root: Path, *arguments: str, capture: bool = True) -> None:
+    """Runs `dvc ...`.
+
+    Raises:
+        ClusterError: It failed; with what it said, where that was captured.
+    """
+    done = call(root, *arguments, capture=capture)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip() if capture else "see the lines above"
+        raise ClusterError(f"`dvc {' '.join(arguments)}` failed: {said}")
+
+
+def remote_address(root: Path) -> str:
+    """The address of the default remote, a folder's as an absolute path.
+
+    Raises:
+        ClusterError: There is none, or the address holds a password.
+    """
+    name = call(root, "config", "core.remote").stdout.strip()
+    if not name:
+        raise ClusterError(
+            "there is no DVC remote, and without one nothing comes home: `dvc remote add --default home ADDRESS`, with "
+            "an ADDRESS that the cluster reaches, too: s3://..., ssh://..., or a shared folder"
+        )
+    address = call(root, "config", f"remote.{name}.url").stdout.strip()
+    if re.search(r"//[^/@]*:[^/@]*@", address):
+        raise ClusterError(f"the address of the DVC remote {name} holds a password: it belongs into the environment")
+    if "://" in address:
+        return address
+    return str((root / ".dvc" / address).resolve())
+
+
+def stages(root: Path, *, acting: bool) -> list[str]:
+    """The stages, in the order of dvc.yaml; without those that act on the outside, unless they should.
+
+    Such a stage has outputs that DVC does not cache. What it does to an MLflow store in a job's own folder would be
+    lost with it: so without a server it is left to whoever brings the run home.
+    """
+    return [name for name, stage in _stages(root).items() if acting or not any(_uncached(stage))]
+
+
+def uncached(root: Path) -> Iterator[Path]:
+    """dvc.lock, and the outputs of the pipeline that DVC leaves to git: relative to the project's folder."""
+    yield Path("dvc.lock")
+    for stage in _stages(root).values():
+        yield from _uncached(stage)
+
+
+def _stages(root: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    return dict(content["stages"])
+
+
+def _uncached(stage: dict[str, Any]) -> Iterator[Path]:
+    for entry in (entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())):
+        for path, options in entry.items() if isinstance(entry, dict) else ():
+            if (options or {}).get("cache") is False:
+                yield Path(os.path.normpath(Path(stage.get("wdir", ".")) / path))
