@@ -72,7 +72,7 @@ def test_reduced_precision_has_its_own_name_and_is_near(pair, weights):
 
 def test_only_the_published_weights_are_fid(pair, weights, monkeypatch):
     a, b = map(Folder.open, pair)
-    monkeypatch.setattr(folders, "frechet_distance", lambda *_: 1.0)
+    monkeypatch.setattr(folders, "frechet_between", lambda *_: 1.0)
     monkeypatch.setattr(Inception, "features", lambda *_: (np.ones((4, 2048), np.float32), None))
     monkeypatch.setattr(Inception, "published", property(lambda self: True))
     found = folders.distance(a, b, weights=weights)
@@ -91,7 +91,7 @@ def test_images_of_different_sizes_pass_one_by_one(pair, weights, monkeypatch):
         batches.append(images.shape)
         return np.ones((len(images), 2048), np.float32), None
 
-    monkeypatch.setattr(folders, "frechet_distance", lambda *_: 1.0)
+    monkeypatch.setattr(folders, "frechet_between", lambda *_: 1.0)
     monkeypatch.setattr(Inception, "features", features)
     found = folders.distance(a, b, weights=weights)
     assert any("pytorch-fid fails on them" in line for line in folders.in_words(found))
@@ -159,7 +159,7 @@ def test_a_failure_of_pytorch_fid_is_told(pair, weights, monkeypatch, peer):
 
 def test_the_command_prints_both_and_their_difference(pair, weights, monkeypatch):
     monkeypatch.setattr(folders.subprocess, "run", Peer())
-    monkeypatch.setattr(folders, "frechet_distance", lambda *_: 100.0)
+    monkeypatch.setattr(folders, "frechet_between", lambda *_: 100.0)
     command = ["evaluate", *map(str, pair), "--weights", str(weights), "--compare-with", "pytorch-fid"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output

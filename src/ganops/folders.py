@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from ganops.errors import DataError, FeatureError, UserError
-from ganops.metrics.extractors.extractor import Extractor, Images
+from ganops.metrics.extractors.extractor import Extractor, Features, Images
 from ganops.metrics.extractors.inception import FILE, Inception, find_weights
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
-from ganops.metrics.frechet import Statistics, frechet_distance
+from ganops.metrics.frechet import frechet_between
 from ganops.metrics.measure import names
 from ganops.terminal import progress
 
@@ -75,12 +75,12 @@ def distance(
     since = time.time() if since is None else since
     extractor = (InceptionBF16 if reduced else Inception).of_file(find_weights(weights), device)
     with progress("evaluate", len(a.files) + len(b.files), "images") if show else nullcontext(_ignore) as advance:
-        one, two = (_statistics(folder, extractor, advance) for folder in (a, b))
+        one, two = (_features(folder, extractor, advance) for folder in (a, b))
     return {
         "metric": names(extractor.name, extractor.published)[0],
-        "value": frechet_distance(one, two),
-        "images": [one.count, two.count],
-        "singular": one.singular or two.singular,
+        "value": frechet_between(one, two),
+        "images": [len(one), len(two)],
+        "singular": min(len(one), len(two)) <= extractor.dimensions,
         "one_by_one": not (a.even and b.even),
         "weights": extractor.hash,
         "seconds": time.time() - since,
@@ -134,8 +134,8 @@ def peer_in_words(found: dict[str, Any]) -> str:
     return f"pytorch-fid {peer['value']:.6g}  ({peer['seconds']:.1f} s){off}"
 
 
-def _statistics(folder: Folder, extractor: Extractor, advance: Callable[[int], None]) -> Statistics:
-    """The statistics of the features of all images of a folder."""
+def _features(folder: Folder, extractor: Extractor, advance: Callable[[int], None]) -> Features:
+    """The features of all images of a folder."""
     features = []
     for images in _batches(folder.files, extractor.batch if folder.even else 1):
         features.append(extractor.features(images)[0])
@@ -143,7 +143,7 @@ def _statistics(folder: Folder, extractor: Extractor, advance: Callable[[int], N
     found = np.concatenate(features)
     if not np.isfinite(found).all():
         raise FeatureError(f"{folder.path}: features that are not finite; these weights cannot be right")
-    return Statistics.of(found)
+    return found
 
 
 def _batches(files: tuple[Path, ...], size: int) -> Iterator[Images]:

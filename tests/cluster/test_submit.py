@@ -80,6 +80,7 @@ def test_a_failed_run_brings_home_what_it_finished(cluster, home):
     assert ganops(cluster, home, "fetch", name, "--force")[0] == 0
 
 
+@pytest.mark.slow
 def test_who_leaves_the_log_leaves_the_job_running(cluster, home):
     home.params(train={"kimg": 5000})
     environment = {**home.environment(), **cluster.environment(), "PYTHONUNBUFFERED": "1"}
@@ -124,6 +125,7 @@ def test_what_is_wrong_is_told_before_anything_is_sent(cluster, home, tmp_path):
         assert ganops(cluster, home, "jobs", "--json")[1] == before
 
 
+@pytest.mark.slow
 def test_the_doctor_asks_every_node_for_the_storage(cluster, home):
     home.run("dvc", "push")
     for place, fails, said in (

@@ -7,7 +7,14 @@ from torchmetrics.image.fid import _compute_fid
 
 from ganops.errors import FeatureError
 from ganops.metrics import frechet
-from ganops.metrics.frechet import Statistics, Sums, distance_to, frechet_distance, frechet_infinity
+from ganops.metrics.frechet import (
+    Statistics,
+    Sums,
+    distance_to,
+    frechet_between,
+    frechet_distance,
+    frechet_infinity,
+)
 
 
 def draw(count, dimensions, seed, mean=0.0, scale=1.0):
@@ -161,3 +168,17 @@ def test_what_cannot_be_computed_is_refused():
         frechet_distance(Statistics.of(np.eye(3)), Statistics.of(np.eye(4)))
     with pytest.raises(FeatureError, match="cannot extrapolate"):
         frechet_infinity(np.zeros((2, 3)), Statistics.of(np.eye(3)), seed=0)
+
+
+@pytest.mark.parametrize("counts", [(12, 15), (12, 90), (90, 12), (30, 31), (90, 80)])
+def test_of_features_it_is_the_distance_of_their_statistics(counts):
+    """With fewer samples than the 30 dimensions on both sides, on one, as many, and more."""
+    x, y = (draw(count, 30, seed, mean=seed, scale=1 + seed / 5) for seed, count in enumerate(counts))
+    expected = frechet_distance(Statistics.of(x), Statistics.of(y))
+    assert frechet_between(x, y) == pytest.approx(expected, rel=1e-9)
+    assert frechet_between(x, x) == pytest.approx(0, abs=1e-9 * expected)
+
+
+def test_of_one_sample_there_is_no_distance():
+    with pytest.raises(FeatureError, match="at least 2 samples, got 1"):
+        frechet_between(draw(1, 3, 0), draw(9, 3, 1))

@@ -73,6 +73,28 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     return distance_to(a)(b)
 
 
+def frechet_between(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
+    """`frechet_distance` of features [N, d] and [M, d], by the shorter way where a side has no more samples than d.
+
+    Then covariances are products Xᵀ X and Yᵀ Y of the centred samples over √(N - 1), and the roots of the eigenvalues
+    of Xᵀ X Yᵀ Y are the singular values of X Yᵀ, which is N x M: no covariance is needed.
+    """
+    if min(len(x), len(y)) > x.shape[1]:
+        return frechet_distance(Statistics.of(x), Statistics.of(y))
+    (mean_x, x), (mean_y, y) = _centred(x), _centred(y)
+    spread = np.square(x).sum() + np.square(y).sum() - 2 * linalg.svdvals(x @ y.T).sum()
+    return max(0.0, float(np.square(mean_x - mean_y).sum() + spread))
+
+
+def _centred(features: NDArray[np.floating]) -> tuple[Array, Array]:
+    """The mean [d], and what is left over √(N - 1) [N, d]."""
+    if len(features) < 2:
+        raise FeatureError(f"a covariance needs at least 2 samples, got {len(features)}")
+    x = np.asarray(features, np.float64)
+    mean = x.mean(axis=0)
+    return mean, (x - mean) / np.sqrt(len(x) - 1)
+
+
 def distance_to(reference: Statistics) -> Callable[[Statistics], float]:
     """`frechet_distance` to `reference` as a function, with the reference's covariance factored only once."""
     spectrum = _spectrum_with(reference)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Images, Labels
@@ -57,6 +56,8 @@ def noise(images: Images, amount: float, generator: Generator) -> Images:
 def blur(images: Images, amount: float) -> Images:
     """Gaussian blur of `amount` pixels at 32 x 32, and in proportion for larger images."""
     width = amount * _scale(images)
+    from scipy.ndimage import gaussian_filter  # a fifth of a second, which only harms need wait
+
     return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
 
 
