@@ -32,6 +32,7 @@ import torch.distributed as dist
 from ganops import assemble, collective, config
 from ganops.data import SampleSpec, prepare
 from ganops.data.batches import Batches
+from ganops.data.intake import serially
 from ganops.training import loop
 from ganops.training.state import State
 
@@ -214,11 +215,11 @@ def bookkeeping(folder: Path) -> dict[str, float]:
     source = Path(__file__).parents[1] / "data" / "fashion-mnist-10k"
     tracemalloc.start()
     began = time.perf_counter()
-    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", workers=1)
+    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", mapper=serially)
     found["prepare_memory"] = tracemalloc.get_traced_memory()[1] / 10_000
     tracemalloc.stop()
     began = time.perf_counter()
-    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", workers=1)
+    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", mapper=serially)
     found["prepare"] = (time.perf_counter() - began) / 10_000
     return found | {"dvc_file": dvc(folder / "dvc")}
 
