@@ -2,12 +2,12 @@
 
 import sys
 
-from ganops.cli import cluster, experiment
+from ganops.cli import cluster, experiment, registry
 from ganops.cli.app import app
 from ganops.errors import UserError
 from ganops.terminal import console
 
-__all__ = ["app", "cluster", "experiment", "main"]
+__all__ = ["app", "cluster", "experiment", "main", "registry"]
 
 
 def main() -> None:

@@ -65,18 +65,25 @@ def sample(
 
 @app.command()
 def compare(
-    one: Annotated[Path, typer.Argument(help="Folder of a generator, as `train` writes it.")],
-    other: Annotated[Path, typer.Argument(help="Folder of another one.")] = layout.GENERATOR,
+    one: Annotated[str, typer.Argument(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")],
+    other: Annotated[str, typer.Argument(help="Another one.")] = str(layout.GENERATOR),
     samples: Annotated[int, typer.Option(min=40, help="Of each, from the same seeds.")] = 10000,
     split: Annotated[str, typer.Option(help="validation to choose, test to report.")] = "validation",
     seed: Annotated[int, typer.Option(help="Draws the halves behind the intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
-    from ganops import comparison  # torch takes seconds to import
+    from contextlib import ExitStack
+
+    from ganops.adaptors.registered import sampler  # torch and mlflow take seconds to import
+    from ganops.comparison import of_samplers
+    from ganops.metrics.reference import Reference
 
     console.quiet = as_json
-    found = comparison.of_folders(one, other, layout.FEATURES, samples=samples, split=split, seed=seed)
+    reference = Reference.open(layout.FEATURES)
+    with ExitStack() as stack:
+        a, b = (stack.enter_context(sampler(which)) for which in (one, other))
+        found = of_samplers(a, b, reference, samples=samples, split=split, seed=seed)
     if as_json:
         print(json.dumps(found.content(), indent=2))
     else:
