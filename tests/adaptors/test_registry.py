@@ -18,12 +18,12 @@ from torch import nn
 
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
-from ganops.adaptors.champions import promote, rollback
+from ganops.adaptors.champions import ChampionMovedError, history, promote, rollback
 from ganops.adaptors.package import Package
 from ganops.comparison import Comparison
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
-from ganops.gate import Rival, check_gate, decide
+from ganops.gate import Rival, decide
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Difference
 
@@ -409,27 +409,15 @@ def test_new_evaluation_is_a_new_version_of_the_same_run(put, root):
     assert tracking.connect(root).get_run(first.run_id).data.metrics["fd_domain"] == 8.0
 
 
-INTERRUPTED_AT = [
-    "log_batch", "log_model_artifacts", "create_model_version", "update_model_version", "set_model_version_tag",
-    "set_registered_model_alias",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("interrupted_at", INTERRUPTED_AT)
-def test_interruption_leaves_the_champion_and_the_next_call_finishes(put, root, monkeypatch, interrupted_at):
-    def die(*_, **__):
-        raise KeyboardInterrupt
-
+def test_a_decision_holds_for_the_champion_that_it_was_made_against(put, root, tmp_path):
     put(0, 9.0)
-    with monkeypatch.context() as patch:
-        patch.setattr(mlflow.MlflowClient, interrupted_at, die)
-        with pytest.raises(KeyboardInterrupt):
-            put(1, 7.0)
-    assert aliases(root)["champion"] == 1
-    outcome = put(1, 7.0)
-    assert (outcome["version"], outcome["champion"], outcome["former_champion"]) == (2, 2, 1)
-    assert len(versions(root)) == 2
-    assert len(tracking.connect(root).search_runs(["1"])) == 2
+    with pytest.raises(ChampionMovedError, match="is version 1, the decision was made against nobody"):
+        register(package(tmp_path, 8.0, 1), root)
+    assert aliases(root) == {"champion": 1, "challenger": 2}
+    assert put(1, 8.0)["champion"] == 2
+    assert [(move.to, move.over, move.kind) for move in history(tracking.connect(root), NAME)] == [
+        (1, None, "gate"), (2, 1, "gate"),
+    ]  # fmt: skip
 
 
 def test_unknown_metric_is_refused_before_anything_is_registered(put, root):
@@ -441,12 +429,3 @@ def test_unknown_metric_is_refused_before_anything_is_registered(put, root):
 def test_evaluation_without_protocol_is_refused(root, tmp_path, quick):
     with pytest.raises(RegistryError, match="no protocol"):
         register(replace(package(tmp_path), evaluation={"fd_domain": 1.0}), root, {})
-
-
-def test_gate():
-    assert check_gate({}, {}) == []
-    metrics = {"fid": 5.0, "coverage": 0.5}
-    checks = check_gate({"fid": {"at_most": 5}, "coverage": {"at_least": 0.4, "at_most": 0.45}}, metrics)
-    assert [check.passed for check in checks] == [True, True, False]
-    with pytest.raises(RegistryError, match="expected at_most or at_least, got below"):
-        check_gate({"fid": {"below": 5}}, metrics)

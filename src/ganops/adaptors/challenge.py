@@ -7,7 +7,7 @@ drawn again, from the registry's own files, and its figures are never taken from
 from pathlib import Path
 from typing import Any
 
-from ganops.adaptors import tracking
+from ganops.adaptors import champions, tracking
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package
 from ganops.adaptors.registered import Registered
@@ -48,6 +48,9 @@ def challenge(
     """
     client = tracking.connect(root)
     champion = _champion(client, name)
+    if champion is not None:
+        champions.settle(client, name)
+        champion = _champion(client, name)
     if champion is None or champion.tags.get(IDENTITY) == package.identity():
         return None
     version = int(champion.version)

@@ -1,7 +1,9 @@
-"""Who the champion is, who it was, and why: the alias that consumers follow, moved with a record of each move.
+"""Who the champion is, who it was, and why: a record of moves that nothing overwrites, and the alias that follows it.
 
-MLflow moves an alias without asking what it pointed to. So each move is a tag of the registered model with a key of its
-own, which nothing overwrites, and a decision holds only while the champion is the one that it was made against.
+MLflow moves an alias without asking what it pointed to, so that of two moves at once either may be lost. Here each move
+is first written down, as a tag of the registered model with a key of its own, and says which champion it was meant to
+replace. Read in order, moves that were meant for another champion are void: all readers come to the same champion, and
+whoever has written moves the alias until it stands there.
 """
 
 import getpass
@@ -9,23 +11,26 @@ import json
 import os
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 
+from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import JOB
 
 CHAMPION = "champion"
-FORMER = "ganops.former_champion"
 HISTORY = "ganops.history."
 LONGEST = 3000
 """Characters of a reason that are kept."""
 ANY = "any"
 """Promote whoever is the champion now."""
+YOUNG = 60.0
+"""Seconds for which an alias that is behind its record is a move under way or interrupted; later, somebody moved it."""
 
 
 class ChampionMovedError(RegistryError):
@@ -39,22 +44,36 @@ class Move:
     at: str
     """UTC, ISO 8601."""
     kind: str
-    """gate, promote or rollback; found: the alias stood there, and no record told why."""
+    """gate, promote or rollback; found: the alias was moved by other means."""
     to: int
     over: int | None
     """The champion before; None: there was none."""
     by: str
     why: str
 
+    @property
+    def conditional(self) -> bool:
+        """Whether it was decided with one champion in view, and holds for no other."""
+        return self.kind in ("gate", "rollback")
+
 
 def current(client: mlflow.MlflowClient, name: str) -> str | None:
-    """The champion's version, if there is one.
+    """The version that the alias names now, if any.
 
     Raises:
         RegistryError: There is no such model.
     """
     version = _model(client, name).aliases.get(CHAMPION)
     return None if version is None else str(version)
+
+
+def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
+    """Every move of the alias, the first one first.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    return [move for _, move in _read(client, name)]
 
 
 def promote(
@@ -65,7 +84,7 @@ def promote(
     Args:
         client: The store.
         name: Of the registered model.
-        version: The new champion. Where it is that already, only a record that is missing is made.
+        version: The new champion; where it is that already, nothing happens.
         kind: gate or promote.
         why: The reason, for the record.
         over: The champion that the decision was made against, as a number; None: there was none.
@@ -75,69 +94,109 @@ def promote(
         ChampionMovedError: The champion is another one than `over`.
     """
     _expect(client, name, version)
-    former = current(client, name)
-    if former == version:
-        _finish(client, name, version, kind, why)
+    settle(client, name)
+    champion = _last(_read(client, name))
+    if champion == int(version):
         return None
-    if over != ANY and former != (None if over is None else str(over)):
+    if over != ANY and champion != over:
         raise ChampionMovedError(
-            f"the champion of {name} is now version {former}, the decision was made against {over}"
+            f"the champion of {name} is {_words(champion)}, the decision was made against {_words(over)}"
         )
-    if former is not None:
-        client.set_model_version_tag(name, version, FORMER, former)
-    _move(client, name, version, former, kind, why)
-    return former
+    _move(client, name, kind, int(version), champion, why)
+    return None if champion is None else str(champion)
 
 
 def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
-    """Makes the version champion that was it before the present one, and returns it.
+    """Makes the version champion that was it before the present one, and returns it; again goes further back.
 
     Raises:
         RegistryError: There is no champion, none before it, or its version was deleted.
+        ChampionMovedError: Another move came first.
     """
-    champion = current(client, name)
-    if champion is None:
+    settle(client, name)
+    stack: list[int] = []
+    for move in history(client, name):
+        stack = stack[:-1] if move.kind == "rollback" else [*stack, move.to]
+    if not stack:
         raise RegistryError(f"{name} has no champion to roll back from")
-    former: str | None = client.get_model_version(name, champion).tags.get(FORMER)
-    if former is None:
-        raise RegistryError(f"{name} version {champion} is the first champion: there is none before it")
-    _expect(client, name, former)
-    _move(client, name, former, champion, "rollback", why)
-    return former
+    if len(stack) == 1:
+        raise RegistryError(f"{name} version {stack[0]} is the first champion: there is none before it")
+    _expect(client, name, str(stack[-2]))
+    _move(client, name, "rollback", stack[-2], stack[-1], why)
+    return str(stack[-2])
 
 
-def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
-    """Every move of the alias, the first one first.
+def settle(client: mlflow.MlflowClient, name: str) -> None:
+    """Finishes a move that was interrupted, or records that the alias was moved by other means.
 
     Raises:
         RegistryError: There is no such model.
     """
-    tags = _model(client, name).tags
-    return [Move(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(HISTORY)]
+    moves, alias = _read(client, name), current(client, name)
+    if alias is None or int(alias) == _last(moves):
+        if alias is None and moves:
+            _align(client, name)
+        return
+    if moves and time.time_ns() - moves[-1][0] < YOUNG * 1e9:
+        _align(client, name)
+    else:
+        _write(client, name, "found", int(alias), _last(moves), "the alias was moved by other means")
 
 
-def _move(client: mlflow.MlflowClient, name: str, version: str, former: str | None, kind: str, why: str) -> None:
-    client.set_registered_model_alias(name, CHAMPION, version)
-    _write(client, name, version, former, kind, why)
+def _move(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> None:
+    key = _write(client, name, kind, to, over, why)
+    if key not in {f"{HISTORY}{at}" for at, _ in _keyed(client, name)}:  # another move came first: this one is void
+        client.delete_registered_model_tag(name, key)
+        raise ChampionMovedError(f"the champion of {name} is no longer {_words(over)}: another move came first")
+    _align(client, name)
 
 
-def _finish(client: mlflow.MlflowClient, name: str, version: str, kind: str, why: str) -> None:
-    """Writes the record of a move that was interrupted between the alias and its record."""
-    moves = history(client, name)
-    if not moves or moves[-1].to != int(version):
-        former = client.get_model_version(name, version).tags.get(FORMER)
-        _write(client, name, version, former, kind, why)
+def _align(client: mlflow.MlflowClient, name: str) -> None:
+    """Moves the alias until it stands where the record says, which others may be writing."""
+    for _ in tracking.attempts():
+        champion, alias = _last(_read(client, name)), current(client, name)
+        if champion is None or alias == str(champion):
+            return
+        try:
+            client.set_registered_model_alias(name, CHAMPION, str(champion))
+        except mlflow.MlflowException as error:
+            if not tracking.is_conflict(error):
+                raise
+    raise RegistryError(f"the alias {CHAMPION} of {name} does not come to rest: others move it all the time")
 
 
-def _write(client: mlflow.MlflowClient, name: str, version: str, former: str | None, kind: str, why: str) -> None:
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    job = os.environ.get(JOB)
+def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> str:
+    now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
     by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
-    move = Move(
-        now, kind, int(version), None if former is None else int(former), f"{by} ({job})" if job else by, why[:LONGEST]
-    )
+    move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
     # by time, and two at the same time do not overwrite each other
-    client.set_registered_model_tag(name, f"{HISTORY}{time.time_ns()}.{secrets.token_hex(4)}", json.dumps(asdict(move)))
+    key = f"{HISTORY}{time.time_ns()}.{secrets.token_hex(4)}"
+    client.set_registered_model_tag(name, key, json.dumps(asdict(move)))
+    return key
+
+
+def _keyed(client: mlflow.MlflowClient, name: str) -> list[tuple[str, Move]]:
+    """The moves that hold, with the ends of their keys."""
+    tags = _model(client, name).tags
+    moves: list[tuple[str, Move]] = []
+    for key in sorted(key for key in tags if key.startswith(HISTORY)):
+        move = Move(**json.loads(tags[key]))
+        if not move.conditional or move.over == (moves[-1][1].to if moves else None):
+            moves.append((key.removeprefix(HISTORY), move))
+    return moves
+
+
+def _read(client: mlflow.MlflowClient, name: str) -> list[tuple[int, Move]]:
+    """The moves that hold, with their times in nanoseconds."""
+    return [(int(key.partition(".")[0]), move) for key, move in _keyed(client, name)]
+
+
+def _last(moves: Sequence[tuple[int, Move]]) -> int | None:
+    return moves[-1][1].to if moves else None
+
+
+def _words(version: int | None) -> str:
+    return "nobody" if version is None else f"version {version}"
 
 
 def _model(client: mlflow.MlflowClient, name: str) -> Any:

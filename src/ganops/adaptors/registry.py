@@ -1,9 +1,7 @@
 """The model registry: one version for one generator, proved to load, with the decision of the gate."""
 
 import json
-import random
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from ganops.adaptors import champions, tracking
 from ganops.adaptors.card import shape
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package, build, prove
-from ganops.adaptors.tracking import FINGERPRINT, mlflow
+from ganops.adaptors.tracking import FINGERPRINT, mlflow, settled
 from ganops.errors import RegistryError
 from ganops.files import hash_folder, hash_json
 from ganops.gate import Decision
@@ -22,8 +20,6 @@ __all__ = ["Package", "find", "in_words", "register"]
 CHALLENGER = "challenger"
 IDENTITY, FILES = "ganops.identity", "ganops.files"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
-TRIES = 12
-"""Times that a version is asked for: MLflow gives up after three where many register at once."""
 LONGEST = 5000
 """Characters of a tag that MLflow keeps."""
 
@@ -136,18 +132,16 @@ def _new_version(client: mlflow.MlflowClient, name: str, model: Any, run: str, t
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    for attempt in range(TRIES):
-        try:
-            # not `models:/<id>` as the source: that is looked up in the process's global store, which need not be ours
-            made = client.create_model_version(
-                name, source=model.artifact_location, run_id=run, tags=tags, model_id=model.model_id
-            )
-            return str(made.version)
-        except mlflow.MlflowException as error:
-            if "Giving up" not in str(error) or attempt == TRIES - 1:
-                raise
-            time.sleep(random.uniform(0, 0.1 * 2 ** min(attempt, 5)))
-    raise AssertionError
+    # not `models:/<id>` as the source: that is looked up in the process's global store, which need not be this client's
+    made = settled(
+        client.create_model_version,
+        name,
+        source=model.artifact_location,
+        run_id=run,
+        tags=tags,
+        model_id=model.model_id,
+    )
+    return str(made.version)
 
 
 def _log_model(client: mlflow.MlflowClient, folder: Path, run: str, tags: dict[str, str]) -> Any:
@@ -166,10 +160,10 @@ def _note(client: mlflow.MlflowClient, name: str, version: str, package: Package
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
-    client.update_model_version(name, version, description=text)
-    client.set_model_version_tag(name, version, REASONS, decision.words[:LONGEST])
-    client.set_model_version_tag(name, version, DECISION, "passed" if decision.passed else "rejected")
-    client.set_registered_model_alias(name, CHALLENGER, version)
+    settled(client.update_model_version, name, version, description=text)
+    settled(client.set_model_version_tag, name, version, REASONS, decision.words[:LONGEST])
+    settled(client.set_model_version_tag, name, version, DECISION, "passed" if decision.passed else "rejected")
+    settled(client.set_registered_model_alias, name, CHALLENGER, version)
 
 
 def in_words(registration: Mapping[str, Any]) -> str:

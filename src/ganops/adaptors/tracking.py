@@ -3,12 +3,13 @@
 import json
 import math
 import os
+import random
 import re
 import time
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,42 @@ __all__ = ["mlflow"]
 
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
+
+
+CONFLICTS = (
+    "IntegrityError", "UniqueViolation", "UNIQUE constraint", "duplicate key", "DeadlockDetected",
+    "SerializationFailure", "database is locked", "Giving up after",
+)  # fmt: skip
+"""Parts of what stores say when two clients write the same row at once."""
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether a call failed because another client wrote the same row at the same time: again, it may succeed."""
+    return any(part in str(error) for part in CONFLICTS)
+
+
+def attempts(count: int = 20) -> Iterator[int]:
+    """Numbers of attempts, with pauses between them that grow and differ between clients."""
+    for attempt in range(count):
+        if attempt:
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
+        yield attempt
+
+
+def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Calls what changes a store, again where another client was in the way; the call must be one that may be repeated.
+
+    Raises:
+        MlflowException: It failed for another reason, or again and again.
+    """
+    for _ in attempts():
+        try:
+            return call(*arguments, **named)
+        except mlflow.MlflowException as error:
+            if not is_conflict(error):
+                raise
+            last = error
+    raise last
 
 
 def store_uri(root: Path) -> str:
@@ -96,8 +133,13 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         server = store_uri(root).startswith(("http://", "https://", "databricks"))
-        created: str = client.create_experiment(name, artifact_location=None if server else location)
-        return created
+        try:
+            created: str = client.create_experiment(name, artifact_location=None if server else location)
+            return created
+        except mlflow.MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another call may have been quicker
+            if experiment is None:
+                raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
     if not _named_uri() and experiment.artifact_location != location:
@@ -137,20 +179,30 @@ def ensure_run(
         metrics: The final metrics.
         artifacts: Files and folders to keep, under the folder of the run that is their key.
     """
-    found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1)
-    run = found[0] if found else client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+    run = _first_run(client, experiment, fingerprint)
+    if run is None:
+        made = client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+        run = _first_run(client, experiment, fingerprint) or made
+        if run.info.run_id != made.info.run_id:  # another call was quicker
+            client.delete_run(made.info.run_id)
     id_: str = run.info.run_id
     if run.info.status != "FINISHED":
         _log(client, id_, params=flatten(params), history=history, start=run.info.start_time)
     now = int(time.time() * 1000)
     changed = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
-    client.log_batch(id_, metrics=changed)
+    settled(client.log_batch, id_, metrics=changed)
     for folder, paths in artifacts.items():
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
     if run.info.status != "FINISHED":
         client.set_terminated(id_)
     return id_
+
+
+def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1, order_by=order)
+    return found[0] if found else None
 
 
 def _log(
@@ -169,9 +221,9 @@ def _log(
         if key != "step"
     ]
     for part in _parts(points, 1000):
-        client.log_batch(run, metrics=part)
+        settled(client.log_batch, run, metrics=part)
     for part in _parts([Param(key, value) for key, value in params.items()], 100):
-        client.log_batch(run, params=part)
+        settled(client.log_batch, run, params=part)
 
 
 def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
@@ -183,7 +235,7 @@ def set_lineage(client: MlflowClient, run: str, lock: Path) -> None:
     """Tags a run with `dvc.<path>`: the hash of every file that a stage of `dvc.lock` read or wrote."""
     hashes = lock_hashes(lock)
     for part in _parts([RunTag(_tag(f"dvc.{path}"), md5) for path, md5 in hashes.items()], 100):
-        client.log_batch(run, tags=part)
+        settled(client.log_batch, run, tags=part)
 
 
 def _tag(key: str) -> str:

@@ -1,0 +1,132 @@
+"""The alias and its record: moves, undone and interrupted ones, and what others do to it."""
+
+import json
+import time
+
+import pytest
+from test_registry import NAME
+
+from ganops.adaptors import champions, tracking
+from ganops.adaptors.champions import CHAMPION, ChampionMovedError, current, history, promote, rollback
+from ganops.errors import RegistryError
+
+
+@pytest.fixture
+def client(root):
+    """A store with four versions that hold nothing."""
+    client = tracking.connect(root)
+    client.create_registered_model(NAME)
+    for _ in range(4):
+        client.create_model_version(NAME, source=(root / "mlflow").as_uri())
+    return client
+
+
+def chain(client):
+    return [(move.to, move.over) for move in history(client, NAME)]
+
+
+def later(monkeypatch):
+    """Long after all moves so far."""
+    now = time.time_ns
+    monkeypatch.setattr(champions.time, "time_ns", lambda: now() + int(2e9 * champions.YOUNG))
+
+
+def test_moves_are_undone_one_after_the_other(client):
+    assert promote(client, NAME, "1", why="the first") is None
+    assert promote(client, NAME, "2") == "1"
+    assert promote(client, NAME, "2") is None
+    assert promote(client, NAME, "4", why="looks better") == "2"
+    assert rollback(client, NAME, why="it does not") == "2"
+    assert rollback(client, NAME) == "1"
+    with pytest.raises(RegistryError, match="version 1 is the first champion"):
+        rollback(client, NAME)
+    assert promote(client, NAME, "3") == "1"
+    assert rollback(client, NAME) == "1"
+    assert chain(client) == [(1, None), (2, 1), (4, 2), (2, 4), (1, 2), (3, 1), (1, 3)]
+    first, *_, last = history(client, NAME)
+    assert (first.kind, first.why, last.kind) == ("promote", "the first", "rollback")
+    assert first.by
+    assert first.at.startswith("20")
+
+
+def test_a_decision_is_void_once_the_champion_moved(client):
+    promote(client, NAME, "1")
+    with pytest.raises(ChampionMovedError, match="is version 1, the decision was made against nobody"):
+        promote(client, NAME, "2", kind="gate", over=None)
+    promote(client, NAME, "2", kind="gate", over=1)
+    with pytest.raises(ChampionMovedError, match="is version 2, the decision was made against version 1"):
+        promote(client, NAME, "3", kind="gate", over=1)
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+
+
+def test_of_two_decisions_at_once_one_holds(client, monkeypatch):
+    """Both saw the same champion; the other was written first."""
+    promote(client, NAME, "1")
+    write = champions._write
+
+    def late(*arguments):
+        monkeypatch.setattr(champions, "_write", write)
+        promote(client, NAME, "2", kind="gate", over=1)
+        return write(*arguments)
+
+    monkeypatch.setattr(champions, "_write", late)
+    with pytest.raises(ChampionMovedError, match="no longer version 1: another move came first"):
+        promote(client, NAME, "3", kind="gate", over=1)
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+    assert len([key for key in client.get_registered_model(NAME).tags if key.startswith(champions.HISTORY)]) == 2
+
+
+def test_an_interrupted_move_is_finished_by_the_next_one(client, monkeypatch):
+    promote(client, NAME, "1")
+    with monkeypatch.context() as patch:
+        patch.setattr(champions, "_align", lambda *_: None)
+        promote(client, NAME, "2", kind="gate", over=1)
+    assert current(client, NAME) == "1"
+    assert promote(client, NAME, "2", kind="gate", over=1) is None
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+
+
+def test_an_alias_that_was_moved_by_hand_is_recorded(client, monkeypatch):
+    promote(client, NAME, "1")
+    promote(client, NAME, "2")
+    client.set_registered_model_alias(NAME, CHAMPION, "3")
+    later(monkeypatch)
+    assert promote(client, NAME, "4") == "3"
+    assert chain(client) == [(1, None), (2, 1), (3, 2), (4, 3)]
+    assert history(client, NAME)[2].kind == "found"
+    assert rollback(client, NAME) == "3"
+
+
+def test_an_alias_that_was_there_before_any_record(client):
+    client.set_registered_model_alias(NAME, CHAMPION, "3")
+    assert promote(client, NAME, "4") == "3"
+    assert chain(client) == [(3, None), (4, 3)]
+
+
+def test_an_alias_that_was_taken_away_comes_back(client):
+    promote(client, NAME, "1")
+    client.delete_registered_model_alias(NAME, CHAMPION)
+    promote(client, NAME, "1")
+    assert current(client, NAME) == "1"
+
+
+def test_what_is_not_there(client):
+    with pytest.raises(RegistryError, match="no version 7 of faces"):
+        promote(client, NAME, "7")
+    with pytest.raises(RegistryError, match="no model nothing"):
+        rollback(client, "nothing")
+    with pytest.raises(RegistryError, match="has no champion to roll back from"):
+        rollback(client, NAME)
+    promote(client, NAME, "1")
+    promote(client, NAME, "2")
+    client.delete_model_version(NAME, "1")
+    with pytest.raises(RegistryError, match="no version 1 of faces"):
+        rollback(client, NAME)
+    assert current(client, NAME) == "2"
+
+
+def test_a_record_is_a_tag_that_people_can_read(client):
+    promote(client, NAME, "1", why="x" * 10_000)
+    (value,) = [v for k, v in client.get_registered_model(NAME).tags.items() if k.startswith(champions.HISTORY)]
+    assert set(json.loads(value)) == {"at", "kind", "to", "over", "by", "why"}
+    assert len(value) < 5000
