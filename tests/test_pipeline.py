@@ -115,3 +115,10 @@ def test_a_failed_gate_keeps_the_champion(finished):
     assert registration["reused"]
     assert not registration["passed"]
     assert registration["champion"] == 1
+    page = (finished.folder / "reports/registration/report.html").read_text()
+    assert "It did not pass the gate." in page
+
+    finished.params(register={"fail_on_reject": True})
+    log = finished.run("dvc", "repro", fails=True)
+    assert "register.fail_on_reject: the generator did not pass the gate" in log
+    assert json.loads((finished.folder / "metrics/registration.json").read_text()) == registration

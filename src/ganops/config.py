@@ -279,6 +279,8 @@ class Register(Section):
     """Metrics of the evaluation and the limits a champion must keep."""
     improve: Annotated[str, Field(min_length=1)] = "auto"
     """The metric in which a champion must be beaten with 95 % confidence; auto: the Fréchet distance; none: no need."""
+    data_licence: str | None = None
+    """Licence of the training images, for the model card."""
     fail_on_reject: bool = False
     """End with an error where the generator did not pass: for CI. It is registered all the same."""
 

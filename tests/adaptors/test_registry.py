@@ -61,13 +61,17 @@ def package(folder, fd=9.0, seed=0, classes=3, channels=3):
             "class_names": [f"kind {i}" for i in range(classes)], "channels": channels, "resolution": 8,
         },
         weights=files["generator.safetensors"],
-        evaluation={"fd_domain": fd, "coverage": 0.5, "protocol": {"extractor": "domain", "samples": 100}},
+        evaluation={
+            "fd_domain": fd, "coverage": 0.5, "intervals": {"fd_domain": [fd - 0.5, fd + 0.5]},
+            "protocol": {"extractor": "domain", "samples": 100},
+        },
         params={"seed": seed, "data": {"source": str(folder / "photos")}, "train": {"kimg": 4}},
         history=[{"step": 1000, "G": 1.5}],
         pictures=[files["grid.png"]],
         report=files["report.html"],
         lock=files["dvc.lock"],
         fingerprint=hashlib.sha256(bytes([seed])).hexdigest(),
+        data_licence="CC BY 4.0",
     )  # fmt: skip
 
 
@@ -234,7 +238,8 @@ def test_card_says_what_a_consumer_must_know(registered):
     for said in (
         "models:/faces@champion",
         "`photos`",
-        "| fd_domain | 9.0 |",
+        "| fd_domain | 9 | 8.5 to 9.5 |",
+        "`photos`: CC BY 4.0. Their terms",
         "| extractor | domain |",
         "2 kind 2",
         "8x8",

@@ -80,4 +80,5 @@ def package(experiment: Experiment) -> Package:
         report=layout.EVALUATION_REPORT / "report.html",
         lock=lock if lock.is_file() else None,
         fingerprint=generator.description.fingerprint,
+        data_licence=experiment.register_.data_licence,
     )

@@ -2,27 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ganops.adaptors.tracking import flatten, numbers
 
+if TYPE_CHECKING:
+    from ganops.adaptors.package import Package
 
-def model_card(
-    name: str,
-    description: Mapping[str, Any],
-    params: Mapping[str, Any],
-    evaluation: Mapping[str, Any],
-    fingerprint: str,
-) -> str:
-    """The card in Markdown.
 
-    Args:
-        name: Name of the registered model.
-        description: Of the generator: architecture, options, latent, classes, class_names, channels, resolution.
-        params: The parameters, nested as in `params.yaml`.
-        evaluation: The metrics, and under `protocol` how they were measured.
-        fingerprint: Of the training.
-    """
+def model_card(name: str, package: "Package") -> str:
+    """The card of a registered model of that name, in Markdown."""
+    description, params, evaluation = package.description, package.params, package.evaluation
     # a source may be a folder of the machine that trained: its name is enough here
     source = PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
@@ -57,7 +47,7 @@ New images that resemble the training data: demonstrations, augmentation, resear
 
 ## Metrics
 
-{_table("metric", flatten(numbers(evaluation)))}
+{_metrics(evaluation)}
 
 They were measured under this protocol, and compare with other values under an equal one only.
 
@@ -71,11 +61,11 @@ They were measured under this protocol, and compare with other values under an e
 
 {_table("parameter", flatten(training))}
 
-Fingerprint of the training: `{fingerprint}`
+Fingerprint of the training: `{package.fingerprint}`
 
 ## Licence
 
-The weights were learnt from `{source}`, whose terms may extend to them and to the pictures: check before you publish.
+{_licence(source, package.data_licence)}
 """
 
 
@@ -93,6 +83,24 @@ def _labels(description: Mapping[str, Any]) -> str:
     return (
         "`labels` chooses the classes: none (default: the label of a seed is the seed modulo "
         f"{classes}), one for all, or one for each seed. Classes: {listed or f'0 to {classes - 1}'}."
+    )
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> str:
+    intervals = evaluation.get("intervals", {})
+    lines = ["| metric | value | 95 % interval |", "| --- | --- | --- |"]
+    for name, value in numbers(evaluation).items():
+        ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
+        lines.append(f"| {name} | {value:.4g} | {ends} |")
+    return "\n".join(lines)
+
+
+def _licence(source: str, licence: str | None) -> str:
+    if licence:
+        return f"The training images, `{source}`: {licence}. Their terms may extend to the weights and to the pictures."
+    return (
+        f"The weights were learnt from `{source}`, whose terms may extend to them and to the pictures: check before "
+        "you publish. (`register.data_licence` in params.yaml puts the licence of the images here.)"
     )
 
 

@@ -55,6 +55,8 @@ class Package:
     """`dvc.lock`, whose hashes are the run's lineage."""
     fingerprint: str
     """Names the training."""
+    data_licence: str | None = None
+    """Of the training images."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -62,8 +64,9 @@ class Package:
         return tracking.numbers(self.evaluation)
 
     def identity(self) -> str:
-        """SHA-256 of what makes a version another one: the training, its weights and the evaluation on its card."""
-        return hash_json([self.fingerprint, hash_file(self.weights), dict(self.evaluation)])
+        """SHA-256 of what makes a version another one: the training, its weights, evaluation and data licence."""
+        licence = [self.data_licence] if self.data_licence else []
+        return hash_json([self.fingerprint, hash_file(self.weights), dict(self.evaluation), *licence])
 
 
 def build(package: Package, name: str, folder: Path) -> None:
@@ -108,8 +111,7 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
     np.save(table["latent_table"], latents.normal_table(), allow_pickle=False)
     shutil.copyfile(latents.__file__, table["latents"])
     shutil.copyfile(package.weights, table["weights"])
-    card = model_card(name, description, package.params, package.evaluation, package.fingerprint)
-    table["card"].write_text(card, encoding="utf-8")
+    table["card"].write_text(model_card(name, package), encoding="utf-8")
     samples = renderer.render(graph_inputs(np.arange(64), 1.0, **shape))
     save_grid(table["samples"], samples.transpose(0, 3, 1, 2))
     return table
