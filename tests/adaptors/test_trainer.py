@@ -6,9 +6,10 @@ import sys
 import pytest
 from ray.exceptions import ActorDiedError
 from ray.train import ControllerError, FailureConfig, ScalingConfig, WorkerGroupError
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError, WorkerHealthCheckFailedError
 
-from ganops.adaptors import runtime
 from ganops.adaptors.trainer import LOSSES, Counts, Failures, Trainer
 
 
@@ -39,13 +40,11 @@ def test_each_kind_of_failure_has_its_own_limit(name):
         assert policy.make_decision(error).value == ("RAISE" if other == name or same else "RETRY")
 
 
-@pytest.mark.parametrize(("alone", "idle"), [(True, {"Datasets", "PlacementGroupCleaner"}), (False, {"Datasets"})])
-def test_no_process_starts_that_has_nothing_to_do(alone, idle, monkeypatch):
-    monkeypatch.setattr(runtime, "alone", lambda: alone)
+def test_no_process_starts_that_has_nothing_to_do():
     trainer = Trainer(print, counts=(1,), scaling_config=ScalingConfig(num_workers=1))
     of_ray = {type(callback) for callback in super(Trainer, trainer)._create_default_callbacks()}
     ours = {type(callback) for callback in trainer._create_default_callbacks()}
-    assert {kind.__name__.removesuffix("Callback") for kind in of_ray - ours} == idle
+    assert of_ray - ours == {DatasetsCallback, PlacementGroupCleanerCallback}
 
 
 def test_the_board_imports_nothing_that_is_slow():

@@ -3,19 +3,21 @@
 Ray has no public way to make them. It asks its policies inside its controller; these follow ray 2.60, which is pinned.
 """
 
+import asyncio
 import os
 from typing import Any
 
 import ray.train.torch
-from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 from ray.exceptions import RayActorError
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
 from ray.train.v2._internal.constants import ENABLE_PREEMPTION_WATCHER_ENV_VAR
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
+from ray.train.v2._internal.execution.controller import TrainController
 from ray.train.v2._internal.execution.failure_handling.default import DefaultFailurePolicy
 from ray.train.v2._internal.execution.failure_handling.failure_policy import FailureDecision
-from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
+from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy, FixedScalingPolicy
+from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
 from ganops.adaptors import runtime
 
@@ -33,19 +35,70 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
     def _create_default_callbacks(self) -> list[Any]:
         """Without those that have nothing to do, and start a process each, which imports Ray while the workers start.
 
-        There are no Ray data sets, and a Ray that ends with this process leaves no placement groups behind.
+        There are no Ray data sets, and placement groups end with the job, as the controller does.
         """
-        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if runtime.alone() else (DatasetsCallback,)
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback)
         return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, idle)]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
-        if runtime.alone():  # nobody takes this machine away with a warning
-            os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")
-        get_or_create_autoscaling_coordinator()  # the controller would start it, and wait until it is there
+        """Runs Ray's controller here. In a process of its own, as Ray has it, it would import all that is here: 4 s."""
         parts["failure_policy"] = Failures(self.run_config.failure_config)
         if len(self.counts) > 1:
             parts["scaling_policy"] = Counts(self.scaling_config, self.counts)
-        return super()._initialize_and_run_controller(**parts)
+        elif runtime.alone():
+            parts["scaling_policy"] = Fixed(self.scaling_config)
+        if runtime.alone():  # nobody takes this machine away with a warning
+            os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")
+        controller = Controller(**parts)
+        try:
+            asyncio.run(controller.run())
+            return controller.get_result()
+        finally:  # also when interrupted: whoever keeps Ray running keeps no workers
+            group = controller.get_worker_group()
+            if group is not None and group.has_started():
+                group.abort()
+
+
+class Workers(WorkerGroup):  # type: ignore[misc]
+    """Started by a controller that is no actor."""
+
+    def _init_train_context_on_workers(self, workers: list[Any], sync_actor: Any, train_context_args: Any) -> None:
+        """As Ray does it, but without the controller's handle, which a worker needs to ask for older checkpoints."""
+        tasks = [
+            worker.actor.init_train_context.remote(
+                train_run_context=self._train_run_context,
+                distributed_context=worker.distributed_context,
+                synchronization_actor=sync_actor,
+                storage_context=self._storage_context,
+                worker_callbacks=self._worker_callbacks_to_propagate,
+                controller_actor=None,
+                **{name: values[rank] for name, values in train_context_args.items()},
+            )
+            for rank, worker in enumerate(workers)
+        ]
+        ray.get(tasks)
+        self._decorate_worker_log_file_paths(workers)
+
+    @staticmethod
+    def _get_worker_runtime_env(custom_runtime_env: Any) -> Any:
+        """Where Ray is a child of this process it has its environment: then workers are processes that wait already."""
+        return custom_runtime_env if runtime.alone() else WorkerGroup._get_worker_runtime_env(custom_runtime_env)
+
+
+class Controller(TrainController):  # type: ignore[misc]
+    """Ray's, with such workers."""
+
+    worker_group_cls = Workers
+
+
+class Fixed(FixedScalingPolicy):  # type: ignore[misc]
+    """Asks nobody for machines: there is one. Ray starts a process to ask."""
+
+    def _send_resource_request(self) -> None: ...
+
+    def _maybe_send_resource_request(self) -> None: ...
+
+    def _cancel_resource_request(self) -> None: ...
 
 
 class Counts(ElasticScalingPolicy):  # type: ignore[misc]

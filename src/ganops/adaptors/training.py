@@ -125,6 +125,8 @@ def _fit_on_ray(
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             # without a limit, workers that cannot be placed would be waited for without end
             failure_config=ray.train.FailureConfig(max_failures=ERRORS, controller_failure_limit=WAITS),
+            # the controller runs here: its log is a file of Ray's, and no lines among the progress
+            logging_config=ray.train.LoggingConfig("INFO" if runtime.debugging() else "CRITICAL"),
         ),
     )
     with _listening(board, listen):
