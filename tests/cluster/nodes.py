@@ -328,6 +328,19 @@ class Cluster:
         with direct.open(request, timeout=5) as response:
             return json.load(response)
 
+    def announce(self, node: Node, seconds: int) -> None:
+        """Has the head told that a node will be taken away, as a cloud announces it; nothing else happens to it."""
+        (name,) = [
+            each["raylet"]["nodeId"]
+            for each in self.get("/nodes?view=summary")["data"]["summary"]
+            if each["ip"] == node.address and each["raylet"].get("state") == "ALIVE"
+        ]
+        self.head.run(
+            *(Path(sys.executable).with_name("ray"), "drain-node", "--address", f"{self.head.address}:6379"),
+            *("--node-id", name, "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "announced"),
+            *("--deadline-remaining-seconds", seconds),
+        )
+
     def alive(self) -> int:
         """How many nodes the head takes for alive.
 

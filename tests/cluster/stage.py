@@ -1,5 +1,6 @@
 """The stage `train` on the nodes of a cluster, and what it should make."""
 
+import re
 import shutil
 import time
 
@@ -24,11 +25,12 @@ def curve(text: str) -> list[list[str]]:
 class Training:
     """The stage `train` on the head, whose disk has the project; the worker's has not."""
 
-    def __init__(self, cluster, project, script="pipeline/train.py", **compute) -> None:
-        self.cluster, self.head, self.script = cluster, cluster.head, script
+    def __init__(self, cluster, project, script="pipeline/train.py", objects=None, **compute) -> None:
+        self.cluster, self.head, self.script, self.objects = cluster, cluster.head, script, objects
         self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
         shutil.rmtree(self.storage, ignore_errors=True)
-        self.project, self.compute = project, {"storage": str(self.storage), **compute}
+        storage = objects.address if objects else str(self.storage)
+        self.project, self.compute = project, {"storage": storage, **compute}
         self.start = time.monotonic()
         self.back()
 
@@ -87,10 +89,14 @@ class Training:
 
     def wait_checkpoint(self, seconds: float = 120) -> None:
         """Until the storage holds a whole one."""
-        while not list(self.storage.glob("train-*/checkpoint*/state.safetensors")):
+        while not any(re.search("/train-[^/]*/checkpoint[^/]*/state.safetensors$", name) for name in self.files()):
             assert not self.ended(), self.log()
             assert time.monotonic() - self.start < seconds, self.log()
             time.sleep(0.05)
+
+    def files(self) -> list[str]:
+        """All files in the storage."""
+        return self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*")]
 
     def result(self):
         """The weights' bytes and the curve."""

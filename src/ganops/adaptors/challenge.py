@@ -66,13 +66,11 @@ def challenge(
     Raises:
         RegistryError: The store, or the champion's files in it, cannot be used.
     """
-    client = tracking.connect(root)
-    champion = _champion(client, name)
-    if champion is None or champion.tags.get(IDENTITY) == package.identity():
-        return None
-    version = int(champion.version)
     with tempfile.TemporaryDirectory() as scratch:
-        former = _Registered.fetch(champion, root, Path(scratch))
+        champion = tracking.insist_on_server(lambda: _fetch(package, name, root, Path(scratch)), root)
+        if champion is None:
+            return None
+        version, former = champion
         ours = tuple(package.description[key] for key in ("resolution", "resolution", "channels"))
         if former.shape != ours:
             return Challenge(version, None, f"it draws {_shape(former.shape)} images, the challenger {_shape(ours)}")
@@ -80,11 +78,21 @@ def challenge(
     return Challenge(version, found)
 
 
+def _fetch(package: Package, name: str, root: Path, folder: Path) -> "tuple[int, _Registered] | None":
+    """The champion's version and the champion; None where there is none, or it is the challenger."""
+    champion = _champion(tracking.connect(root), name)
+    if champion is None or champion.tags.get(IDENTITY) == package.identity():
+        return None
+    return int(champion.version), _Registered.fetch(champion, root, folder)
+
+
 def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
-    except mlflow.MlflowException:  # there is no such model, or it has no champion
-        return None
+    except mlflow.MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no champion
+            return None
+        raise RegistryError(f"the champion of {name} could not be asked for: {error}") from error
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -48,13 +48,19 @@ def register(package: Package, *, name: str, gate: Mapping[str, Bound], root: Pa
         The content of `metrics/registration.json`: name, version, reused (an earlier call had registered it), passed,
         checks, champion (the version that has the alias now, or None), former_champion and uri.
 
+    A server that is away, before or amid it, is waited for (`GANOPS_PATIENCE`).
+
     Raises:
         RegistryError: The gate names an unknown metric, the store cannot be used, or the packed model does not work. In
-            each case no version was registered.
+            each case no version was registered. Or the server was away for too long: the same call finishes later.
     """
     if "protocol" not in package.evaluation:
         raise RegistryError("the evaluation has no protocol: metrics mean nothing without how they were measured")
     checks = check_gate(gate, package.metrics)
+    return tracking.insist_on_server(lambda: _register(package, name, checks, root), root)
+
+
+def _register(package: Package, name: str, checks: list[Check], root: Path) -> dict[str, Any]:
     client = tracking.connect(root)
     run = _record(client, package, name, root)
     version = _find(client, name, package.identity())

@@ -19,6 +19,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # how often it asks whether a node is announced to go (Ray: 5)
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
 }
 """What Ray Train reads when a training begins, unless the environment has another value."""
 

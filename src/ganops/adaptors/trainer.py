@@ -18,9 +18,14 @@ from ray.train.v2._internal.execution.failure_handling.failure_policy import Fai
 from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
 
 from ganops.adaptors import runtime
+from ganops.adaptors.storage import away
 
 LOSSES = 20
 """Times that one training goes on after workers were lost with their process or their node."""
+
+
+class LeavingError(Exception):
+    """A worker's end before its node goes, with everything saved."""
 
 
 class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is untyped
@@ -63,7 +68,8 @@ class Counts(ElasticScalingPolicy):  # type: ignore[misc]
 class Failures(DefaultFailurePolicy):  # type: ignore[misc]
     """Counts workers that were lost apart from errors that the training raised: those come back, these stay away.
 
-    The survivors of a loss fail too, since their sums have lost a partner: one lost worker makes it a loss.
+    The survivors of a loss fail too, since their sums have lost a partner: one lost worker makes it a loss. Workers
+    that leave since a node is announced to go are not counted: nothing failed.
     """
 
     def __init__(self, failure_config: Any) -> None:
@@ -73,8 +79,11 @@ class Failures(DefaultFailurePolicy):  # type: ignore[misc]
     def make_decision(self, training_failed_error: Any) -> Any:
         """Whether the training goes on from its last checkpoint."""
         errors = getattr(training_failed_error, "worker_failures", {}).values()
-        # while workers start, it is the controller that cannot reach them
-        if not any(map(_lost, [*errors, getattr(training_failed_error, "controller_failure", None)])):
+        if any(isinstance(error, LeavingError) for error in errors):
+            return FailureDecision.RETRY
+        # while workers start, it is the controller that cannot reach them; and it keeps a list in the storage
+        of_controller = getattr(training_failed_error, "controller_failure", None)
+        if not any(map(_lost, [*errors, of_controller])) and not away(of_controller):
             return super().make_decision(training_failed_error)
         self.losses += 1
         return FailureDecision.RETRY if self.losses <= LOSSES else FailureDecision.RAISE

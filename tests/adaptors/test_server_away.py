@@ -1,0 +1,108 @@
+"""An MLflow server that is away when it is needed: `register` waits for it, or the same call finishes later."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import pytest
+from test_registry import GATE, NAME, package
+
+from ganops.adaptors import patience, registry, tracking
+from ganops.errors import RegistryError
+
+pytestmark = pytest.mark.slow
+
+
+class Server:
+    """`mlflow server` on a database, with everything that it starts; it comes back with what it had."""
+
+    def __init__(self, folder):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.folder, self.process = folder, None
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self):
+        where = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        store = [
+            "--backend-store-uri",
+            f"sqlite:///{self.folder}/mlflow.db",
+            "--artifacts-destination",
+            self.folder / "files",
+        ]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", "server", *where, *store],
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+
+    def wait(self, seconds=120):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5):
+                return
+            time.sleep(0.2)
+        raise TimeoutError((self.folder / "log").read_text())
+
+    def kill(self):
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@pytest.fixture
+def server(empty_store, tmp_path, monkeypatch):
+    shutil.copy(empty_store / "mlflow" / "mlflow.db", tmp_path / "mlflow.db")
+    server = Server(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+    yield server
+    server.kill()
+
+
+def register(folder):
+    return registry.register(package(folder / "artifacts"), name=NAME, gate=GATE, root=folder)
+
+
+def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, monkeypatch, capsys):
+    """It is away at the start, and again between the run and the version."""
+    prove, outages = registry.prove, []
+
+    def prove_and_lose_the_server(*arguments):
+        if not outages:
+            server.kill()
+            outages.append(threading.Timer(3, server.start))
+            outages[0].start()
+        return prove(*arguments)
+
+    monkeypatch.setattr(registry, "prove", prove_and_lose_the_server)
+    first = threading.Timer(3, server.start)
+    first.start()
+    result = register(tmp_path)
+    assert (result["version"], result["champion"], result["reused"]) == (1, 1, False)
+    said = capsys.readouterr().out
+    assert said.count(f"no MLflow server answers at {server.url}") == 1
+    assert said.count("it is back") == 1
+    assert outages
+    client = tracking.connect(tmp_path)
+    (run,) = client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
+    assert run.data.metrics["fd_domain"] == 9.0
+    assert run.info.status == "FINISHED"
+    assert len(client.search_model_versions(f"name = '{NAME}'")) == 1
+
+
+def test_after_too_long_the_same_call_finishes_later(server, tmp_path, monkeypatch):
+    monkeypatch.setenv(patience.NAME, "2")
+    with pytest.raises(RegistryError, match=r"was away: .*refused.*Nothing is lost: .* GANOPS_PATIENCE says \(2\)"):
+        register(tmp_path)
+    server.start()
+    server.wait()
+    assert register(tmp_path)["champion"] == 1
