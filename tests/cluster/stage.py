@@ -5,6 +5,7 @@ import shutil
 import time
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
+DRIVER = "^python pipeline/train.py"
 WORKER = "^ray::RayTrainWorker"
 HISTORY = "reports/train/history.csv"
 ON_TWO_CORES = """
@@ -22,11 +23,17 @@ def curve(text: str) -> list[list[str]]:
     return [[value for column, value in enumerate(row) if column != speed] for row in rows]
 
 
+def ticks(log: str) -> list[float]:
+    """The kimg of the lines that the stage printed while it trained."""
+    return [float(kimg) for kimg in re.findall(r"^train +kimg ([\d.]+)/", log, re.MULTILINE)]
+
+
 class Training:
     """The stage `train` on the head, whose disk has the project; the worker's has not."""
 
-    def __init__(self, cluster, project, script="pipeline/train.py", objects=None, **compute) -> None:
+    def __init__(self, cluster, project, script="pipeline/train.py", objects=None, kimg=None, **compute) -> None:
         self.cluster, self.head, self.script, self.objects = cluster, cluster.head, script, objects
+        self.train = {"kimg": kimg} if kimg else {}
         self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
         shutil.rmtree(self.storage, ignore_errors=True)
         storage = objects.address if objects else str(self.storage)
@@ -64,7 +71,7 @@ class Training:
         """Copies the project by way of the shared folder, where nothing of it stays."""
         way = self.cluster.shared / "way"
         shutil.copytree(project.folder, way, ignore=shutil.ignore_patterns(".*", "src", "tiny"))
-        type(project)(way).params(compute=compute)
+        type(project)(way).params(compute=compute, train=self.train)
         self.head.run("rm", "-rf", self.folder)
         self.head.run("mv", way, self.folder)
 

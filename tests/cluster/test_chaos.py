@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from stage import WORKER, Training
+from stage import DRIVER, WORKER, Training
 
 pytestmark = [pytest.mark.ray, pytest.mark.chaos]
 RUNS = 20
@@ -34,7 +34,7 @@ def node_is_cut_for_a_moment(training, cluster, chance):
 
 
 def driver_dies(training, cluster, chance):
-    cluster.head.kill_process("^python pipeline/train.py")
+    cluster.head.kill_process(DRIVER)
     training.again()
 
 

@@ -4,7 +4,7 @@ import os
 import time
 
 import pytest
-from stage import Training
+from stage import DRIVER, Training
 
 AWAY = float(os.environ.get("GANOPS_TEST_AWAY", "20"))
 """Seconds."""
@@ -15,7 +15,7 @@ def test_checkpoints_in_an_object_store(cluster, prepared, whole, objects):
     """They are written, found again by the same command after its driver died, and removed at the end."""
     training = Training(cluster, prepared, objects=objects)
     training.wait_checkpoint()
-    cluster.head.kill_process("^python pipeline/train.py")
+    cluster.head.kill_process(DRIVER)
     training.again()
     training.wait(240)
     assert training.result() == whole
