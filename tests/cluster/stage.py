@@ -103,7 +103,9 @@ class Training:
 
     def files(self) -> list[str]:
         """All files in the storage."""
-        return self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*")]
+        return (
+            self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*") if path.is_file()]
+        )
 
     def result(self):
         """The weights' bytes and the curve."""
