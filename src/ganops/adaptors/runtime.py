@@ -57,6 +57,11 @@ def nodes() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
 
 
+def leaving() -> set[str]:
+    """Ids of the nodes that are announced to go."""
+    return set(ray._private.state.state.get_draining_nodes())  # Ray has no public way to ask
+
+
 def here() -> NodeAffinitySchedulingStrategy:
     """Places what belongs to this process on its node."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)

@@ -54,14 +54,19 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
 
 
 class Counts(ElasticScalingPolicy):  # type: ignore[misc]
-    """Takes the largest of `counts` that has room, where Ray would take any number between the first and the last."""
+    """Takes the largest of `counts` that has room, where Ray would take any number between the first and the last.
+
+    Nodes that are announced to go count no more, though they are there: nothing is placed on them.
+    """
 
     def __init__(self, scaling_config: Any, counts: tuple[int, ...]) -> None:
         super().__init__(scaling_config)
         self.counts = counts
 
     def _count_possible_workers(self, reserved_resources: Any) -> int:
-        room = super()._count_possible_workers(reserved_resources)
+        leaving = runtime.leaving()
+        staying = {node: have for node, have in reserved_resources.items() if node not in leaving}
+        room = super()._count_possible_workers(staying)
         return max((count for count in self.counts if count <= room), default=0)
 
 
