@@ -18,6 +18,8 @@ from ganops.adaptors import patience, registry, tracking
 from ganops.errors import RegistryError
 
 pytestmark = pytest.mark.slow
+AWAY = float(os.environ.get("GANOPS_TEST_AWAY", "3"))
+"""Seconds."""
 
 
 class Server:
@@ -79,13 +81,12 @@ def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, mon
     def prove_and_lose_the_server(*arguments):
         if not outages:
             server.kill()
-            outages.append(threading.Timer(3, server.start))
+            outages.append(threading.Timer(AWAY, server.start))
             outages[0].start()
         return prove(*arguments)
 
     monkeypatch.setattr(registry, "prove", prove_and_lose_the_server)
-    first = threading.Timer(3, server.start)
-    first.start()
+    threading.Timer(AWAY, server.start).start()
     result = register(tmp_path)
     assert (result["version"], result["champion"], result["reused"]) == (1, 1, False)
     said = capsys.readouterr().out
