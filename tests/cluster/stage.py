@@ -60,7 +60,7 @@ class Training:
         """The nodes where workers train now."""
         return [node for node in self.cluster.nodes if node.pids(WORKER)]
 
-    def wait_started(self, seconds: float = 120) -> None:
+    def wait_started(self, seconds: float = 300) -> None:
         """Until all workers are there."""
         while len(self.hosts()) < 2:
             assert not self.ended(), self.log()
@@ -94,7 +94,7 @@ class Training:
         assert (self.shell("cat code").strip() != "0") == fails, self.log()
         return self.log()
 
-    def wait_checkpoint(self, seconds: float = 120) -> None:
+    def wait_checkpoint(self, seconds: float = 300) -> None:
         """Until the storage holds a whole one."""
         while not any(re.search("/train-[^/]*/checkpoint[^/]*/state.safetensors$", name) for name in self.files()):
             assert not self.ended(), self.log()

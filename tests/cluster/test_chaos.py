@@ -93,7 +93,7 @@ def row(*cells) -> None:
 def usual(cluster, prepared, whole):
     """Begins the table with a training that nothing befalls; its length in kimg."""
     training = Training(cluster, prepared)
-    length = ticks(training.wait(240))[-1]
+    length = ticks(training.wait(900))[-1]
     print()
     row(*COLUMNS)
     row(*["---"] * len(COLUMNS))
@@ -114,7 +114,7 @@ def test_whatever_happens_it_ends_in_the_same_weights(run, cluster, prepared, wh
     hit = not training.ended()
     if hit:
         fault(training, cluster, chance)
-    training.wait(400)
+    training.wait(900)
     end, left = ending(training, whole), training.files()
     row(run, fault.__name__.replace("_", " "), "objects" if stored else "folder", f"{moment:.1f}",
         "hit" if hit else "too late", f"{training.seconds:.0f}", end)  # fmt: skip

@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 ABSENT = {502, 503, 504}
 """What a proxy answers in place of a server."""
+OUTAGES = 10
+"""That one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
 
@@ -92,26 +94,47 @@ def insist_on_server(action: Callable[[], T], root: Path) -> T:
     """Does `action`, which may be done again, and waits for a server that is away meanwhile; other stores are here.
 
     Raises:
-        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says.
+        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says, or time and again.
     """
     uri = store_uri(root)
     if not uri.startswith(("http://", "https://")):
         return action()
-    # mlflow's own tries (seven, in minutes, without a word) would come on top of each of these
+    # mlflow's own tries (seven, in minutes, without a word) would come on top of these
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for _ in range(OUTAGES):
+        _await_server(uri)
+        try:
+            return action()
+        except Exception as error:
+            if not _away(error, uri):
+                raise
+            say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
+            last = error
+    raise RegistryError(
+        f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(last)}. Nothing is lost: the "
+        "same command goes on."
+    ) from last
+
+
+def _await_server(uri: str) -> None:
     seconds = patience()
     try:
-        return insist(
-            action, away=lambda e: _away(e, uri), seconds=seconds, tell=lambda text: say("register", shown(text))
+        insist(
+            lambda: _expect_server(uri),
+            away=lambda error: isinstance(error, RegistryError),
+            seconds=seconds,
+            tell=lambda text: say("register", text),
         )
-    except Exception as error:
-        if not _away(error, uri):
-            raise
-        reason = shown(str(list(_causes(error))[-1]))
+    except RegistryError as error:
         raise RegistryError(
-            f"the MLflow server at {shown(uri)} was away: {reason}. Nothing is lost: start it, and the same "
-            f"command goes on; it is waited for as many seconds as {PATIENCE} says ({seconds:.0f})"
+            f"{error}. It was waited for as many seconds as {PATIENCE} says ({seconds:.0f}); nothing is lost: the same "
+            "command goes on when it is back."
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first of all that went wrong, in a line."""
+    return shown(str(list(_causes(error))[-1])).splitlines()[0]
 
 
 def _away(error: Exception, uri: str) -> bool:
