@@ -29,7 +29,7 @@ class Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.folder, self.process = folder, None
+        self.folder, self.process, self.timers = folder, None, []
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
@@ -45,6 +45,10 @@ class Server:
                 [sys.executable, "-m", "mlflow", "server", *where, *store],
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+
+    def start_in(self, seconds):
+        self.timers.append(threading.Timer(seconds, self.start))
+        self.timers[-1].start()
 
     def wait(self, seconds=120):
         deadline = time.monotonic() + seconds
@@ -67,6 +71,8 @@ def server(empty_store, tmp_path, monkeypatch):
     server = Server(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
     yield server
+    for timer in server.timers:
+        timer.cancel()
     server.kill()
 
 
@@ -76,17 +82,16 @@ def register(folder):
 
 def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, monkeypatch, capsys):
     """It is away at the start, and again between the run and the version."""
-    prove, outages = registry.prove, []
+    prove = registry.prove
 
     def prove_and_lose_the_server(*arguments):
-        if not outages:
+        if len(server.timers) == 1:
             server.kill()
-            outages.append(threading.Timer(AWAY, server.start))
-            outages[0].start()
+            server.start_in(AWAY)
         return prove(*arguments)
 
     monkeypatch.setattr(registry, "prove", prove_and_lose_the_server)
-    threading.Timer(AWAY, server.start).start()
+    server.start_in(AWAY)
     result = register(tmp_path)
     assert (result["version"], result["champion"], result["reused"]) == (1, 1, False)
     said = capsys.readouterr().out
