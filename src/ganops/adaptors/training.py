@@ -211,7 +211,7 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
             if progress.checkpoint or leaving:
                 _report(run, progress, board, seconds)
             if leaving:
-                _leave(seconds)
+                _leave()
     except DivergenceError as error:
         return str(error)
     return None
@@ -273,13 +273,15 @@ def _unwritten(kimg: str, storage: str, reason: str) -> str:
     )
 
 
-def _leave(seconds: float) -> None:
+def _leave() -> None:
     """Ends the work of a worker whose node, or whose partner's node, is announced to go: once the checkpoint counts.
+
+    If that takes longer than the node has, the controller ends the work.
 
     Raises:
         LeavingError: Always; the training goes on elsewhere.
     """
-    ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED, timeout_s=seconds)
+    ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
     raise LeavingError("a node is announced to go")
 
 
