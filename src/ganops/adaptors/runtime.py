@@ -21,6 +21,8 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # how often it asks whether a node is announced to go (Ray: 5)
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
 }
 """What Ray Train reads when a training begins, unless the environment has another value."""
 
@@ -69,6 +71,11 @@ def alone() -> bool:
 def nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster that are alive, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def leaving() -> set[str]:
+    """Ids of the nodes that are announced to go."""
+    return set(ray._private.state.state.get_draining_nodes())  # Ray has no public way to ask
 
 
 def here() -> NodeAffinitySchedulingStrategy:

@@ -11,10 +11,13 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from ganops.adaptors.patience import NAME as PATIENCE
+from ganops.adaptors.patience import insist, patience
 from ganops.errors import RegistryError
 from ganops.lineage import JOB, commit, lock_hashes
+from ganops.terminal import say
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
 for _name, _value in {
@@ -36,6 +39,12 @@ with warnings.catch_warnings():
 
 __all__ = ["mlflow"]
 
+T = TypeVar("T")
+
+ABSENT = {502, 503, 504}
+"""What a proxy answers in place of a server."""
+OUTAGES = 10
+"""That one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
 
@@ -108,13 +117,78 @@ def _expect_server(uri: str) -> None:
     """Asks once: mlflow itself would try again for minutes before it gives up."""
     try:
         urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # whatever answers is there; whether it lets us in shows at the first request
     except OSError as error:
+        # whatever else answers is there; whether it lets us in shows at the first request
+        if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
+            return
         raise RegistryError(
             f"no MLflow server answers at {shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
             "to use the store that is embedded in the project"
         ) from error
+
+
+def insist_on_server(action: Callable[[], T], root: Path) -> T:
+    """Does `action`, which may be done again, and waits for a server that is away meanwhile; other stores are here.
+
+    Raises:
+        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says, or time and again.
+    """
+    uri = store_uri(root)
+    if not uri.startswith(("http://", "https://")):
+        return action()
+    # mlflow's own tries (seven, in minutes, without a word) would come on top of these
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for _ in range(OUTAGES):
+        _await_server(uri)
+        try:
+            return action()
+        except Exception as error:
+            if not _away(error, uri):
+                raise
+            say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
+            last = error
+    raise RegistryError(
+        f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(last)}. Nothing is lost: the "
+        "same command goes on."
+    ) from last
+
+
+def _await_server(uri: str) -> None:
+    seconds = patience()
+    try:
+        insist(
+            lambda: _expect_server(uri),
+            away=lambda error: isinstance(error, RegistryError),
+            seconds=seconds,
+            tell=lambda text: say("register", text),
+        )
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}. It was waited for as many seconds as {PATIENCE} says ({seconds:.0f}); nothing is lost: the same "
+            "command goes on when it is back."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first of all that went wrong, in a line."""
+    return shown(str(list(_causes(error))[-1])).splitlines()[0]
+
+
+def _away(error: Exception, uri: str) -> bool:
+    """Whether it is due to a server that is not there, or was not for a moment."""
+    if any(isinstance(each, ConnectionError | TimeoutError) for each in _causes(error)):
+        return True
+    try:
+        _expect_server(uri)
+    except RegistryError:
+        return True
+    return False
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 def shown(uri: str) -> str:

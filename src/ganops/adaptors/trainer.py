@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 import ray.train.torch
+from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator import get_or_create_autoscaling_coordinator
 from ray.exceptions import RayActorError
 from ray.train.v2._internal.callbacks import DatasetsCallback
 from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
@@ -20,9 +21,14 @@ from ray.train.v2._internal.execution.scaling_policy import ElasticScalingPolicy
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
 from ganops.adaptors import runtime
+from ganops.adaptors.storage import away
 
 LOSSES = 20
 """Times that one training goes on after workers were lost with their process or their node."""
+
+
+class LeavingError(Exception):
+    """A worker's end before its node goes, with everything saved."""
 
 
 class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is untyped
@@ -35,20 +41,25 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
     def _create_default_callbacks(self) -> list[Any]:
         """Without those that have nothing to do, and start a process each, which imports Ray while the workers start.
 
-        There are no Ray data sets, and placement groups end with the job, as the controller does.
+        There are no Ray data sets, and a Ray that ends with this process leaves no placement groups behind.
         """
-        idle = (DatasetsCallback, PlacementGroupCleanerCallback)
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if runtime.alone() else (DatasetsCallback,)
         return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, idle)]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
-        """Runs Ray's controller here. In a process of its own, as Ray has it, it would import all that is here: 4 s."""
+        """Runs Ray's controller: here, where Ray is our own. In a process of its own it would import all of this: 4 s.
+
+        On a cluster it stays Ray's actor: workers that leave a node ask it whether their checkpoint counts.
+        """
         parts["failure_policy"] = Failures(self.run_config.failure_config)
         if len(self.counts) > 1:
             parts["scaling_policy"] = Counts(self.scaling_config, self.counts)
-        elif runtime.alone():
+        if not runtime.alone():
+            get_or_create_autoscaling_coordinator()  # the controller would start it, and wait until it is there
+            return super()._initialize_and_run_controller(**parts)
+        if len(self.counts) == 1:
             parts["scaling_policy"] = Fixed(self.scaling_config)
-        if runtime.alone():  # nobody takes this machine away with a warning
-            os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")
+        os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")  # nobody takes this machine away with a warning
         controller = Controller(**parts)
         try:
             asyncio.run(controller.run())
@@ -63,7 +74,7 @@ class Workers(WorkerGroup):  # type: ignore[misc]
     """Started by a controller that is no actor."""
 
     def _init_train_context_on_workers(self, workers: list[Any], sync_actor: Any, train_context_args: Any) -> None:
-        """As Ray does it, but without the controller's handle, which a worker needs to ask for older checkpoints."""
+        """As Ray does it, but without the controller's handle, which workers need to ask which checkpoints count."""
         tasks = [
             worker.actor.init_train_context.remote(
                 train_run_context=self._train_run_context,
@@ -81,8 +92,8 @@ class Workers(WorkerGroup):  # type: ignore[misc]
 
     @staticmethod
     def _get_worker_runtime_env(custom_runtime_env: Any) -> Any:
-        """Where Ray is a child of this process it has its environment: then workers are processes that wait already."""
-        return custom_runtime_env if runtime.alone() else WorkerGroup._get_worker_runtime_env(custom_runtime_env)
+        """Without what Ray adds: it has this process's environment, and workers are then processes that wait already."""
+        return custom_runtime_env
 
 
 class Controller(TrainController):  # type: ignore[misc]
@@ -102,21 +113,27 @@ class Fixed(FixedScalingPolicy):  # type: ignore[misc]
 
 
 class Counts(ElasticScalingPolicy):  # type: ignore[misc]
-    """Takes the largest of `counts` that has room, where Ray would take any number between the first and the last."""
+    """Takes the largest of `counts` that has room, where Ray would take any number between the first and the last.
+
+    Nodes that are announced to go count no more, though they are there: nothing is placed on them.
+    """
 
     def __init__(self, scaling_config: Any, counts: tuple[int, ...]) -> None:
         super().__init__(scaling_config)
         self.counts = counts
 
     def _count_possible_workers(self, reserved_resources: Any) -> int:
-        room = super()._count_possible_workers(reserved_resources)
+        leaving = runtime.leaving()
+        staying = {node: have for node, have in reserved_resources.items() if node not in leaving}
+        room = super()._count_possible_workers(staying)
         return max((count for count in self.counts if count <= room), default=0)
 
 
 class Failures(DefaultFailurePolicy):  # type: ignore[misc]
     """Counts workers that were lost apart from errors that the training raised: those come back, these stay away.
 
-    The survivors of a loss fail too, since their sums have lost a partner: one lost worker makes it a loss.
+    The survivors of a loss fail too, since their sums have lost a partner: one lost worker makes it a loss. Workers
+    that leave since a node is announced to go are not counted: nothing failed.
     """
 
     def __init__(self, failure_config: Any) -> None:
@@ -126,8 +143,11 @@ class Failures(DefaultFailurePolicy):  # type: ignore[misc]
     def make_decision(self, training_failed_error: Any) -> Any:
         """Whether the training goes on from its last checkpoint."""
         errors = getattr(training_failed_error, "worker_failures", {}).values()
-        # while workers start, it is the controller that cannot reach them
-        if not any(map(_lost, [*errors, getattr(training_failed_error, "controller_failure", None)])):
+        if any(isinstance(error, LeavingError) for error in errors):
+            return FailureDecision.RETRY
+        # while workers start, it is the controller that cannot reach them; and it keeps a list in the storage
+        of_controller = getattr(training_failed_error, "controller_failure", None)
+        if not any(map(_lost, [*errors, of_controller])) and not away(of_controller):
             return super().make_decision(training_failed_error)
         self.losses += 1
         return FailureDecision.RETRY if self.losses <= LOSSES else FailureDecision.RAISE
