@@ -40,6 +40,7 @@ class Challenge:
         return {"version": self.version, **self.comparison.content()}
 
 
+@tracking.refusals()
 def challenge(
     package: Package,
     sampler: Sampler,
@@ -83,7 +84,9 @@ def challenge(
 def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
-    except mlflow.MlflowException:  # there is no such model, or it has no champion
+    except mlflow.MlflowException as error:
+        if not tracking.is_absent(error):
+            raise
         return None
 
 

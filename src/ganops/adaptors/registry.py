@@ -32,6 +32,7 @@ class Check(TypedDict):
     passed: bool
 
 
+@tracking.refusals()
 def register(package: Package, *, name: str, gate: Mapping[str, Bound], root: Path) -> dict[str, Any]:
     """Registers a generator once, as the challenger, and makes it the champion where it passes the gate.
 
@@ -49,8 +50,8 @@ def register(package: Package, *, name: str, gate: Mapping[str, Bound], root: Pa
         checks, champion (the version that has the alias now, or None), former_champion and uri.
 
     Raises:
-        RegistryError: The gate names an unknown metric, the store cannot be used, or the packed model does not work. In
-            each case no version was registered.
+        RegistryError: The gate names an unknown metric, the store cannot be used or does not allow it, or the packed
+            model does not work. In each case no version was registered.
     """
     if "protocol" not in package.evaluation:
         raise RegistryError("the evaluation has no protocol: metrics mean nothing without how they were measured")
@@ -101,6 +102,7 @@ def check_gate(gate: Mapping[str, Bound], metrics: Mapping[str, float]) -> list[
     return checks
 
 
+@tracking.refusals()
 def promote(client: mlflow.MlflowClient, name: str, version: str) -> str | None:
     """Makes a version the champion; the former one is noted on it and returned, if there was another.
 
@@ -110,6 +112,8 @@ def promote(client: mlflow.MlflowClient, name: str, version: str) -> str | None:
     try:
         client.get_model_version(name, version)
     except mlflow.MlflowException as error:
+        if not tracking.is_absent(error):
+            raise
         raise RegistryError(f"the registry has no version {version} of {name}") from error
     former = _champion(client, name)
     if former == version:
@@ -120,6 +124,7 @@ def promote(client: mlflow.MlflowClient, name: str, version: str) -> str | None:
     return former
 
 
+@tracking.refusals()
 def rollback(client: mlflow.MlflowClient, name: str) -> str:
     """Makes the version champion that was it before the present one, and returns it.
 
@@ -140,6 +145,8 @@ def _champion(client: mlflow.MlflowClient, name: str) -> str | None:
     try:
         version = client.get_registered_model(name).aliases.get(CHAMPION)
     except mlflow.MlflowException as error:
+        if not tracking.is_absent(error):
+            raise
         raise RegistryError(f"the registry has no model {name}") from error
     return None if version is None else str(version)
 
