@@ -20,8 +20,8 @@ GROUND = {
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
-    "assemble", "comparison", "evaluation", "export", "folders", "generator", "plots", "report", "run", "trials",
-    "validation",
+    "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "plots", "report", "run",
+    "trials", "validation",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))

@@ -54,7 +54,7 @@ def test_another_is_better_or_worse_or_neither(at_home):
 def test_what_cannot_be_compared_is_refused(at_home):
     shapes = compare(at_home / "one", at_home / "large").exception
     assert isinstance(shapes, UserError)
-    assert "expected pictures of one shape, got 1 x 16² and 1 x 32²" in str(shapes)
+    assert "expected pictures of one shape, got 16 x 16 x 1 and 32 x 32 x 1" in str(shapes)
     assert "holds no generator" in str(compare(at_home / "one", at_home / "none").exception)
     weights = at_home / "large" / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

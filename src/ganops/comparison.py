@@ -1,17 +1,14 @@
 """Two generators under one protocol and from the same seeds: by how much they differ, and whether that is chance."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
 from rich.markup import escape
 from rich.table import Table
 
 from ganops import evaluation
 from ganops.errors import UserError
 from ganops.evaluation import Sampler
-from ganops.generator import Generator
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
 
@@ -57,29 +54,18 @@ class Comparison:
         return table
 
 
-def of_folders(one: Path, other: Path, features: Path, *, samples: int, split: str, seed: int) -> Comparison:
-    """Compares the generators in two folders by the extractor and the real features in a third.
-
-    Raises:
-        UserError: A folder holds no generator, or the two draw pictures of different shapes.
-        FeatureError: There are no such features, or no such split.
-    """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    reference = Reference.open(features, device)
-    reference.statistics(split)
-    generators = [Generator.load(folder, device) for folder in (one, other)]
-    shapes = [(g.description.channels, g.description.resolution) for g in generators]
-    if shapes[0] != shapes[1]:
-        raise UserError(
-            f"expected pictures of one shape, got {shapes[0][0]} x {shapes[0][1]}² and {shapes[1][0]} x {shapes[1][1]}²"
-        )
-    return of_samplers(generators[0], generators[1], reference, samples=samples, split=split, seed=seed)
-
-
 def of_samplers(
     one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare"
 ) -> Comparison:
-    """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage."""
+    """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage.
+
+    Raises:
+        UserError: The two draw pictures of different shapes.
+        FeatureError: There are no real features of that split.
+    """
+    if one.shape != other.shape:
+        raise UserError(f"expected pictures of one shape, got {in_words(one.shape)} and {in_words(other.shape)}")
+    reference.statistics(split)
 
     def look(sampler: Sampler) -> Generated:
         looks = (evaluation.look(sampler, reference, seeds) for seeds in evaluation.pieces(samples))
@@ -87,3 +73,8 @@ def of_samplers(
 
     figures = compare(look(one), look(other), reference, split, seed=seed)
     return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
+
+
+def in_words(shape: tuple[int, ...]) -> str:
+    """32 x 32 x 1."""
+    return " x ".join(map(str, shape))

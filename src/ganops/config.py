@@ -277,6 +277,10 @@ class Register(Section):
     """Its name: letters, digits, dots, dashes and underscores."""
     gate: dict[str, Bound] = {}
     """Metrics of the evaluation and the limits a champion must keep."""
+    improve: Annotated[str, Field(min_length=1)] = "auto"
+    """The metric in which a champion must be beaten with 95 % confidence; auto: the Fréchet distance; none: no need."""
+    fail_on_reject: bool = False
+    """End with an error where the generator did not pass: for CI. It is registered all the same."""
 
 
 class Compute(Section):

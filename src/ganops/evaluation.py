@@ -48,6 +48,10 @@ def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
 class Sampler(Protocol):
     """What an evaluation needs of a generator."""
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture: height, width, channels."""
+
     def sample(self, seeds: NDArray[np.int64], /) -> NDArray[np.uint8]:
         """One picture for each seed: uint8 [N, C, H, W]."""
 
@@ -156,8 +160,9 @@ def report(
     reference: Reference,
     pictures: dict[str, Path],
     champion: dict[str, Any] | None = None,
+    decision: dict[str, Any] | None = None,
 ) -> Report:
-    """All that the report page shows, gathered from the outputs of the stages; `champion` as the report wants it."""
+    """All that the report page shows, from the outputs of the stages; the last two as the report wants them."""
     trials = read_json(layout.TUNE_REPORT / "trials.json")
     strip = [(float(path.stem), path) for path in sorted(layout.FILMSTRIP.glob("*.png"))]
     training = read_json(layout.TRAIN_METRICS)
@@ -168,6 +173,7 @@ def report(
         history=history(),
         metrics=with_intervals(results),
         champion=champion or {},
+        decision=decision or {},
         memorisation=_memorisation(results),
         protocol=results["protocol"],
         card=reference.card,

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -67,3 +67,9 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def hash_folder(folder: Path, without: Sequence[str] = ()) -> str:
+    """SHA-256 of the paths and contents of all files in a folder, in hexadecimal; no file below a name of `without`."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not {*path.parts} & {*without}]
+    return hash_json({path.relative_to(folder).as_posix(): hash_file(path) for path in files})

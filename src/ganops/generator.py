@@ -67,6 +67,11 @@ class Generator:
         z = latents(seeds, self.description.latent, normal_table()) * np.float32(truncation)
         return self.render(torch.from_numpy(z), labels, batch)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture: height, width, channels."""
+        return self.description.resolution, self.description.resolution, self.description.channels
+
     @torch.no_grad()
     def render(self, z: Tensor, labels: NDArray[np.int64] | None = None, batch: int = 250) -> NDArray[np.uint8]:
         """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""

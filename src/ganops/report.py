@@ -42,6 +42,9 @@ class Report:
     champion: Mapping[str, Any] = field(default_factory=dict)
     """The former champion: `version`, `samples`, and `metrics` {name: {`one` (its value), `difference` (of this
     generator from it), `interval` [low, high], `other_is` (this generator: better, worse, ...)}}, or `reason`."""
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    """Whether this generator may become the champion: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
+    at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
     memorisation: Mapping[str, Any] = field(default_factory=dict)
     """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -184,6 +187,7 @@ def render(report: Report) -> str:
     )
     environment.filters |= {"number": _text, "breakable": _breakable}
     sections = {
+        "decision": _decision(report),
         "data": _data(report),
         "training": _training(report),
         "pictures": _pictures(report),
@@ -199,6 +203,18 @@ def render(report: Report) -> str:
         hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
         sections={name: content for name, content in sections.items() if any(content.values())},
     )
+
+
+def _decision(report: Report) -> dict[str, Any]:
+    if not report.decision:
+        return {"verdict": ""}
+    rows = [
+        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {_text(limit)}", each["passed"])
+        for each in report.decision["checks"]
+        for kind, limit in each["bound"].items()
+    ]
+    verdict = "It passed the gate." if report.decision["passed"] else "It did not pass the gate."
+    return {"verdict": verdict, "checks": rows, "improvement": report.decision["improvement"]}
 
 
 def _data(report: Report) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ganops.adaptors.package import Package
 from ganops.adaptors.registry import register
 from ganops.comparison import of_samplers
 from ganops.errors import RegistryError
+from ganops.gate import decide
 from ganops.generator import WEIGHTS, Description, Generator, generator_network
 from ganops.metrics.reference import Reference
 
@@ -40,7 +41,7 @@ def test_the_champion_is_measured_from_its_files_in_the_registry(root, reference
 
     champion, challenger, large = (make(tmp_path / f"{i}", i, size) for i, size in enumerate((16, 16, 32)))
     assert beside(*challenger) is None  # there is no champion yet
-    register(champion[0], name=NAME, gate={}, root=root)
+    register(champion[0], name=NAME, decision=decide({}, {}), root=root)
     assert beside(*champion) is None  # it is the champion itself
 
     found = beside(*challenger)
@@ -60,9 +61,9 @@ def test_the_champion_is_measured_from_its_files_in_the_registry(root, reference
 
 def test_a_champion_without_its_files_is_an_error(root, reference, tmp_path):
     made, generator = make(tmp_path / "one", 0)
-    register(made, name=NAME, gate={}, root=root)
+    register(made, name=NAME, decision=decide({}, {}), root=root)
     for file in root.rglob("generator.onnx"):
         file.unlink()
     other = replace(made, fingerprint="another training")
-    with pytest.raises(RegistryError, match="the champion, version 1 of garments, cannot be loaded"):
+    with pytest.raises(RegistryError, match="the champion cannot be measured: version 1 of garments cannot be loaded"):
         challenge(other, generator, reference, name=NAME, root=root, samples=SAMPLES, split="test", seed=0)

@@ -15,12 +15,21 @@ from packages import LATENT, package
 
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
-from ganops.adaptors.registry import check_gate, promote, register, rollback
+from ganops.adaptors.champions import promote, rollback
+from ganops.comparison import Comparison
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
+from ganops.gate import Rival, check_gate, decide
+from ganops.metrics.intervals import Interval
+from ganops.metrics.measure import Difference
 
 NAME = "faces"
 GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
+
+
+def register(package, root, gate=GATE, rival=None, **named):
+    decision = decide(gate, package.metrics, rival=rival)
+    return registry.register(package, name=NAME, decision=decision, root=root, **named)
 
 
 def versions(root):
@@ -48,7 +57,7 @@ def registered(empty_store, tmp_path_factory):
         base = tmp_path_factory.mktemp("registered")
         root = shutil.copytree(empty_store, base / "project")
         trained = package(base / "artifacts")
-        yield root, trained, register(trained, name=NAME, gate=GATE, root=root)
+        yield root, trained, register(trained, root)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +67,8 @@ def model(registered):
 
 def test_result_says_what_happened(registered):
     assert registered[2] == {
-        "name": NAME, "version": 1, "reused": False, "passed": True,
+        "name": NAME, "version": 1, "identity": registered[1].identity(), "reused": False, "passed": True,
+        "reasons": [], "improvement": None,
         "checks": [{"metric": "fd_domain", "value": 9.0, "bound": {"at_most": 10}, "passed": True}],
         "champion": 1, "former_champion": None, "uri": "models:/faces@champion",
     }  # fmt: skip
@@ -205,7 +215,12 @@ def test_version_run_and_model_know_of_each_other(registered):
     logged = client.get_logged_model(output.model_id)
     assert (logged.status, logged.artifact_location) == ("READY", version.source)
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": 1}]
-    assert version.description == "tiny, 8x8 colour, 3 classes. fd_domain 9, coverage 0.5. Passed the gate."
+    assert version.description == (
+        "tiny, 8x8 colour, 3 classes. fd_domain 9, coverage 0.5. Passed the gate: fd_domain 9 is at most 10."
+    )
+    assert (version.tags["ganops.decision"], version.tags["ganops.reasons"]) == (
+        "passed", "Passed the gate: fd_domain 9 is at most 10.",
+    )  # fmt: skip
 
 
 # A model that does not work is found out before anything is registered.
@@ -214,7 +229,7 @@ def test_version_run_and_model_know_of_each_other(registered):
 def test_broken_model_is_not_registered(root, tmp_path, monkeypatch):
     monkeypatch.setattr(packaging, "export_onnx", lambda module, path, **_: path.write_bytes(b"this is no graph"))
     with pytest.raises(RegistryError, match="Protobuf parsing failed"):
-        register(package(tmp_path), name=NAME, gate=GATE, root=root)
+        register(package(tmp_path), root)
     assert tracking.connect(root).search_registered_models() == []
     assert not (root / "mlflow" / "artifacts" / "models").exists()
 
@@ -256,7 +271,26 @@ def quick(monkeypatch):
 @pytest.fixture
 def put(root, tmp_path, quick):
     """Registers the generator of a training (seed) with a distance, and says what happened."""
-    return lambda seed, fd, gate=GATE: register(package(tmp_path, fd, seed), name=NAME, gate=gate, root=root)
+
+    def put(seed, fd, gate=GATE):
+        made, champion = package(tmp_path, fd, seed), champion_of(root)
+        known = champion is None or champion.tags["ganops.identity"] == made.identity()
+        return register(made, root, gate, None if known else measured(int(champion.version), 10.0, fd))
+
+    return put
+
+
+def champion_of(root):
+    try:
+        return tracking.connect(root).get_model_version_by_alias(NAME, "champion")
+    except MlflowException:
+        return None
+
+
+def measured(version, one, other, margin=0.5):
+    """The champion beside a challenger, as an evaluation finds it."""
+    by = Interval(other - one, other - one - margin, other - one + margin)
+    return Rival(version, Comparison({"fd_domain": Difference(one, other, by)}, 100, "test", singular=False))
 
 
 def test_registering_twice_makes_one_version(put, root):
@@ -278,7 +312,13 @@ def test_failing_gate_leaves_the_champion(put, root):
     assert outcome["checks"] == [{"metric": "fd_domain", "value": 12.0, "bound": {"at_most": 10}, "passed": False}]
     assert aliases(root) == {"champion": 1, "challenger": 2}
     described = tracking.connect(root).get_model_version(NAME, "2").description
-    assert described.endswith("Did not pass the gate: fd_domain 12 (at most 10).")
+    assert described.endswith(
+        "Did not pass the gate: fd_domain 12 is not at most 10; fd_domain 12 against 10 of the champion v1, difference "
+        "+2 [+1.5, +2.5]: worse."
+    )
+    tags = tracking.connect(root).get_model_version(NAME, "2").tags
+    assert tags["ganops.decision"] == "rejected"
+    assert "is not at most 10" in tags["ganops.reasons"]
 
 
 def test_first_generator_that_fails_is_no_champion(put, root):
@@ -356,13 +396,13 @@ def test_unknown_metric_is_refused_before_anything_is_registered(put, root):
 
 def test_evaluation_without_protocol_is_refused(root, tmp_path, quick):
     with pytest.raises(RegistryError, match="no protocol"):
-        register(replace(package(tmp_path), evaluation={"fd_domain": 1.0}), name=NAME, gate={}, root=root)
+        register(replace(package(tmp_path), evaluation={"fd_domain": 1.0}), root, {})
 
 
 def test_gate():
     assert check_gate({}, {}) == []
     metrics = {"fid": 5.0, "coverage": 0.5}
     checks = check_gate({"fid": {"at_most": 5}, "coverage": {"at_least": 0.4, "at_most": 0.45}}, metrics)
-    assert [check["passed"] for check in checks] == [True, True, False]
+    assert [check.passed for check in checks] == [True, True, False]
     with pytest.raises(RegistryError, match="expected at_most or at_least, got below"):
         check_gate({"fid": {"below": 5}}, metrics)

@@ -22,13 +22,18 @@ from packaging.utils import canonicalize_name
 from PIL import Image
 
 from ganops.adaptors import registry, tracking
+from ganops.adaptors.champions import history, promote, rollback
 from ganops.adaptors.package import REQUIREMENTS
-from ganops.adaptors.registry import register, rollback
 from ganops.errors import RegistryError
+from ganops.gate import decide
 from ganops.pictures import grid
 
 NAME = "faces"
-GATE = {"fd_domain": {"at_most": 10}}
+
+
+def register(package, root):
+    decision = decide({"fd_domain": {"at_most": 10}}, package.metrics)
+    return registry.register(package, name=NAME, decision=decision, root=root)
 
 
 def login(patch, variables):
@@ -133,7 +138,7 @@ def registered(trainer, tmp_path_factory):
     (base / "project").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         login(patch, trainer)
-        return base, register(package(base / "artifacts"), name=NAME, gate=GATE, root=base / "project")
+        return base, register(package(base / "artifacts"), base / "project")
 
 
 CONSUMER = """
@@ -204,11 +209,17 @@ def test_register_load_promote_roll_back(services, trainer, registered, tmp_path
     monkeypatch.setattr(registry, "build", quick)
     monkeypatch.setattr(registry, "prove", lambda package, folder: 100.0)
     login(monkeypatch, trainer)
-    better = register(package(tmp_path / "better", 7.0, 1), name=NAME, gate=GATE, root=base / "project")
-    assert (better["version"], better["champion"], better["former_champion"]) == (2, 2, 1)
-    again = register(package(tmp_path / "better", 7.0, 1), name=NAME, gate=GATE, root=base / "project")
-    assert again == {**better, "reused": True, "former_champion": None}
-    assert rollback(tracking.connect(base), NAME) == "1"
+    other = package(tmp_path / "other", fd=12.0, seed=1)
+    rejected = register(other, base / "project")
+    assert (rejected["version"], rejected["passed"], rejected["champion"]) == (2, False, 1)
+    assert register(other, base / "project") == {**rejected, "reused": True}
+    client = tracking.connect(base)
+    assert promote(client, NAME, "2", why="by hand") == "1"
+    assert client.get_model_version_by_alias(NAME, "champion").version in (2, "2")
+    assert rollback(client, NAME) == "1"
+    assert [(move.kind, move.to, move.over, move.by) for move in history(client, NAME)] == [
+        ("gate", 1, None, "trainer"), ("promote", 2, 1, "trainer"), ("rollback", 1, 2, "trainer"),
+    ]  # fmt: skip
     assert load_and_compare(trainer, tmp_path / "after") == first
 
 
@@ -230,7 +241,7 @@ def test_who_may_only_read_cannot_register_and_hears_why(services, registered, t
     login(monkeypatch, services.new_user("reader"))
     started = time.monotonic()
     with pytest.raises(RegistryError, match="does not allow reader to do this"):
-        register(package(tmp_path, 5.0, 2), name=NAME, gate=GATE, root=base / "project")
+        register(package(tmp_path, 5.0, 2), base / "project")
     with pytest.raises(RegistryError, match="does not allow reader to do this"):
         rollback(tracking.connect(base), NAME)
     assert time.monotonic() - started < 20

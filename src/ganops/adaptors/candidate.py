@@ -1,0 +1,83 @@
+"""What the stages wrote as a candidate for the registry: packed, held against the champion, decided, registered."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ganops import assemble, evaluation, layout
+from ganops.adaptors.challenge import challenge
+from ganops.adaptors.champions import ChampionMovedError
+from ganops.adaptors.package import Package
+from ganops.adaptors.registry import register
+from ganops.config import Experiment
+from ganops.data import Prepared
+from ganops.evaluation import history
+from ganops.files import atomic_folder, read_json
+from ganops.gate import Decision, Rival, decide
+from ganops.generator import WEIGHTS, Generator
+from ganops.metrics.reference import Reference
+from ganops.report import write
+
+MOVES = 5
+"""Times that a candidate is measured again because another became the champion meanwhile."""
+
+
+def enter(experiment: Experiment) -> dict[str, Any]:
+    """Registers what the stages wrote, after it was measured beside the champion, and writes the report with both.
+
+    Returns:
+        The content of `metrics/registration.json`.
+
+    Raises:
+        RegistryError: See `registry.register`, `challenge.challenge` and `gate.decide`.
+        ChampionMovedError: Others became the champion while this one was measured, again and again.
+    """
+    entry, judged = experiment.register_, experiment.evaluate
+    device = str(assemble.choose_device(experiment.compute.device))
+    made, reference = package(experiment), Reference.open(layout.FEATURES, device)
+    gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
+    decide(gate, made.metrics)  # what the gate cannot mean is told before anything is drawn
+    report = layout.REGISTRATION_REPORT / "report.html"
+    for move in range(MOVES):
+        rival = challenge(
+            made, Generator.load(layout.GENERATOR, device), reference,
+            name=entry.name, root=Path(), samples=judged.samples, split=judged.split, seed=experiment.seed,
+        )  # fmt: skip
+        decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)
+        _write_report(experiment, reference, rival, decision)
+        try:
+            registration = register(replace(made, report=report), name=entry.name, decision=decision, root=Path())
+        except ChampionMovedError:
+            if move == MOVES - 1:
+                raise
+            continue
+        return registration | {"beside_champion": rival.content() if rival else {}}
+    raise AssertionError
+
+
+def _write_report(experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision) -> None:
+    with atomic_folder(layout.REGISTRATION_REPORT) as folder:
+        pictures = {path.stem: path for path in sorted(layout.EVALUATION_REPORT.glob("*.*g"))}
+        page = evaluation.report(
+            experiment, read_json(layout.EVALUATION), Prepared.open(layout.PREPARED), reference, pictures,
+            rival.content() if rival else {}, decision.content(),
+        )  # fmt: skip
+        write(page, folder / "report.html")
+
+
+def package(experiment: Experiment) -> Package:
+    """The generator, its evaluation, its parameters, curves, pictures and lineage."""
+    generator = Generator.load(layout.GENERATOR)
+    lock = Path("dvc.lock")
+    return Package(
+        generator=generator.network,
+        description=asdict(generator.description),
+        weights=layout.GENERATOR / WEIGHTS,
+        evaluation=read_json(layout.EVALUATION),
+        params=experiment.content(),
+        history=[{"step": round(row["kimg"] * 1000), **row} for row in history()],
+        pictures=[*sorted(layout.EVALUATION_REPORT.glob("*.png")), *sorted(layout.FILMSTRIP.glob("*.png"))[-1:]],
+        report=layout.EVALUATION_REPORT / "report.html",
+        lock=lock if lock.is_file() else None,
+        fingerprint=generator.description.fingerprint,
+    )

@@ -1,0 +1,108 @@
+"""Registered versions as things that draw, and as people name them."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganops import config
+from ganops.adaptors import tracking
+from ganops.adaptors.tracking import mlflow
+from ganops.errors import RegistryError
+from ganops.evaluation import Sampler
+from ganops.generator import Generator
+
+
+@tracking.refusals()
+def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
+    """The version that a person means: `3`, `v3`, an alias such as `champion`, or an address of MLflow (`models:/...`).
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    if which.startswith("models:/"):
+        parts = re.fullmatch(r"models:/([^/@]+)(?:/v?(\d+)|@(.+))", which)
+        if not parts:
+            raise RegistryError(f"expected models:/NAME/VERSION or models:/NAME@ALIAS, got {which}")
+        name, number, alias = parts.group(1), parts.group(2), parts.group(3)
+    else:
+        number = which.removeprefix("v") if which.removeprefix("v").isdigit() else None
+        alias = which
+    try:
+        if number is not None:
+            return client.get_model_version(name, number)
+        return client.get_model_version_by_alias(name, alias)
+    except mlflow.MlflowException as error:
+        if not tracking.is_absent(error):
+            raise
+        what = f"version {number}" if number is not None else f"alias {alias}"
+        raise RegistryError(f"the registry has no {what} of {name} ({error.error_code})") from error
+
+
+def download(version: Any, root: Path, folder: Path) -> Path:
+    """The files of a version, below `folder`.
+
+    Raises:
+        RegistryError: The store does not give them.
+    """
+    try:
+        files = mlflow.artifacts.download_artifacts(
+            artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking.store_uri(root)
+        )
+    except Exception as error:  # mlflow's own, the store's
+        raise RegistryError(
+            f"the files of version {version.version} of {version.name} are not there: {error}"
+        ) from error
+    return Path(files)
+
+
+class Registered:
+    """A registered version that draws as a generator does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.model = mlflow.pyfunc.load_model(str(folder))
+        self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
+        """Height, width, channels."""
+
+    @classmethod
+    @contextmanager
+    def opened(cls, version: Any, root: Path) -> Iterator["Registered"]:
+        """A version whose files are here while the block runs.
+
+        Raises:
+            RegistryError: The files are not there, or cannot be loaded.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = download(version, root, Path(scratch))
+            try:
+                found = cls(folder)
+            except Exception as error:  # mlflow's own, onnxruntime's
+                what = f"version {version.version} of {version.name}"
+                raise RegistryError(f"{what} cannot be loaded: {error}") from error
+            yield found
+
+    def sample(self, seeds: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """One picture for each seed, the classes in turn: int64 [N] -> uint8 [N, C, H, W]."""
+        images: NDArray[np.uint8] = self.model.predict(seeds)
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+@contextmanager
+def sampler(which: str, root: Path = Path()) -> Iterator[Sampler]:
+    """What draws, by its name: the folder of a generator, or a registered version as `resolve` takes it.
+
+    Raises:
+        UserError: The folder holds no generator, or the registry has no such version.
+    """
+    if Path(which).is_dir() or ("/" in which and not which.startswith("models:/")):
+        yield Generator.load(Path(which), "cuda" if torch.cuda.is_available() else "cpu")
+        return
+    client = tracking.connect(root)
+    with Registered.opened(resolve(client, config.load(root / "params.yaml").register_.name, which), root) as found:
+        yield found

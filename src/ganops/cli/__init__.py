@@ -1,0 +1,19 @@
+"""`ganops ...`: what a person asks of the project beside `dvc repro`."""
+
+import sys
+
+from ganops.cli import cluster, experiment, registry
+from ganops.cli.app import app
+from ganops.errors import UserError
+from ganops.terminal import console
+
+__all__ = ["app", "cluster", "experiment", "main", "registry"]
+
+
+def main() -> None:
+    """Runs a command; what its user can mend is told without a traceback."""
+    try:
+        app()
+    except UserError as error:
+        console.print(str(error), markup=False, style="red")
+        sys.exit(1)

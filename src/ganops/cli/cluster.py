@@ -1,0 +1,144 @@
+"""Commands about a cluster: what a run there needs, and jobs that are sent, followed and brought home."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganops import config
+from ganops.cli.app import app
+from ganops.errors import ClusterError, UserError
+from ganops.terminal import console, say
+
+if TYPE_CHECKING:
+    from ganops.adaptors.jobs import Cluster
+
+Address = Annotated[str | None, typer.Option(help="The cluster's dashboard; without it, RAY_ADDRESS.")]
+Job = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as `ganops jobs` lists it.")]
+
+
+@app.command()
+def doctor(
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the screen.")] = False,
+) -> None:
+    """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
+    from dataclasses import asdict
+
+    from ganops.adaptors import doctor as adaptor
+
+    found = list(adaptor.examine(Path(), address))
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        console.print(adaptor.table(found))
+    sys.exit(any(each.state == "bad" for each in found))
+
+
+@app.command()
+def submit(
+    address: Address = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="compute.workers, there.")] = None,
+    storage: Annotated[str | None, typer.Option(help="compute.storage, there: every node must reach it.")] = None,
+    env: Annotated[list[str] | None, typer.Option(help="A variable to hand on; others there can read it.")] = None,
+    wait: Annotated[bool, typer.Option(help="Follow the log and bring the run home.")] = True,
+) -> None:
+    """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
+    from ganops import assemble
+    from ganops.adaptors import dvc, jobs
+
+    root, unknown = Path(), [name for name in env or () if name not in os.environ]
+    if unknown:
+        raise UserError(f"--env: {', '.join(unknown)}: not set here")
+    compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
+    experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
+    tree, remote, cluster = jobs.Tree.of(root), dvc.remote_address(root), jobs.Cluster.connect(address)
+    for line in jobs.check(experiment, cluster):
+        say("submit", line)
+    assemble.check(experiment)
+    say("submit", f"{tree.size / 2**20:.1f} MB of commit {tree.commit[:8]}{' and changes' if tree.dirty else ''}")
+    jobs.push(root)
+    variables = {name: os.environ[name] for name in env or ()}
+    name = jobs.submit(root, cluster, tree, compute=compute, variables=variables, remote=remote)
+    say("submit", f"{name}: `ganops logs {name}` follows it, `ganops stop {name}` ends it")
+    if wait:
+        _see_home(cluster, name)
+
+
+def _see_home(cluster: "Cluster", name: str) -> None:
+    """Follows a job, brings home what it made, and ends with its exit code."""
+    from ganops.adaptors import jobs
+
+    try:
+        code = jobs.follow(cluster, name)
+    except KeyboardInterrupt:
+        say(
+            "submit",
+            f"{name} goes on: `ganops logs {name}`, `ganops stop {name}`, and `ganops fetch {name}` at its end",
+        )
+        sys.exit(130)
+    except ClusterError as error:
+        raise ClusterError(
+            f"{error}\n{name} may go on without us: `ganops logs {name}`, and `ganops fetch {name}` at its end"
+        ) from None
+    if code:
+        say("submit", f"{name} failed with exit code {code}; what it had finished is brought home")
+    _fetch(cluster, name, force=False)
+    sys.exit(code)
+
+
+def _fetch(cluster: "Cluster", name: str, *, force: bool) -> None:
+    from ganops.adaptors import jobs
+
+    stages = jobs.fetch(Path(), cluster, name, force=force)
+    say("fetch", f"{', '.join(stages)}: as if they had run here")
+    jobs.finish(Path(), cluster, name)
+
+
+@app.command()
+def jobs(
+    address: Address = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
+) -> None:
+    """List the jobs that were submitted, the latest first."""
+    from ganops.adaptors import jobs as adaptor
+
+    found = adaptor.rows(adaptor.Cluster.connect(address))
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        console.print(adaptor.table(found))
+
+
+@app.command()
+def logs(job: Job, address: Address = None) -> None:
+    """Print the log of a job, and follow it while the job runs."""
+    from ganops.adaptors import jobs as adaptor
+
+    cluster = adaptor.Cluster.connect(address)
+    cluster.job(job)
+    sys.exit(adaptor.follow(cluster, job))
+
+
+@app.command()
+def stop(job: Job, address: Address = None) -> None:
+    """Stop a job; what it has finished is kept, and the next submission continues from its checkpoints."""
+    from ganops.adaptors import jobs as adaptor
+
+    cluster = adaptor.Cluster.connect(address)
+    say("stop", f"{job}: {adaptor.stop(cluster, job)}; `ganops fetch {job}` brings home what it had finished")
+
+
+@app.command()
+def fetch(
+    job: Job,
+    address: Address = None,
+    force: Annotated[bool, typer.Option(help="Also where the files here have changed since.")] = False,
+) -> None:
+    """Bring home what a job has finished: outputs, metrics, dvc.lock, the registration."""
+    from ganops.adaptors import jobs as adaptor
+
+    _fetch(adaptor.Cluster.connect(address), job, force=force)

@@ -1,0 +1,140 @@
+"""Commands about the experiment in this folder: is it sound, what does it draw, how good is it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ganops import config, layout
+from ganops.cli.app import app
+from ganops.data.sources import watched
+from ganops.errors import UserError
+from ganops.files import atomic
+from ganops.terminal import console, say
+
+if TYPE_CHECKING:
+    from ganops.run import Progress
+
+
+@app.command()
+def check(
+    quick: Annotated[bool, typer.Option(help="Only what needs no torch: keys, ranges, the source.")] = False,
+) -> None:
+    """Check params.yaml and the source of the data: seconds now instead of an error after hours."""
+    experiment = config.load()
+    if not quick:
+        from ganops import assemble  # torch takes seconds to import
+
+        assemble.check(experiment)
+    source = watched(layout.DATA, experiment.data.source)
+    say("check", f"params.yaml and {source} are fine")
+
+
+@app.command()
+def schema() -> None:
+    """Write params.schema.json, which editors use to complete and explain params.yaml."""
+    with atomic(Path("params.schema.json")) as draft:
+        draft.write_text(
+            json.dumps(config.Experiment.model_json_schema(by_alias=True), indent=2) + "\n", encoding="utf-8"
+        )
+
+
+@app.command()
+def sample(
+    out: Annotated[Path, typer.Argument(help="Picture to write.")] = Path("samples.png"),
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=4096, help="How many pictures.")] = 64,
+    label: Annotated[int | None, typer.Option(help="One class for all; without it the classes take turns.")] = None,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Below 1: less variety, more typical.")] = 1.0,
+) -> None:
+    """Draw a grid from the trained generator in artifacts/generator."""
+    import numpy as np
+
+    from ganops.generator import Generator
+    from ganops.pictures import save_grid
+
+    generator = Generator.load(layout.GENERATOR)
+    classes = generator.description.classes
+    if label is not None and not 0 <= label < classes:
+        raise UserError(f"--label: expected 0 to {classes - 1}, got {label}" if classes else "--label: no classes here")
+    labels = None if label is None else np.full(count, label)
+    save_grid(out, generator.sample(seed + np.arange(count), labels, truncation), columns=min(count, classes or 8))
+    say("sample", str(out))
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")],
+    other: Annotated[str, typer.Argument(help="Another one.")] = str(layout.GENERATOR),
+    samples: Annotated[int, typer.Option(min=40, help="Of each, from the same seeds.")] = 10000,
+    split: Annotated[str, typer.Option(help="validation to choose, test to report.")] = "validation",
+    seed: Annotated[int, typer.Option(help="Draws the halves behind the intervals.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
+    from contextlib import ExitStack
+
+    from ganops.adaptors.registered import sampler  # torch and mlflow take seconds to import
+    from ganops.comparison import of_samplers
+    from ganops.metrics.reference import Reference
+
+    console.quiet = as_json
+    reference = Reference.open(layout.FEATURES)
+    with ExitStack() as stack:
+        a, b = (stack.enter_context(sampler(which)) for which in (one, other))
+        found = of_samplers(a, b, reference, samples=samples, split=split, seed=seed)
+    if as_json:
+        print(json.dumps(found.content(), indent=2))
+    else:
+        console.print(found.table())
+
+
+@app.command()
+def seeds(
+    seeds: Annotated[list[int], typer.Argument(min=0, help="Seeds of the training, at least two.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
+) -> None:
+    """Train and evaluate the experiment under several seeds: the mean and the spread of each figure."""
+    from ganops import assemble, trials
+    from ganops.adaptors.seeds import table, train_under
+
+    console.quiet = as_json
+    experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
+
+    def listen(seed: int, progress: "Progress") -> None:
+        if progress.checkpoint:
+            say("seeds", f"seed {seed}: kimg {progress.row['kimg']:.0f}/{experiment.train.kimg:g}")
+
+    found = train_under(experiment, seeds, layout.PREPARED, layout.FEATURES, layout.SEEDS, listen)
+    if as_json:
+        print(json.dumps({name: spread.content() for name, spread in found.items()}, indent=2))
+    else:
+        console.print(table(found))
+
+
+@app.command()
+def evaluate(
+    folder_a: Annotated[Path, typer.Argument(help="Folder of images.")],
+    folder_b: Annotated[Path, typer.Argument(help="Folder of the images to compare with.")],
+    weights: Annotated[Path | None, typer.Option(help="Inception weights; without it, from torch's hub cache.")] = None,
+    compare_with: Annotated[Literal["pytorch-fid"] | None, typer.Option(help="Run this as well.")] = None,
+    bf16: Annotated[bool, typer.Option("--bf16", help="Reduced precision: quicker, a look only, never FID.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure the Fréchet distance of two folders of images as pytorch-fid does, and quicker."""
+    import psutil
+
+    from ganops import assemble, folders
+
+    a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
+    device, since = str(assemble.choose_device("auto")), psutil.Process().create_time()
+    found = folders.distance(a, b, weights=weights, reduced=bf16, device=device, show=not as_json, since=since)
+    for line in [] if as_json else folders.in_words(found):
+        say("evaluate", line)
+    if compare_with:
+        found = folders.compared(found, folders.pytorch_fid(a, b, weights=weights, device=device))
+        if not as_json:
+            say("evaluate", folders.peer_in_words(found))
+    if as_json:
+        print(json.dumps(found))

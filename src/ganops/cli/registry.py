@@ -1,0 +1,104 @@
+"""Commands about the registry: who is the champion, who shall be it, and where a version comes from."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganops import config
+from ganops.cli.app import app
+from ganops.terminal import console, say
+
+registry = typer.Typer(no_args_is_help=True, help="The registry itself.")
+app.add_typer(registry, name="registry")
+
+Name = Annotated[str | None, typer.Option(help="Of the registered model; without it, register.name of params.yaml.")]
+Why = Annotated[str, typer.Option(help="The reason, for the record.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
+Version = Annotated[str, typer.Argument(help="3, v3, an alias such as champion, or models:/NAME@ALIAS.")]
+
+
+def _name(name: str | None) -> str:
+    return name or config.load().register_.name
+
+
+@app.command()
+def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
+    """Make a version the champion, whatever the gate said of it."""
+    from ganops.adaptors import champions, registered, tracking
+
+    client = tracking.connect(Path())
+    found = registered.resolve(client, _name(name), version)
+    former = champions.promote(client, found.name, str(found.version), kind="promote", why=why)
+    _tell("promote", found.name, str(found.version), former, as_json)
+
+
+@app.command()
+def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
+    """Make the version champion that was it before the present one."""
+    from ganops.adaptors import champions, tracking
+
+    client, model = tracking.connect(Path()), _name(name)
+    former = champions.current(client, model)
+    _tell("rollback", model, champions.rollback(client, model, why=why), former, as_json)
+
+
+def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"name": name, "champion": int(version), "former": None if former is None else int(former)}))
+    else:
+        before = f"; before it: v{former}" if former else ""
+        say(stage, f"{name} v{version} is the champion{before}")
+
+
+@app.command()
+def history(name: Name = None, as_json: AsJson = False) -> None:
+    """List every change of the champion: when, by whom, how and why."""
+    from ganops.adaptors import champions, tracking
+
+    model = _name(name)
+    moves = champions.history(tracking.connect(Path()), model)
+    if as_json:
+        print(json.dumps([asdict(move) for move in moves], indent=2))
+    else:
+        console.print(champions.table(model, moves))
+
+
+@app.command()
+def lineage(
+    version: Version = "champion",
+    lock: Annotated[Path | None, typer.Option(help="A dvc.lock: the latest version that its generator became.")] = None,
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell where a version comes from: run, commit, job, DVC's hashes, parameters; or which version a dvc.lock made."""
+    from ganops.adaptors import provenance, tracking
+
+    client, model = tracking.connect(Path()), _name(name)
+    which = str(provenance.of_lock(client, model, lock)[-1]) if lock else version
+    found = provenance.lineage(client, model, which)
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        console.print(provenance.show(found))
+
+
+@registry.command()
+def verify(
+    every: Annotated[bool, typer.Option("--all", help="The files of all versions, not only of those in use.")] = False,
+    name: Name = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look whether the registry is as it was left; the exit code is 1 where something must be mended."""
+    from ganops.adaptors import audit
+
+    model = _name(name)
+    found = list(audit.verify(Path(), model, every=every))
+    if as_json:
+        print(json.dumps([asdict(each) for each in found], indent=2))
+    else:
+        console.print(audit.table(model, found))
+    sys.exit(any(each.state == "bad" for each in found))
