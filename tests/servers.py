@@ -104,6 +104,7 @@ class Services:
         """From the start of each service until it was healthy, or had ended where it only has to."""
         self.healthy_too_early: bool
         """What PostgreSQL's health check says while its database is still being made."""
+        self._started: dict[str, float] = {}
         self._ports: dict[tuple[str, str], int] = {}
         self._ending = ExitStack()
 
@@ -164,10 +165,9 @@ class Services:
         for other in conditions:
             self.up(other)
         for other, condition in conditions.items():
-            self._wait(other, condition)
-        started = time.monotonic()
+            self.wait(other, condition)
+        self._started[name] = time.monotonic()
         {"postgres": self._postgres, "store": self._store}.get(name, self._of_our_image)(name, service)
-        self.seconds[name] = started
 
     def healthy(self, name: str) -> bool:
         """What the service's own health check says."""
@@ -215,7 +215,7 @@ class Services:
         if name == "postgres":  # inside its container both are where the programs look first
             environment |= {"PATH": str(postgres_programs()), "PGPORT": str(self.port(name, 5432))}
             environment |= {"PGHOST": str(self.sockets)}
-        return subprocess.run(command, env=environment, capture_output=True, timeout=30, check=False)
+        return subprocess.run(command, env=environment, capture_output=True, timeout=SECONDS, check=False)
 
     def _start(self, name: str, command: list[str], environment: dict[str, str], **more: Any) -> None:
         log = self._ending.enter_context((self.folder / f"{name}.log").open("ab"))
@@ -273,7 +273,8 @@ class Services:
         self._end(self.processes.pop("postgres-first"), signal.SIGINT)
         self._start(name, [*serve, "-c", "listen_addresses=127.0.0.1"], {}, **common)
 
-    def _wait(self, name: str, condition: str) -> None:
+    def wait(self, name: str, condition: str) -> None:
+        """Until a service is what `depends_on` may ask for."""
         process = self.processes[name]
         if condition == "service_completed_successfully":
             self._until(name, lambda: process.poll() is not None, may_end=True)
@@ -281,13 +282,14 @@ class Services:
         else:
             assert condition == "service_healthy", condition
             self._until(name, lambda: self.healthy(name))
-        self.seconds[name] = time.monotonic() - self.seconds[name]
+        self.seconds[name] = time.monotonic() - self._started[name]
 
     def _until(self, name: str, done: Any, *, may_end: bool = False) -> None:
         deadline = time.monotonic() + SECONDS
         process = self.processes[name]
         while not done():
             if not may_end and process.poll() is not None:
+                sweep(process)
                 raise RuntimeError(f"the service {name} ended with {process.returncode}:\n{self.log(name)}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the service {name} is not ready after {SECONDS} s:\n{self.log(name)}")
@@ -300,17 +302,23 @@ class Services:
     @staticmethod
     def _end(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         """Ends a process that was started here: first as it likes to, then with all that it started."""
-        if process.poll() is None:
-            process.send_signal(how)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its own group: start_new_session
-        process.wait()
+        if process.returncode is not None:  # ended long ago: its number may be another's by now
+            return
+        process.send_signal(how)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        sweep(process)
 
     def down(self) -> None:
         """Ends everything, the last started first, and removes what lies outside the folder."""
         self._ending.close()
+
+
+def sweep(process: subprocess.Popen[bytes]) -> None:
+    """Kills what is left of the group of a process that was started here and has just ended, or does not want to."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def unprivileged() -> str | None:
@@ -326,7 +334,7 @@ def running(folder: Path) -> Iterator[Services]:
     services = Services(folder)
     try:
         services.up("mlflow")
-        services._wait("mlflow", "service_healthy")
+        services.wait("mlflow", "service_healthy")
         yield services
     finally:
         services.down()
