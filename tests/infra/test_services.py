@@ -24,6 +24,7 @@ from PIL import Image
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import history, promote, rollback
 from ganops.adaptors.package import REQUIREMENTS
+from ganops.adaptors.registered import resolve
 from ganops.errors import RegistryError
 from ganops.gate import decide
 from ganops.pictures import grid
@@ -243,6 +244,16 @@ def test_who_may_only_read_cannot_register_and_hears_why(services, registered, t
     with pytest.raises(RegistryError, match="does not allow reader to do this"):
         register(package(tmp_path, 5.0, 2), base / "project")
     assert time.monotonic() - started < AT_ONCE
+
+
+def test_a_model_that_is_not_there_is_no_question_of_permission(services, monkeypatch, tmp_path):
+    """MLflow tells whoever is no administrator 403 in both cases."""
+    login(monkeypatch, services.new_user("visitor"))
+    client = tracking.connect(tmp_path)
+    with pytest.raises(RegistryError, match="the registry has no model unheard-of"):
+        rollback(client, "unheard-of")
+    with pytest.raises(RegistryError, match="the registry has no alias champion of unheard-of"):
+        resolve(client, "unheard-of", "champion")
 
 
 # --- the pipeline ---

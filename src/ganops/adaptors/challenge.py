@@ -69,6 +69,6 @@ def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
     except mlflow.MlflowException as error:
-        if not tracking.is_absent(error):
+        if not tracking.is_absent(client, name, error):
             raise
         return None

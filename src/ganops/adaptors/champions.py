@@ -149,7 +149,7 @@ def _model(client: mlflow.MlflowClient, name: str) -> Any:
     try:
         return client.get_registered_model(name)
     except mlflow.MlflowException as error:
-        if not tracking.is_absent(error):
+        if not tracking.is_absent(client, name, error):
             raise
         raise RegistryError(f"the registry has no model {name}") from error
 
@@ -158,7 +158,7 @@ def _expect(client: mlflow.MlflowClient, name: str, version: str) -> None:
     try:
         client.get_model_version(name, version)
     except mlflow.MlflowException as error:
-        if not tracking.is_absent(error):
+        if not tracking.is_absent(client, name, error):
             raise
         raise RegistryError(f"the registry has no version {version} of {name}") from error
 

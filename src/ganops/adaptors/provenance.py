@@ -38,8 +38,6 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
     try:
         run = client.get_run(version.run_id)
     except mlflow.MlflowException as error:
-        if not tracking.is_absent(error):
-            raise
         raise RegistryError(f"the run {version.run_id} of version {version.version} is gone: {error}") from error
     tags = run.data.tags
     return {

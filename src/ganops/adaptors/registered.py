@@ -39,7 +39,7 @@ def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
             return client.get_model_version(name, number)
         return client.get_model_version_by_alias(name, alias)
     except mlflow.MlflowException as error:
-        if not tracking.is_absent(error):
+        if not tracking.is_absent(client, name, error):
             raise
         what = f"version {number}" if number is not None else f"alias {alias}"
         raise RegistryError(f"the registry has no {what} of {name} ({error.error_code})") from error

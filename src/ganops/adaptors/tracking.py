@@ -122,8 +122,13 @@ def _expect_server(uri: str) -> None:
         ) from error
 
 
-def is_absent(error: mlflow.MlflowException) -> bool:
-    """Whether the registry answered that there is no such model, version or alias, and not that something is wrong."""
+def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) -> bool:
+    """Whether an error means that the registry has no such model, version or alias, as far as its caller may see.
+
+    MLflow 3.17 answers 403 to whoever asks for a model that is not there and is no administrator.
+    """
+    if error.get_http_status_code() == 403:
+        return not client.search_registered_models(f"name = '{name}'", max_results=1)
     return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
