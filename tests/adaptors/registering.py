@@ -10,7 +10,8 @@ from pathlib import Path
 from unittest import mock
 
 import mlflow
-from test_registry import GATE, NAME, measured, package
+from packages import package
+from test_registry import GATE, NAME, measured
 
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import ChampionMovedError

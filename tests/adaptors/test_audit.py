@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from test_registry import NAME, package, register
+from packages import package
+from test_registry import NAME, register
 from typer.testing import CliRunner
 
 from ganops import layout

@@ -21,6 +21,7 @@ from ganops.gate import Rival
 from ganops.metrics.reference import Reference
 
 
+@tracking.refusals()
 def challenge(
     package: Package,
     sampler: Sampler,
@@ -80,6 +81,6 @@ def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
     except mlflow.MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):  # no such model, no champion
+        if tracking.is_absent(client, name, error):
             return None
         raise RegistryError(f"the champion of {name} could not be asked for: {error}") from error

@@ -24,6 +24,7 @@ LONGEST = 5000
 """Characters of a tag that MLflow keeps."""
 
 
+@tracking.refusals()
 def register(package: Package, *, name: str, decision: Decision, root: Path) -> dict[str, Any]:
     """Registers a generator once, as the challenger, and makes it the champion where the decision says so.
 
@@ -45,8 +46,8 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 
     Raises:
         champions.ChampionMovedError: There is another champion than the decision was made against; nothing is promoted.
-        RegistryError: The store cannot be used, or the packed model does not work: no version was registered. Or the
-            server was away for too long: the same call finishes later.
+        RegistryError: The store cannot be used or does not allow it, or the packed model does not work: no version was
+            registered. Or the server was away for too long: the same call finishes later.
     """
     if "protocol" not in package.evaluation:
         raise RegistryError("the evaluation has no protocol: metrics mean nothing without how they were measured")

@@ -10,8 +10,10 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from ganops.adaptors.patience import NAME as PATIENCE
 from ganops.adaptors.patience import insist, patience
@@ -107,16 +109,56 @@ def connect(root: Path) -> MlflowClient:
         (root / "mlflow").mkdir(parents=True, exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+        with refusals():
+            client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+    except RegistryError:
+        raise
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
         raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
     return client
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Says what to do where a server does not let its caller in, or not do what is asked for.
+
+    Raises:
+        RegistryError: For the server's answers 401 and 403; other errors pass.
+    """
+    try:
+        yield
+    except mlflow.MlflowException as error:
+        if (text := _refusal(error)) is None:
+            raise
+        raise RegistryError(text) from error
+
+
+def _refusal(error: mlflow.MlflowException) -> str | None:
+    uri = _named_uri() or ""
+    server = f"the MLflow server {shown(uri)}"
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or urlsplit(uri).username
+    status = error.get_http_status_code()
+    if status == 401:
+        wish = f"refuses the name {user} with this password: mend" if user else "asks who calls: set"
+        return f"{server} {wish} MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if status == 403 and "Host header" in str(error):
+        return (
+            f"{server} does not answer to this name: call it by another, or add it, with its port, to the server's "
+            "--allowed-hosts (infra/mlflow: MLFLOW_HOSTS in .env)"
+        )
+    if status == 403:
+        return (
+            f"{server} does not allow {user or 'an unnamed caller'} to do this: ask its administrator for the "
+            f"permission, or choose a register.name that is nobody else's ({error})"
+        )
+    return None
+
+
 def _expect_server(uri: str) -> None:
     """Asks once: mlflow itself would try again for minutes before it gives up."""
+    health = f"{shown(uri).rstrip('/')}/health"  # urllib takes no name and password in an address
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+        urllib.request.urlopen(health, timeout=10).close()
     except OSError as error:
         # whatever else answers is there; whether it lets us in shows at the first request
         if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
@@ -189,6 +231,16 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) -> bool:
+    """Whether an error means that the registry has no such model, version or alias, as far as its caller may see.
+
+    MLflow 3.17 answers 403 to whoever asks for a model that is not there and is no administrator.
+    """
+    if error.get_http_status_code() == 403:
+        return not client.search_registered_models(f"name = '{name}'", max_results=1)
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def shown(uri: str) -> str:

@@ -92,7 +92,7 @@ class Workers(WorkerGroup):  # type: ignore[misc]
 
     @staticmethod
     def _get_worker_runtime_env(custom_runtime_env: Any) -> Any:
-        """Without what Ray adds: it has this process's environment, and workers are then processes that wait already."""
+        """Without what Ray adds: it has our environment, and workers are then processes that wait already."""
         return custom_runtime_env
 
 
