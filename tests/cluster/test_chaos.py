@@ -9,7 +9,7 @@ import time
 import pytest
 from stage import DRIVER, WORKER, Training, ticks
 
-pytestmark = [pytest.mark.ray, pytest.mark.chaos]
+pytestmark = pytest.mark.ray
 RUNS = 20
 
 
@@ -101,6 +101,19 @@ def usual(cluster, prepared, whole):
     return length
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [node_is_cut_for_a_moment, driver_dies, worker_hangs, head_is_lost])
+def test_one_of_each_kind(fault, cluster, prepared, whole):
+    """Those that test_training_on_nodes.py and test_training_on_objects.py do not have."""
+    training = Training(cluster, prepared)
+    training.wait_checkpoint()
+    assert not training.ended(), "too late"
+    fault(training, cluster, random.Random(0))
+    training.wait(900)
+    assert training.result() == whole
+
+
+@pytest.mark.chaos
 @pytest.mark.parametrize("run", range(RUNS))
 def test_whatever_happens_it_ends_in_the_same_weights(run, cluster, prepared, whole, usual, objects):
     """At a random tick, and now and then before the first one; every other run on an object store."""
