@@ -26,6 +26,11 @@ def grid(images: Images, columns: int = 8, gap: int = 1) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
+def picture(image: NDArray[np.uint8]) -> Image.Image:
+    """One image [C, H, W], as large as it is."""
+    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+
+
 def save_grid(path: Path, images: Images, columns: int = 8) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
