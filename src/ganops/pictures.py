@@ -35,3 +35,10 @@ def save_grid(path: Path, images: Images, columns: int = 8) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
         grid(images, columns).save(draft, format="PNG")
+
+
+def save_separate(folder: Path, seeds: NDArray[np.int64], images: Images) -> None:
+    """Writes one PNG for each seed, named by it; other files of the folder stay."""
+    for seed, image in zip(seeds, images, strict=True):
+        with atomic(folder / f"{seed}.png") as draft:
+            picture(image).save(draft, format="PNG")

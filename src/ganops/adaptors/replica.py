@@ -5,7 +5,6 @@ waits for it, none is lost, and none is answered by two. A version that cannot b
 imports no torch, which would cost every replica seconds and memory.
 """
 
-import asyncio
 import base64
 import io
 import json
@@ -25,8 +24,6 @@ from ganops.adaptors.registered import Registered, resolve
 from ganops.adaptors.web import Answer, Order, State
 from ganops.pictures import grid, picture
 
-BATCH = 256
-"""Pictures that are drawn in one go, of as many requests as it takes; a larger request goes alone."""
 AGAIN = 30
 """Seconds after which a version that could not be loaded is tried again."""
 log = logging.getLogger("ray.serve")
@@ -67,8 +64,7 @@ class Replica:
         self.trouble: str | None = None
         self.failed = ("", float("-inf"))
         """The version that could not be loaded, and when."""
-        self.waiting: list[tuple[Order, asyncio.Future[tuple[Any, str]]]] = []
-        self.working: asyncio.Task[None] | None = None
+        self.turn = threading.Lock()
         wanted = self._wanted()
         try:
             self.current = self._load(wanted)
@@ -134,50 +130,21 @@ class Replica:
             current.at, self.trouble,
         )  # fmt: skip
 
-    async def draw(self, order: Order) -> Answer:
-        """The answer to an order."""
-        future: asyncio.Future[tuple[Any, str]] = asyncio.get_running_loop().create_future()
-        self.waiting.append((order, future))
-        if self.working is None or self.working.done():
-            self.working = asyncio.create_task(self._work())
-        images, version = await future
+    def draw(self, orders: list[Order]) -> list[Answer]:
+        """An answer to each order."""
+        # while one call draws, the former one encodes in its own thread
+        with self.turn:
+            drawn, version = self._draw(orders)
+        return [self._answer(order, images, version) for order, images in zip(orders, drawn, strict=True)]
+
+    def _answer(self, order: Order, images: Any, version: str) -> Answer:
         if isinstance(images, str):
             return Answer(400, "application/json", json.dumps({"error": images}).encode(), version)
-        # another thread, so that the next pictures are drawn meanwhile
-        return await asyncio.to_thread(encode, order.format, images, self.target.name, version)
+        return encode(order.format, images, self.target.name, version)
 
-    async def _work(self) -> None:
-        """Draws what waits; what comes meanwhile is the next batch, so nobody waits for a batch to fill.
-
-        `serve.batch` closes a batch before it waits for the former one: without a wait its batches do not grow.
-        """
-        while batch := self._take():
-            try:
-                drawn: list[tuple[Any, str]] = await asyncio.to_thread(self._draw, [order for order, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), images in zip(batch, drawn, strict=True):
-                if not future.done():
-                    future.set_result(images)
-
-    def _take(self) -> list[tuple[Order, asyncio.Future[tuple[Any, str]]]]:
-        """The next orders, in their turn, as many as make a batch; none of a client who has left."""
-        self.waiting = [each for each in self.waiting if not each[1].done()]
-        count = taken = 0
-        while taken < len(self.waiting):
-            count += len(self.waiting[taken][0].seeds)
-            if taken and count > BATCH:
-                break
-            taken += 1
-        batch, self.waiting = self.waiting[:taken], self.waiting[taken:]
-        return batch
-
-    def _draw(self, orders: list[Order]) -> list[tuple[Any, str]]:
+    def _draw(self, orders: list[Order]) -> tuple[list[Any], str]:
         """For each order uint8 [N, H, W, C] or what is wrong with it, and the version that says so."""
-        current = self.current  # looked up here, not when the orders came: they may have waited for long
+        current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
         labels = [_labels(order, current.drawer.classes) for order in orders]
         found: list[Any] = list(labels)
         for truncation in {order.truncation for order in orders}:
@@ -194,7 +161,7 @@ class Replica:
             ends = np.cumsum([len(each) for each in seeds])
             for i, part in zip(alike, np.split(images, ends[:-1]), strict=True):
                 found[i] = part
-        return [(each, current.version) for each in found]
+        return found, current.version
 
 
 def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:

@@ -17,31 +17,81 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ganops.adaptors import runtime, tracking
 from ganops.adaptors.registered import resolve
 from ganops.adaptors.replica import Replica, Target
-from ganops.adaptors.web import REQUESTS, SECONDS, Answer, Front, Order, Refused, State
+from ganops.adaptors.web import SECONDS, Answer, Front, Order, Refused, State
 from ganops.errors import ClusterError, UserError
 
+BATCH = 256
+"""Pictures of one call of a replica, of as many requests as it takes; a larger request goes alone."""
 TRIES = 3
 """Replicas that an order is given to, one after the other, when they die of it or meanwhile."""
 
+Waiting = tuple[Order, "asyncio.Future[Answer]"]
+"""An order, and who waits for the answer."""
+
 
 class Replicas:
-    """All replicas, as the web page of this room knows who draws."""
+    """All replicas, as `web.py` knows who draws.
 
-    def __init__(self, handle: Any) -> None:
+    A call of a replica costs Ray more than a picture costs the replica. So each has two calls at a time, one that
+    draws and one that is ready, and what comes meanwhile goes together in the next: batches grow with the load, and
+    nobody waits for one to fill. (`serve.batch` gathers in the replica, after the cost of the call. And it closes a
+    batch before it waits for the former one, so that without a waiting time its batches do not grow.)
+    """
+
+    def __init__(self, handle: Any, count: int) -> None:
         self.handle = handle
+        self.most = 2 * count
+        """Calls at once."""
+        self.waiting: list[Waiting] = []
+        self.calls: set[asyncio.Task[None]] = set()
 
     async def draw(self, order: Order) -> Answer:
-        """Hands an order to a replica; when it dies, to another one: the same seeds are the same pictures."""
+        """The answer to an order; whoever stops waiting for it takes it back, if it has not been handed out."""
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.waiting.append((order, future))
+        self._hand_out()
+        return await future
+
+    def _hand_out(self) -> None:
+        while len(self.calls) < self.most and (batch := self._take()):
+            call = asyncio.create_task(self._call(batch))
+            self.calls.add(call)
+            call.add_done_callback(self._over)
+
+    def _over(self, call: asyncio.Task[None]) -> None:
+        self.calls.discard(call)
+        self._hand_out()
+
+    def _take(self) -> list[Waiting]:
+        """The next orders, in their turn, as many as make a batch."""
+        self.waiting = [each for each in self.waiting if not each[1].done()]
+        count = taken = 0
+        for order, _ in self.waiting:
+            count += len(order.seeds)
+            if taken and count > BATCH:
+                break
+            taken += 1
+        batch, self.waiting = self.waiting[:taken], self.waiting[taken:]
+        return batch
+
+    async def _call(self, batch: list[Waiting]) -> None:
+        try:
+            answers = await self._drawn([order for order, _ in batch])
+        except Exception as error:
+            for _, future in batch:
+                if not future.done():
+                    future.set_exception(error)
+            return
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
+
+    async def _drawn(self, orders: list[Order]) -> list[Answer]:
+        """Hands orders to a replica; when it dies, to another one: the same seeds are the same pictures."""
         for _ in range(TRIES):
-            response = self.handle.draw.remote(order)
-            try:
-                answer: Answer = await response
-                return answer
-            except asyncio.CancelledError:
-                response.cancel()
-                raise
-            except (RayActorError, DeploymentUnavailableError):
-                continue
+            with contextlib.suppress(RayActorError, DeploymentUnavailableError):
+                answers: list[Answer] = await self.handle.draw.remote(orders)
+                return answers
         raise Refused(503, "no replica lives long enough to draw this")
 
     async def states(self) -> list[State]:
@@ -77,7 +127,7 @@ def run(
         stack.enter_context(runtime.cluster())
         handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in the place
-        asyncio.run(_listen(handle, listener, target, tell))
+        asyncio.run(_listen(Replicas(handle, replicas), listener, target, tell))
 
 
 @contextlib.contextmanager
@@ -118,8 +168,7 @@ def _deployed(target: Target, first: str, replicas: int, logs: bool) -> Iterator
         Replica,
         name="generator",
         num_replicas=replicas,
-        # no less than all that the front admits: what waits in Serve's router is looked at again only now and then
-        max_ongoing_requests=REQUESTS,
+        max_ongoing_requests=8,  # more than `Replicas` has: what waits in Serve's router is only now and then looked at
         max_constructor_retry_count=1,
         logging_config=level,
         graceful_shutdown_timeout_s=10,
@@ -146,8 +195,8 @@ def _cause(name: str) -> str:
     return lines[-1] if lines else ""
 
 
-async def _listen(handle: Any, listener: socket.socket, target: Target, tell: Callable[[str], None]) -> None:
-    front = Front(Replicas(handle), tell, target.poll)
+async def _listen(backend: Replicas, listener: socket.socket, target: Target, tell: Callable[[str], None]) -> None:
+    front = Front(backend, tell, target.poll)
     await front.look()
     server = uvicorn.Server(
         uvicorn.Config(
