@@ -151,8 +151,7 @@ def test_one_seed_is_one_picture_in_any_batch(model):
 
 
 def test_registered_version_draws_from_seeds_and_from_latents(registered, model):
-    root, trained, _ = registered
-    drawer = Registered(files_of(root))
+    drawer = Registered(files_of(registered[0]))
     seeds = np.array([3, 4, 5])
     assert (drawer.shape, drawer.latent, drawer.classes) == ((8, 8, 3), LATENT, 3)
     images = drawer.sample(seeds, np.array([2, 2, 2]), 0.5)
