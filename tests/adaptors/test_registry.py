@@ -16,10 +16,12 @@ from packages import LATENT, package
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import ChampionMovedError, history, promote, rollback
+from ganops.adaptors.registered import Registered
 from ganops.comparison import Comparison
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
 from ganops.gate import Rival, decide
+from ganops.latents import latents, normal_table
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Difference
 
@@ -102,6 +104,17 @@ def test_one_seed_is_one_picture_in_any_batch(model):
     assert images.tobytes() == alone.tobytes()
     assert model.predict(seeds[::-1].copy()).tobytes() == images[::-1].tobytes()
     assert images[0].tobytes() == images[4].tobytes() != images[1].tobytes()
+
+
+def test_registered_version_draws_from_seeds_and_from_latents(registered, model):
+    drawer = Registered(files_of(registered[0]))
+    seeds = np.array([3, 4, 5])
+    assert (drawer.shape, drawer.latent, drawer.classes) == ((8, 8, 3), LATENT, 3)
+    images = drawer.sample(seeds, np.array([2, 2, 2]), 0.5)
+    expected = model.predict(seeds, params={"labels": [2], "truncation": 0.5}).transpose(0, 3, 1, 2)
+    assert images.tobytes() == np.ascontiguousarray(expected).tobytes()
+    z = latents(seeds, LATENT, normal_table()) * np.float32(0.5)
+    assert drawer.render(z, np.array([2, 2, 2])).tobytes() == images.tobytes()
 
 
 def test_no_seeds_give_no_pictures(model):
