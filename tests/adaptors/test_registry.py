@@ -12,21 +12,16 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from packages import LATENT, package
+from registering import GATE, NAME, champion_of, measured
 
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import ChampionMovedError, history, promote, rollback
 from ganops.adaptors.registered import Registered
-from ganops.comparison import Comparison
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
-from ganops.gate import Rival, decide
+from ganops.gate import decide
 from ganops.latents import latents, normal_table
-from ganops.metrics.intervals import Interval
-from ganops.metrics.measure import Difference
-
-NAME = "faces"
-GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
 
 
 def register(package, root, gate=GATE, rival=None, **named):
@@ -292,19 +287,6 @@ def put(root, tmp_path, quick):
         return register(made, root, gate, None if known else measured(int(champion.version), 10.0, fd))
 
     return put
-
-
-def champion_of(root):
-    try:
-        return tracking.connect(root).get_model_version_by_alias(NAME, "champion")
-    except MlflowException:
-        return None
-
-
-def measured(version, one, other, margin=0.5):
-    """The champion beside a challenger, as an evaluation finds it."""
-    by = Interval(other - one, other - one - margin, other - one + margin)
-    return Rival(version, Comparison({"fd_domain": Difference(one, other, by)}, 100, "test", singular=False))
 
 
 def test_registering_twice_makes_one_version(put, root):

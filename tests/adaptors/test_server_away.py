@@ -12,10 +12,12 @@ import time
 import urllib.request
 
 import pytest
-from test_registry import GATE, NAME, package
+from packages import package
+from registering import GATE, NAME
 
 from ganops.adaptors import patience, registry, tracking
 from ganops.errors import RegistryError
+from ganops.gate import decide
 
 pytestmark = pytest.mark.slow
 AWAY = float(os.environ.get("GANOPS_TEST_AWAY", "3"))
@@ -77,7 +79,8 @@ def server(empty_store, tmp_path, monkeypatch):
 
 
 def register(folder):
-    return registry.register(package(folder / "artifacts"), name=NAME, gate=GATE, root=folder)
+    made = package(folder / "artifacts")
+    return registry.register(made, name=NAME, decision=decide(GATE, made.metrics), root=folder)
 
 
 def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, monkeypatch, capsys):

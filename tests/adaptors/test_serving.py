@@ -21,9 +21,9 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from packages import package
 from PIL import Image
 from ray.exceptions import ActorDiedError
-from test_registry import package
 
 from ganops.adaptors import champions, registry, replica, serving, tracking
 from ganops.adaptors.registered import Registered, resolve

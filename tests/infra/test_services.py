@@ -20,6 +20,7 @@ from packages import package
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from PIL import Image
+from registering import PROCESSES, all_at_once, check_whole, enter_at_once, move_at_once
 
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import history, promote, rollback
@@ -254,6 +255,30 @@ def test_a_model_that_is_not_there_is_no_question_of_permission(services, monkey
         rollback(client, "unheard-of")
     with pytest.raises(RegistryError, match="the registry has no alias champion of unheard-of"):
         resolve(client, "unheard-of", "champion")
+
+
+@pytest.mark.slow
+def test_sixteen_at_once(services, tmp_path, monkeypatch):
+    """Registrations, of every generator two, and then promotions and rollbacks."""
+    variables = services.new_user("crowd")
+    login(monkeypatch, variables)
+    (tmp_path / "project").mkdir()
+    root, start = tmp_path / "project", PROCESSES.Barrier(16)
+    all_at_once(
+        enter_at_once,
+        *((root, tmp_path / f"{i}", 9.0 - i // 2, i // 2, start, variables, "crowded") for i in range(16)),
+    )
+    client = tracking.connect(root)
+    check_whole(client, "crowded")
+    assert len(client.search_model_versions("name = 'crowded'")) == 8
+    assert float(resolve(client, "crowded", "champion").tags["metric.fd_domain"]) == 2.0
+
+    before, start, done = len(history(client, "crowded")), PROCESSES.Barrier(16), PROCESSES.SimpleQueue()
+    wanted = [0, 0, 0, 0, *range(1, 9), 1, 2, 3, 4]
+    all_at_once(move_at_once, *((root, version, start, done, variables, "crowded") for version in wanted))
+    check_whole(client, "crowded")
+    told = [done.get() for _ in wanted]
+    assert 12 <= len(history(client, "crowded")) - before <= sum(version > 0 for version in told)
 
 
 # --- the pipeline ---
