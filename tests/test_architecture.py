@@ -17,6 +17,7 @@ GROUND = {
     "pixels",
     "randomness",
     "terminal",
+    "walks",
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {

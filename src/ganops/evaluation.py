@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ganops import layout
@@ -26,6 +25,7 @@ from ganops.pictures import save_grid
 from ganops.plots import distances, sheet
 from ganops.report import Report
 from ganops.terminal import progress
+from ganops.walks import slerp
 
 HELD_OUT = "test"
 """Real images that neither the training nor the selection has seen."""
@@ -112,14 +112,10 @@ def _truncations(generator: Generator, columns: int) -> bytes:
 
 def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
     """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
-    z = latents(FIRST_SEED + np.arange(2 * rows), generator.description.latent, normal_table()).astype(np.float64)
-    first, last = z[:rows, None], z[rows:, None]
-    cosine = (first * last).sum(-1) / np.linalg.norm(first, axis=-1) / np.linalg.norm(last, axis=-1)
-    angle = np.arccos(cosine)[..., None]
-    t = np.linspace(0, 1, STEPS)[None, :, None]
-    walk = (np.sin((1 - t) * angle) * first + np.sin(t * angle) * last) / np.sin(angle)
-    labels = np.repeat(np.arange(rows) % max(1, generator.description.classes), STEPS)
-    return generator.render(torch.from_numpy(walk.reshape(rows * STEPS, -1).astype(np.float32)), labels)
+    z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
+    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, STEPS)]
+    labels = np.repeat(np.arange(rows) % max(1, generator.classes), STEPS)
+    return generator.render(np.stack(walk), labels)
 
 
 def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:

@@ -65,15 +65,27 @@ class Generator:
         if labels is None and self.description.classes:
             labels = seeds % self.description.classes
         z = latents(seeds, self.description.latent, normal_table()) * np.float32(truncation)
-        return self.render(torch.from_numpy(z), labels, batch)
+        return self.render(z, labels, batch)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Of a picture: height, width, channels."""
         return self.description.resolution, self.description.resolution, self.description.channels
 
+    @property
+    def latent(self) -> int:
+        """Dimensions of a latent."""
+        return self.description.latent
+
+    @property
+    def classes(self) -> int:
+        """0: it takes no labels."""
+        return self.description.classes
+
     @torch.no_grad()
-    def render(self, z: Tensor, labels: NDArray[np.int64] | None = None, batch: int = 250) -> NDArray[np.uint8]:
+    def render(
+        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
+    ) -> NDArray[np.uint8]:
         """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
         d = self.description
         weight = next(self.network.parameters())
@@ -81,7 +93,7 @@ class Generator:
         for start in range(0, len(z), batch):
             piece = slice(start, start + batch)
             y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
-            pictures[piece] = to_uint8(self.network(z[piece].to(weight), y)).cpu().numpy()
+            pictures[piece] = to_uint8(self.network(torch.as_tensor(z[piece]).to(weight), y)).cpu().numpy()
         return pictures
 
     def save(self, folder: Path) -> None:

@@ -26,7 +26,19 @@ def grid(images: Images, columns: int = 8, gap: int = 1) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
+def picture(image: NDArray[np.uint8]) -> Image.Image:
+    """One image [C, H, W], as large as it is."""
+    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+
+
 def save_grid(path: Path, images: Images, columns: int = 8) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
         grid(images, columns).save(draft, format="PNG")
+
+
+def save_separate(folder: Path, seeds: NDArray[np.int64], images: Images) -> None:
+    """Writes one PNG for each seed, named by it; other files of the folder stay."""
+    for seed, image in zip(seeds, images, strict=True):
+        with atomic(folder / f"{seed}.png") as draft:
+            picture(image).save(draft, format="PNG")

@@ -5,18 +5,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ganops import config
 from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
-from ganops.evaluation import Sampler
-from ganops.generator import Generator
+
+if TYPE_CHECKING:
+    from ganops.generator import Generator
 
 
 def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
@@ -66,6 +66,11 @@ class Registered:
         self.model = mlflow.pyfunc.load_model(str(folder))
         self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
         """Height, width, channels."""
+        self.served = self.model.unwrap_python_model()
+        """The object behind the model (`served_model.py`, as it was registered)."""
+        self.latent: int = self.served.config["latent"]
+        self.classes: int = self.served.config["classes"]
+        self.class_names: tuple[str, ...] = tuple(self.served.config.get("class_names", ()))
 
     @classmethod
     @contextmanager
@@ -84,20 +89,35 @@ class Registered:
                 raise RegistryError(f"{what} cannot be loaded: {error}") from error
             yield found
 
-    def sample(self, seeds: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        """One picture for each seed, the classes in turn: int64 [N] -> uint8 [N, C, H, W]."""
-        images: NDArray[np.uint8] = self.model.predict(seeds)
+    def sample(
+        self, seeds: NDArray[np.int64], /, labels: NDArray[np.int64] | None = None, truncation: float = 1.0
+    ) -> NDArray[np.uint8]:
+        """One picture for each seed, without labels the classes in turn: int64 [N] -> uint8 [N, C, H, W]."""
+        params = {"truncation": truncation, **({} if labels is None else {"labels": labels})}
+        images: NDArray[np.uint8] = self.model.predict(np.asarray(seeds, np.int64), params=params)
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
+        inputs = {"z": np.asarray(z, np.float32), "truncation": np.ones(len(z), np.float32)}
+        if self.classes:
+            inputs["labels"] = np.asarray(labels, np.int64)
+        images: NDArray[np.uint8] = self.served.session.run(["images"], inputs)[0]
         return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
 
 
 @contextmanager
-def sampler(which: str, root: Path = Path()) -> Iterator[Sampler]:
+def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered"]:
     """What draws, by its name: the folder of a generator, or a registered version as `resolve` takes it.
 
     Raises:
         UserError: The folder holds no generator, or the registry has no such version.
     """
     if Path(which).is_dir() or ("/" in which and not which.startswith("models:/")):
+        import torch  # takes seconds, and who serves needs none
+
+        from ganops.generator import Generator
+
         yield Generator.load(Path(which), "cuda" if torch.cuda.is_available() else "cpu")
         return
     client = tracking.connect(root)

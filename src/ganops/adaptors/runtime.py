@@ -10,7 +10,6 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ganops import assemble
 from ganops.config import Compute
 from ganops.errors import TrainingError
 
@@ -95,6 +94,8 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
     """
+    from ganops import assemble  # torch takes seconds to import, and not all who need a cluster plan a training
+
     have = [node["Resources"] for node in nodes()]
     gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
     cores = [int(node.get("CPU", 0)) for node in have]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ganops import config, layout
+from ganops import config, layout, walks
 from ganops.cli.app import app
 from ganops.data.sources import watched
 from ganops.errors import UserError
@@ -42,25 +42,42 @@ def schema() -> None:
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Argument(help="Picture to write.")] = Path("samples.png"),
+    out: Annotated[Path, typer.Argument(help="Picture to write; with --walk a .gif or .mp4.")] = Path("samples.png"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    count: Annotated[int, typer.Option(min=1, max=4096, help="How many pictures.")] = 64,
+    count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
     label: Annotated[int | None, typer.Option(help="One class for all; without it the classes take turns.")] = None,
     truncation: Annotated[float, typer.Option(min=0, max=1, help="Below 1: less variety, more typical.")] = 1.0,
+    model: Annotated[
+        str, typer.Option(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")
+    ] = str(layout.GENERATOR),
+    separate: Annotated[Path | None, typer.Option(help="A PNG for each seed into this folder; no grid.")] = None,
+    walk: Annotated[bool, typer.Option("--walk", help="From the latent of one seed to the next, and back.")] = False,
+    frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures of a leg of the walk.")] = 24,
+    fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second of the walk.")] = 25,
 ) -> None:
-    """Draw a grid from the trained generator in artifacts/generator."""
+    """Draw: a grid, a PNG for each seed, or a walk through the latents."""
     import numpy as np
 
-    from ganops.generator import Generator
-    from ganops.pictures import save_grid
+    from ganops.adaptors.registered import sampler  # mlflow takes seconds to import
+    from ganops.pictures import save_grid, save_separate
 
-    generator = Generator.load(layout.GENERATOR)
-    classes = generator.description.classes
-    if label is not None and not 0 <= label < classes:
-        raise UserError(f"--label: expected 0 to {classes - 1}, got {label}" if classes else "--label: no classes here")
-    labels = None if label is None else np.full(count, label)
-    save_grid(out, generator.sample(seed + np.arange(count), labels, truncation), columns=min(count, classes or 8))
-    say("sample", str(out))
+    seeds = seed + np.arange(count or (8 if walk else 64))
+    if walk:
+        walks.expect(out)
+    with sampler(model) as source:
+        classes = source.classes
+        if label is not None and not 0 <= label < classes:
+            raise UserError(
+                f"--label: expected 0 to {classes - 1}, got {label}" if classes else "--label: no classes here"
+            )
+        labels = None if label is None else np.full(len(seeds), label)
+        if walk:
+            walks.save(out, walks.through(source, seeds, labels, truncation, frames), fps)
+        elif separate:
+            save_separate(separate, seeds, source.sample(seeds, labels, truncation))
+        else:
+            save_grid(out, source.sample(seeds, labels, truncation), columns=min(len(seeds), classes or 8))
+    say("sample", str(separate if separate and not walk else out))
 
 
 @app.command()

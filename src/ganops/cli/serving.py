@@ -1,0 +1,35 @@
+"""The command that serves the champion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganops import config
+from ganops.cli.app import app
+from ganops.cli.registry import Name
+from ganops.terminal import say
+
+
+@app.command()
+def serve(
+    name: Name = None,
+    alias: Annotated[str, typer.Option(help="What is followed; or a version, which stays.")] = "champion",
+    host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
+    replicas: Annotated[int, typer.Option(min=1, help="Processes that draw; each needs a core.")] = 1,
+    poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the alias.")] = 1.0,
+) -> None:
+    """Serve the champion over HTTP on Ray Serve, and follow the alias; docs/serving.md."""
+    import os
+    import sys
+
+    from ganops.adaptors import replica, serving
+
+    def tell(line: str) -> None:
+        say("serve", line)
+        sys.stdout.flush()
+
+    target = replica.Target(str(Path().resolve()), name or config.load().register_.name, alias, poll)
+    serving.run(target, host=host, port=port, replicas=replicas, tell=tell, logs="GANOPS_DEBUG" in os.environ)
+    tell("ended")
