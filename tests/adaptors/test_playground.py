@@ -2,6 +2,10 @@
 
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -10,7 +14,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from test_registry import NAME, package, register
 
-from ganops import votes
+from ganops import layout, votes
 from ganops.adaptors import champions, playground, registry, tracking
 from ganops.adaptors.exhibits import LARGEST, Exhibition, Settings
 from ganops.errors import RegistryError, UserError
@@ -31,7 +35,7 @@ def shown(empty_store, tmp_path_factory):
         for seed, fd in ((0, 9.0), (1, 12.0)):
             made = package(base / str(seed), fd, seed, channels=1)
             register(replace(made, description={**made.description, "class_names": ["shoe", "<b>", "bag"]}), root)
-        yield Exhibition(root, NAME, base / "votes.jsonl")
+        yield Exhibition(root, NAME, root / layout.VOTES)
 
 
 # Without a browser.
@@ -160,28 +164,51 @@ def pixels(images):
 
 
 @pytest.fixture
-def visit(shown):
-    """The page as a visitor finds it, and what it asked of other hosts."""
+def address(shown):
+    """Where `ganops playground` says that the page is; Ctrl-C ends it."""
     if CHROMIUM is None:
-        pytest.skip("no chromium here")
-    with playground.served(shown) as address, sync_playwright() as play:
+        pytest.skip("no chromium here: the page is not driven in a browser")
+    command = [sys.executable, "-c", "from ganops.cli import main; main()", "playground", "--name", NAME, "--port", "0"]
+    process = subprocess.Popen(command, cwd=shown.root, stdout=subprocess.PIPE, text=True)
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
+    told = ""
+    while found := process.stdout.readline():
+        told += found
+        if "http" in found:
+            break
+    deadline.cancel()
+    deadline.join()
+    try:
+        yield re.search(r"http://127.0.0.1:\d+", told).group()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def page(address):
+    """A tab of a browser, which asks no other host for anything and has nothing refused."""
+    with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=address)
         page.set_default_timeout(30_000)
         expect.set_options(timeout=30_000)
-        asked, refused = [], []
+        asked, told = [], []
         page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda told: refused.append(told.text) if "Content Security Policy" in told.text else None)
-        yield page, address
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        yield page
         browser.close()
-    foreign = [url for url in asked if not url.startswith((address, "data:", "blob:"))]
-    assert (foreign, refused) == ([], [])
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert told == []
 
 
-def test_a_visitor_draws_walks_compares_and_votes(shown, visit):
-    page, address = visit
+def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     champion, images = shown.exhibit(1), page.locator("#drawn img")
-    page.goto(f"{address}/?seed=40&count=5")
+    page.goto("/?seed=40&count=5")
     expect(page.locator("#about")).to_contain_text("faces v1")
     expect(page.locator("#about")).to_contain_text("fd_domain")
     expect(images).to_have_count(5)
@@ -240,9 +267,8 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, visit):
         vote = kept[-1]
         assert len(kept) == number
         seen = pixels(page.locator("#pair section[aria-label=left] img"))
-        assert (
-            seen.tobytes() == shown.exhibit(vote.preferred.version).draw(Settings(vote.ballot.seeds[0], 12)).tobytes()
-        )
+        left = Settings(vote.ballot.seeds[0], playground.PAIR)
+        assert seen.tobytes() == shown.exhibit(vote.ballot.left.version).draw(left).tobytes()
         expect(page.locator("#result")).to_contain_text(f"You preferred v{vote.preferred.version}")
     one, two = shown.exhibit(1).side, shown.exhibit(2).side
     tally = shown.tally(one, two)
@@ -251,7 +277,7 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, visit):
     assert cells == [str(tally.other), str(tally.one), "0"]
 
     # the card, with its picture
-    page.get_by_role("tab", name="Model card").click()
+    page.get_by_role("tab", name="Card").click()
     expect(page.locator("#card h2").first).to_be_visible()
     assert page.locator("#card img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 60
 
@@ -262,13 +288,13 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, visit):
     expect(page.locator("#about")).to_contain_text("faces v2")
     page.get_by_role("tab", name="Draw").click()
     expect(page.locator("#drawn figcaption").first).to_contain_text("seed")
-    page.goto(address)
+    page.goto("/")
     expect(page.locator("#about")).to_contain_text("faces v2")
     expect(images).to_have_count(20)
     assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).tobytes()
 
     # nothing is wider than a telephone
     page.set_viewport_size({"width": 390, "height": 800})
-    for tab in ("Draw", "Between two", "Which is better?", "Model card"):
+    for tab in ("Draw", "Between two", "Which is better?", "Card"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab

@@ -27,7 +27,7 @@ LARGEST = 2**53 - 1 - MOST
 """Seeds of a page: larger numbers are not exact in a browser."""
 KEPT = 4
 """Versions that stay loaded."""
-HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage", "memorisation_verdict")
+HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage")
 """Metrics of the page's head, by the beginning of their names; the card has all of them."""
 
 

@@ -11,10 +11,9 @@ import io
 import os
 import secrets
 import socket
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -75,23 +74,10 @@ def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None])
     """
     shown.exhibit(shown.champion())  # what does not load is told here, not to the first visitor
     with suppress(KeyboardInterrupt), _listening(host, port) as listener:
-        server = _server(shown)
+        # pages that are open keep a connection: they are not waited for
+        server = uvicorn.Server(uvicorn.Config(app(shown), log_level="warning", timeout_graceful_shutdown=1))
         tell(_address(listener))
         server.run(sockets=[listener])
-
-
-@contextmanager
-def served(shown: Exhibition, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
-    """Serves the page from a thread while the block runs; yields its address."""
-    with _listening(host, port) as listener:
-        server = _server(shown)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield _address(listener)
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -107,11 +93,6 @@ def _listening(host: str, port: int) -> socket.socket:
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _server(shown: Exhibition) -> uvicorn.Server:
-    # pages that are open keep a connection: they are not waited for
-    return uvicorn.Server(uvicorn.Config(app(shown), log_level="warning", timeout_graceful_shutdown=1))
 
 
 def app(shown: Exhibition) -> FastAPI:
@@ -189,7 +170,7 @@ class Page:
                 walk = self._walk_tab(gr, version)
             with gr.Tab("Which is better?"):
                 other = self._compare_tab(gr, version)
-            with gr.Tab("Model card"):
+            with gr.Tab("Card"):
                 card = gr.Markdown(elem_id="card")
             settings, drawn = draw
             strip, walked = walk
@@ -209,8 +190,8 @@ class Page:
             label = self._label(gr)
             truncation = gr.Slider(0, 1, 1, step=0.05, label="Truncation", info="Less: more typical.", min_width=200)
         with gr.Row():
-            go = gr.Button("Draw", variant="primary", min_width=120, elem_id="draw")
-            surprise = gr.Button("Surprise me", min_width=120, elem_id="surprise")
+            go = gr.Button("Draw", variant="primary", scale=0, min_width=150, elem_id="draw")
+            surprise = gr.Button("Surprise me", scale=0, min_width=150, elem_id="surprise")
         drawn = gr.HTML(elem_classes="page", elem_id="drawn", min_height=120)
         settings = [seed, count, label, truncation]
         gr.on(
@@ -225,15 +206,15 @@ class Page:
     def _walk_tab(self, gr: Any, version: Any) -> tuple[dict[str, Any], Any]:
         with gr.Row():
             parts = {
-                "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=LARGEST, min_width=120),
-                "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=LARGEST, min_width=120),
+                "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=LARGEST, min_width=100),
+                "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=LARGEST, min_width=100),
                 "label": self._label(gr, "of each seed"),
-                "truncation": gr.Slider(0, 1, 1, step=0.05, label="Truncation", min_width=200),
-                "steps": gr.Slider(*STEPS, 9, step=1, label="Pictures", min_width=200),
+                "truncation": gr.Slider(0, 1, 1, step=0.05, label="Truncation", scale=2, min_width=200),
+                "steps": gr.Slider(*STEPS, 9, step=1, label="Pictures", scale=2, min_width=200),
             }
         with gr.Row():
-            go = gr.Button("Walk", variant="primary", min_width=120, elem_id="walk")
-            surprise = gr.Button("Surprise me", min_width=120)
+            go = gr.Button("Walk", variant="primary", scale=0, min_width=150, elem_id="walk")
+            surprise = gr.Button("Surprise me", scale=0, min_width=150)
         walked = gr.HTML(elem_classes="page", elem_id="walked", min_height=120)
         inputs = [version, *parts.values()]
         triggers = [parts["a"].submit, parts["b"].submit, parts["label"].input]
@@ -252,7 +233,7 @@ class Page:
         )
         with gr.Row():
             other = gr.Dropdown([], label="Compared with", elem_id="other", min_width=200)
-            go = gr.Button("Show pictures", variant="primary", min_width=160, elem_id="ballot")
+            go = gr.Button("Show pictures", variant="primary", scale=0, min_width=170, elem_id="ballot")
         pair = gr.HTML(elem_classes="page", elem_id="pair")
         with gr.Row(elem_id="vote"):
             buttons = {
@@ -268,7 +249,7 @@ class Page:
 
     @staticmethod
     def _label(gr: Any, without: str = "all in turn") -> Any:
-        return gr.Dropdown([(without, IN_TURN)], value=IN_TURN, label="Label", min_width=160)
+        return gr.Dropdown([(without, IN_TURN)], value=IN_TURN, label="Label", min_width=180)
 
     # What happens.
 
