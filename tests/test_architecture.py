@@ -22,7 +22,7 @@ GROUND = {
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
     "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "plots", "report", "run",
-    "trials", "validation",
+    "trials", "validation", "votes",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))

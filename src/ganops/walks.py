@@ -79,6 +79,21 @@ def through(
         yield source.render(z[part], None if at is None else at[part])
 
 
+def between(
+    source: Source, ends: tuple[int, int], label: int | None, truncation: float, steps: int
+) -> NDArray[np.uint8]:
+    """Pictures at equal steps from the latent of one seed to that of another, both included: uint8 [steps, C, H, W].
+
+    Without a label the first half has that of the first seed, the second half that of the other.
+    """
+    a, b = latents(np.array(ends, np.int64), source.latent, normal_table())
+    z = np.stack([slerp(a, b, share) for share in np.linspace(0, 1, steps)]) * np.float32(truncation)
+    if not source.classes:
+        return source.render(z, None)
+    own = np.array(ends, np.int64) % source.classes if label is None else np.full(2, label, np.int64)
+    return source.render(z, own[(2 * np.arange(steps) >= steps).astype(np.int64)])
+
+
 def expect(path: Path) -> None:
     """Refuses a name that `save` would refuse, before anything is drawn."""
     if path.suffix.lower() not in SUFFIXES:

@@ -66,6 +66,8 @@ class Registered:
     """A registered version that draws as a generator does."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """Its files, while it is open."""
         self.model = mlflow.pyfunc.load_model(str(folder))
         self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
         """Height, width, channels."""

@@ -1,0 +1,32 @@
+"""The command that opens a page on the champion."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganops import config, layout
+from ganops.cli.app import app
+from ganops.cli.registry import Name
+from ganops.terminal import say
+
+
+@app.command()
+def playground(
+    name: Name = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw and vote.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
+) -> None:
+    """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
+    import sys
+
+    from ganops.adaptors import exhibits, playground  # mlflow and gradio take seconds to import
+
+    root = Path()
+    shown = exhibits.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
+
+    def tell(address: str) -> None:
+        say("playground", f"{shown.name} at {address}   Ctrl-C ends it; votes are kept in {layout.VOTES}")
+        sys.stdout.flush()
+
+    playground.run(shown, host=host, port=port, tell=tell)
