@@ -1,5 +1,6 @@
 """A run on a cluster of two hosts that share nothing with this one but a folder, as its user sees it."""
 
+import contextlib
 import json
 import re
 import signal
@@ -139,3 +140,26 @@ def test_the_doctor_asks_every_node_for_the_storage(cluster, home):
         assert said in found["storage"]["text"]
         assert bool(code) == fails
         assert [each["what"] for each in found.values() if each["state"] == "bad"] == ["storage"] * fails
+
+
+@contextlib.contextmanager
+def full_disk(node, left: int):
+    """A node's disk with so many bytes left, for the block."""
+    used = int(node.run("df", "--output=used", "-B1", "/tmp").split()[-1])
+    before = int(node.run("df", "--output=size", "-B1", "/tmp").split()[-1])
+    node.run("mount", "-o", f"remount,size={used + left}", "/tmp")
+    try:
+        yield
+    finally:
+        node.run("mount", "-o", f"remount,size={before}", "/tmp")
+
+
+@pytest.mark.slow
+def test_a_head_whose_disk_is_full(cluster, home):
+    with full_disk(cluster.head, 300_000):
+        code, text = ganops(cluster, home, "submit", "--storage", str(cluster.shared / "runs"))
+        assert code == 1
+        assert "No space left on device" in text
+        assert "Traceback" not in text
+    code, text = ganops(cluster, home, "submit", "--storage", str(cluster.shared / "runs"))
+    assert code == 0, text

@@ -30,6 +30,7 @@ from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
 from ganops.lineage import COMMIT, DIRTY, JOB, git
+from ganops.terminal import say
 
 LARGEST = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
@@ -264,6 +265,9 @@ def follow(cluster: Cluster, name: str) -> int:
         time.sleep(1)  # the log ended, or the connection did
     if found.status == JobStatus.SUCCEEDED:
         return 0
+    if found.driver_exit_code is None and found.status == JobStatus.FAILED:  # then no log tells why
+        reasons = [line.strip() for line in (found.message or "").splitlines() if line.strip()]
+        say("job", f"it was never started, or lost: {reasons[-1] if reasons else 'Ray does not say why'}")
     return found.driver_exit_code or 1
 
 
