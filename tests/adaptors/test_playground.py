@@ -156,6 +156,12 @@ PIXELS = """images => images.map(image => {
 })"""
 
 
+ASK_ANOTHER_HOST = """() => new Promise(refused => {
+    document.addEventListener("securitypolicyviolation", event => refused(event.effectiveDirective));
+    fetch("https://elsewhere.invalid/").catch(() => null);
+})"""
+
+
 def pixels(images):
     """What the browser shows of grey pictures: uint8 [N, 1, H, W]."""
     found = np.array(images.evaluate_all(PIXELS), np.uint8).reshape(-1, 8, 8, 4)
@@ -202,8 +208,9 @@ def page(address):
         page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
         yield page
         browser.close()
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    assert told == []
+    own = (address, "data:", "blob:", "https://elsewhere.invalid/")
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert [text for text in told if "elsewhere.invalid" not in text] == []
 
 
 def test_a_visitor_draws_walks_compares_and_votes(shown, page):
@@ -292,6 +299,9 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     expect(page.locator("#about")).to_contain_text("faces v2")
     expect(images).to_have_count(20)
     assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).tobytes()
+
+    # nobody else can be asked for anything
+    assert page.evaluate(ASK_ANOTHER_HOST) == "connect-src"
 
     # nothing is wider than a telephone
     page.set_viewport_size({"width": 390, "height": 800})
