@@ -1,5 +1,6 @@
 """The playground: what its parts return, and the page in a real browser without a window."""
 
+import asyncio
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -143,6 +145,20 @@ def test_a_port_in_use_is_told(shown):
         playground._listening("127.0.0.1", taken.getsockname()[1]),
     ):
         pass
+
+
+def test_strangers_get_no_files_and_leave_none(shown):
+    async def ask():
+        transport = httpx.ASGITransport(playground.app(shown))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            page = await client.get("/")
+            assert (page.status_code, page.headers["content-security-policy"]) == (200, playground.POLICY)
+            for path in (shown.root / "mlflow" / "mlflow.db", shown.votes, "reports/votes.jsonl", "/etc/passwd"):
+                assert (await client.get(f"/gradio_api/file={path}")).status_code in (403, 404), path
+            large = await client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(10**6))})
+            assert large.status_code == 413
+
+    asyncio.run(ask())
 
 
 # In a browser.
