@@ -62,6 +62,16 @@ def test_walk_shows_each_seed_at_its_stop_with_its_label():
     assert (fixed[:, 0, 0, 0] == 2).all()
 
 
+def test_strip_begins_and_ends_in_its_seeds_with_their_labels():
+    source, ends = Source(classes=3), (5, 7)
+    strip = walks.between(source, ends, None, 0.5, steps=5)
+    both = source.render(latents(np.array(ends), 4, normal_table()) * np.float32(0.5), np.array(ends) % 3)
+    np.testing.assert_array_equal(strip[[0, -1]], both)
+    assert strip[:, 0, 0, 0].tolist() == [2, 2, 2, 1, 1]
+    assert (walks.between(source, ends, 0, 0.5, steps=5)[:, 0, 0, 0] == 0).all()
+    assert walks.between(Source(classes=0), ends, None, 1.0, steps=4).shape == (4, 1, 8, 8)
+
+
 @pytest.mark.parametrize(("side", "channels"), [(8, 1), (9, 3), (300, 3), (301, 1)])
 def test_film_has_every_frame(tmp_path, side, channels):
     levels = np.linspace(0, 250, 12).astype(np.uint8)

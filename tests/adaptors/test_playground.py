@@ -1,5 +1,6 @@
 """The playground: what its parts return, and the page in a real browser without a window."""
 
+import asyncio
 import re
 import shutil
 import signal
@@ -9,6 +10,7 @@ import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
+import httpx
 import numpy as np
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -145,6 +147,20 @@ def test_a_port_in_use_is_told(shown):
         pass
 
 
+def test_strangers_get_no_files_and_leave_none(shown):
+    async def ask():
+        transport = httpx.ASGITransport(playground.app(shown))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            page = await client.get("/")
+            assert (page.status_code, page.headers["content-security-policy"]) == (200, playground.POLICY)
+            for path in (shown.root / "mlflow" / "mlflow.db", shown.votes, "reports/votes.jsonl", "/etc/passwd"):
+                assert (await client.get(f"/gradio_api/file={path}")).status_code in (403, 404), path
+            large = await client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(10**6))})
+            assert large.status_code == 413
+
+    asyncio.run(ask())
+
+
 # In a browser.
 
 PIXELS = """images => images.map(image => {
@@ -153,6 +169,12 @@ PIXELS = """images => images.map(image => {
     const context = canvas.getContext("2d");
     context.drawImage(image, 0, 0);
     return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data);
+})"""
+
+
+ASK_ANOTHER_HOST = """() => new Promise(refused => {
+    document.addEventListener("securitypolicyviolation", event => refused(event.effectiveDirective));
+    fetch("https://elsewhere.invalid/").catch(() => null);
 })"""
 
 
@@ -202,8 +224,9 @@ def page(address):
         page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
         yield page
         browser.close()
-    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-    assert told == []
+    own = (address, "data:", "blob:", "https://elsewhere.invalid/")
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert [text for text in told if "elsewhere.invalid" not in text] == []
 
 
 def test_a_visitor_draws_walks_compares_and_votes(shown, page):
@@ -292,6 +315,9 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     expect(page.locator("#about")).to_contain_text("faces v2")
     expect(images).to_have_count(20)
     assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).tobytes()
+
+    # nobody else can be asked for anything
+    assert page.evaluate(ASK_ANOTHER_HOST) == "connect-src"
 
     # nothing is wider than a telephone
     page.set_viewport_size({"width": 390, "height": 800})

@@ -146,7 +146,7 @@ class Exhibit:
         labels = None if settings.label is None else np.full(settings.count, settings.label, np.int64)
         return self.drawer.sample(settings.seeds, labels, settings.truncation)
 
-    def walk(self, a: int, b: int, label: int | None, truncation: float, steps: int) -> NDArray[np.uint8]:
+    def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> NDArray[np.uint8]:
         """From the picture of one seed to that of another: uint8 [steps, C, H, W].
 
         Raises:

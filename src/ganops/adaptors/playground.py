@@ -337,7 +337,8 @@ class Page:
         gr, exhibit = _gradio(), self._exhibit(version)
         if other is None:
             raise UserError(f"{exhibit.name} has no other version than v{version}: there is nothing to compare")
-        ballot = self.shown.ballot(version, other, _surprise() + np.arange(PAIR))
+        first = _surprise()
+        ballot = self.shown.ballot(version, other, range(first, first + PAIR))
         left, right = (
             [
                 {**_image(image, 64), "caption": "", "note": "", "alt": f"{side} {i}", "link": None}
