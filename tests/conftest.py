@@ -5,11 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
+import servers
 import torch
 import yaml
 
@@ -43,8 +45,9 @@ def idx(array: np.ndarray) -> bytes:
 class Project:
     """A folder with the pipeline in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: dict[str, str] | None = None) -> None:
         self.folder = folder
+        self.variables = variables or {}
 
     def params(self, **sections) -> None:
         """Replaces keys of sections of params.yaml."""
@@ -70,7 +73,7 @@ class Project:
     def environment(self) -> dict[str, str]:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "DVC_"))}
-        return {**clean, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+        return {**clean, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", **self.variables}
 
 
 def new_project(folder: Path) -> Project:
@@ -101,6 +104,23 @@ def featured(tmp_path_factory) -> Project:
     project = new_project(tmp_path_factory.mktemp("featured"))
     project.run("dvc", "repro", "features")
     return project
+
+
+@pytest.fixture(scope="session")
+def finished(featured, tmp_path_factory) -> Project:
+    """`dvc repro` from the data set to the champion, in the store that is embedded in the project."""
+    project = Project(shutil.copytree(featured.folder, tmp_path_factory.mktemp("finished") / "project", symlinks=True))
+    project.log = project.run("dvc", "repro")
+    return project
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory) -> Iterator[servers.Services]:
+    """The services of infra/mlflow, running for all tests: names of models and users are a test's own."""
+    if reason := servers.missing():
+        pytest.skip(reason)
+    with servers.running(tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -40,6 +40,31 @@ def test_sample_draws_a_grid(here):
     assert "expected 0 to 2, got 7" in str(CliRunner().invoke(app, ["sample", "--label", "7"]).exception)
 
 
+def test_sample_walks_and_draws_one_by_one(here):
+    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), 1, 16, 0.0, "f")
+    generator = Generator(generator_network(description), description)
+    generator.save(here / "artifacts/generator")
+
+    def sample(*options):
+        return CliRunner().invoke(app, ["sample", *options])
+
+    assert sample("walk.gif", "--walk", "--count", "3", "--frames", "5", "--seed", "7", "--label", "1").exit_code == 0
+    with Image.open("walk.gif") as film:
+        assert film.n_frames == 15
+        for stop, seed in enumerate((7, 8, 9)):
+            film.seek(5 * stop)
+            shown = np.asarray(film.convert("L"))[8::16, 8::16].astype(int)  # magnified sixteenfold
+            assert np.abs(shown - generator.sample(np.array([seed]), np.array([1]))[0, 0]).max() <= 2
+    assert sample("walk.mp4", "--walk", "--count", "2", "--frames", "3").exit_code == 0
+    assert "ends in .gif or .mp4" in str(sample("walk.png", "--walk").exception)
+    assert sample("--separate", "each", "--count", "2", "--seed", "4").exit_code == 0
+    for seed in (4, 5):
+        with Image.open(f"each/{seed}.png") as picture:
+            assert np.array_equal(np.asarray(picture), generator.sample(np.array([seed]))[0, 0])
+    assert sorted(path.name for path in (here / "each").iterdir()) == ["4.png", "5.png"]
+    assert not (here / "samples.png").exists()
+
+
 def test_sample_without_a_generator_says_what_is_missing(here):
     assert "holds no generator" in str(CliRunner().invoke(app, ["sample"]).exception)
 

@@ -23,13 +23,6 @@ assert (model.predict(np.array([4]), params={"labels": [5]})[0] != some[4]).any(
 """
 
 
-@pytest.fixture(scope="module")
-def finished(featured, tmp_path_factory):
-    """`dvc repro` from the data set to the champion."""
-    featured.log = featured.run("dvc", "repro")
-    return featured
-
-
 def test_it_ends_with_a_champion(finished):
     registration = json.loads((finished.folder / "metrics/registration.json").read_text())
     assert registration["passed"]

@@ -130,6 +130,14 @@ def report(tmp_path_factory):
                               "other_is": "better"},
             },
         },
+        decision={
+            "passed": False,
+            "checks": [
+                {"metric": "fd_domain", "value": 7.9, "bound": {"at_most": 15}, "passed": True},
+                {"metric": "coverage", "value": 0.66, "bound": {"at_least": 0.7}, "passed": False},
+            ],
+            "improvement": {"passed": True, "reason": "fd_domain 7.9 against 9.1 of the champion v4: better"},
+        },
         memorisation={
             "verdict": "some",
             "copied_share": 0.123,
@@ -211,6 +219,7 @@ class Page(HTMLParser):
 
 
 PARTS = {
+    "decision": ["decision"],
     "manifest": ["data"],
     "history": ["training"],
     "filmstrip": ["training"],
@@ -227,7 +236,9 @@ PARTS = {
 
 def test_the_page_is_whole_and_says_everything(report, page):
     read = Page(page)
-    assert read.sections == ["data", "training", "pictures", "numbers", "memorisation", "search", "reproduce"]
+    assert read.sections == [
+        "decision", "data", "training", "pictures", "numbers", "memorisation", "search", "reproduce",
+    ]  # fmt: skip
     assert [attrs["href"] for tag, attrs in read.tags if tag == "a"] == [f"#{name}" for name in read.sections]
     for words in (
         "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
@@ -337,6 +348,15 @@ def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):
     reason = {"version": 4, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
     alone = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=reason))).text
     assert "The champion, version 4, cannot stand beside it: it draws 16 x 16 x 1 images" in alone
+
+
+def test_the_decision_says_what_was_asked_and_found(page):
+    text = Page(page).text
+    assert "It did not pass the gate." in text
+    assert "at least 0.7" in text
+    assert "fd_domain 7.9 against 9.1 of the champion v4: better" in text
+    passed = {"passed": True, "checks": [], "improvement": None}
+    assert "It passed the gate." in Page(render(Report(title="t", decision=passed))).text
 
 
 def test_every_field_is_a_part_that_was_tested():

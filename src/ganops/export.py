@@ -78,7 +78,7 @@ def export_onnx(module: nn.Module, path: Path, *, latent: int, classes: int) -> 
     with atomic(path) as draft:
         _trace(renderer, inputs, draft)
         for batch in (inputs, {name: value[:1] for name, value in inputs.items()}):
-            compare(_run(draft, batch), renderer.render(batch))
+            compare(run_onnx(draft, batch), renderer.render(batch))
 
 
 def compare(exported: NDArray[np.uint8], eager: NDArray[np.uint8]) -> None:
@@ -120,7 +120,12 @@ def _trace(renderer: Renderer, inputs: dict[str, NDArray[Any]], path: Path) -> N
     program.save(path, external_data=False)
 
 
-def _run(path: Path, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
+def run_onnx(path: Path, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
+    """The pictures of one batch of `graph_inputs`, computed by the exported graph on the CPU: uint8 [N, H, W, C].
+
+    Raises:
+        RegistryError: The graph does not run.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what fails is raised: no need to print it as well
     try:

@@ -4,15 +4,21 @@ import json
 from pathlib import Path
 
 import pytest
-from test_registry import NAME, package, register
+from packages import package
+from registering import GATE, NAME
 from typer.testing import CliRunner
 
 from ganops import layout
-from ganops.adaptors import audit, champions, tracking
+from ganops.adaptors import audit, champions, registry, tracking
 from ganops.adaptors.audit import verify
 from ganops.cli import app
 from ganops.files import write_json
+from ganops.gate import decide
 from ganops.terminal import console
+
+
+def register(package, root):
+    return registry.register(package, name=NAME, decision=decide(GATE, package.metrics), root=root)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from test_registry import NAME
+from registering import NAME
 
 from ganops.adaptors import champions, tracking
 from ganops.adaptors.champions import CHAMPION, ChampionMovedError, current, history, promote, rollback

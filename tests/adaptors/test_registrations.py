@@ -1,17 +1,23 @@
 """Registrations that are killed between any two steps, and several at once."""
 
 import contextlib
-import multiprocessing
 import signal
 
 import pytest
-from registering import champion_of, dying, enter, enter_and_die, enter_at_once, without_packing
-from test_registry import NAME
+from registering import (
+    NAME,
+    PROCESSES,
+    all_at_once,
+    champion_of,
+    check_whole,
+    dying,
+    enter,
+    enter_and_die,
+    enter_at_once,
+    without_packing,
+)  # fmt: skip
 
 from ganops.adaptors import champions, registry, tracking
-
-PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["mlflow", "torch", "ganops.adaptors.registry"])
 
 
 @pytest.fixture
@@ -75,23 +81,11 @@ def test_ended_before_any_step_the_champion_stays_and_the_next_run_finishes(end,
 
 
 def test_several_at_once_make_one_version_for_one_generator(root, tmp_path):
-    seeds = [0, 0, 0, 1, 1, 2]
+    seeds = [0, 0, 1, 1, 2]
     start = PROCESSES.Barrier(len(seeds))
-    processes = [
-        PROCESSES.Process(target=enter_at_once, args=(root, tmp_path / f"{i}", 9.0 - seed, seed, start))
-        for i, seed in enumerate(seeds)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(180)
-    assert [process.exitcode for process in processes] == [0] * len(seeds)
-    found = versions(root)
-    identities = [version.tags[registry.IDENTITY] for version in found.values()]
-    assert len(identities) == len(set(identities)) == 3
-    best = min(found.values(), key=lambda version: float(version.tags["metric.fd_domain"]))
+    all_at_once(enter_at_once, *((root, tmp_path / f"{i}", 9.0 - seed, seed, start) for i, seed in enumerate(seeds)))
+    check_whole(tracking.connect(root))
+    found = versions(root).values()
+    best = min(found, key=lambda version: float(version.tags["metric.fd_domain"]))
+    assert len(found) == 3
     assert champion_of(root).version == best.version
-    reached = moves(root)
-    assert reached[0][1] is None
-    assert reached[-1][0] == int(best.version)
-    assert [over for _, over in reached[1:]] == [to for to, _ in reached[:-1]], "each move begins where one ended"

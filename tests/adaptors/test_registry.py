@@ -1,6 +1,5 @@
 import hashlib
 import json
-import math
 import os
 import shutil
 import subprocess
@@ -11,68 +10,18 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
-import torch
 from mlflow.exceptions import MlflowException
-from safetensors.torch import save_file
-from torch import nn
+from packages import LATENT, package
+from registering import GATE, NAME, champion_of, measured
 
 from ganops.adaptors import package as packaging
 from ganops.adaptors import registry, tracking
 from ganops.adaptors.champions import ChampionMovedError, history, promote, rollback
-from ganops.adaptors.package import Package
-from ganops.comparison import Comparison
+from ganops.adaptors.registered import Registered
 from ganops.errors import RegistryError
 from ganops.export import Renderer, graph_inputs
-from ganops.gate import Rival, decide
-from ganops.metrics.intervals import Interval
-from ganops.metrics.measure import Difference
-
-NAME = "faces"
-LATENT = 6
-GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
-
-
-class Tiny(nn.Module):
-    def __init__(self, classes, shape):
-        super().__init__()
-        self.shape = shape
-        self.project = nn.Linear(LATENT, math.prod(shape))
-        self.embed = nn.Embedding(classes, LATENT) if classes else None
-
-    def forward(self, z, y=None):
-        z = z if self.embed is None else z + self.embed(y)
-        return torch.tanh(self.project(z).view(-1, *self.shape))
-
-
-def package(folder, fd=9.0, seed=0, classes=3, channels=3):
-    """A generator that looks as trained; another seed is another training."""
-    torch.manual_seed(seed)
-    G = Tiny(classes, (channels, 8, 8))
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {name: folder / name for name in ("generator.safetensors", "grid.png", "report.html", "dvc.lock")}
-    save_file(G.state_dict(), files["generator.safetensors"])
-    files["grid.png"].write_bytes(b"a picture")
-    files["report.html"].write_text("<p>a report")
-    files["dvc.lock"].write_text("stages: {train: {outs: [{path: artifacts/generator, md5: abc.dir}]}}")
-    return Package(
-        generator=G,
-        description={
-            "architecture": "tiny", "options": {"width": 8}, "latent": LATENT, "classes": classes,
-            "class_names": [f"kind {i}" for i in range(classes)], "channels": channels, "resolution": 8,
-        },
-        weights=files["generator.safetensors"],
-        evaluation={
-            "fd_domain": fd, "coverage": 0.5, "intervals": {"fd_domain": [fd - 0.5, fd + 0.5]},
-            "protocol": {"extractor": "domain", "samples": 100},
-        },
-        params={"seed": seed, "data": {"source": str(folder / "photos")}, "train": {"kimg": 4}},
-        history=[{"step": 1000, "G": 1.5}],
-        pictures=[files["grid.png"]],
-        report=files["report.html"],
-        lock=files["dvc.lock"],
-        fingerprint=hashlib.sha256(bytes([seed])).hexdigest(),
-        data_licence="CC BY 4.0",
-    )  # fmt: skip
+from ganops.gate import decide
+from ganops.latents import latents, normal_table
 
 
 def register(package, root, gate=GATE, rival=None, **named):
@@ -150,6 +99,17 @@ def test_one_seed_is_one_picture_in_any_batch(model):
     assert images.tobytes() == alone.tobytes()
     assert model.predict(seeds[::-1].copy()).tobytes() == images[::-1].tobytes()
     assert images[0].tobytes() == images[4].tobytes() != images[1].tobytes()
+
+
+def test_registered_version_draws_from_seeds_and_from_latents(registered, model):
+    drawer = Registered(files_of(registered[0]))
+    seeds = np.array([3, 4, 5])
+    assert (drawer.shape, drawer.latent, drawer.classes) == ((8, 8, 3), LATENT, 3)
+    images = drawer.sample(seeds, np.array([2, 2, 2]), 0.5)
+    expected = model.predict(seeds, params={"labels": [2], "truncation": 0.5}).transpose(0, 3, 1, 2)
+    assert images.tobytes() == np.ascontiguousarray(expected).tobytes()
+    z = latents(seeds, LATENT, normal_table()) * np.float32(0.5)
+    assert drawer.render(z, np.array([2, 2, 2])).tobytes() == images.tobytes()
 
 
 def test_no_seeds_give_no_pictures(model):
@@ -327,19 +287,6 @@ def put(root, tmp_path, quick):
         return register(made, root, gate, None if known else measured(int(champion.version), 10.0, fd))
 
     return put
-
-
-def champion_of(root):
-    try:
-        return tracking.connect(root).get_model_version_by_alias(NAME, "champion")
-    except MlflowException:
-        return None
-
-
-def measured(version, one, other, margin=0.5):
-    """The champion beside a challenger, as an evaluation finds it."""
-    by = Interval(other - one, other - one - margin, other - one + margin)
-    return Rival(version, Comparison({"fd_domain": Difference(one, other, by)}, 100, "test", singular=False))
 
 
 def test_registering_twice_makes_one_version(put, root):

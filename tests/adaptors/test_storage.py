@@ -1,10 +1,12 @@
 """Storage is a folder or an address, and every node sees it before anything is trained."""
 
+import errno
+
 import pytest
 from pyarrow import fs
 
 from ganops.adaptors import runtime, storage
-from ganops.adaptors.storage import Storage
+from ganops.adaptors.storage import Storage, away
 from ganops.config import Compute
 from ganops.errors import TrainingError
 
@@ -77,3 +79,24 @@ def test_object_stores_are_removed_too(monkeypatch):
     Storage("s3://bucket/runs").remove("run")
     Storage("s3://bucket/runs").remove("run")
     assert [info.base_name for info in objects.get_file_info(fs.FileSelector("bucket/runs"))] == ["other"]
+
+
+PASSING = [
+    OSError("When initiating multiple part upload for key 'x': AWS Error NETWORK_CONNECTION: curlCode: 28, Timeout"),
+    OSError("google::cloud::Status(UNAVAILABLE: Connection refused)"),
+    OSError(errno.ESTALE, "Stale file handle"),
+]
+LASTING = [
+    OSError("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation: The specified bucket does not exist"),
+    OSError("AWS Error ACCESS_DENIED during PutObject operation: Access Denied"),
+    OSError(errno.ENOSPC, "No space left on device"),
+    FileNotFoundError(errno.ENOENT, "No such file or directory"),
+    PermissionError(errno.EACCES, "Permission denied"),
+    ValueError("a defect"),
+    None,
+]
+
+
+@pytest.mark.parametrize("error", [*PASSING, *LASTING], ids=str)
+def test_only_what_may_pass_is_waited_for(error):
+    assert away(error) == (error in PASSING)

@@ -31,16 +31,18 @@ def result(project):
     return (project.folder / WEIGHTS).read_bytes(), curve
 
 
-def kill_after_a_checkpoint(project, *command: str) -> None:
-    """SIGKILL to all processes of the stage as soon as a checkpoint is there."""
+def kill_after_a_checkpoint(project, *command: str) -> set[str]:
+    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were."""
     process = project.start(*(command or ("python", "pipeline/train.py")))
     deadline = time.monotonic() + 180
     while not list((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors")):
         assert process.poll() is None, "the stage ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    running = {" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)}
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    return running
 
 
 @pytest.mark.parametrize("launcher", ["local", "ray"])
@@ -50,7 +52,11 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     project.run("python", "pipeline/train.py")
     whole = result(project)
     assert not list((project.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
-    kill_after_a_checkpoint(project)
+    running = kill_after_a_checkpoint(project)
+    actors = {name.split()[0].removeprefix("ray::") for name in running if name.startswith("ray::")}
+    ours = {"RayTrainWorker", "SynchronizationActor", "Board", "_Bench"} if launcher == "ray" else set()
+    assert actors <= ours | {"DashboardAgent", "RuntimeEnvAgent"}, "each process more is time that the start takes"
+    assert not any("dashboard.py" in name or "monitor.py" in name for name in running)
     assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
     project.run("python", "pipeline/train.py")
     assert result(project) == whole

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from nodes import Cluster, obstacle
+from objects import KEYS, ObjectStore
 from stage import HISTORY, ON_TWO_CORES, WEIGHTS, curve
 
 import ganops
@@ -16,8 +17,16 @@ def cluster(tmp_path_factory):
     """Two nodes that see nothing of this repository but the tested package, and nothing of the tests' folders."""
     if reason := obstacle():
         pytest.skip(reason)
-    with Cluster(tmp_path_factory.mktemp("cluster"), hidden=[ROOT], variables={"PYTHONPATH": str(SOURCE)}) as cluster:
+    variables = {"PYTHONPATH": str(SOURCE), **KEYS}
+    with Cluster(tmp_path_factory.mktemp("cluster"), hidden=[ROOT], variables=variables) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def objects(cluster, tmp_path_factory):
+    """An object store that the nodes reach."""
+    with ObjectStore(cluster, tmp_path_factory.mktemp("objects") / "log") as store:
+        yield store
 
 
 @pytest.fixture(autouse=True)

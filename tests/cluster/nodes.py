@@ -328,6 +328,19 @@ class Cluster:
         with direct.open(request, timeout=5) as response:
             return json.load(response)
 
+    def announce(self, node: Node, seconds: int) -> None:
+        """Has the head told that a node will be taken away, as a cloud announces it; nothing else happens to it."""
+        known = [each["raylet"] for each in self.get("/nodes?view=summary")["data"]["summary"]]
+        (name,) = [
+            each["nodeId"] for each in known
+            if each["nodeManagerAddress"] == node.address and each.get("state") == "ALIVE"
+        ]  # fmt: skip
+        self.head.run(
+            *(Path(sys.executable).with_name("ray"), "drain-node", "--address", f"{self.head.address}:6379"),
+            *("--node-id", name, "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "announced"),
+            *("--deadline-remaining-seconds", seconds),
+        )
+
     def alive(self) -> int:
         """How many nodes the head takes for alive.
 

@@ -1,9 +1,11 @@
 """The stage `train` on the nodes of a cluster, and what it should make."""
 
+import re
 import shutil
 import time
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
+DRIVER = "^python pipeline/train.py"
 WORKER = "^ray::RayTrainWorker"
 HISTORY = "reports/train/history.csv"
 ON_TWO_CORES = """
@@ -21,14 +23,21 @@ def curve(text: str) -> list[list[str]]:
     return [[value for column, value in enumerate(row) if column != speed] for row in rows]
 
 
+def ticks(log: str) -> list[float]:
+    """The kimg of the lines that the stage printed while it trained."""
+    return [float(kimg) for kimg in re.findall(r"^train +kimg ([\d.]+)/", log, re.MULTILINE)]
+
+
 class Training:
     """The stage `train` on the head, whose disk has the project; the worker's has not."""
 
-    def __init__(self, cluster, project, script="pipeline/train.py", **compute) -> None:
-        self.cluster, self.head, self.script = cluster, cluster.head, script
+    def __init__(self, cluster, project, script="pipeline/train.py", objects=None, kimg=None, **compute) -> None:
+        self.cluster, self.head, self.script, self.objects = cluster, cluster.head, script, objects
+        self.train = {"kimg": kimg} if kimg else {}
         self.storage, self.folder = cluster.shared / "runs", "/tmp/project"
         shutil.rmtree(self.storage, ignore_errors=True)
-        self.project, self.compute = project, {"storage": str(self.storage), **compute}
+        storage = objects.address if objects else str(self.storage)
+        self.project, self.compute = project, {"storage": storage, **compute}
         self.start = time.monotonic()
         self.back()
 
@@ -51,7 +60,7 @@ class Training:
         """The nodes where workers train now."""
         return [node for node in self.cluster.nodes if node.pids(WORKER)]
 
-    def wait_started(self, seconds: float = 120) -> None:
+    def wait_started(self, seconds: float = 300) -> None:
         """Until all workers are there."""
         while len(self.hosts()) < 2:
             assert not self.ended(), self.log()
@@ -62,7 +71,7 @@ class Training:
         """Copies the project by way of the shared folder, where nothing of it stays."""
         way = self.cluster.shared / "way"
         shutil.copytree(project.folder, way, ignore=shutil.ignore_patterns(".*", "src", "tiny"))
-        type(project)(way).params(compute=compute)
+        type(project)(way).params(compute=compute, train=self.train)
         self.head.run("rm", "-rf", self.folder)
         self.head.run("mv", way, self.folder)
 
@@ -85,12 +94,18 @@ class Training:
         assert (self.shell("cat code").strip() != "0") == fails, self.log()
         return self.log()
 
-    def wait_checkpoint(self, seconds: float = 120) -> None:
+    def wait_checkpoint(self, seconds: float = 300) -> None:
         """Until the storage holds a whole one."""
-        while not list(self.storage.glob("train-*/checkpoint*/state.safetensors")):
+        while not any(re.search("/train-[^/]*/checkpoint[^/]*/state.safetensors$", name) for name in self.files()):
             assert not self.ended(), self.log()
             assert time.monotonic() - self.start < seconds, self.log()
             time.sleep(0.05)
+
+    def files(self) -> list[str]:
+        """All files in the storage."""
+        return (
+            self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*") if path.is_file()]
+        )
 
     def result(self):
         """The weights' bytes and the curve."""

@@ -1,10 +1,12 @@
 """Training on nodes that share nothing but the storage: the same weights, whatever dies."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load
-from stage import Training
+from stage import DRIVER, WORKER, Training, ticks
 
 from ganops.adaptors.evaluation import observe
 from ganops.config import Compute
@@ -71,6 +73,43 @@ def test_within_bounds_the_training_goes_on_without_a_lost_node(cluster, prepare
     one, two = load(training.result()[0]), load(whole[0])
     for name in two:
         assert torch.allclose(one[name], two[name], rtol=0, atol=1e-6), name
+
+
+@pytest.mark.slow
+def test_a_node_that_is_announced_to_go_costs_no_step(cluster, prepared, whole):
+    """The training is saved at the next tick and left at once; another node comes long before the first one goes."""
+    training = Training(cluster, prepared)
+    training.wait_checkpoint()
+    start = time.monotonic()
+    cluster.announce(cluster.worker, seconds=120)
+    while cluster.worker.pids(WORKER):
+        assert not training.ended(), "too late"
+        assert time.monotonic() - start < 60, training.log()
+        time.sleep(0.1)
+    print(f"left {time.monotonic() - start:.1f} s after the announcement")
+    cluster.worker.start()
+    played = ticks(training.wait(240))
+    assert training.result() == whole
+    assert played == sorted(set(played)), "no step was played twice"
+
+
+@pytest.mark.slow
+def test_a_range_grows_when_a_node_comes(cluster, prepared):
+    cluster.worker.kill()
+    cluster.wait(nodes=1)
+    training = Training(cluster, prepared, kimg=1000, workers=[1, 2])
+    training.wait_checkpoint()
+    cluster.worker.start()
+    start = time.monotonic()
+    cluster.wait()
+    joined = time.monotonic() - start
+    while not cluster.worker.pids(WORKER):
+        assert not training.ended(), training.log()
+        assert time.monotonic() - start < 150, training.log()
+        time.sleep(0.2)
+    print(f"the node was there after {joined:.0f} s and had a worker after {time.monotonic() - start:.0f} s")
+    training.wait_started()
+    cluster.head.kill_process(DRIVER)
 
 
 ELSEWHERE = """

@@ -276,6 +276,13 @@ def test_the_server_asks_who_calls_and_under_which_name():
     assert auth["mlflow"]["database_uri"].startswith(f"sqlite:///{folder}/"), "users must outlive the container"
 
 
+def test_the_image_has_the_driver_of_the_store():
+    # without a name SQLAlchemy chooses, and its choice has changed
+    uri = load(COMPOSE)["services"]["mlflow"]["environment"]["MLFLOW_BACKEND_STORE_URI"]
+    driver = re.match(r"postgresql\+(\w+)://", uri)[1]
+    assert f"{driver}-binary" in locked(INFRA / "mlflow" / "server.lock")
+
+
 def test_services_keep_their_data_and_say_when_they_are_ready():
     compose = load(COMPOSE)
     for key, service in compose["services"].items():

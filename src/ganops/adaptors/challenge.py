@@ -4,6 +4,7 @@ What is on record of the champion may have been taken by another extractor, from
 drawn again, from the registry's own files, and its figures are never taken from there.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ganops.gate import Rival
 from ganops.metrics.reference import Reference
 
 
+@tracking.refusals()
 def challenge(
     package: Package,
     sampler: Sampler,
@@ -46,16 +48,12 @@ def challenge(
     Raises:
         RegistryError: The store, or the champion's files in it, cannot be used.
     """
-    client = tracking.connect(root)
-    champion = _champion(client, name)
-    if champion is not None:
-        champions.settle(client, name)
-        champion = _champion(client, name)
-    if champion is None or champion.tags.get(IDENTITY) == package.identity():
-        return None
-    version = int(champion.version)
     try:
-        with Registered.opened(champion, root) as former:
+        with ExitStack() as stack:
+            champion = tracking.insist_on_server(lambda: _open(package, name, root, stack), root)
+            if champion is None:
+                return None
+            version, former = champion
             if former.shape != sampler.shape:
                 shapes = f"it draws {in_words(former.shape)} images, the challenger {in_words(sampler.shape)}"
                 return Rival(version, None, shapes)
@@ -67,8 +65,22 @@ def challenge(
     return Rival(version, found)
 
 
+def _open(package: Package, name: str, root: Path, stack: ExitStack) -> tuple[int, Registered] | None:
+    """The champion's version and the champion, until the stack ends; None: there is none, or it is the challenger."""
+    client = tracking.connect(root)
+    if _champion(client, name) is None:
+        return None
+    champions.settle(client, name)
+    champion = _champion(client, name)
+    if champion is None or champion.tags.get(IDENTITY) == package.identity():
+        return None
+    return int(champion.version), stack.enter_context(Registered.opened(champion, root))
+
+
 def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
     try:
         return client.get_model_version_by_alias(name, CHAMPION)
-    except mlflow.MlflowException:  # there is no such model, or it has no champion
-        return None
+    except mlflow.MlflowException as error:
+        if tracking.is_absent(client, name, error):
+            return None
+        raise RegistryError(f"the champion of {name} could not be asked for: {error}") from error

@@ -57,6 +57,7 @@ class Move:
         return self.kind in ("gate", "rollback")
 
 
+@tracking.refusals()
 def current(client: mlflow.MlflowClient, name: str) -> str | None:
     """The version that the alias names now, if any.
 
@@ -67,6 +68,7 @@ def current(client: mlflow.MlflowClient, name: str) -> str | None:
     return None if version is None else str(version)
 
 
+@tracking.refusals()
 def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
     """Every move of the alias, the first one first.
 
@@ -76,6 +78,7 @@ def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
     return [move for _, move in _read(client, name)]
 
 
+@tracking.refusals()
 def promote(
     client: mlflow.MlflowClient, name: str, version: str, *, kind: str = "promote", why: str = "", over: Any = ANY
 ) -> str | None:
@@ -106,6 +109,7 @@ def promote(
     return None if champion is None else str(champion)
 
 
+@tracking.refusals()
 def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
     """Makes the version champion that was it before the present one, and returns it; again goes further back.
 
@@ -126,6 +130,7 @@ def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
     return str(stack[-2])
 
 
+@tracking.refusals()
 def settle(client: mlflow.MlflowClient, name: str) -> None:
     """Finishes a move that was interrupted, or records that the alias was moved by other means.
 
@@ -203,6 +208,8 @@ def _model(client: mlflow.MlflowClient, name: str) -> Any:
     try:
         return client.get_registered_model(name)
     except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
         raise RegistryError(f"the registry has no model {name}") from error
 
 
@@ -210,6 +217,8 @@ def _expect(client: mlflow.MlflowClient, name: str, version: str) -> None:
     try:
         client.get_model_version(name, version)
     except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
         raise RegistryError(f"the registry has no version {version} of {name}") from error
 
 

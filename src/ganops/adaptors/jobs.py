@@ -33,7 +33,7 @@ from ganops.lineage import COMMIT, DIRTY, JOB, git
 
 LARGEST = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
-HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG")
+HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
 
 

@@ -7,6 +7,7 @@ from rich.console import Group
 from rich.table import Table
 
 from ganops import layout
+from ganops.adaptors import tracking
 from ganops.adaptors.registered import resolve
 from ganops.adaptors.registry import DECISION, IDENTITY, REASONS
 from ganops.adaptors.tracking import FINGERPRINT, mlflow
@@ -17,6 +18,7 @@ HASHES = "dvc."
 """How the tags of a run begin that hold DVC's hashes."""
 
 
+@tracking.refusals()
 def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any]:
     """All that is known of how a version came about.
 

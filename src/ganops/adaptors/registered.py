@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ganops.generator import Generator
 
 
+@tracking.refusals()
 def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
     """The version that a person means: `3`, `v3`, an alias such as `champion`, or an address of MLflow (`models:/...`).
 
@@ -38,6 +39,8 @@ def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
             return client.get_model_version(name, number)
         return client.get_model_version_by_alias(name, alias)
     except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
         what = f"version {number}" if number is not None else f"alias {alias}"
         raise RegistryError(f"the registry has no {what} of {name} ({error.error_code})") from error
 

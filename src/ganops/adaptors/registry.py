@@ -24,6 +24,7 @@ LONGEST = 5000
 """Characters of a tag that MLflow keeps."""
 
 
+@tracking.refusals()
 def register(package: Package, *, name: str, decision: Decision, root: Path) -> dict[str, Any]:
     """Registers a generator once, as the challenger, and makes it the champion where the decision says so.
 
@@ -41,12 +42,19 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
         it), passed, reasons, checks, improvement, champion (the version that has the alias now, or None),
         former_champion and uri.
 
+    A server that is away, before or amid it, is waited for (`GANOPS_PATIENCE`).
+
     Raises:
         champions.ChampionMovedError: There is another champion than the decision was made against; nothing is promoted.
-        RegistryError: The store cannot be used, or the packed model does not work: no version was registered.
+        RegistryError: The store cannot be used or does not allow it, or the packed model does not work: no version was
+            registered. Or the server was away for too long: the same call finishes later.
     """
     if "protocol" not in package.evaluation:
         raise RegistryError("the evaluation has no protocol: metrics mean nothing without how they were measured")
+    return tracking.insist_on_server(lambda: _register(package, name, decision, root), root)
+
+
+def _register(package: Package, name: str, decision: Decision, root: Path) -> dict[str, Any]:
     client = tracking.connect(root)
     run = _record(client, package, name, root)
     version = find(client, name, package.identity())

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import ray
+from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute
@@ -18,8 +20,14 @@ ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # how often it asks whether a node is announced to go (Ray: 5)
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
 }
 """What Ray Train reads when a training begins, unless the environment has another value."""
+
+IDLE = ("start_api_server", "start_monitor")
+"""Steps of Ray's start that a Ray of our own leaves out, for which `ray.init` has no option: it would start, and wait
+for, a dashboard without its page, and a process that asks for machines; 2 s of the start, and 1 % of a core later."""
 
 
 @contextmanager
@@ -31,16 +39,26 @@ def cluster() -> Iterator[None]:
         yield
         return
     # "local" and not None: otherwise whatever cluster happens to run on this machine would be taken
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        include_dashboard=False,
-        log_to_driver="GANOPS_DEBUG" in os.environ,
-        logging_level=logging.ERROR,
-    )
+    idle: Any = dict.fromkeys([*IDLE, *([] if debugging() else ["start_log_monitor"])], _nothing)
+    with mock.patch.multiple(Node, **idle):
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS", "local"),
+            include_dashboard=False,
+            log_to_driver=debugging(),
+            logging_level=logging.ERROR,
+        )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _nothing(*arguments: Any, **named: Any) -> None: ...
+
+
+def debugging() -> bool:
+    """Whether what Ray and its workers say is shown."""
+    return "GANOPS_DEBUG" in os.environ
 
 
 def alone() -> bool:
@@ -52,6 +70,11 @@ def alone() -> bool:
 def nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster that are alive, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def leaving() -> set[str]:
+    """Ids of the nodes that are announced to go."""
+    return set(ray._private.state.state.get_draining_nodes())  # Ray has no public way to ask
 
 
 def here() -> NodeAffinitySchedulingStrategy:

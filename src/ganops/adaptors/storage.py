@@ -1,5 +1,7 @@
 """Where unfinished runs keep their checkpoints: a folder, or an address that pyarrow knows; seen by every node."""
 
+import errno
+import re
 import secrets
 import sys
 from dataclasses import dataclass
@@ -11,11 +13,22 @@ from pyarrow import fs
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.adaptors import runtime
+from ganops.adaptors.patience import insist
 from ganops.config import Compute
 from ganops.errors import TrainingError, UserError
+from ganops.terminal import say
 
 ANSWER = 30.0
 """Seconds within which a node must have read and written a file there."""
+PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+"""Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
+LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
+"""What object stores say when waiting does not help."""
+
+
+def away(error: BaseException | None) -> bool:
+    """Whether it says that the storage is not there now, and not that it is full, forbidden or named wrongly."""
+    return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
 
 
 @dataclass(frozen=True)
@@ -34,11 +47,22 @@ class Storage:
         """A folder of it, where it is one itself."""
         return Path(self.address) / name
 
-    def remove(self, name: str) -> None:
-        """Removes a folder of it; nothing happens where there is none."""
-        files, root = self._open()
-        if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
-            files.delete_dir(f"{root}/{name}")
+    def remove(self, name: str, seconds: float = 0.0) -> None:
+        """Removes a folder of it; nothing happens where there is none. It is waited for as long as told if it is away.
+
+        Raises:
+            TrainingError: It cannot be removed.
+        """
+
+        def act() -> None:
+            files, root = self._open()
+            if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
+                files.delete_dir(f"{root}/{name}")
+
+        try:
+            insist(act, away=away, seconds=seconds, tell=lambda text: say("storage", text))
+        except OSError as error:
+            raise TrainingError(f"compute.storage: {name} in {self.address} cannot be removed: {error}") from error
 
     def check(self) -> None:
         """Makes sure that every node reads and writes there. One node and a folder need no check.

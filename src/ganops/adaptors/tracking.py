@@ -10,11 +10,16 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
+from ganops.adaptors.patience import NAME as PATIENCE
+from ganops.adaptors.patience import insist, patience
 from ganops.errors import RegistryError
 from ganops.lineage import JOB, commit, lock_hashes
+from ganops.terminal import say
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
 for _name, _value in {
@@ -36,6 +41,12 @@ with warnings.catch_warnings():
 
 __all__ = ["mlflow"]
 
+T = TypeVar("T")
+
+ABSENT = {502, 503, 504}
+"""What a proxy answers in place of a server."""
+OUTAGES = 10
+"""That one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
 
@@ -98,23 +109,138 @@ def connect(root: Path) -> MlflowClient:
         (root / "mlflow").mkdir(parents=True, exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+        with refusals():
+            client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+    except RegistryError:
+        raise
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
         raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
     return client
 
 
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Says what to do where a server does not let its caller in, or not do what is asked for.
+
+    Raises:
+        RegistryError: For the server's answers 401 and 403; other errors pass.
+    """
+    try:
+        yield
+    except mlflow.MlflowException as error:
+        if (text := _refusal(error)) is None:
+            raise
+        raise RegistryError(text) from error
+
+
+def _refusal(error: mlflow.MlflowException) -> str | None:
+    uri = _named_uri() or ""
+    server = f"the MLflow server {shown(uri)}"
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or urlsplit(uri).username
+    status = error.get_http_status_code()
+    if status == 401:
+        wish = f"refuses the name {user} with this password: mend" if user else "asks who calls: set"
+        return f"{server} {wish} MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if status == 403 and "Host header" in str(error):
+        return (
+            f"{server} does not answer to this name: call it by another, or add it, with its port, to the server's "
+            "--allowed-hosts (infra/mlflow: MLFLOW_HOSTS in .env)"
+        )
+    if status == 403:
+        return (
+            f"{server} does not allow {user or 'an unnamed caller'} to do this: ask its administrator for the "
+            f"permission, or choose a register.name that is nobody else's ({error})"
+        )
+    return None
+
+
 def _expect_server(uri: str) -> None:
     """Asks once: mlflow itself would try again for minutes before it gives up."""
+    health = f"{shown(uri).rstrip('/')}/health"  # urllib takes no name and password in an address
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
-    except urllib.error.HTTPError:
-        pass  # whatever answers is there; whether it lets us in shows at the first request
+        urllib.request.urlopen(health, timeout=10).close()
     except OSError as error:
+        # whatever else answers is there; whether it lets us in shows at the first request
+        if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
+            return
         raise RegistryError(
             f"no MLflow server answers at {shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
             "to use the store that is embedded in the project"
         ) from error
+
+
+def insist_on_server(action: Callable[[], T], root: Path) -> T:
+    """Does `action`, which may be done again, and waits for a server that is away meanwhile; other stores are here.
+
+    Raises:
+        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says, or time and again.
+    """
+    uri = store_uri(root)
+    if not uri.startswith(("http://", "https://")):
+        return action()
+    # mlflow's own tries (seven, in minutes, without a word) would come on top of these
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for _ in range(OUTAGES):
+        _await_server(uri)
+        try:
+            return action()
+        except Exception as error:
+            if not _away(error, uri):
+                raise
+            say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
+            last = error
+    raise RegistryError(
+        f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(last)}. Nothing is lost: the "
+        "same command goes on."
+    ) from last
+
+
+def _await_server(uri: str) -> None:
+    seconds = patience()
+    try:
+        insist(
+            lambda: _expect_server(uri),
+            away=lambda error: isinstance(error, RegistryError),
+            seconds=seconds,
+            tell=lambda text: say("register", text),
+        )
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}. It was waited for as many seconds as {PATIENCE} says ({seconds:.0f}); nothing is lost: the same "
+            "command goes on when it is back."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first of all that went wrong, in a line."""
+    return shown(str(list(_causes(error))[-1])).splitlines()[0]
+
+
+def _away(error: Exception, uri: str) -> bool:
+    """Whether it is due to a server that is not there, or was not for a moment."""
+    if any(isinstance(each, ConnectionError | TimeoutError) for each in _causes(error)):
+        return True
+    try:
+        _expect_server(uri)
+    except RegistryError:
+        return True
+    return False
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) -> bool:
+    """Whether an error means that the registry has no such model, version or alias, as far as its caller may see.
+
+    MLflow 3.17 answers 403 to whoever asks for a model that is not there and is no administrator.
+    """
+    if error.get_http_status_code() == 403:
+        return not client.search_registered_models(f"name = '{name}'", max_results=1)
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def shown(uri: str) -> str:

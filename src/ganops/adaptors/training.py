@@ -1,6 +1,7 @@
 """Ray Train runs the training on its workers, or the stage's own process does; the loop is the same."""
 
 import copy
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -16,20 +17,24 @@ import ray.train
 import ray.train.torch
 import torch
 from numpy.typing import NDArray
+from pyarrow import fs
+from ray.train import CheckpointConsistencyMode
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
 from ganops import assemble, config
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.board import Board
 from ganops.adaptors.parcel import Parcel
-from ganops.adaptors.storage import Storage
-from ganops.adaptors.trainer import Trainer
+from ganops.adaptors.patience import insist, patience
+from ganops.adaptors.storage import Storage, away
+from ganops.adaptors.trainer import LeavingError, Trainer
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 from ganops.run import Progress, Run
+from ganops.terminal import say
 from ganops.validation import ValidationJudge
 
 Listener = Callable[[Progress], None]
@@ -67,7 +72,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         with runtime.cluster():
             _fit_on_ray(experiment, prepared, features, storage, name, listen, run)
     yield run
-    storage.remove(name)
+    storage.remove(name, patience())
 
 
 def _open(
@@ -114,6 +119,8 @@ def _fit_on_ray(
             "threads": plan.cpus,
             "apart": plan.apart,
             "board": board,
+            "patience": patience(),
+            "watched": not runtime.alone(),
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
@@ -125,6 +132,10 @@ def _fit_on_ray(
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             # without a limit, workers that cannot be placed would be waited for without end
             failure_config=ray.train.FailureConfig(max_failures=ERRORS, controller_failure_limit=WAITS),
+            # a controller that runs here writes its log into a file of Ray's, and no lines among the progress
+            logging_config=ray.train.LoggingConfig(
+                "CRITICAL" if runtime.alone() and not runtime.debugging() else "INFO"
+            ),
         ),
     )
     with _listening(board, listen):
@@ -133,8 +144,22 @@ def _fit_on_ray(
         raise DivergenceError(result.return_value)
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
-    with result.checkpoint.as_directory() as folder:
-        run.load(Path(folder))
+    with _opened(result.checkpoint, patience(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
+        run.load(folder)
+
+
+@contextmanager
+def _opened(checkpoint: Any, seconds: float, tell: Callable[[str], None]) -> Iterator[Path]:
+    """A checkpoint as a folder, for the block. Storage that is away is waited for.
+
+    A copy of its own for each process: of Ray's common one, others believe that it is whole when its fetching failed.
+    """
+    if isinstance(checkpoint.filesystem, fs.LocalFileSystem):
+        yield Path(checkpoint.path)
+        return
+    with tempfile.TemporaryDirectory(prefix="ganops-resume-") as folder:
+        insist(lambda: checkpoint.to_directory(folder), away=away, seconds=seconds, tell=tell)
+        yield Path(folder)
 
 
 def _result_of(trainer: Any, storage: str) -> Any:
@@ -174,33 +199,94 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     # the judge's actor belongs to the worker that asks it: it is placed after the workers are, and ends with them
     apart = config_of_loop["apart"] and rank == 0
     run = _open(experiment, prepared, features, ray.train.torch.get_device(), apart=apart, rank=rank, workers=workers)
+    seconds, watched = config_of_loop["patience"], config_of_loop["watched"]
+    board = _Telling(config_of_loop["board"]) if rank == 0 else None
     checkpoint = ray.train.get_checkpoint()
     if checkpoint:
-        with checkpoint.as_directory() as folder:
-            run.load(Path(folder))
+        # nothing to tell yet: the board takes ticks
+        with _opened(checkpoint, seconds, lambda text: None) as folder:
+            run.load(folder)
     try:
         for progress in run.play():
-            if rank == 0:
-                config_of_loop["board"].put.remote(asdict(progress))
-            if progress.checkpoint:
-                _report(run, progress, rank)
+            if board:
+                board.hear(progress)
+            # all workers are told the same, at the same tick
+            leaving = watched and progress.step < progress.steps and ray.train.get_preemption_info() is not None
+            if progress.checkpoint or leaving:
+                _report(run, progress, board, seconds)
+            if leaving:
+                _leave()
     except DivergenceError as error:
         return str(error)
     return None
 
 
-def _report(run: Run, progress: Progress, rank: int) -> None:
-    if rank > 0:
+class _Telling:
+    """Rank 0's end of the board."""
+
+    def __init__(self, board: Any) -> None:
+        self.board = board
+
+    def hear(self, progress: Progress) -> None:
+        """Hands a tick on."""
+        self.last = progress
+        self.board.put.remote(asdict(progress))
+
+    def tell(self, text: str) -> None:
+        """Hands an alarm on, beside the last tick."""
+        self.board.put.remote(asdict(replace(self.last, alarms=(text,), judged=())))
+
+
+def _report(run: Run, progress: Progress, board: _Telling | None, seconds: float) -> None:
+    if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
-    # the upload goes on while the training does, and removes the folder when it is done
     folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-"))
     run.save(folder)
+    store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
+
+    def upload(checkpoint: Any, name: str) -> Any:
+        """Goes on while the training does: checkpoints that cannot be written yet queue up, and none is lost."""
+        try:
+            return insist(
+                lambda: store.persist_current_checkpoint(checkpoint, name),
+                away=away,
+                seconds=seconds,
+                tell=lambda text: board.tell(f"the checkpoint of {kimg} kimg: {text}"),
+            )
+        except OSError as error:
+            # Ray would try again what it takes for a passing error, with all of this patience
+            reason = str(error).replace("AWS Error", "")
+            raise TrainingError(_unwritten(kimg, store.experiment_fs_path, reason)) from error
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
     ray.train.report(
         {"kimg": progress.row["kimg"]},
         checkpoint=ray.train.Checkpoint.from_directory(folder),
         checkpoint_upload_mode=ray.train.CheckpointUploadMode.ASYNC,
+        checkpoint_upload_fn=upload,
+        delete_local_checkpoint_after_upload=False,
     )
+
+
+def _unwritten(kimg: str, storage: str, reason: str) -> str:
+    return (
+        f"the checkpoint of {kimg} kimg could not be written to {storage}: {reason}. Make room or mend it, or name "
+        "another folder in compute.storage; the same command continues from the last whole checkpoint."
+    )
+
+
+def _leave() -> None:
+    """Ends the work of a worker whose node, or whose partner's node, is announced to go: once the checkpoint counts.
+
+    If that takes longer than the node has, the controller ends the work.
+
+    Raises:
+        LeavingError: Always; the training goes on elsewhere.
+    """
+    ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
+    raise LeavingError("a node is announced to go")
 
 
 class JudgeApart(ValidationJudge):

@@ -14,6 +14,7 @@ from ray.tune.search.optuna import OptunaSearch
 from ganops import assemble, config
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.parcel import Parcel
+from ganops.adaptors.patience import patience
 from ganops.adaptors.storage import Storage
 from ganops.config import Experiment, Space
 from ganops.data import Prepared
@@ -58,7 +59,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
             run_config=tune.RunConfig(name=NAME, storage_path=storage.address, verbose=0, callbacks=[_Telling(listen)]),
         )
         trials = [_trial_of(number, result) for number, result in enumerate(tuner.fit(), 1)]
-        storage.remove(NAME)
+        storage.remove(NAME, patience())
     if all(trial.score is None for trial in trials):
         raise TrainingError("no trial reached a score:\n" + "\n".join(f"  {t.number}: {t.status}" for t in trials))
     return trials

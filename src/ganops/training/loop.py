@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Adam
 
 from ganops.collective import mean_over_workers, rank, workers
 from ganops.errors import DivergenceError
 from ganops.randomness import Draws
 from ganops.training import average
+from ganops.training.eager import Adam, Shared
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
 from ganops.training.step import Game, Player, Terms, Turn, Weights, play
@@ -139,7 +138,7 @@ def _shared(network: nn.Module) -> nn.Module:
     if not workers() > 1:
         return network
     # buffers are statistics of the global batch and equal on all workers already
-    return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
+    return Shared(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
 
 def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:

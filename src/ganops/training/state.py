@@ -10,10 +10,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import Adam
 
 from ganops.files import atomic
 from ganops.training.average import average_of
+from ganops.training.eager import Adam
 
 
 @dataclass
