@@ -99,18 +99,15 @@ def enter_at_once(root: Path, folder: Path, fd: float, seed: int, start, variabl
 
 
 def move_at_once(root: Path, version: int, start, done, variables=None, name=NAME) -> None:
-    """Waits for the others, then promotes a version, or rolls back for 0; tells what it has done, if it could."""
+    """Waits for the others, then promotes a version, or rolls back for 0; tells whether that moved anything."""
     os.environ.update(variables or {})
     client = tracking.connect(root)
     start.wait(120)
     try:
-        if version:
-            champions.promote(client, name, str(version))
-        else:
-            version = int(champions.rollback(client, name))
-        done.put(version)
+        moved = champions.promote(client, name, str(version)) if version else champions.rollback(client, name)
     except ChampionMovedError:  # another rollback came first
-        done.put(0)
+        moved = None
+    done.put(moved is not None)
 
 
 PROCESSES = multiprocessing.get_context("forkserver")

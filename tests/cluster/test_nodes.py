@@ -6,7 +6,7 @@ import sys
 import urllib.error
 
 import pytest
-from conftest import ROOT
+from projects import ROOT
 
 pytestmark = pytest.mark.ray
 

@@ -12,7 +12,7 @@ import os
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -185,9 +185,10 @@ def _keyed(client: mlflow.MlflowClient, name: str) -> list[tuple[str, Move]]:
     tags = _model(client, name).tags
     moves: list[tuple[str, Move]] = []
     for key in sorted(key for key in tags if key.startswith(HISTORY)):
-        move = Move(**json.loads(tags[key]))
-        if not move.conditional or move.over == (moves[-1][1].to if moves else None):
-            moves.append((key.removeprefix(HISTORY), move))
+        move, champion = Move(**json.loads(tags[key])), moves[-1][1].to if moves else None
+        if not move.conditional or move.over == champion:
+            # one that holds for any champion may have seen another than the one that it came to replace
+            moves.append((key.removeprefix(HISTORY), replace(move, over=champion)))
     return moves
 
 
