@@ -57,7 +57,7 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
         if not runtime.alone():
             get_or_create_autoscaling_coordinator()  # the controller would start it, and wait until it is there
             return super()._initialize_and_run_controller(**parts)
-        if len(self.counts) == 1:
+        if len(self.counts) <= 1:
             parts["scaling_policy"] = Fixed(self.scaling_config)
         os.environ.setdefault(ENABLE_PREEMPTION_WATCHER_ENV_VAR, "0")  # nobody takes this machine away with a warning
         controller = Controller(**parts)
