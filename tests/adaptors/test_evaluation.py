@@ -49,6 +49,7 @@ def kill_a_worker(killed: list[int]) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_changes_nothing(places):
     killed: list[int] = []
     killer = threading.Thread(target=kill_a_worker, args=(killed,))

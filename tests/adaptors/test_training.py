@@ -45,7 +45,7 @@ def kill_after_a_checkpoint(project, *command: str) -> set[str]:
     return running
 
 
-@pytest.mark.parametrize("launcher", ["local", "ray"])
+@pytest.mark.parametrize("launcher", [pytest.param("local", marks=pytest.mark.slow), "ray"])
 def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
     project.run("python", "pipeline/tune.py")
@@ -92,6 +92,7 @@ def train_and_kill_a_judge(project) -> str:
         return text
 
 
+@pytest.mark.slow
 def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
     project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
     project.run("python", "pipeline/tune.py")
@@ -124,6 +125,7 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
             crowd[-1].submit(generator, seeds).result(60)
 
 
+@pytest.mark.slow
 def test_two_ray_workers_train_what_one_does(project):
     project.params(tune={"trials": 0}, train={"kimg": 1, "precision": "fp64"}, compute={"launcher": "local"})
     project.run("python", "pipeline/tune.py")

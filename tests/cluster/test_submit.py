@@ -65,6 +65,7 @@ def test_a_run_comes_home_as_if_it_had_run_here(cluster, home):
     assert (home.folder / WEIGHTS).read_bytes() == weights
 
 
+@pytest.mark.slow
 def test_a_failed_run_brings_home_what_it_finished(cluster, home):
     home.params(data={"validation": 0.2}, features={"minimum_accuracy": 0.99})
     code, text = ganops(cluster, home, "submit")

@@ -15,6 +15,7 @@ from ganops.generator import Description, Generator, generator_network
 pytestmark = pytest.mark.ray
 
 
+@pytest.mark.slow
 def test_workers_of_two_nodes_train_what_those_of_one_do(cluster, prepared, whole):
     training = Training(cluster, prepared)
     training.wait_checkpoint()
