@@ -110,6 +110,29 @@ def test_an_alias_that_was_taken_away_comes_back(client):
     assert current(client, NAME) == "1"
 
 
+def test_a_champion_that_was_deleted_leaves_room_for_the_next(client, monkeypatch):
+    promote(client, NAME, "1")
+    client.delete_model_version(NAME, "1")
+    assert promote(client, NAME, "2", kind="gate", over=None) is None
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (None, 1), (2, None)])
+    with pytest.raises(RegistryError, match="version 2 is the first champion"):
+        rollback(client, NAME)
+    client.delete_registered_model_alias(NAME, CHAMPION)
+    later(monkeypatch)
+    assert promote(client, NAME, "3", kind="gate", over=None) is None
+    assert current(client, NAME) == "3"
+
+
+def test_what_a_person_took_back_is_known(client):
+    promote(client, NAME, "1")
+    promote(client, NAME, "2")
+    assert not champions.taken_back(client, NAME, "2")
+    rollback(client, NAME)
+    assert [champions.taken_back(client, NAME, version) for version in "123"] == [False, True, False]
+    promote(client, NAME, "2")
+    assert not champions.taken_back(client, NAME, "2")
+
+
 def test_what_is_not_there(client):
     with pytest.raises(RegistryError, match="no version 7 of faces"):
         promote(client, NAME, "7")

@@ -65,7 +65,7 @@ def model(registered):
 def test_result_says_what_happened(registered):
     assert registered[2] == {
         "name": NAME, "version": 1, "identity": registered[1].identity(), "reused": False, "passed": True,
-        "reasons": [], "improvement": None,
+        "reasons": [], "improvement": None, "taken_back": False,
         "checks": [{"metric": "fd_domain", "value": 9.0, "bound": {"at_most": 10}, "passed": True}],
         "champion": 1, "former_champion": None, "uri": "models:/faces@champion",
     }  # fmt: skip
@@ -332,6 +332,18 @@ def test_better_generator_becomes_champion_and_can_be_rolled_back(put, root):
     assert aliases(root)["champion"] == 1
     with pytest.raises(RegistryError, match="version 1 is the first champion"):
         rollback(client, NAME)
+
+
+def test_what_was_rolled_back_is_not_promoted_by_the_gate_again(put, root):
+    put(0, 9.0)
+    put(1, 7.0)
+    client = tracking.connect(root)
+    rollback(client, NAME)
+    outcome = put(1, 7.0)
+    assert (outcome["passed"], outcome["taken_back"], outcome["champion"]) == (True, True, 1)
+    assert "rolled back: `ganops promote 2` brings it back; the champion is still v1" in registry.in_words(outcome)
+    promote(client, NAME, "2")
+    assert put(1, 7.0)["champion"] == 2
 
 
 def test_what_is_not_there_cannot_be_promoted_or_rolled_back(put, root):

@@ -60,7 +60,8 @@ def challenge(
             found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
     except RegistryError as error:
         raise RegistryError(
-            f"the champion cannot be measured: {error}. Mend the store, or `ganops rollback`, and register again."
+            f"the champion cannot be measured: {error}. Mend the store, `ganops rollback`, or take the alias "
+            "away where there is none before it, and register again."
         ) from error
     return Rival(version, found)
 

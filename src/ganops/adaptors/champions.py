@@ -45,7 +45,8 @@ class Move:
     """UTC, ISO 8601."""
     kind: str
     """gate, promote or rollback; found: the alias was moved by other means."""
-    to: int
+    to: int | None
+    """None: nobody, since the alias or its version was taken away."""
     over: int | None
     """The champion before; None: there was none."""
     by: str
@@ -120,7 +121,7 @@ def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
     settle(client, name)
     stack: list[int] = []
     for move in history(client, name):
-        stack = stack[:-1] if move.kind == "rollback" else [*stack, move.to]
+        stack = [] if move.to is None else stack[:-1] if move.kind == "rollback" else [*stack, move.to]
     if not stack:
         raise RegistryError(f"{name} has no champion to roll back from")
     if len(stack) == 1:
@@ -138,14 +139,25 @@ def settle(client: mlflow.MlflowClient, name: str) -> None:
         RegistryError: There is no such model.
     """
     moves, alias = _read(client, name), current(client, name)
-    if alias is None or int(alias) == _last(moves):
-        if alias is None and moves:
-            _align(client, name)
+    champion, found = _last(moves), None if alias is None else int(alias)
+    if found == champion:
         return
-    if moves and time.time_ns() - moves[-1][0] < YOUNG * 1e9:
+    young = moves and time.time_ns() - moves[-1][0] < YOUNG * 1e9
+    if young and champion is not None and _has(client, name, str(champion)):
         _align(client, name)
     else:
-        _write(client, name, "found", int(alias), _last(moves), "the alias was moved by other means")
+        _write(client, name, "found", found, champion, "the alias was moved, or its version deleted, by other means")
+
+
+@tracking.refusals()
+def taken_back(client: mlflow.MlflowClient, name: str, version: str) -> bool:
+    """Whether the last that happened to a version is that a person rolled it back.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    about = [move for move in history(client, name) if int(version) in (move.to, move.over)]
+    return bool(about) and about[-1].kind == "rollback" and about[-1].over == int(version)
 
 
 def _move(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> None:
@@ -170,7 +182,7 @@ def _align(client: mlflow.MlflowClient, name: str) -> None:
     raise RegistryError(f"the alias {CHAMPION} of {name} does not come to rest: others move it all the time")
 
 
-def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> str:
+def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int | None, over: int | None, why: str) -> str:
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
     by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
     move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
@@ -215,18 +227,24 @@ def _model(client: mlflow.MlflowClient, name: str) -> Any:
 
 
 def _expect(client: mlflow.MlflowClient, name: str, version: str) -> None:
+    if not _has(client, name, version):
+        raise RegistryError(f"the registry has no version {version} of {name}")
+
+
+def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
     try:
         client.get_model_version(name, version)
     except mlflow.MlflowException as error:
         if not tracking.is_absent(client, name, error):
             raise
-        raise RegistryError(f"the registry has no version {version} of {name}") from error
+        return False
+    return True
 
 
 def table(name: str, moves: list[Move]) -> Table:
     """`history` for a person."""
     found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name)
     for move in moves:
-        before = "" if move.over is None else f"v{move.over}"
-        found.add_row(move.at[:19].replace("T", " "), f"v{move.to}", before, move.by, move.kind, move.why)
+        now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
+        found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)
     return found

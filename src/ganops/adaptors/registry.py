@@ -39,8 +39,8 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 
     Returns:
         The content of `metrics/registration.json`: name, version, identity, reused (an earlier call had registered
-        it), passed, reasons, checks, improvement, champion (the version that has the alias now, or None),
-        former_champion and uri.
+        it), passed, reasons, checks, improvement, taken_back (a person rolled it back: it is not promoted again),
+        champion (the version that has the alias now, or None), former_champion and uri.
 
     A server that is away, before or amid it, is waited for (`GANOPS_PATIENCE`).
 
@@ -63,7 +63,9 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
         version = _create(client, package, name, run)
     _note(client, name, version, package, decision)
     former = None
-    if decision.passed:
+    # what a person took back is theirs to bring back, however good its figures are
+    taken_back = champions.taken_back(client, name, version)
+    if decision.passed and not taken_back:
         former = champions.promote(client, name, version, kind="gate", why=decision.words, over=decision.over)
     champion = champions.current(client, name)
     return {
@@ -72,6 +74,7 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
         "identity": package.identity(),
         "reused": reused,
         **decision.content(),
+        "taken_back": taken_back,
         "champion": champion and int(champion),
         "former_champion": former and int(former),
         "uri": f"models:/{name}@{CHAMPION}",
@@ -177,7 +180,10 @@ def _note(client: mlflow.MlflowClient, name: str, version: str, package: Package
 def in_words(registration: Mapping[str, Any]) -> str:
     """What `register` did, in one line for a person."""
     version = f"{registration['name']} v{registration['version']}" + (" (known)" if registration["reused"] else "")
+    champion = f"v{registration['champion']}" if registration["champion"] else "nobody"
+    if registration["passed"] and registration["taken_back"]:
+        again = f"`ganops promote {registration['version']}` brings it back"
+        return f"{version}: passed the gate, but was rolled back: {again}; the champion is still {champion}"
     if registration["passed"]:
         return f"{version}: passed the gate, champion   {registration['uri']}"
-    champion = f"v{registration['champion']}" if registration["champion"] else "nobody"
     return f"{version}: rejected, {'; '.join(registration['reasons'])}; the champion is still {champion}"
