@@ -31,14 +31,20 @@ def result(project):
     return (project.folder / WEIGHTS).read_bytes(), curve
 
 
-def kill_after_a_checkpoint(project, *command: str) -> set[str]:
-    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were."""
+def train_to_a_checkpoint(project, *command: str) -> subprocess.Popen:
+    """The stage, running, as soon as a checkpoint is there."""
     process = project.start(*(command or ("python", "pipeline/train.py")))
     deadline = time.monotonic() + 180
     while not list((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors")):
         assert process.poll() is None, "the stage ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return process
+
+
+def kill_after_a_checkpoint(project, *command: str) -> set[str]:
+    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were."""
+    process = train_to_a_checkpoint(project, *command)
     running = {" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)}
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -60,6 +66,13 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
     project.run("python", "pipeline/train.py")
     assert result(project) == whole
+    if launcher == "ray":
+        process = train_to_a_checkpoint(project)
+        children = psutil.Process(process.pid).children(recursive=True)
+        (worker,) = [child for child in children if "ray::RayTrainWorker" in " ".join(child.cmdline())]
+        worker.kill()
+        assert process.wait(120) == 0, "a lost worker is replaced, and nobody need do anything"
+        assert result(project) == whole
 
 
 ON_TWO_CORES = (
