@@ -1,16 +1,33 @@
 """The trials of a search: what they are, which was best, and how the best parameters are handed on."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from ganops.config import Experiment
-from ganops.errors import ConfigError
+from ganops.errors import ConfigError, TrainingError
 from ganops.files import atomic, atomic_folder, write_json
+
+Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
+"""stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
+COMPARABLE = ("finished", "stopped")
+"""Those whose distance counts."""
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A member of a population took over another one's weights and parameters (PBT)."""
+
+    rung: int
+    """After which judgement."""
+    source: int
+    """Number of the trial whose weights and parameters it took."""
+    parameters: dict[str, Any]
+    """Those that it went on with: the source's, changed."""
 
 
 @dataclass(frozen=True)
@@ -18,50 +35,113 @@ class Trial:
     """One trial and what became of it."""
 
     number: int
+    """From 1 on, in the order in which they were drawn."""
     parameters: dict[str, Any]
-    """Dotted paths and values."""
-    score: float | None
-    """The last validation distance; None: it failed before the first."""
-    kimg: float
+    """Dotted paths and values; in a population those of its last stretch."""
+    status: Status = "running"
+    reason: str = ""
+    """Why it ended before its length."""
+    rung: int = 0
+    """Times that it was judged, of `Search.rungs`: how far it came."""
+    score: float | None = None
+    """The last validation distance; None: it ended before the first."""
+    kimg: float = 0.0
     """How far it came."""
-    status: str
-    """finished, stopped (by the scheduler), or failed: and the reason."""
+    seconds: float = 0.0
+    """Of training and judging, over all its attempts."""
+    history: tuple[dict[str, float], ...] = ()
+    """A row a tick: kimg, losses, images_per_second; where it was judged also `rung`, `distance` and other figures."""
+    takeovers: tuple[Takeover, ...] = ()
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, its rules and its trials."""
+
+    name: str
+    """Fingerprint: of all that decides the trials."""
+    objective: str
+    """Name of the distance that is minimised, such as fd_domain_validation."""
+    protocol: dict[str, Any]
+    """How it is taken: extractor and its hash, split, samples of both sides, seeds."""
+    rules: dict[str, Any]
+    """The section `tune` of the parameters."""
+    rungs: int
+    """Times that a trial is judged."""
+    trials: tuple[Trial, ...]
+    """By number."""
+    seconds: float = 0.0
+    """From the first trial to the last, without the time between interruptions."""
+    hardware: str = ""
+    pictures: Mapping[int, bytes] = field(default_factory=dict)
+    """Number of a trial -> PNG: a grid of its last samples, the same latents for all."""
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Best first: those that came furthest before others, since earlier distances are not comparable."""
+    scored = [t for t in trials if t.status in COMPARABLE and t.score is not None and math.isfinite(t.score)]
+    return sorted(scored, key=lambda t: (-t.rung, t.score, t.number))
 
 
 def best(trials: Sequence[Trial]) -> Trial:
-    """The trial with the smallest distance among those that came furthest: earlier distances are not comparable."""
-    scored = [trial for trial in trials if trial.score is not None and math.isfinite(trial.score)]
-    furthest = max(trial.kimg for trial in scored)
-    return min((t for t in scored if t.kimg == furthest), key=lambda t: (t.score, t.number))
+    """The trial with the smallest distance among those that came furthest.
+
+    Raises:
+        TrainingError: None has a distance that counts.
+    """
+    order = ranked(trials)
+    if not order:
+        reasons = "\n".join(f"  trial {t.number}: {t.status}, {t.reason}" for t in trials)
+        raise TrainingError(f"no trial of {len(trials)} ended with a distance that counts:\n{reasons}")
+    return order[0]
 
 
 def in_words(trial: Trial) -> str:
     """One line for a person."""
-    short = ", ".join(f"{path.removeprefix('train.')} {_short(value)}" for path, value in trial.parameters.items())
     score = "no score" if trial.score is None else f"{trial.score:.1f}"
-    return f"trial {trial.number}: {score} after {trial.kimg:g} kimg ({short}; {trial.status})"
+    ended = f"{trial.status}: {trial.reason}" if trial.reason else trial.status
+    return f"trial {trial.number}: {score} after {trial.kimg:g} kimg ({short(trial.parameters)}; {ended})"
+
+
+def short(parameters: Mapping[str, Any]) -> str:
+    """Parameters for a person: the last words of their names, numbers of three digits."""
+    return ", ".join(f"{path.removeprefix('train.')} {_short(value)}" for path, value in parameters.items())
 
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def publish(trials: Sequence[Trial], *, best_params: Path, report: Path) -> None:
-    """Writes the table and the plot of all trials, and the best parameters (none where there was no search)."""
+def why(search: Search) -> str:
+    """Why the best trial is the best, in a sentence."""
+    first, *others = ranked(search.trials)
+    text = (
+        f"smallest {search.objective} of {len(search.trials)} trials: {first.score:.4g} after {first.kimg:g} kimg, "
+        f"judgement {first.rung} of {search.rungs}"
+    )
+    if others and others[0].rung == first.rung:
+        text += f"; next is trial {others[0].number} with {others[0].score:.4g}"
+    return text
+
+
+def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
+    """Writes the report of a search, and the parameters it hands on (none where there was no search: None)."""
     from ganops.plots import trials_plot
 
-    rows = [asdict(trial) for trial in trials]
+    rows = [asdict(trial) for trial in search.trials] if search else []
+    content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
+    if search:
+        winner = best(search.trials)
+        content = {
+            "parameters": winner.parameters, "trial": winner.number, "reason": why(search), "search": search.name,
+            "protocol": search.protocol,
+        }  # fmt: skip
     with atomic_folder(report) as draft:
         write_json(draft / "trials.json", rows)
-        if any(trial.score is not None for trial in trials):
+        if rows:
             (draft / "trials.svg").write_bytes(trials_plot(rows))
-    content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
-    if trials:
-        winner = best(trials)
-        reason = f"smallest validation distance of {len(trials)} trials: {winner.score:.4g} after {winner.kimg:g} kimg"
-        content = {"parameters": winner.parameters, "trial": winner.number, "reason": reason}
-    with atomic(best_params) as draft:
-        draft.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    with atomic(best_params) as file:
+        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def handed_on(experiment: Experiment, best_params: Path) -> Experiment:
