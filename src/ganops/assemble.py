@@ -2,10 +2,12 @@
 
 import hashlib
 import inspect
+import json
 import os
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from ganops import config
+from ganops import config, population, space
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
@@ -27,6 +29,10 @@ from ganops.randomness import seed_of
 from ganops.training.loop import Recipe
 from ganops.training.schedule import Schedule, constant, cosine, linear
 from ganops.training.step import Game
+
+
+LIMITED = ("alarms", "precision", "recall", "density", "coverage")
+"""What `tune.limits` can ask for."""
 
 
 def load(path: Path = Path("params.yaml")) -> Experiment:
@@ -43,47 +49,79 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
 def check(experiment: Experiment) -> None:
     """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
     _known("features.extractor", experiment.features.extractor, EXTRACTORS)
+    _check_game(experiment)
+    metrics = known_metrics(experiment)
+    for metric in experiment.register_.gate:
+        _known(f"register.gate.{metric}", metric, metrics)
+    _check_search(experiment)
+
+
+def _check_game(experiment: Experiment) -> None:
+    """Refuses what no table knows and what contradicts itself in model, loss and train."""
     _known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     _known("loss.name", experiment.loss.name, LOSSES)
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
-    try:
-        _, D = networks(experiment, SampleSpec(channels=1, resolution=experiment.data.resolution, classes=0))
-    except (TypeError, ValueError, RuntimeError) as error:
-        known = inspect.signature(ARCHITECTURES[experiment.model.architecture]).parameters
-        options = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
-        message = str(error).replace("players() got ", "")
-        raise ConfigError(f"params.model.options: {message}; {experiment.model.architecture} takes {options}") from None
+    model = experiment.model
+    together = _together(model.architecture, model.latent, json.dumps(model.options), experiment.data.resolution)
     augmentation(experiment, torch.device("cpu"))
     workers, batch = experiment.compute.workers, experiment.train.batch
     if isinstance(workers, tuple):
-        if not counts(workers, batch, group(D)):
-            possible = ", ".join(map(str, counts((1, batch), batch, group(D))))
+        if not counts(workers, batch, together):
+            possible = ", ".join(map(str, counts((1, batch), batch, together)))
             raise ConfigError(
                 f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
                 f"(params.train.batch); possible are {possible}"
             )
     elif workers != "auto":
-        check_slices(batch, workers, D)
-    metrics = known_metrics(experiment)
-    for metric in experiment.register_.gate:
-        _known(f"register.gate.{metric}", metric, metrics)
-    for name, space in experiment.tune.space.items():
-        for value in space.choice or space.log_uniform or space.uniform or ():
-            try:
-                experiment.override({name: value})
-            except ConfigError as error:
-                raise ConfigError(f"params.tune.space.{name}: {error}") from None
+        check_slices(batch, workers, together)
+    check_slices(batch, experiment.compute.trial.workers, together)
 
 
-def check_slices(batch: int, workers: int, D: nn.Module) -> None:
-    """Refuses a number of workers whose slices of a batch would change the experiment."""
+@cache
+def _together(architecture: str, latent: int, options: str, resolution: int) -> int:
+    """The samples that D compares with one another: known once the networks were built.
+
+    Raises:
+        ConfigError: They cannot be built.
+    """
+    players = ARCHITECTURES[architecture]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **json.loads(options))
+    except (TypeError, ValueError, RuntimeError) as error:
+        known = inspect.signature(players).parameters
+        taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
+        message = str(error).replace("players() got ", "")
+        raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
+    return group(D)
+
+
+def _check_search(experiment: Experiment) -> None:
+    """Refuses a space in which a trial is impossible; all combinations of its choices and bounds are tried, or many."""
+    tune = experiment.tune
+    for name in tune.limits:
+        _known(f"tune.limits.{name}", name, LIMITED)
+    if tune.scheduler == "pbt":
+        population.check(tune)
+    if tune.search == "grid":
+        next(space.grid(tune.space))
+    for values in space.corners(tune.space):
+        try:
+            _check_game(experiment.override(values))
+        except ConfigError as error:
+            tried = ", ".join(f"{path} {value}" for path, value in values.items())
+            raise ConfigError(f"params.tune.space: with {tried}: {error}") from None
+
+
+def check_slices(batch: int, workers: int, together: int) -> None:
+    """Refuses a number of workers whose slices of a batch would change the experiment; D compares `together` samples."""
     if batch % workers:
         raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
-    if workers > 1 and batch // workers % group(D):
+    if workers > 1 and batch // workers % together:
         raise ConfigError(
             f"params.train.batch: each of {workers} workers would have {batch // workers} samples, and D compares them "
-            f"in groups of {group(D)} (params.model.options.group): expected a multiple of {workers * group(D)}"
+            f"in groups of {together} (params.model.options.group): expected a multiple of {workers * together}"
         )
 
 

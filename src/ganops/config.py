@@ -6,7 +6,7 @@ The comment under each field is the sentence that editors show (see `params.sche
 import difflib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -212,51 +212,46 @@ class Train(Section):
 
 
 class Space(Section):
-    """The values that a search may try for one parameter: exactly one of three kinds."""
+    """The values that a search may try for one parameter: exactly one of four kinds, perhaps under a condition."""
 
     log_uniform: tuple[Positive, Positive] | None = None
     """The bounds of a number whose logarithm is uniform."""
     uniform: tuple[float, float] | None = None
     """The bounds of a uniform number."""
+    integer: tuple[int, int] | None = None
+    """The bounds of a whole number, both of which may be drawn."""
     choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     """A list of values."""
+    points: Annotated[int, Field(ge=2)] | None = None
+    """Of a range in a grid: so many values at equal steps, the bounds among them."""
+    when: dict[str, Any] = {}
+    """Only where these other choices of the space have this value, or one of a list: {model.architecture: r3gan}."""
 
     @model_validator(mode="after")
     def _one_kind_with_ordered_bounds(self) -> Self:
-        if len(self.model_dump(exclude_none=True)) != 1:
-            raise ValueError("expected exactly one of log_uniform, uniform and choice")
-        bounds = self.log_uniform or self.uniform
-        if bounds and bounds[0] >= bounds[1]:
-            raise ValueError(f"the lower bound {bounds[0]:g} is not below the upper bound {bounds[1]:g}")
+        if sum(kind is not None for kind in (self.log_uniform, self.uniform, self.integer, self.choice)) != 1:
+            raise ValueError("expected exactly one of choice, integer, log_uniform and uniform")
+        if self.bounds and self.bounds[0] >= self.bounds[1]:
+            raise ValueError(f"the lower bound {self.bounds[0]:g} is not below the upper bound {self.bounds[1]:g}")
+        if self.points and not self.bounds:
+            raise ValueError("points belong to a range: a choice lists its values")
         return self
 
-
-class Tune(Section):
-    """The search for better parameters."""
-
-    trials: Annotated[int, Field(ge=0)] = 4
-    """Number of trials; 0: no search, the parameters are handed on as they are."""
-    kimg: Positive = 6
-    """Length of a trial: the first part of the training it stands for."""
-    search: Literal["random", "optuna"] = "random"
-    """random, or Optuna's tree-structured Parzen estimator."""
-    scheduler: Literal["asha", "none"] = "asha"
-    """asha stops the worse trials early; none lets all run."""
-    space: dict[str, Space] = {}
-    """Dotted paths of parameters and the values to try."""
+    @property
+    def bounds(self) -> tuple[float, float] | None:
+        """Of a range; None: a choice."""
+        return self.log_uniform or self.uniform or self.integer
 
 
-class Evaluate(Section):
-    """The report on the finished generator."""
-
-    samples: Annotated[int, Field(ge=100)] = 10000
-    """Number of generated samples."""
-    split: Literal["test", "train"] = "test"
-    """The real images to compare with: test, or train as papers do (fid50k_train), which does not punish copies."""
+Spaces = Annotated[
+    Annotated[Space, Tag("one")] | Annotated[tuple[Space, ...], Tag("several")],
+    Discriminator(lambda value: "several" if isinstance(value, list | tuple) else "one"),
+]
+"""The values of one parameter, or several alternatives with conditions that exclude one another."""
 
 
 class Bound(Section):
-    """A limit that a metric of the evaluation must keep."""
+    """A limit that a metric must keep."""
 
     at_most: float | None = None
     """The largest value that passes."""
@@ -268,6 +263,40 @@ class Bound(Section):
         if self.at_most is None and self.at_least is None:
             raise ValueError("expected at_most or at_least")
         return self
+
+
+class Tune(Section):
+    """The search for better parameters."""
+
+    trials: Annotated[int, Field(ge=0)] = 4
+    """Number of trials; 0: no search, the parameters are handed on as they are."""
+    kimg: Positive = 6
+    """Length of a trial: the first part of the training it stands for, or all of it where that is shorter."""
+    minutes: Positive | None = None
+    """After so much time no trial begins, and those that run end at their next judgement; null: no limit."""
+    rungs: Annotated[int, Field(ge=1, le=100)] = 3
+    """Times that a trial is judged, after equal parts of its length."""
+    search: Literal["random", "grid", "optuna"] = "random"
+    """random; grid: all combinations; or Optuna's tree-structured Parzen estimator."""
+    scheduler: Literal["asha", "pbt", "none"] = "asha"
+    """asha ends the worse trials early; pbt: they take over the better ones' weights; none: all run to the end."""
+    reduction: Annotated[float, Field(gt=1)] = 2
+    """asha: one of so many trials goes on beyond the judgements 1, r, r², ..."""
+    limits: dict[str, Bound] = {}
+    """A trial that breaks one ends: of alarms (in a tick), precision, recall, density, coverage (on validation)."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Of what is drawn from the space; the trainings themselves follow the seed of the experiment."""
+    space: dict[str, Spaces] = {}
+    """Dotted paths of parameters and the values to try."""
+
+
+class Evaluate(Section):
+    """The report on the finished generator."""
+
+    samples: Annotated[int, Field(ge=100)] = 10000
+    """Number of generated samples."""
+    split: Literal["test", "train"] = "test"
+    """The real images to compare with: test, or train as papers do (fid50k_train), which does not punish copies."""
 
 
 class Register(Section):
@@ -285,6 +314,23 @@ class Register(Section):
     """End with an error where the generator did not pass: for CI. It is registered all the same."""
 
 
+class TrialCompute(Section):
+    """What one trial of the search gets."""
+
+    workers: Count = 1
+    """1: the trial trains in its own process; more: Ray Train starts so many for each trial."""
+    cpus: Count = 1
+    """Cores of each worker, and its threads."""
+    gpus: Annotated[float, Field(gt=0, le=1)] = 1
+    """Of a GPU, for each worker, where there are any: a fraction lets trials share one."""
+
+    @model_validator(mode="after")
+    def _workers_share_no_gpu(self) -> Self:
+        if self.workers > 1 and self.gpus != 1:
+            raise ValueError(f"gpus: each of {self.workers} workers needs one of its own, got {self.gpus:g}")
+        return self
+
+
 class Compute(Section):
     """Where it runs. Not part of the experiment: no stage depends on it."""
 
@@ -298,8 +344,10 @@ class Compute(Section):
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
+    trial: TrialCompute = TrialCompute()
+    """What one trial of the search gets."""
     storage: str = ".ganops"
-    """Checkpoints of unfinished runs: a folder that all nodes share, or an address (s3://, gs://, abfs://, hdfs://)."""
+    """Checkpoints of unfinished runs, results of searches: a shared folder, or an address (s3://, gs://, abfs://...)."""
 
     @field_validator("workers")
     @classmethod
@@ -431,6 +479,8 @@ _UNION_BRANCHES = {
     "literal['auto']",
     "constrained-int",
     "tuple[constrained-int, constrained-int]",
+    "one",
+    "several",
 }
 """What pydantic adds to the location of a problem in a union; not a key of the file."""
 
@@ -446,6 +496,8 @@ def _explain(problem: Any) -> tuple[str, str]:
         return path, str(problem["ctx"]["error"])
     if problem["type"] == "missing":
         return path, "missing"
+    if problem["type"] == "too_short":
+        return path, f"expected at least {problem['ctx']['min_length']} value, got none"
     if problem["type"] in ("model_type", "dict_type"):
         return path, f"expected a section of keys and values, got {got!r}"
     message = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
@@ -457,7 +509,14 @@ def _fields(keys: list[str]) -> list[str]:
     section: Any = Experiment
     for key in keys:
         field = next((field for name, field in section.model_fields.items() if (field.alias or name) == key), None)
-        inner = field.annotation if field else section  # a dict's own keys lead to its one kind of value
-        candidates = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
-        section = next((kind for kind in candidates if issubclass(kind, Section)), section)
+        # a dict's own keys, and places in a list, lead to its one kind of section
+        section = next(_sections(field.annotation), section) if field else section
     return [field.alias or name for name, field in section.model_fields.items()]
+
+
+def _sections(kind: Any) -> Iterator[type[Section]]:
+    """The sections in a type, from the outside in."""
+    if isinstance(kind, type) and issubclass(kind, Section):
+        yield kind
+    for inner in get_args(kind):
+        yield from _sections(inner)

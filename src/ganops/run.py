@@ -118,7 +118,7 @@ class Run:
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, samples.spec)
-        assemble.check_slices(experiment.train.batch, workers, D)
+        assemble.check_slices(experiment.train.batch, workers, assemble.group(D))
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
         images = samples.images("train")
         self.batches = Batches(
@@ -281,14 +281,20 @@ class Run:
             for name, picture in self.pictures.items():
                 (draft / PICTURES / name).write_bytes(picture)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, *, takeover: bool = False) -> None:
         """Continues from a folder that `save` wrote.
+
+        Args:
+            folder: The checkpoint.
+            takeover: It may be of a training of the same networks with other parameters: this one goes on with its own.
 
         Raises:
             TrainingError: It belongs to another training; the keys that differ are named.
         """
         journal: dict[str, Any] = read_json(folder / JOURNAL)
         differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]
+        if takeover:
+            differing = [key for key in differing if not key.startswith(("loss.", "train."))]
         if differing:
             raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(differing)} differ")
         self.state.load(folder / STATE)

@@ -1,12 +1,14 @@
 """The distance that selection looks at: always to the validation split, never to the test split."""
 
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.generator import Generator
 from ganops.metrics.measure import distance, names
+from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.reference import Reference
 
 
@@ -20,8 +22,31 @@ class ValidationJudge:
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
         """Fréchet distance of the pictures of `seeds`, int64 [N], to the validation split."""
-        features, _ = self.reference.extractor.features(generator.sample(seeds))
-        return distance(features, self.reference, "validation")
+        self.judged, _ = self.reference.extractor.features(generator.sample(seeds))
+        return distance(self.judged, self.reference, "validation")
+
+    def figures(self) -> dict[str, float]:
+        """Precision, recall, density and coverage of the pictures that were judged last, by equal counts of both sides.
+
+        Raises:
+            FeatureError: A side has too few samples.
+        """
+        real = self.reference.features("validation")
+        count = min(len(real), len(self.judged))
+        return precision_recall_density_coverage(real[:count], self.judged[:count])
+
+    def protocol(self, samples: int) -> dict[str, Any]:
+        """How the distance is taken, as plain values."""
+        card = self.reference.card
+        return {
+            "name": f"{self.name.removesuffix('_validation')}_{samples}_validation",
+            "extractor": card["extractor"],
+            "weights": self.hash,
+            "split": "validation",
+            "real": len(self.reference.features("validation")),
+            "generated": samples,
+            "first_seed": 0,
+        }
 
     def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:
         """The same distance as a future: here it is there at once."""
