@@ -15,12 +15,10 @@ def main() -> None:
                 experiment, layout.PREPARED, layout.FEATURES, lambda trial: say(name, trials.in_words(trial))
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
-            say(
-                name,
-                f"{len(found)} trials, best {trials.in_words(trials.best(found))}   {layout.TUNE_REPORT}/trials.svg",
-            )
+            best = trials.in_words(trials.best(found.trials))
+            say(name, f"{len(found.trials)} trials, best {best}   {layout.TUNE_REPORT}/report.html")
         else:
-            trials.publish([], best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            trials.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             say(name, "no search: the parameters are handed on as they are")
 
 

@@ -30,7 +30,6 @@ from ganops.training.loop import Recipe
 from ganops.training.schedule import Schedule, constant, cosine, linear
 from ganops.training.step import Game
 
-
 LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 """What `tune.limits` can ask for."""
 
@@ -115,7 +114,7 @@ def _check_search(experiment: Experiment) -> None:
 
 
 def check_slices(batch: int, workers: int, together: int) -> None:
-    """Refuses a number of workers whose slices of a batch would change the experiment; D compares `together` samples."""
+    """Refuses a number of workers whose slices would change the experiment: D compares `together` samples."""
     if batch % workers:
         raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
     if workers > 1 and batch // workers % together:

@@ -21,7 +21,7 @@ DRAWN_ANEW = 0.25
 """Chance that a parameter is drawn from its space instead."""
 FIXED = ("model", "loss.name", "loss.options", "loss.penalty", "train.batch", "train.d_steps", "train.kimg",
          "train.precision", "train.augment.transforms")  # fmt: skip
-"""What cannot change while a training goes on: weights, what the game remembers and the count of samples depend on it."""
+"""What cannot change while a training goes on: its weights, its memory or its count of samples depend on it."""
 
 
 def check(tune: Tune) -> None:
@@ -37,7 +37,9 @@ def check(tune: Tune) -> None:
                 "does; asha and none can search it"
             )
     if tune.trials and tune.trials < 2:
-        raise ConfigError(f"params.tune.trials: a population (scheduler: pbt) has at least 2 members, got {tune.trials}")
+        raise ConfigError(
+            f"params.tune.trials: a population (scheduler: pbt) has at least 2 members, got {tune.trials}"
+        )
     if tune.rungs < 2:
         raise ConfigError("params.tune.rungs: scheduler: pbt needs at least 2 rounds, got 1")
 

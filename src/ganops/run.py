@@ -182,7 +182,7 @@ class Run:
 
     def _submit(self, row: dict[str, float], weights: dict[str, Tensor], generator: Generator) -> None:
         assert self.judge is not None
-        self.pending.append(_Pending(row, weights, self.judge.submit(generator, self._seeds())))
+        self.pending.append(_Pending(row, weights, self.judge.submit(generator, self.judged_seeds())))
 
     def _take_in(self, most: int = MOST_PENDING) -> list[dict[str, float]]:
         """Takes in what has been judged, and waits until at most `most` judgements are under way.
@@ -212,9 +212,9 @@ class Run:
             kimg = pending.row["kimg"]
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             self._alarms.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
-            return self.judge.distance(self._restored(pending.weights, kimg, self.device), self._seeds())
+            return self.judge.distance(self._restored(pending.weights, kimg, self.device), self.judged_seeds())
 
-    def _seeds(self) -> NDArray[np.int64]:
+    def judged_seeds(self) -> NDArray[np.int64]:
         """Those whose pictures are judged."""
         return np.arange(self.experiment.train.validation_samples)
 

@@ -7,6 +7,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ganops.config import Space
@@ -17,7 +18,7 @@ from ganops.randomness import seed_of
 Values = dict[str, Any]
 """Dotted paths of parameters and a value for each."""
 Ordered = list[tuple[str, int, Space]]
-"""A parameter's path, the number of the alternative, and what it may be: conditions before those that depend on them."""
+"""Path, number of the alternative, and what it may be: conditions before those that depend on them."""
 REPEATS = 1000
 """Draws in a row that are known already: after so many there is nothing new to draw."""
 
@@ -74,7 +75,7 @@ def sequence(space: Mapping[str, Any], seed: int) -> Iterator[Values]:
     """Random trials, each unlike all before it; ends where there is nothing new."""
     order, known, repeats = ordered(space), set(), 0
     for number in itertools.count(1):
-        values = _fill(order, lambda path, i, kind, n=number: drawn(kind, seed, "trial", n, path, i))
+        values = _fill(order, partial(_random, seed, number))
         if (name := hash_json(values)) not in known:
             known.add(name)
             repeats = 0
@@ -157,13 +158,17 @@ def corners(space: Mapping[str, Any], most: int = 300) -> Iterator[Values]:
         yield from _walk(order, _ends, {})
         return
     for n in range(most):
-        # first all values in turn, then at random
-        yield _fill(
-            order,
-            lambda path, i, kind, n=n: _ends(kind)[
-                (n if n < max(sizes) else seed_of("corner", n, path, i)) % len(_ends(kind))
-            ],
-        )
+        yield _fill(order, partial(_corner, n, max(sizes)))
+
+
+def _random(seed: int, number: int, path: str, i: int, kind: Space) -> Any:
+    return drawn(kind, seed, "trial", number, path, i)
+
+
+def _corner(n: int, most: int, path: str, i: int, kind: Space) -> Any:
+    """First all values in turn, then at random."""
+    ends = _ends(kind)
+    return ends[(n if n < most else seed_of("corner", n, path, i)) % len(ends)]
 
 
 def _ends(space: Space) -> Sequence[Any]:

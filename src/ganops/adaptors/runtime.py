@@ -12,7 +12,7 @@ import ray
 from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ganops.config import Compute
+from ganops.config import Compute, TrialCompute
 from ganops.errors import TrainingError
 
 ENVIRONMENT = {
@@ -89,8 +89,8 @@ class Plan:
     workers: int
     cpus: int
     """Cores of a worker, and its threads."""
-    gpus: int
-    """GPUs of a worker: 0 or 1."""
+    gpus: float
+    """GPUs of a worker: 0 or 1, or a fraction where it trains a trial of its own."""
     apart: bool = False
     """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
     counts: tuple[int, ...] = ()
@@ -147,6 +147,34 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
     apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
     return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
+
+
+def places(trial: TrialCompute, device: str) -> tuple[Plan, int]:
+    """What a trial of a search gets, and how many trials the cluster has room for at once.
+
+    Raises:
+        TrainingError: It has no room for one.
+    """
+    have = [node["Resources"] for node in nodes()]
+    gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in have)
+    if device == "cuda" and not gpus:
+        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    share = trial.gpus if gpus else 0.0
+    rooms = [int(node.get("CPU", 0)) // trial.cpus for node in have]
+    if gpus:
+        rooms = [min(room, int(node.get("GPU", 0) / share + 1e-9)) for room, node in zip(rooms, have, strict=True)]
+    if sum(rooms) < trial.workers:
+        cores, each = trial.workers * trial.cpus, f"{trial.cpus} {'core' if trial.cpus == 1 else 'cores'}"
+        wanted = f"{trial.workers} {'worker' if trial.workers == 1 else 'workers'} with {each}"
+        wanted += f" and {share:g} GPU each" if gpus else " each"
+        total = f"{sum(int(node.get('CPU', 0)) for node in have)} cores" + (f" and {gpus:g} GPUs" if gpus else "")
+        raise TrainingError(
+            f"compute.trial: {wanted} need {cores} cores"
+            + (f" and {share * trial.workers:g} GPUs" if gpus else "")
+            + f" on nodes that have them free, the cluster has {total}: there is room for {sum(rooms)} of "
+            f"{trial.workers}"
+        )
+    return Plan(trial.workers, trial.cpus, share), sum(rooms) // trial.workers
 
 
 def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:

@@ -4,6 +4,9 @@ import errno
 import re
 import secrets
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from ganops.adaptors import runtime
 from ganops.adaptors.patience import insist
 from ganops.config import Compute
 from ganops.errors import TrainingError, UserError
+from ganops.files import atomic, atomic_folder
 from ganops.terminal import say
 
 ANSWER = 30.0
@@ -63,6 +67,83 @@ class Storage:
             insist(act, away=away, seconds=seconds, tell=lambda text: say("storage", text))
         except OSError as error:
             raise TrainingError(f"compute.storage: {name} in {self.address} cannot be removed: {error}") from error
+
+    @contextmanager
+    def keep(self, name: str, seconds: float = 0.0) -> Iterator[Path]:
+        """Yields an empty folder; when the block succeeds, what it holds is kept here, whole, in place of what was.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
+        if "://" not in self.address:
+            with atomic_folder(self.folder(name)) as draft:
+                yield draft
+            return
+        with tempfile.TemporaryDirectory(prefix="ganops-keep-") as scratch:
+            yield Path(scratch)
+
+            def act() -> None:
+                files, root = self._open()
+                fs.copy_files(scratch, f"{root}/{name}.new", destination_filesystem=files)
+                if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
+                    files.delete_dir(f"{root}/{name}")
+                files.move(f"{root}/{name}.new", f"{root}/{name}")
+
+            insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    @contextmanager
+    def opened(self, name: str, seconds: float = 0.0) -> Iterator[Path]:
+        """A folder of it as one of this node, for the block.
+
+        Raises:
+            OSError: There is none, or it cannot be read.
+        """
+        if "://" not in self.address:
+            yield self.folder(name)
+            return
+        with tempfile.TemporaryDirectory(prefix="ganops-opened-") as scratch:
+
+            def act() -> None:
+                files, root = self._open()
+                fs.copy_files(f"{root}/{name}", scratch, source_filesystem=files)
+
+            insist(act, away=away, seconds=seconds, tell=_quietly)
+            yield Path(scratch)
+
+    def write(self, name: str, content: bytes, seconds: float = 0.0) -> None:
+        """Keeps a file, whole or not at all. OSError where that fails."""
+        if "://" not in self.address:
+            with atomic(self.folder(name)) as draft:
+                draft.write_bytes(content)
+            return
+
+        def act() -> None:
+            files, root = self._open()
+            files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
+            with files.open_output_stream(f"{root}/{name}") as out:
+                out.write(content)
+
+        insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def read(self, name: str, seconds: float = 0.0) -> bytes:
+        """The content of a file. OSError where there is none."""
+
+        def act() -> bytes:
+            files, root = self._open()
+            with files.open_input_stream(f"{root}/{name}") as stream:
+                return bytes(stream.read())
+
+        return insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def names(self, folder: str, seconds: float = 0.0) -> list[str]:
+        """Of the files and folders in a folder of it, sorted; none where there is no such folder."""
+
+        def act() -> list[str]:
+            files, root = self._open()
+            found = files.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+            return sorted(info.base_name for info in found)
+
+        return [name for name in insist(act, away=away, seconds=seconds, tell=_quietly) if not name.startswith(".")]
 
     def check(self) -> None:
         """Makes sure that every node reads and writes there. One node and a folder need no check.
@@ -120,6 +201,10 @@ class Storage:
     def _open(self) -> tuple[Any, str]:
         files, root = fs.FileSystem.from_uri(self.address)
         return files, root.rstrip("/")
+
+
+def _quietly(text: str) -> None:
+    """Where nobody listens."""
 
 
 def _probe(address: str, name: str, node: str) -> str:

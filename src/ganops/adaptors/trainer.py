@@ -32,18 +32,21 @@ class LeavingError(Exception):
 
 
 class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is untyped
-    """Trains with one of `counts` workers, as many as the nodes have room for; one count: exactly so many."""
+    """Trains with one of `counts` workers, as many as the nodes have room for; one count: exactly so many.
 
-    def __init__(self, *arguments: Any, counts: tuple[int, ...], **named: Any) -> None:
+    `alone`: Ray is our own; it is this process, or a trial that this process awaits, that started it.
+    """
+
+    def __init__(self, *arguments: Any, counts: tuple[int, ...], alone: bool, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.counts = counts
+        self.counts, self.alone = counts, alone
 
     def _create_default_callbacks(self) -> list[Any]:
         """Without those that have nothing to do, and start a process each, which imports Ray while the workers start.
 
         There are no Ray data sets, and a Ray that ends with this process leaves no placement groups behind.
         """
-        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if runtime.alone() else (DatasetsCallback,)
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if self.alone else (DatasetsCallback,)
         return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, idle)]
 
     def _initialize_and_run_controller(self, **parts: Any) -> Any:
@@ -54,7 +57,7 @@ class Trainer(ray.train.torch.TorchTrainer):  # type: ignore[misc]  # ray is unt
         parts["failure_policy"] = Failures(self.run_config.failure_config)
         if len(self.counts) > 1:
             parts["scaling_policy"] = Counts(self.scaling_config, self.counts)
-        if not runtime.alone():
+        if not self.alone:
             get_or_create_autoscaling_coordinator()  # the controller would start it, and wait until it is there
             return super()._initialize_and_run_controller(**parts)
         if len(self.counts) <= 1:

@@ -26,6 +26,7 @@ from ganops.adaptors import parcel, runtime
 from ganops.adaptors.board import Board
 from ganops.adaptors.parcel import Parcel
 from ganops.adaptors.patience import insist, patience
+from ganops.adaptors.runtime import Plan
 from ganops.adaptors.storage import Storage, away
 from ganops.adaptors.trainer import LeavingError, Trainer
 from ganops.config import Experiment
@@ -70,7 +71,11 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
-            _fit_on_ray(experiment, prepared, features, storage, name, listen, run)
+            plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
+            storage.check()
+            grows = len(plan.counts) > 1
+            parcels = parcel.send(prepared, grows=grows), parcel.send(features, grows=grows)
+            _fit_on_ray(run, *parcels, storage.address, name, plan, listen)
     yield run
     storage.remove(name, patience())
 
@@ -100,27 +105,64 @@ def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder
     return run
 
 
+def stretch(
+    run: Run, prepared: Parcel, features: Parcel, storage: Storage, *, folder: str, name: str, start: str | None,
+    until: int, plan: Plan, alone: bool,
+) -> tuple[str, ...]:  # fmt: skip
+    """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
+
+    Args:
+        run: A run of one worker, which does not train itself.
+        prepared: Data, as workers open them.
+        features: Extractor and reference, likewise.
+        storage: Seen by all workers.
+        folder: Of the storage, for checkpoints that are needed no more afterwards.
+        name: Of the part, in that folder.
+        start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
+        until: The step at which it ends.
+        plan: Of the workers.
+        alone: Whether Ray is our own, and ends with the process that started it.
+
+    Returns:
+        The alarms of the last tick.
+
+    Raises:
+        TrainingError: As `fit`.
+    """
+    heard: list[Progress] = []
+    storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
+    address = f"{storage.address}/{folder}"
+    _fit_on_ray(
+        run, prepared, features, address, name, plan, heard.append, until=until, alone=alone,
+        start=(storage, start) if start else None,
+    )  # fmt: skip
+    storage.remove(f"{folder}/{name}", patience())
+    return heard[-1].alarms if heard else ()
+
+
 def _fit_on_ray(
-    experiment: Experiment, prepared: Path, features: Path, storage: Storage, name: str, listen: Listener, run: Run
-) -> None:
+    run: Run, prepared: Parcel, features: Parcel, storage: str, name: str, plan: Plan, listen: Listener, *,
+    until: int | None = None, start: tuple[Storage, str] | None = None, alone: bool | None = None,
+) -> None:  # fmt: skip
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
-    plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
-    storage.check()
-    grows = len(plan.counts) > 1
+    alone = runtime.alone() if alone is None else alone
     # here, not where there is room: on a worker's node it would be lost with that node
     board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=runtime.here()).remote()
     trainer = Trainer(
         _work,
         counts=plan.counts,
+        alone=alone,
         train_loop_config={
-            "params": experiment.content(),
-            "prepared": parcel.send(prepared, grows=grows),
-            "features": parcel.send(features, grows=grows),
+            "params": run.experiment.content(),
+            "prepared": prepared,
+            "features": features,
             "threads": plan.cpus,
             "apart": plan.apart,
             "board": board,
             "patience": patience(),
-            "watched": not runtime.alone(),
+            "watched": not alone,
+            "until": until,
+            "start": start,
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
@@ -128,18 +170,16 @@ def _fit_on_ray(
         # the name is the fingerprint: Ray continues a run of the same name from its last checkpoint
         run_config=ray.train.RunConfig(
             name=name,
-            storage_path=storage.address,
+            storage_path=storage,
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
             # without a limit, workers that cannot be placed would be waited for without end
             failure_config=ray.train.FailureConfig(max_failures=ERRORS, controller_failure_limit=WAITS),
             # a controller that runs here writes its log into a file of Ray's, and no lines among the progress
-            logging_config=ray.train.LoggingConfig(
-                "CRITICAL" if runtime.alone() and not runtime.debugging() else "INFO"
-            ),
+            logging_config=ray.train.LoggingConfig("CRITICAL" if alone and not runtime.debugging() else "INFO"),
         ),
     )
     with _listening(board, listen):
-        result = _result_of(trainer, storage.address)
+        result = _result_of(trainer, storage)
     if result.return_value is not None:
         raise DivergenceError(result.return_value)
     if result.checkpoint is None:
@@ -206,8 +246,12 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
         # nothing to tell yet: the board takes ticks
         with _opened(checkpoint, seconds, lambda text: None) as folder:
             run.load(folder)
+    elif config_of_loop["start"]:
+        store, name = config_of_loop["start"]
+        with store.opened(name, seconds) as folder:
+            run.load(folder / "run", takeover=True)
     try:
-        for progress in run.play():
+        for progress in run.play(config_of_loop["until"]):
             if board:
                 board.hear(progress)
             # all workers are told the same, at the same tick

@@ -1,135 +1,209 @@
-"""Ray Tune searches parameters. A trial trains in its own process: a nested trainer would cost it 20 s."""
+"""Ray Tune runs a search: it places the trials, starts lost ones again and ends the worse ones early (ASHA).
 
+What is next and what was found is the referee's, in a ledger of our own: Ray's state of an experiment is a pickle that
+lags behind its trials, and leaves out what its schedulers know.
+"""
+
+import logging
+import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import ray
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
-from ray.tune.search import BasicVariantGenerator, ConcurrencyLimiter, SearchAlgorithm, Searcher
-from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search import Searcher
 
-from ganops import assemble, config
+from ganops import assemble, trials
 from ganops.adaptors import parcel, runtime
-from ganops.adaptors.parcel import Parcel
+from ganops.adaptors.contestant import DISTANCE, Contestant
+from ganops.adaptors.ledger import Ledger
 from ganops.adaptors.patience import patience
+from ganops.adaptors.referee import Referee
 from ganops.adaptors.storage import Storage
-from ganops.config import Experiment, Space
+from ganops.config import Experiment
 from ganops.data import Prepared
-from ganops.errors import TrainingError
+from ganops.errors import UserError
+from ganops.files import hash_json
 from ganops.metrics.reference import Reference
-from ganops.run import Run
-from ganops.trials import Trial
+from ganops.trials import Search, Trial
 from ganops.validation import ValidationJudge
 
-NAME = "tune"
-"""Of the search's folder in the storage."""
-SCORE = "distance"
-VALIDATIONS = 3
-"""Times that a trial is judged: at thirds of its length."""
+ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has it
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a tick without a judgement has no distance
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupted search has nothing to save
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",
+    "TUNE_WARN_THRESHOLD_S": "30",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+LOGGERS = ("ray.tune", "ray.air")
+"""Whose words are for those who debug: troubles of trials are told by the referee."""
+LOSSES = 3
+"""Times that a trial is started again after its process was lost."""
+BYTE = {"memory": 1}
+"""What a trial holds whose workers train: Ray wants something, and a part of a core would leave them none."""
 
 
-def search(experiment: Experiment, prepared: Path, features: Path, listen: Callable[[Trial], None]) -> list[Trial]:
-    """Runs the trials; a failed one is recorded and does not stop the others.
+def search(experiment: Experiment, prepared: Path, features: Path, listen: Callable[[Trial], None]) -> Search:
+    """Runs the trials that have not ended yet; one that fails is recorded and does not stop the others.
 
     Raises:
-        TrainingError: No trial has a score, or a node does not see the storage.
+        TrainingError: No trial has a score, the cluster is too small, or a node does not see the storage.
     """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    data, judge = Prepared.open(prepared), ValidationJudge(Reference.open(features))
+    meaning = assemble.meaning(experiment, data=data.hash, extractor=judge.hash)
+    name = fingerprint(experiment, meaning)
     with runtime.cluster():
+        plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
         storage = Storage.of(experiment.compute)
         storage.check()
-        storage.remove(NAME)
-        parcels = {"prepared": parcel.send(prepared), "features": parcel.send(features)}
-        gpus = ray.cluster_resources().get("GPU", 0) if experiment.compute.device != "cpu" else 0
-        tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(_trial, content=experiment.content(), **parcels),
-                {"CPU": 1, **({"GPU": 1} if gpus else {})},
-            ),
-            param_space={} if experiment.tune.search == "optuna" else _space(experiment.tune.space),
-            tune_config=tune.TuneConfig(
-                metric=SCORE,
-                mode="min",
-                num_samples=experiment.tune.trials,
-                search_alg=_algorithm(experiment),
-                scheduler=_scheduler(experiment),
-            ),
-            run_config=tune.RunConfig(name=NAME, storage_path=storage.address, verbose=0, callbacks=[_Telling(listen)]),
+        referee = Referee(experiment, Ledger(storage, f"tune-{name}"), listen)
+        contestant = tune.with_parameters(
+            Contestant,
+            content=experiment.content(),
+            prepared=parcel.send(prepared),
+            features=parcel.send(features),
+            ledger=referee.ledger,
+            plan=plan,
+            alone=runtime.alone(),
         )
-        trials = [_trial_of(number, result) for number, result in enumerate(tuner.fit(), 1)]
-        storage.remove(NAME, patience())
-    if all(trial.score is None for trial in trials):
-        raise TrainingError("no trial reached a score:\n" + "\n".join(f"  {t.number}: {t.status}" for t in trials))
-    return trials
+        needs = plan.resources() if plan.workers == 1 else BYTE
+        _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
+        referee.close()
+        found = Search(
+            name=name,
+            objective=judge.name,
+            protocol=judge.protocol(experiment.train.validation_samples),
+            rules=experiment.content()["tune"],
+            rungs=experiment.tune.rungs,
+            trials=tuple(referee.trials[number] for number in sorted(referee.trials)),
+            seconds=referee.seconds,
+            hardware=referee.hardware or assemble.hardware(torch.device("cpu")),
+            pictures=referee.ledger.pictures(),
+        )
+        trials.best(found.trials)
+        for number, rung in referee.ledger.checkpoints():
+            referee.ledger.forget(number, rung)
+        storage.remove(f"tune-{name}/train", patience())
+    return found
 
 
-def _trial(values: dict[str, Any], content: dict[str, Any], prepared: Parcel, features: Parcel) -> None:
-    """One trial: the first `tune.kimg` of the training with these values, judged at its thirds."""
-    experiment = config.parse(content)
-    piece = experiment.tune.kimg / VALIDATIONS
-    experiment = experiment.override(
-        {"train.tick_kimg": piece, "train.checkpoint_kimg": piece, "train.kimg": max(experiment.train.kimg, piece)}
-    ).override(values)
-    device = assemble.choose_device(experiment.compute.device)
-    torch.set_num_threads(1)
-    judge = ValidationJudge(Reference.open(features.open(), str(device)))
-    run = Run(experiment, Prepared.open(prepared.open()), judge, device)
-    for progress in run.play(until=VALIDATIONS * run.recipe.tick_steps):
-        assert run.judge is not None
-        tune.report({SCORE: progress.row[run.judge.name], "kimg": progress.row["kimg"]})
+def fingerprint(experiment: Experiment, meaning: dict[str, Any]) -> str:
+    """Of all that decides the trials. Their number is not part of it, but for a population: more are only more."""
+    rules = experiment.content()["tune"]
+    counted = experiment.tune.scheduler == "pbt"
+    kept = {key: value for key, value in rules.items() if key != "minutes" and (key != "trials" or counted)}
+    return hash_json({**meaning, "tune": kept})[:16]
 
 
-def _space(space: dict[str, Space]) -> dict[str, Any]:
-    def domain(values: Space) -> Any:
-        if values.choice is not None:
-            return tune.choice(list(values.choice))
-        if values.log_uniform is not None:
-            return tune.loguniform(*values.log_uniform)
-        assert values.uniform is not None
-        return tune.uniform(*values.uniform)
+def _run(trainable: Any, referee: Referee, experiment: Experiment, concurrent: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="ganops-tune-") as scratch:
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                num_samples=-1,
+                search_alg=_Orders(referee),
+                scheduler=_scheduler(experiment, referee),
+                max_concurrent_trials=concurrent,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=scratch,
+                verbose=0,
+                stop=_Clock(referee),
+                failure_config=tune.FailureConfig(max_failures=LOSSES),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                callbacks=[_Results(referee)],
+            ),
+        )
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.WARNING if runtime.debugging() else logging.CRITICAL)
+        tuner.fit()
+    if referee.trouble:
+        raise referee.trouble
 
-    return {path: domain(values) for path, values in space.items()}
 
-
-def _algorithm(experiment: Experiment) -> Searcher | SearchAlgorithm:
-    concurrent = max(1, int(ray.cluster_resources().get("CPU", 1)))
-    if experiment.tune.search == "random":
-        return BasicVariantGenerator(random_state=experiment.seed, max_concurrent=concurrent)
-    optuna = OptunaSearch(space=_space(experiment.tune.space), metric=SCORE, mode="min", seed=experiment.seed)
-    return ConcurrencyLimiter(optuna, max_concurrent=concurrent)
-
-
-def _scheduler(experiment: Experiment) -> Any:
-    if experiment.tune.scheduler == "none":
+def _scheduler(experiment: Experiment, referee: Referee) -> Any:
+    """ASHA, which has seen all that is known already; the referee replaces members of a population itself."""
+    rules = experiment.tune
+    if rules.scheduler != "asha" or rules.rungs == 1:
         return FIFOScheduler()
-    return ASHAScheduler(time_attr="training_iteration", max_t=VALIDATIONS, grace_period=1, reduction_factor=2)
+    asha = ASHAScheduler(
+        time_attr="rung", metric=DISTANCE, mode="min", max_t=rules.rungs, grace_period=1,
+        reduction_factor=rules.reduction, stop_last_trials=False,
+    )  # fmt: skip
+    for number, row in referee.judged():
+        seen = SimpleNamespace(trial_id=str(number))
+        asha.on_trial_add(None, seen)
+        asha.on_trial_result(None, seen, row)
+    return asha
 
 
-class _Telling(tune.Callback):  # type: ignore[misc]  # ray is untyped
-    """Tells the listener of each trial at each of its rungs."""
+class _Orders(Searcher):  # type: ignore[misc]  # ray is untyped
+    """Hands the referee's orders to Ray Tune."""
 
-    def __init__(self, listen: Callable[[Trial], None]) -> None:
-        self.listen = listen
+    def __init__(self, referee: Referee) -> None:
+        super().__init__()
+        self.referee = referee
+
+    def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> Any:
+        try:
+            order = self.referee.next()
+        except StopIteration:
+            return Searcher.FINISHED
+        except UserError as trouble:
+            self.referee.trouble = trouble
+            return Searcher.FINISHED
+        return asdict(order) if order else None
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None: ...
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None: ...
+
+
+class _Results(tune.Callback):  # type: ignore[misc]
+    """Tells the referee what Ray Tune hears."""
+
+    def __init__(self, referee: Referee) -> None:
+        self.referee = referee
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-        number = 1 + [other.trial_id for other in trials].index(trial.trial_id)
-        status = f"rung {result['training_iteration']} of {VALIDATIONS}"
-        self.listen(Trial(number, dict(trial.config), result[SCORE], result["kimg"], status))
+        self._tell(self.referee.hear, trial, result)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._tell(self.referee.leave, trial)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        lines = str(trial.get_error()).strip().splitlines()
+        self._tell(self.referee.lose, trial, f"its process was lost {LOSSES + 1} times, at last: {lines[-1]}")
+
+    def _tell(self, action: Callable[..., None], trial: Any, *arguments: Any) -> None:
+        """Ray Tune would take what is raised here for a failure of the trial."""
+        try:
+            action(trial.config["number"], *arguments)
+        except UserError as trouble:
+            self.referee.trouble = trouble
 
 
-def _trial_of(number: int, result: Any) -> Trial:
-    metrics = result.metrics or {}
-    done = metrics.get("training_iteration", 0)
-    if result.error is not None:
-        status = f"failed: {str(result.error).strip().splitlines()[-1]}"
-    else:
-        status = "finished" if done >= VALIDATIONS else f"stopped after {done} of {VALIDATIONS} rungs"
-    return Trial(
-        number=number,
-        parameters=dict(metrics.get("config", {})),
-        score=metrics.get(SCORE),
-        kimg=metrics.get("kimg", 0.0),
-        status=status,
-    )
+class _Clock(tune.Stopper):  # type: ignore[misc]
+    """Ends trials at their next judgement when the time is over, and all at once where the search cannot go on."""
+
+    def __init__(self, referee: Referee) -> None:
+        self.referee = referee
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return DISTANCE in result and self.referee.is_late
+
+    def stop_all(self) -> bool:
+        return self.referee.trouble is not None

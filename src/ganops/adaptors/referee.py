@@ -1,0 +1,189 @@
+"""The driver of a search: which trial is next, what became of each, all of it in the ledger before it counts."""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from ganops import space
+from ganops.adaptors import suggesting
+from ganops.adaptors.contestant import DISTANCE, Order
+from ganops.adaptors.ledger import Ledger
+from ganops.config import Experiment
+from ganops.errors import UserError
+from ganops.population import succession
+from ganops.trials import Takeover, Trial
+
+TIME_IS_UP = "the time of tune.minutes is over"
+
+
+class Referee:
+    """Knows all trials; hands out orders and hears results."""
+
+    def __init__(self, experiment: Experiment, ledger: Ledger, listen: Callable[[Trial], None]) -> None:
+        self.tune, self.ledger, self.listen = experiment.tune, ledger, listen
+        self.trials = ledger.trials()
+        self.known = sum(trial.status != "running" for trial in self.trials.values())
+        """Trials that had ended when the search began, or went on."""
+        self.before, self.started = ledger.seconds(), time.monotonic()
+        self.hardware = ""
+        self.busy: set[int] = set()
+        self.trouble: UserError | None = None
+        """That ends the search."""
+        self.waiting: list[int] = []
+        self.rung = 0
+        if self.tune.scheduler == "pbt":
+            for rung, takeovers in sorted(ledger.rounds().items()):
+                self._replace(rung, takeovers)
+        else:
+            # what failed may have been mended since; diverged and pruned trials would end the same way
+            self.waiting = [t.number for t in self.trials.values() if t.status in ("running", "failed")]
+
+    @property
+    def seconds(self) -> float:
+        """That the search has run, over all its attempts."""
+        return self.before + time.monotonic() - self.started
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return self.tune.minutes is not None and self.seconds > 60 * self.tune.minutes
+
+    def next(self) -> Order | None:
+        """What is to be done now; None: nothing before another result.
+
+        Raises:
+            StopIteration: The search is over, but for what is under way.
+        """
+        if self.is_late and not (self.tune.scheduler == "pbt" and self.busy):
+            raise StopIteration
+        number = self._member() if self.tune.scheduler == "pbt" else self._trial()
+        if number is None:
+            return None
+        trial = self.trials[number]
+        self.busy.add(number)
+        self._keep(replace(trial, status="running", reason=""))
+        if self.tune.scheduler != "pbt":
+            return Order(number, trial.parameters, 0, self.tune.rungs, number)
+        taken = next((each for each in trial.takeovers if each.rung == self.rung), None)
+        return Order(number, trial.parameters, self.rung, self.rung + 1, taken.source if taken else number)
+
+    def _trial(self) -> int:
+        """The next one that waits, or a new one."""
+        if self.waiting:
+            return self.waiting.pop(0)
+        number = len(self.trials) + 1
+        if number > self.tune.trials:
+            raise StopIteration
+        self.trials[number] = Trial(number, self._drawn(number))
+        return number
+
+    def _drawn(self, number: int) -> dict[str, Any]:
+        """The parameters of a new trial. StopIteration: the space has no more."""
+        if self.tune.search == "optuna":
+            return suggesting.suggest(self.tune, list(self.trials.values()))
+        source: Iterator[dict[str, Any]]
+        source = space.grid(self.tune.space) if self.tune.search == "grid" else space.sequence(
+            self.tune.space, self.tune.seed
+        )  # fmt: skip
+        return next(itertools.islice(source, number - 1, None))
+
+    def _member(self) -> int | None:
+        """The next member of the population that has this round before it; None: others are still at it."""
+        while len(self.trials) < self.tune.trials:
+            number = len(self.trials) + 1
+            try:
+                self.trials[number] = Trial(number, self._drawn(number))
+            except StopIteration:
+                break
+        todo = [t for t in self.trials.values() if t.status == "running" and t.rung <= self.rung]
+        if idle := [t.number for t in todo if t.number not in self.busy]:
+            return idle[0]
+        if todo:
+            return None
+        if self.rung + 1 >= self.tune.rungs or not any(t.status == "running" for t in self.trials.values()):
+            raise StopIteration
+        takeovers = succession(list(self.trials.values()), self.rung + 1, self.tune)
+        self.ledger.write_round(self.rung + 1, takeovers)
+        self._replace(self.rung + 1, takeovers)
+        return self._member()
+
+    def _replace(self, rung: int, takeovers: dict[int, Takeover]) -> None:
+        """Begins the round after a judgement."""
+        for number, takeover in takeovers.items():
+            trial = self.trials[number]
+            if takeover not in trial.takeovers:
+                self.trials[number] = replace(
+                    trial, parameters=takeover.parameters, takeovers=(*trial.takeovers, takeover), status="running",
+                    reason="",
+                )  # fmt: skip
+        self.rung = rung
+        for number, old in self.ledger.checkpoints():
+            if old < rung:
+                self.ledger.forget(number, old)
+
+    def hear(self, number: int, result: dict[str, Any]) -> None:
+        """Takes in what a trial came to."""
+        self.hardware = result.get("hardware", self.hardware)
+        trial, rows = self.trials[number], result["rows"]
+        # rows that are known were trained again after a loss, or are those of whom it took over from
+        ended = result["ended"] if result["ended"] and result["ended"][0] != "due" else None
+        history = [row for row in trial.history if not rows or row["kimg"] < rows[0]["kimg"]] + list(rows)
+        judged = [row for row in history if "rung" in row]
+        self._keep(
+            replace(
+                trial,
+                history=tuple(history),
+                kimg=history[-1]["kimg"] if history else 0.0,
+                rung=int(judged[-1]["rung"]) if judged else 0,
+                score=judged[-1].get(DISTANCE) if judged else None,
+                seconds=trial.seconds + result["seconds"],
+            ),
+            tell=DISTANCE in result and not ended,
+        )
+        if ended:
+            self._end(number, *ended)
+
+    def leave(self, number: int) -> None:
+        """Ray has taken the trial off: it has done what it was ordered, or the scheduler or the clock ended it."""
+        self.busy.discard(number)
+        trial = self.trials[number]
+        if trial.status != "running" or self.tune.scheduler == "pbt":
+            return
+        best = f"not among the best 1/{self.tune.reduction:g} after judgement {trial.rung}"
+        self._end(number, "stopped", TIME_IS_UP if self.is_late else best)
+
+    def lose(self, number: int, reason: str) -> None:
+        """Its process is gone for good."""
+        self.busy.discard(number)
+        if self.trials[number].status == "running":
+            self._end(number, "failed", reason)
+
+    def _end(self, number: int, status: Any, reason: str) -> None:
+        self._keep(replace(self.trials[number], status=status, reason=reason), tell=True)
+        if status != "failed" and self.tune.scheduler != "pbt":
+            for other, rung in self.ledger.checkpoints():
+                if other == number:
+                    self.ledger.forget(other, rung)
+
+    def _keep(self, trial: Trial, *, tell: bool = False) -> None:
+        self.trials[trial.number] = trial
+        self.ledger.write(trial)
+        self.ledger.write_seconds(self.seconds)
+        if tell:
+            self.listen(trial)
+
+    def close(self) -> None:
+        """After the last result: members whose time was over have ended."""
+        for trial in list(self.trials.values()):
+            if trial.status == "running":
+                self._end(trial.number, "stopped", TIME_IS_UP)
+
+    def judged(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Number and row of each judgement that is known, for a scheduler that has not seen them."""
+        for trial in self.trials.values():
+            for row in trial.history:
+                if "rung" in row and math.isfinite(row[DISTANCE]):
+                    yield trial.number, row
