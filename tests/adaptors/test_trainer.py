@@ -61,8 +61,7 @@ def test_what_does_not_pass_ends_the_training(full):
     ("alone", "idle"), [(True, {DatasetsCallback, PlacementGroupCleanerCallback}), (False, {DatasetsCallback})]
 )
 def test_no_process_starts_that_has_nothing_to_do(alone, idle, monkeypatch):
-    monkeypatch.setattr(runtime, "alone", lambda: alone)
-    trainer = Trainer(print, counts=(1,), scaling_config=ScalingConfig(num_workers=1))
+    trainer = Trainer(print, counts=(1,), alone=alone, scaling_config=ScalingConfig(num_workers=1))
     of_ray = {type(callback) for callback in super(Trainer, trainer)._create_default_callbacks()}
     ours = {type(callback) for callback in trainer._create_default_callbacks()}
     assert of_ray - ours == idle

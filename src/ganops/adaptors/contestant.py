@@ -55,11 +55,15 @@ class Course:
     def of(cls, experiment: Experiment, values: dict[str, Any]) -> "Course":
         """A trial is the same share of its own training as `tune.kimg` is of that in the file."""
         changed, tune = experiment.override(values), experiment.tune
+        kimg = changed.train.batch * changed.train.d_steps / 1000
         share = min(1.0, tune.kimg / experiment.train.kimg)
-        piece = share * changed.train.kimg / tune.rungs
-        ticks = max(1, round(piece / changed.train.tick_kimg))
-        changed = changed.override({"train.tick_kimg": piece / ticks, "train.checkpoint_kimg": piece})
-        return cls(changed, ticks, assemble.recipe(changed).tick_steps)
+        piece = max(1, round(share * assemble.recipe(changed).steps / tune.rungs))
+        ticks = max(1, round(piece * kimg / changed.train.tick_kimg))
+        if piece < 50 * ticks:  # rounding would change the length by more than a hundredth
+            ticks = next(n for n in range(ticks, 0, -1) if piece % n == 0)
+        steps = round(piece / ticks)
+        changed = changed.override({"train.tick_kimg": steps * kimg, "train.checkpoint_kimg": ticks * steps * kimg})
+        return cls(changed, ticks, steps)
 
     def step(self, rung: int) -> int:
         """At which a judgement is due."""

@@ -132,16 +132,17 @@ class Referee:
         ended = result["ended"] if result["ended"] and result["ended"][0] != "due" else None
         history = [row for row in trial.history if not rows or row["kimg"] < rows[0]["kimg"]] + list(rows)
         judged = [row for row in history if "rung" in row]
+        rung = int(judged[-1]["rung"]) if judged else 0
         self._keep(
             replace(
                 trial,
                 history=tuple(history),
                 kimg=history[-1]["kimg"] if history else 0.0,
-                rung=int(judged[-1]["rung"]) if judged else 0,
+                rung=rung,
                 score=judged[-1].get(DISTANCE) if judged else None,
                 seconds=trial.seconds + result["seconds"],
             ),
-            tell=DISTANCE in result and not ended,
+            tell=rung > trial.rung and not ended,
         )
         if ended:
             self._end(number, *ended)

@@ -1,6 +1,7 @@
 """Optuna's tree-structured Parzen estimator suggests the parameters of the next trial from those that are known."""
 
 import json
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,10 +29,12 @@ STATES = {
 def suggest(tune: Tune, trials: Sequence[Trial]) -> Values:
     """The parameters of the trial after these: the study is built anew, so nothing but the trials has to be kept."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(
-        seed=seed_of(tune.seed, "suggestion", len(trials)) % 2**32, n_startup_trials=STARTERS, multivariate=True,
-        group=True, constant_liar=True, warn_independent_sampling=False,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # groups are what conditions need
+        sampler = optuna.samplers.TPESampler(
+            seed=seed_of(tune.seed, "suggestion", len(trials)) % 2**32, n_startup_trials=STARTERS, multivariate=True,
+            group=True, constant_liar=True,
+        )  # fmt: skip
     study = optuna.create_study(sampler=sampler)
     order = ordered(tune.space)
     for trial in trials:
