@@ -1,6 +1,9 @@
 """Stage `tune`: data/prepared, artifacts/features -> artifacts/best_params.yaml, reports/tune."""
 
+from pathlib import Path
+
 from ganops import assemble, layout, trials
+from ganops.errors import RegistryError
 from ganops.terminal import say, stage
 
 
@@ -15,11 +18,24 @@ def main() -> None:
                 experiment, layout.PREPARED, layout.FEATURES, lambda trial: say(name, trials.in_words(trial))
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            _record(found, experiment.register_.name)
             best = trials.in_words(trials.best(found.trials))
             say(name, f"{len(found.trials)} trials, best {best}   {layout.TUNE_REPORT}/report.html")
         else:
             trials.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             say(name, "no search: the parameters are handed on as they are")
+
+
+def _record(found: trials.Search, model: str) -> None:
+    """Shows the trials in MLflow; where that is away, the stage register will."""
+    from ganops.adaptors import searches
+
+    if not searches.is_recorded_here():
+        return
+    try:
+        searches.record(found, Path(), name=model)
+    except RegistryError as error:
+        say("tune", f"the trials are not in MLflow yet, the stage register tries again: {error}")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import yaml
 
 from ganops.config import Experiment
 from ganops.errors import ConfigError, TrainingError
-from ganops.files import atomic, atomic_folder, write_json
+from ganops.files import atomic, atomic_folder, read_json, write_json
 
 Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
 COMPARABLE = ("finished", "stopped")
 """Those whose distance counts."""
+TRIALS, HEADER = "trials.json", "search.json"
 
 
 @dataclass(frozen=True)
@@ -137,11 +138,29 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
             "protocol": search.protocol,
         }  # fmt: skip
     with atomic_folder(report) as draft:
-        write_json(draft / "trials.json", rows)
+        write_json(draft / TRIALS, rows)
+        write_json(draft / HEADER, _header(search) if search else {})
         if rows:
             (draft / "trials.svg").write_bytes(trials_plot(rows))
     with atomic(best_params) as file:
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _header(search: Search) -> dict[str, Any]:
+    """All of a search but its trials."""
+    return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in ("trials", "pictures")}
+
+
+def read(report: Path) -> Search | None:
+    """The search whose report `publish` wrote; None where there was none."""
+    header = read_json(report / HEADER) if (report / HEADER).is_file() else {}
+    return Search(**header, trials=tuple(map(trial_of, read_json(report / TRIALS)))) if header else None
+
+
+def trial_of(content: Mapping[str, Any]) -> Trial:
+    """A trial from its plain values, as `asdict` gives them."""
+    takeovers = tuple(Takeover(**each) for each in content["takeovers"])
+    return Trial(**{**content, "history": tuple(content["history"]), "takeovers": takeovers})
 
 
 def handed_on(experiment: Experiment, best_params: Path) -> Experiment:

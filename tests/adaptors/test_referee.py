@@ -201,9 +201,7 @@ def test_what_failed_is_tried_again_by_the_next_command(arena, monkeypatch):
 
 def test_a_ledger_that_cannot_be_written_ends_the_search_with_words(arena, monkeypatch):
     monkeypatch.setattr(Storage, "write", raising(OSError(28, "No space left on device")))
-    with pytest.raises(
-        TrainingError, match=r"No space left on device\. Make room .* the same command goes on"
-    ):
+    with pytest.raises(TrainingError, match=r"No space left on device\. Make room .* the same command goes on"):
         arena.search(arena.experiment(), arena.ledger())
 
 

@@ -4,11 +4,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ganops import assemble, evaluation, layout
+from ganops import assemble, evaluation, layout, trials
 from ganops.adaptors.challenge import challenge
 from ganops.adaptors.champions import ChampionMovedError
 from ganops.adaptors.package import Package
 from ganops.adaptors.registry import register
+from ganops.adaptors.searches import record
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.evaluation import history
@@ -34,6 +35,8 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     """
     entry, judged = experiment.register_, experiment.evaluate
     device = str(assemble.choose_device(experiment.compute.device))
+    if (search := trials.read(layout.TUNE_REPORT)) is not None:
+        record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
     made, reference = package(experiment), Reference.open(layout.FEATURES, device)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     decide(gate, made.metrics)  # what the gate cannot mean is told before anything is drawn

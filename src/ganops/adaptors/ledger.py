@@ -15,7 +15,7 @@ from typing import Any
 from ganops.adaptors.patience import patience
 from ganops.adaptors.storage import Storage
 from ganops.errors import TrainingError
-from ganops.trials import Takeover, Trial
+from ganops.trials import Takeover, Trial, trial_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Ledger:
     def trials(self) -> dict[int, Trial]:
         """Those that are known, by number."""
         found = [self._read(f"trials/{name}") for name in self._names("trials")]
-        return {content["number"]: _trial(content) for content in found}
+        return {content["number"]: trial_of(content) for content in found}
 
     def rounds(self) -> dict[int, dict[int, Takeover]]:
         """Judgement -> number of each member that was replaced after it, and by whom."""
@@ -103,8 +103,3 @@ class Ledger:
             f"the results of the search in {self.storage.address}/{self.name} cannot be {done}: {error}. Make room or "
             "mend it; the same command goes on, and trials that have ended do not run again."
         )
-
-
-def _trial(content: dict[str, Any]) -> Trial:
-    takeovers = tuple(Takeover(**each) for each in content.pop("takeovers"))
-    return Trial(**{**content, "history": tuple(content["history"]), "takeovers": takeovers})
