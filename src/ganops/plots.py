@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 
 INK, GRID, MARK = "#4a5260", "#c9ced6", "#c2264f"
 SERIES = ("#2463a8", "#b4560f", "#2b7a57", "#6f4bb8")
+RAMP = ("#1d5fae", "#4f6a8f", "#6b6872", "#8a6248", "#b45610")
+"""From the best to the worst."""
 # Every light colour and its dark twin; all but the grid keep a contrast of 4.5 with the page behind them.
 DARK = {
     INK: "#b4bbc7",
     GRID: "#3a414d",
     MARK: "#ff7d9c",
     **dict(zip(SERIES, ("#7db4f0", "#f0a05e", "#6cc79f", "#b79df0"), strict=True)),
+    **dict(zip(RAMP, ("#7db4f1", "#a0b4cf", "#b7b3bb", "#d3ab86", "#f0a05d"), strict=True)),
 }
 CSS_PIXELS_PER_INCH = 96
 WIDTH = 380
@@ -180,7 +183,7 @@ def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
         rows = -(-(len(names) + 1) // columns)
         figure = canvas(height=40 + 150 * rows)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial")
+        _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial", log=False)
         for panel, name in zip(panels[1:], names, strict=False):
             _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scored, last_words(name))
         for panel in panels[len(names) + 1 :]:
@@ -275,11 +278,11 @@ def canvas(height: float, width: float = WIDTH) -> "Figure":
     return Figure(figsize=(width / CSS_PIXELS_PER_INCH, height / CSS_PIXELS_PER_INCH), layout="constrained")
 
 
-def finished(figure: "Figure") -> bytes:
-    """The figure as SVG, with its colours for a dark page."""
+def finished(figure: "Figure", rules: str = "") -> bytes:
+    """The figure as SVG, with its colours for a dark page; `rules` is more CSS for it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue().replace("</style>", _adaptive_css() + "</style>", 1).encode()
+    return buffer.getvalue().replace("</style>", _adaptive_css() + rules + "</style>", 1).encode()
 
 
 def _adaptive_css() -> str:
@@ -317,23 +320,28 @@ def log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) -
     axis.set_minor_locator(NullLocator())
 
 
-def _scatter(panel: "Axes", values: Sequence[Any], trials: Sequence[Mapping[str, Any]], label: str) -> None:
-    """Scores over one parameter, worst first so that the best, the last, lies on top."""
-    if all(is_finite(value) for value in values):
+def _scatter(
+    panel: "Axes", values: Sequence[Any], trials: Sequence[Mapping[str, Any]], label: str, log: bool = True
+) -> None:
+    """Scores over one parameter, worst first so that the best, the last, lies on top; without trials that lack it."""
+    places = {i: value for i, value in enumerate(values) if value is not None}
+    if all(is_finite(value) for value in places.values()):
         panel.locator_params(axis="x", nbins=3)
         panel.xaxis.set_major_formatter(tick_text)
-        log_where_possible(panel.xaxis, values, ratio=8)
+        if log:
+            log_where_possible(panel.xaxis, places.values(), ratio=8)
     else:
-        names = sorted({str(value) for value in values})
+        names = sorted({str(value) for value in places.values()})
         panel.set_xticks(range(len(names)), [shortened(name, 12) for name in names])
-        values = [names.index(str(value)) for value in values]
+        places = {i: names.index(str(value)) for i, value in places.items()}
         panel.margins(x=0.2)
     furthest = [trial.get("rung") == trials[-1].get("rung") for trial in trials]
     for whole, fill in ((False, "none"), (True, "full")):
-        chosen = [i for i, far in enumerate(furthest) if far == whole]
-        places, scores = [values[i] for i in chosen], [trials[i]["score"] for i in chosen]
-        panel.plot(places, scores, "o", color=SERIES[0], markersize=4, fillstyle=fill)
-    panel.plot(values[-1], trials[-1]["score"], "o", color=MARK, markersize=6)
+        chosen = [i for i in places if furthest[i] == whole]
+        scores = [trials[i]["score"] for i in chosen]
+        panel.plot([places[i] for i in chosen], scores, "o", color=SERIES[0], markersize=4, fillstyle=fill)
+    if len(trials) - 1 in places:
+        panel.plot(places[len(trials) - 1], trials[-1]["score"], "o", color=MARK, markersize=6)
     panel.set_xlabel(label)
 
 
