@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from searches import asha
 
 from ganops import plots
+from ganops.trials import ranked
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = [{"kimg": 4.0 * i, "loss_g": 1 / i, "loss_d": float(i), "fd_domain": abs(i - 7.0) + 1} for i in range(1, 11)]
@@ -153,6 +155,14 @@ def test_a_trial_that_stopped_early_is_hollow_and_never_the_best():
     hollow, best = f"fill-opacity: 0; stroke: {plots.SERIES[0]}", f"fill: {plots.MARK}; stroke: {plots.MARK}"
     assert [style for style in re.findall('<use .* style="(.*)"', svg) if style in (hollow, best)] == [hollow, best]
     assert hollow not in plots.trials_plot([whole, whole]).decode()
+
+
+def test_trials_stand_in_the_order_of_the_search():
+    found = asha(40).trials
+    rows = sorted(map(vars, found), key=plots.standing)
+    order = ranked(found)
+    assert [row["number"] for row in rows[: len(order)]] == [trial.number for trial in order]
+    assert all(plots.standing(row)[0] for row in rows[len(order) :])
 
 
 def test_a_trial_may_lack_a_parameter_that_others_have():

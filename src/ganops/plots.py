@@ -363,7 +363,7 @@ def _name(key: str) -> str:
 
 def last_words(name: str, count: int = 2) -> str:
     """The end of a dotted path, for a narrow place."""
-    return ".".join(name.split(".")[-count:])
+    return _printable(".".join(name.split(".")[-count:]))
 
 
 def shortened(name: str, most: int = 22) -> str:

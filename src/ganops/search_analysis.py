@@ -16,7 +16,7 @@ FEWEST = 8
 """Trials with a distance that counts below which nothing is said about the importance of parameters."""
 SPREAD = 20
 """Positive values whose largest is so many times the smallest are looked at by their logarithm."""
-TREES, SHUFFLES, RESAMPLES = 300, 24, 2000
+TREES, SHUFFLES, RESAMPLES = 200, 16, 2000
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def is_logarithmic(values: Sequence[float]) -> bool:
 
 def is_number(value: Any) -> bool:
     """Whether a parameter's value lies on a line rather than being one of several names."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _encode(values: Sequence[Any]) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]] | None:
@@ -168,7 +168,8 @@ def _held_out_errors(
         row[seen] = 0
 
     def errors(changed: Floats) -> Floats:
-        predicted = np.stack([tree.predict(changed.astype(np.float32)) for tree in forest.estimators_])
+        rows = np.ascontiguousarray(changed, np.float32)  # as the trees want it; to check that anew for each is slow
+        predicted = np.stack([tree.predict(rows, check_input=False) for tree in forest.estimators_])
         weights = np.tile(unseen, (1, len(changed) // len(ranks)))
         means = (predicted * weights).sum(0) / np.maximum(weights.sum(0), 1)
         squares: Floats = (means.reshape(-1, len(ranks)) - ranks) ** 2

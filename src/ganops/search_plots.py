@@ -232,7 +232,7 @@ def _thin(count: int) -> float:
 def _axis(axes: "Axes", y: float, name: str, values: Sequence[Any], missing: str = "not used") -> list[float]:
     """Draws one lying axis of the parallel coordinates and returns each trial's place on it."""
     place, ticks = _line(values)
-    places = [ABSENT if value is None or not _placeable(value) else place(value) for value in values]
+    places = [ABSENT if value is None else place(value) for value in values]
     axes.plot([LEFT, RIGHT], [y, y], color=INK, linewidth=0.8)
     axes.text(LEFT, y - 0.13, plots.shortened(_tail(name, 3), 52), fontweight="bold", va="bottom")
     small: dict[str, Any] = {"fontsize": 7, "va": "top"}
@@ -254,13 +254,9 @@ def _side_by_side(places: Sequence[float]) -> list[float]:
     return spread
 
 
-def _placeable(value: Any) -> bool:
-    return not is_number(value) or math.isfinite(value)
-
-
 def _line(values: Sequence[Any]) -> tuple[Callable[[Any], float], list[tuple[float, str]]]:
     """Where a value stands between LEFT and RIGHT, and the ticks (place, text) of the axis."""
-    known = [value for value in values if value is not None and _placeable(value)]
+    known = [value for value in values if value is not None]
     if known and all(is_number(value) for value in known):
         return _number_line(known)
     words = sorted({str(value) for value in known})
