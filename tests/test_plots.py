@@ -8,8 +8,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
+from searches import asha
 
 from ganops import plots
+from ganops.trials import ranked
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = [{"kimg": 4.0 * i, "loss_g": 1 / i, "loss_d": float(i), "fd_domain": abs(i - 7.0) + 1} for i in range(1, 11)]
@@ -136,18 +138,18 @@ def test_a_distance_of_zero_stands_in_the_first_step():
 
 
 def test_trials_without_a_score_are_left_out_and_the_best_is_marked_once():
-    failed = {"number": 9, "parameters": {}, "score": None, "kimg": 0.0}
+    failed = {"number": 9, "parameters": {}, "score": None}
     svg = plots.trials_plot([*TRIALS, failed, failed | {"score": float("nan")}]).decode()
     assert plots.trials_plot(TRIALS).decode() == svg
-    assert plots.trials_plot([failed]) == b""
+    assert plots.trials_plot([failed, failed | {"score": 0.1, "status": "diverged"}]) == b""
     panels = 3  # trial, train.lr, loss.name
     assert svg.count(f'style="fill: {plots.MARK}; stroke: {plots.MARK}"') == panels
     assert {"trial", "train.lr", "loss.name", "a", "b"} <= set(texts(svg))
 
 
 def test_a_trial_that_stopped_early_is_hollow_and_never_the_best():
-    early = {"number": 8, "parameters": {}, "score": 0.1, "kimg": 3.0}
-    whole = {"number": 9, "parameters": {}, "score": 7.0, "kimg": 9.0}
+    early = {"number": 8, "parameters": {}, "score": 0.1, "rung": 1}
+    whole = {"number": 9, "parameters": {}, "score": 7.0, "rung": 3}
     assert sorted([early, whole], key=plots.standing) == [whole, early]
     svg = plots.trials_plot([early, whole]).decode()
     hollow, best = f"fill-opacity: 0; stroke: {plots.SERIES[0]}", f"fill: {plots.MARK}; stroke: {plots.MARK}"
@@ -155,8 +157,16 @@ def test_a_trial_that_stopped_early_is_hollow_and_never_the_best():
     assert hollow not in plots.trials_plot([whole, whole]).decode()
 
 
+def test_trials_stand_in_the_order_of_the_search():
+    found = asha(40).trials
+    rows = sorted(map(vars, found), key=plots.standing)
+    order = ranked(found)
+    assert [row["number"] for row in rows[: len(order)]] == [trial.number for trial in order]
+    assert all(plots.standing(row)[0] for row in rows[len(order) :])
+
+
 def test_a_trial_may_lack_a_parameter_that_others_have():
-    svg = plots.trials_plot([*TRIALS, {"number": 6, "parameters": {"train.lr": 1e-3}, "score": 1.0, "kimg": 9.0}])
+    svg = plots.trials_plot([*TRIALS, {"number": 6, "parameters": {"train.lr": 1e-3}, "score": 1.0}])
     ElementTree.fromstring(svg)
 
 

@@ -88,7 +88,8 @@ def report(tmp_path_factory):
             },
             "score": None if i == 5 else float(rng.lognormal(3.6, 0.4)),
             "kimg": 30.0 if i % 3 or i == 5 else 10.0,
-            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped after 1 of 3 rungs",
+            "rung": 3 if i % 3 or i == 5 else 1,
+            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped",
         }
         for i in range(12)
     ]
@@ -243,7 +244,7 @@ def test_the_page_is_whole_and_says_everything(report, page):
     for words in (
         "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
         "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "± 7e-5", "Lower is better",
-        "half of the classes", "faint noise", "0.94", "stopped after 1", "dvc repro", "52655fb0c1d24e8a9b7",
+        "half of the classes", "faint noise", "0.94", "10 stopped", "dvc repro", "52655fb0c1d24e8a9b7",
         "latent: 128", "4f1c2a9d6b.dir", "home_made", "copying of training imagessome", "copied share0.123",
         "near_copiesShare of images", "0.552 0.619 0", "-4.54 0.529 -30.5",
     ):  # fmt: skip
@@ -437,15 +438,18 @@ def test_small_images_stay_crisp_and_large_ones_smooth():
 
 
 def test_trials_that_came_furthest_lead_and_failed_ones_end():
-    def trial(number, score, kimg):
-        return {"number": number, "parameters": {}, "score": score, "kimg": kimg, "status": f"state{number}"}
+    def trial(number, score, rung, status="finished"):
+        parameters = {"seed": f"trial{number}"}
+        return {"number": number, "parameters": parameters, "score": score, "rung": rung, "status": status}
 
-    trials = [trial(0, None, 0.0), trial(1, 30.0, 12.0), trial(2, 20.0, 12.0), trial(3, 10.0, 4.0)]
-    assert re.findall(r"state\d", Page(render(Report(title="t", trials=trials))).text) == [
-        "state2",
-        "state1",
-        "state3",
-        "state0",
+    trials = [trial(0, None, 0, "failed"), trial(1, 30.0, 3), trial(2, 20.0, 3), trial(3, 10.0, 1, "stopped")]
+    trials.append(trial(4, 1.0, 3, "diverged"))
+    assert re.findall(r"trial\d", Page(render(Report(title="t", trials=trials))).text) == [
+        "trial2",
+        "trial1",
+        "trial3",
+        "trial0",
+        "trial4",
     ]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ganops.pictures import Images
+from ganops.trials import COMPARABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,12 +26,15 @@ if TYPE_CHECKING:
 
 INK, GRID, MARK = "#4a5260", "#c9ced6", "#c2264f"
 SERIES = ("#2463a8", "#b4560f", "#2b7a57", "#6f4bb8")
+RAMP = ("#1d5fae", "#4f6a8f", "#6b6872", "#8a6248", "#b45610")
+"""From the best to the worst."""
 # Every light colour and its dark twin; all but the grid keep a contrast of 4.5 with the page behind them.
 DARK = {
     INK: "#b4bbc7",
     GRID: "#3a414d",
     MARK: "#ff7d9c",
     **dict(zip(SERIES, ("#7db4f0", "#f0a05e", "#6cc79f", "#b79df0"), strict=True)),
+    **dict(zip(RAMP, ("#7db4f1", "#a0b4cf", "#b7b3bb", "#d3ab86", "#f0a05d"), strict=True)),
 }
 CSS_PIXELS_PER_INCH = 96
 WIDTH = 380
@@ -80,8 +84,8 @@ def curves(
     A line skips the ticks that lack its key or hold a value that is not finite. `log` asks for a logarithmic
     axis, which is given where every value is positive and the largest is five times the smallest.
     """
-    with _style():
-        figure = _figure(height=230)
+    with styled():
+        figure = canvas(height=230)
         axes = figure.subplots()
         for key, colour in zip(keys, cycle(SERIES), strict=False):
             points = _points(history, key)
@@ -91,39 +95,39 @@ def curves(
                 kimg, value = points[points[:, 1].argmin()].tolist()
                 axes.plot(kimg, value, "o", color=MARK, markersize=6)
                 axes.set_title(f"best {number(value)} at {number(kimg)} kimg", color=MARK)
-        axes.yaxis.set_major_formatter(_tick)
+        axes.yaxis.set_major_formatter(tick_text)
         if log:
-            _log_where_possible(axes.yaxis, (tick[key] for tick in history for key in keys if key in tick), ratio=5)
+            log_where_possible(axes.yaxis, (tick[key] for tick in history for key in keys if key in tick), ratio=5)
         axes.set(xlabel="kimg", ylabel=label)
         if len(keys) > 1:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(keys), 3))
-        return _svg(figure)
+        return finished(figure)
 
 
 def classes_bar(counts: Mapping[str, int]) -> bytes:
     """SVG of the number of samples of each class; with many classes the bars stay without names, largest first."""
     named = len(counts) <= MAX_NAMED_CLASSES
-    with _style():
-        figure = _figure(height=40 + 19 * len(counts) if named else 200)
+    with styled():
+        figure = canvas(height=40 + 19 * len(counts) if named else 200)
         axes = figure.subplots()
         if named:
             positions = range(len(counts))
             bars = axes.barh(positions, list(counts.values()), color=SERIES[0], height=0.72)
             axes.bar_label(bars, labels=[f"{count:,}" for count in counts.values()], padding=3)
-            axes.set_yticks(positions, [_short(name) for name in counts])
+            axes.set_yticks(positions, [shortened(name) for name in counts])
             axes.invert_yaxis()
             axes.margins(x=0.14, y=0.01)
             _only_names(axes)
         else:
             axes.fill_between(range(len(counts)), sorted(counts.values(), reverse=True), color=SERIES[0], step="mid")
             axes.set(xlabel="classes, largest first", ylabel="samples", ylim=(0, None))
-        return _svg(figure)
+        return finished(figure)
 
 
 def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: str = "") -> bytes:
     """SVG of the distance of each rung (a known damage to real samples), and a line where the model's `value` lies."""
-    with _style():
-        figure = _figure(height=64 + 20 * len(rungs))
+    with styled():
+        figure = canvas(height=64 + 20 * len(rungs))
         axes = figure.subplots()
         positions, distances = range(len(rungs)), list(rungs.values())
         axes.hlines(positions, min(*distances, 0), distances, color=GRID, linewidth=1)
@@ -135,13 +139,13 @@ def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: st
         if value is not None:
             axes.axvline(value, color=MARK, linewidth=1.4)
             axes.set_title(f"this model {number(value)}", color=MARK)
-        axes.set_yticks(positions, [_short(name) for name in rungs])
+        axes.set_yticks(positions, [shortened(name) for name in rungs])
         axes.invert_yaxis()
         axes.margins(x=0.16)
         axes.set_xlabel(label)
-        _log_where_possible(axes.xaxis, distances)
+        log_where_possible(axes.xaxis, distances)
         axes.tick_params(axis="y", length=0)
-        return _svg(figure)
+        return finished(figure)
 
 
 def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes:
@@ -152,47 +156,49 @@ def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes
     values = np.concatenate(list(sets.values()))
     positive = values[values > 0] if values.any() else np.ones(1)
     edges = np.geomspace(positive.min() / 1.05, positive.max() * 1.05, bins + 1)
-    with _style():
-        figure = _figure(height=210)
+    with styled():
+        figure = canvas(height=210)
         axes = figure.subplots()
         for (name, found), colour in zip(sets.items(), cycle(SERIES), strict=False):
             counts, _ = np.histogram(found.clip(edges[0]), edges)
             axes.stairs(counts / len(found), edges, color=colour, linewidth=1.6, label=name)
-        _log_where_possible(axes.xaxis, edges.tolist(), ratio=3)
+        log_where_possible(axes.xaxis, edges.tolist(), ratio=3)
         axes.set(xlabel="distance to the nearest training image", ylabel="share", ylim=(0, None))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        return _svg(figure)
+        return finished(figure)
 
 
 def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
     """SVG of score against each parameter, one small panel a parameter; the best trial carries a mark.
 
-    A trial is `{"number", "parameters": {name: number or text}, "score", "kimg", "status"}`. One that came less far
-    than others is hollow; one without a finite score is not drawn. Empty where no trial has a score.
+    A trial is `{"number", "parameters": {name: number or text}, "score", "rung", "status"}`. One that came less far
+    than others is hollow; one whose score does not count is not drawn. Empty where no score counts.
     """
-    scored = [trial for trial in sorted(trials, key=standing, reverse=True) if is_finite(trial.get("score"))]
+    scored = [trial for trial in sorted(trials, key=standing, reverse=True) if not standing(trial)[0]]
     if not scored:
         return b""
     names = list(dict.fromkeys(name for trial in scored for name in trial.get("parameters", {})))
-    with _style():
+    with styled():
         columns = min(2, len(names) + 1)
         rows = -(-(len(names) + 1) // columns)
-        figure = _figure(height=40 + 150 * rows)
+        figure = canvas(height=40 + 150 * rows)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-        _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial")
+        _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial", log=False)
         for panel, name in zip(panels[1:], names, strict=False):
-            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scored, _last_words(name))
+            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scored, last_words(name))
         for panel in panels[len(names) + 1 :]:
             panel.set_visible(False)
-        _log_where_possible(panels[0].yaxis, [trial["score"] for trial in scored])
+        log_where_possible(panels[0].yaxis, [trial["score"] for trial in scored])
         figure.supylabel("score, lower is better", fontsize=8, color=INK)
-        return _svg(figure)
+        return finished(figure)
 
 
-def standing(trial: Mapping[str, Any]) -> tuple[bool, float, float]:
-    """Sorts trials, best first: scores can be compared only between trials that came equally far, so distance leads."""
-    scored = is_finite(trial.get("score"))
-    return not scored, -float(trial.get("kimg", 0)), float(trial["score"]) if scored else 0.0
+def standing(trial: Mapping[str, Any]) -> tuple[bool, int, float, float]:
+    """Sorts trials as `trials.ranked` does, best first; those whose score does not count follow, by number."""
+    counts = trial.get("status", "finished") in COMPARABLE and is_finite(trial.get("score"))
+    if not counts:
+        return True, 0, 0.0, float(trial["number"])
+    return False, -int(trial.get("rung", 0)), float(trial["score"]), float(trial["number"])
 
 
 def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes:
@@ -254,7 +260,8 @@ def is_finite(value: Any) -> bool:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Everything that is drawn inside has the look of the project's pages."""
     from matplotlib import style
 
     # what a person's matplotlibrc says must not change the bytes
@@ -264,16 +271,18 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(height: float, width: float = WIDTH) -> "Figure":
+def canvas(height: float, width: float = WIDTH) -> "Figure":
+    """An empty figure of that size in CSS pixels."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / CSS_PIXELS_PER_INCH, height / CSS_PIXELS_PER_INCH), layout="constrained")
 
 
-def _svg(figure: "Figure") -> bytes:
+def finished(figure: "Figure", rules: str = "") -> bytes:
+    """The figure as SVG, with its colours for a dark page; `rules` is more CSS for it."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return buffer.getvalue().replace("</style>", _adaptive_css() + "</style>", 1).encode()
+    return buffer.getvalue().replace("</style>", _adaptive_css() + rules + "</style>", 1).encode()
 
 
 def _adaptive_css() -> str:
@@ -297,7 +306,7 @@ def evenly(count: int, most: int) -> np.ndarray[Any, Any]:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
-def _log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) -> None:
+def log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) -> None:
     """A logarithmic axis where every value is positive and the largest is `ratio` times the smallest."""
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -307,27 +316,32 @@ def _log_where_possible(axis: "Axis", values: Iterable[Any], ratio: float = 20) 
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})  # type: ignore[attr-defined]
     narrow = max(finite) < 300 * min(finite)
     axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if narrow else (1.0,)))
-    axis.set_major_formatter(_tick)
+    axis.set_major_formatter(tick_text)
     axis.set_minor_locator(NullLocator())
 
 
-def _scatter(panel: "Axes", values: Sequence[Any], trials: Sequence[Mapping[str, Any]], label: str) -> None:
-    """Scores over one parameter, worst first so that the best, the last, lies on top."""
-    if all(is_finite(value) for value in values):
+def _scatter(
+    panel: "Axes", values: Sequence[Any], trials: Sequence[Mapping[str, Any]], label: str, log: bool = True
+) -> None:
+    """Scores over one parameter, worst first so that the best, the last, lies on top; without trials that lack it."""
+    places = {i: value for i, value in enumerate(values) if value is not None}
+    if all(is_finite(value) for value in places.values()):
         panel.locator_params(axis="x", nbins=3)
-        panel.xaxis.set_major_formatter(_tick)
-        _log_where_possible(panel.xaxis, values, ratio=8)
+        panel.xaxis.set_major_formatter(tick_text)
+        if log:
+            log_where_possible(panel.xaxis, places.values(), ratio=8)
     else:
-        names = sorted({str(value) for value in values})
-        panel.set_xticks(range(len(names)), [_short(name, 12) for name in names])
-        values = [names.index(str(value)) for value in values]
+        names = sorted({str(value) for value in places.values()})
+        panel.set_xticks(range(len(names)), [shortened(name, 12) for name in names])
+        places = {i: names.index(str(value)) for i, value in places.items()}
         panel.margins(x=0.2)
-    furthest = [trial.get("kimg") == trials[-1].get("kimg") for trial in trials]
+    furthest = [trial.get("rung") == trials[-1].get("rung") for trial in trials]
     for whole, fill in ((False, "none"), (True, "full")):
-        chosen = [i for i, far in enumerate(furthest) if far == whole]
-        places, scores = [values[i] for i in chosen], [trials[i]["score"] for i in chosen]
-        panel.plot(places, scores, "o", color=SERIES[0], markersize=4, fillstyle=fill)
-    panel.plot(values[-1], trials[-1]["score"], "o", color=MARK, markersize=6)
+        chosen = [i for i in places if furthest[i] == whole]
+        scores = [trials[i]["score"] for i in chosen]
+        panel.plot([places[i] for i in chosen], scores, "o", color=SERIES[0], markersize=4, fillstyle=fill)
+    if len(trials) - 1 in places:
+        panel.plot(places[len(trials) - 1], trials[-1]["score"], "o", color=MARK, markersize=6)
     panel.set_xlabel(label)
 
 
@@ -338,7 +352,8 @@ def _only_names(axes: "Axes") -> None:
     axes.xaxis.set_visible(False)
 
 
-def _tick(value: float, _: float) -> str:
+def tick_text(value: float, _: float) -> str:
+    """A number beside an axis."""
     return number(float(value), digits=6)
 
 
@@ -346,11 +361,13 @@ def _name(key: str) -> str:
     return LABELS.get(key, key)
 
 
-def _last_words(name: str, count: int = 2) -> str:
-    return ".".join(name.split(".")[-count:])
+def last_words(name: str, count: int = 2) -> str:
+    """The end of a dotted path, for a narrow place."""
+    return _printable(".".join(name.split(".")[-count:]))
 
 
-def _short(name: str, most: int = 22) -> str:
+def shortened(name: str, most: int = 22) -> str:
+    """A name of `most` letters at most, without what XML cannot hold."""
     name = _printable(name)
     return name if len(name) <= most else name[: most - 1] + "…"
 

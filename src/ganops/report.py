@@ -3,7 +3,6 @@
 Python chooses what is said; `templates/report.html.j2` says how it looks. What is absent leaves no trace in the page.
 """
 
-import base64
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import jinja2
 import yaml
-from markupsafe import Markup
 from PIL import Image
 
-from ganops import plots
+from ganops import page, plots
 from ganops.errors import UserError
 from ganops.files import atomic
 
@@ -54,8 +51,8 @@ class Report:
     `chance`, `feature_error`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and
     `noise`."""
     trials: Sequence[Mapping[str, Any]] = ()
-    """One entry a trial: `number`, `parameters` {dotted path: value}, `score` (lower is better) or None, `kimg`,
-    `status`."""
+    """One entry a trial, as in trials.json: `number`, `parameters` {dotted path: value}, `score` (lower is better) or
+    None, `kimg`, `rung`, `status`."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """The content of params.yaml."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -167,9 +164,9 @@ def write(report: Report, path: Path) -> None:
     Raises:
         UserError: As `render`.
     """
-    page = render(report)
+    content = render(report)
     with atomic(path) as draft:
-        draft.write_text(page, encoding="utf-8")
+        draft.write_text(content, encoding="utf-8")
 
 
 def render(report: Report) -> str:
@@ -178,14 +175,6 @@ def render(report: Report) -> str:
     Raises:
         UserError: A picture is missing or not readable.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganops"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _text, "breakable": _breakable}
     sections = {
         "decision": _decision(report),
         "data": _data(report),
@@ -196,9 +185,10 @@ def render(report: Report) -> str:
         "search": _search(report),
         "reproduce": _reproduce(report),
     }
-    return environment.get_template("report.html.j2").render(
+    return page.fill(
+        "report.html.j2",
         title=report.title,
-        summary=_present(report.summary),
+        summary=page.present(report.summary),
         crisp=max(_shape(report.manifest)[1:], default=0) <= 64,
         hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
         sections={name: content for name, content in sections.items() if any(content.values())},
@@ -209,7 +199,7 @@ def _decision(report: Report) -> dict[str, Any]:
     if not report.decision:
         return {"verdict": ""}
     rows = [
-        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {_text(limit)}", each["passed"])
+        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {page.in_words(limit)}", each["passed"])
         for each in report.decision["checks"]
         for kind, limit in each["bound"].items()
     ]
@@ -233,9 +223,9 @@ def _data(report: Report) -> dict[str, Any]:
         "content hash": manifest.get("sha256", "")[:12],
     }
     return {
-        "facts": _present(facts),
+        "facts": page.present(facts),
         "splits": {name: split["samples"] for name, split in splits.items()},
-        "classes": _svg(plots.classes_bar(classes)) if classes else None,
+        "classes": page.svg_uri(plots.classes_bar(classes)) if classes else None,
         "class_counts": dict(classes),
         "preview": _picture(report.pictures.get("preview"), BYTES_OF_PICTURE),
         "rejected": rejected[:MAX_REJECTED],
@@ -252,7 +242,7 @@ def _training(report: Report) -> dict[str, Any]:
         "hardware": report.provenance.get("hardware"),
         "precision": report.provenance.get("precision"),
     }
-    return {"facts": _present(facts), "panels": _panels(history), "frames": _frames(report.filmstrip)}
+    return {"facts": page.present(facts), "panels": _panels(history), "frames": _frames(report.filmstrip)}
 
 
 def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -265,8 +255,10 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if keys:
             distance = "fd_*" in patterns
             chart = plots.curves(history, keys, log=distance, best=keys[0] if distance else "")
-            last = ", ".join(f"{key} {_text(_last(history, key))}" for key in keys)
-            panels.append({"title": title, "sentence": sentence, "uri": _svg(chart), "alt": f"{title}; last: {last}"})
+            last = ", ".join(f"{key} {page.in_words(_last(history, key))}" for key in keys)
+            panels.append(
+                {"title": title, "sentence": sentence, "uri": page.svg_uri(chart), "alt": f"{title}; last: {last}"}
+            )
     return panels
 
 
@@ -293,7 +285,7 @@ def _numbers(report: Report) -> dict[str, Any]:
     distances = {rung: value for rung, value in ladder.items() if not rung.endswith("_coverage")}
     judged = "fid" if card.get("published") else f"fd_{card.get('extractor')}"
     references = {"real": ladder.get("real"), "noise": ladder.get("noise"), "rungs": list(distances.values())}
-    metrics = _present(report.metrics)
+    metrics = page.present(report.metrics)
     rows = []
     for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
         figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
@@ -308,7 +300,7 @@ def _numbers(report: Report) -> dict[str, Any]:
         "champion": report.champion if rows else {},
         "card": _card(card),
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
-        "ladder_picture": _svg(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
+        "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
     }
 
 
@@ -316,7 +308,7 @@ def _memorisation(report: Report) -> dict[str, Any]:
     content = report.memorisation
     verdict = {"copying of training images": content.get("verdict"), "copied share": content.get("copied_share")}
     return {
-        "facts": _present(verdict),
+        "facts": page.present(verdict),
         "signs": [(name, SIGNS.get(name, ""), sides) for name, sides in content.get("signs", {}).items()],
         "picture": _picture(report.pictures.get("memorisation"), BYTES_OF_PICTURE),
     }
@@ -324,7 +316,7 @@ def _memorisation(report: Report) -> dict[str, Any]:
 
 def _card(card: Mapping[str, Any]) -> dict[str, Any]:
     details = card.get("details", {})
-    return _present(
+    return page.present(
         {
             "extractor": card.get("extractor"),
             "accuracy": details.get("accuracy"),
@@ -370,8 +362,8 @@ def _scale(figure: Mapping[str, Any], worst: tuple[str, float], best: tuple[str,
         "dot": place(value or 0),
         "interval": interval,
         "rungs": [place(rung) for rung in figure.get("rungs", ())],
-        "worst": f"{worst[0]} {_text(ends[0])}".strip(),
-        "best": f"{best[0]} {_text(ends[1])}".strip(),
+        "worst": f"{worst[0]} {page.in_words(ends[0])}".strip(),
+        "best": f"{best[0]} {page.in_words(ends[1])}".strip(),
         "log": log,
     }
 
@@ -394,7 +386,7 @@ def _search(report: Report) -> dict[str, Any]:
         "names": names,
         "rows": rows,
         "unlisted": max(0, len(trials) - MAX_TRIALS),
-        "picture": _svg(picture) if picture else None,
+        "picture": page.svg_uri(picture) if picture else None,
     }
 
 
@@ -404,7 +396,7 @@ def _reproduce(report: Report) -> dict[str, Any]:
         "commands": provenance.get("commands"),
         "commit": provenance.get("commit"),
         "tables": {
-            title: _present(content)
+            title: page.present(content)
             for title, content in {
                 "Protocol of the metrics": report.protocol,
                 "Software": provenance.get("versions") or {},
@@ -422,19 +414,11 @@ def _picture(path: Path | None, limit: int) -> str | None:
         return None
     try:
         if path.suffix.lower() == ".svg":
-            return _svg(path.read_bytes())
+            return page.svg_uri(path.read_bytes())
         with Image.open(path) as picture:
             return plots.data_uri(picture, limit)
     except OSError as error:
         raise UserError(f"report: expected a picture at {path}: {error}. Run the stage that writes it again.") from None
-
-
-def _svg(content: bytes) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
-
-
-def _present(content: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in content.items() if value is not None and value not in ("", [], {})}
 
 
 def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:
@@ -444,26 +428,3 @@ def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:
 
 def _last(history: Sequence[Mapping[str, Any]], key: str) -> float:
     return next(float(tick[key]) for tick in reversed(history) if plots.is_finite(tick.get(key)))
-
-
-def _text(value: Any) -> str:
-    """A value as a person reads it; what is absent is a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        return plots.number(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(_text, value))
-    return str(value)
-
-
-def _breakable(name: str) -> Markup:
-    """A dotted or underscored name that may break into lines where its words end."""
-    words = Markup.escape(name)
-    for joint in (".", "_", "/"):
-        words = words.replace(joint, Markup(f"{joint}<wbr>"))
-    return words

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ganops.errors import UserError
 
@@ -17,8 +18,8 @@ console = Console(stderr=False, highlight=False, soft_wrap=True)
 
 def say(stage: str, text: str) -> None:
     """One line of a stage: its name in a column, then what there is to say."""
-    console.print(f"[bold]{stage:<10}[/bold] ", end="")
-    console.print(text, markup=False)
+    # in one piece: a live bar below would be drawn between two
+    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", text))
 
 
 @contextmanager

@@ -128,6 +128,7 @@ def why(search: Search) -> str:
 def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
     """Writes the report of a search, and the parameters it hands on (none where there was no search: None)."""
     from ganops.plots import trials_plot
+    from ganops.search_report import save
 
     rows = [asdict(trial) for trial in search.trials] if search else []
     content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
@@ -142,6 +143,8 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
         write_json(draft / HEADER, _header(search) if search else {})
         if rows:
             (draft / "trials.svg").write_bytes(trials_plot(rows))
+        if search:
+            save(search, draft)
     with atomic(best_params) as file:
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
