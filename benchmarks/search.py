@@ -14,6 +14,7 @@ import os
 import statistics
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from ganops import assemble, layout
@@ -36,7 +37,7 @@ def run(seed: int, scheduler: str, trials: int, kimg: float) -> dict[str, float]
             }
         )
         begun = time.monotonic()
-        found = search(experiment, layout.PREPARED, layout.FEATURES, lambda trial: None)
+        found = search(experiment, layout.PREPARED, layout.FEATURES, lambda *known: nullcontext(lambda trial: None))
         wall = time.monotonic() - begun
     busy = sum(trial.seconds for trial in found.trials)
     with runtime.cluster():

@@ -1,9 +1,11 @@
 """Stage `tune`: data/prepared, artifacts/features -> artifacts/best_params.yaml, reports/tune."""
 
+from functools import partial
 from pathlib import Path
 
 from ganops import assemble, layout, trials
 from ganops.errors import RegistryError
+from ganops.search_table import search_table
 from ganops.terminal import say, stage
 
 
@@ -15,7 +17,7 @@ def main() -> None:
             from ganops.adaptors.tuning import search
 
             found = search(
-                experiment, layout.PREPARED, layout.FEATURES, lambda trial: say(name, trials.in_words(trial))
+                experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             _record(found, experiment.register_.name)

@@ -82,6 +82,8 @@ def search_table(
     there is no terminal, each start is silent, and each judgement and each end is a line.
     """
     standing = _Standing(total, known)
+    if standing.earlier:
+        terminal.say(stage, f"{standing.earlier} of {total} trials are known from earlier starts of this search")
     if not terminal.console.is_terminal:
 
         def tell(trial: Trial) -> None:

@@ -69,7 +69,8 @@ class Arena:
 
     def search(self, experiment, ledger, kill=lambda event: False):
         """To its end, or until `kill` says so of the number of a moment."""
-        judge = Referee(experiment, ledger, self.heard.append)
+        judge = Referee(experiment, ledger)
+        judge.listen = self.heard.append
         while True:
             try:
                 given = judge.next()

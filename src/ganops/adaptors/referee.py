@@ -22,11 +22,11 @@ TIME_IS_UP = "the time of tune.minutes is over"
 class Referee:
     """Knows all trials; hands out orders and hears results."""
 
-    def __init__(self, experiment: Experiment, ledger: Ledger, listen: Callable[[Trial], None]) -> None:
-        self.tune, self.ledger, self.listen = experiment.tune, ledger, listen
+    def __init__(self, experiment: Experiment, ledger: Ledger) -> None:
+        self.tune, self.ledger = experiment.tune, ledger
+        self.listen: Callable[[Trial], None] = lambda trial: None
+        """Hears whenever something has become of a trial."""
         self.trials = ledger.trials()
-        self.known = sum(trial.status != "running" for trial in self.trials.values())
-        """Trials that had ended when the search began, or went on."""
         self.before, self.started = ledger.seconds(), time.monotonic()
         self.hardware = ""
         self.busy: set[int] = set()
@@ -142,7 +142,6 @@ class Referee:
                 score=judged[-1].get(DISTANCE) if judged else None,
                 seconds=trial.seconds + result["seconds"],
             ),
-            tell=rung > trial.rung and not ended,
         )
         if ended:
             self._end(number, *ended)
@@ -163,18 +162,17 @@ class Referee:
             self._end(number, "failed", reason)
 
     def _end(self, number: int, status: Any, reason: str) -> None:
-        self._keep(replace(self.trials[number], status=status, reason=reason), tell=True)
+        self._keep(replace(self.trials[number], status=status, reason=reason))
         if status != "failed" and self.tune.scheduler != "pbt":
             for other, rung in self.ledger.checkpoints():
                 if other == number:
                     self.ledger.forget(other, rung)
 
-    def _keep(self, trial: Trial, *, tell: bool = False) -> None:
+    def _keep(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
         self.ledger.write(trial)
         self.ledger.write_seconds(self.seconds)
-        if tell:
-            self.listen(trial)
+        self.listen(trial)
 
     def close(self) -> None:
         """After the last result: members whose time was over have ended."""

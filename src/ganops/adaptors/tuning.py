@@ -7,7 +7,8 @@ lags behind its trials, and leaves out what its schedulers know.
 import logging
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,8 +50,18 @@ BYTE = {"memory": 1}
 """What a trial holds whose workers train: Ray wants something, and a part of a core would leave them none."""
 
 
-def search(experiment: Experiment, prepared: Path, features: Path, listen: Callable[[Trial], None]) -> Search:
+Watch = Callable[[str, Sequence[Trial]], AbstractContextManager[Callable[[Trial], None]]]
+"""(name of the distance, trials that are known) -> for as long as the search runs, what hears of each trial."""
+
+
+def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch) -> Search:
     """Runs the trials that have not ended yet; one that fails is recorded and does not stop the others.
+
+    Args:
+        experiment: The parameters.
+        prepared: Folder of the prepared data.
+        features: Folder of the extractor and its reference statistics.
+        watch: Shows what becomes of the trials.
 
     Raises:
         TrainingError: No trial has a score, the cluster is too small, or a node does not see the storage.
@@ -64,7 +75,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
         plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
         storage = Storage.of(experiment.compute)
         storage.check()
-        referee = Referee(experiment, Ledger(storage, f"tune-{name}"), listen)
+        referee = Referee(experiment, Ledger(storage, f"tune-{name}"))
         contestant = tune.with_parameters(
             Contestant,
             content=experiment.content(),
@@ -75,8 +86,9 @@ def search(experiment: Experiment, prepared: Path, features: Path, listen: Calla
             alone=runtime.alone(),
         )
         needs = plan.resources() if plan.workers == 1 else BYTE
-        _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
-        referee.close()
+        with watch(judge.name, list(referee.trials.values())) as referee.listen:
+            _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
+            referee.close()
         found = Search(
             name=name,
             objective=judge.name,
