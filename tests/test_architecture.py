@@ -21,7 +21,7 @@ GROUND = {
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
-    "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "plots", "report", "run",
+    "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "plots", "report", "run", "study",
     "trials", "validation", "votes",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
