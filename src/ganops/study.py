@@ -362,7 +362,7 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     return [
         str(row["rank"] or "–"), row["title"], mean, interval,
         _spread(row["published"], row["published_deviation"]), str(row["published_rank"]),
-        "; ".join(filter(None, [best, row["reason"].replace("\n", "; ")])), failed, f"{row['seconds']:,.0f}",
+        "; ".join(filter(None, [best, " ".join(row["reason"].split())])), failed, f"{row['seconds']:,.0f}",
     ]  # fmt: skip
 
 
@@ -388,7 +388,7 @@ def page(outcome: Outcome) -> str:
     ranked = [row for row in rows if row["rank"]]
     chart = plots.slopes(
         {row["title"]: row["published"] for row in ranked}, {row["title"]: row["mean"] for row in ranked},
-        study.metric, outcome.figure,
+        f"{study.metric}, published", outcome.figure,
     ) if len(ranked) > 1 else b""  # fmt: skip
     found = outcome.agreement()
     heads = [*COLUMNS]
