@@ -50,7 +50,7 @@ class Engines:
     """In place of Ray and of the trainings: what they were asked for, and what they answer."""
 
     def __init__(self, monkeypatch):
-        self.searched, self.seeds, self.failing = [], [], set()
+        self.tried, self.searched, self.seeds, self.failing = [], [], [], set()
         self.authors = 7.0
         monkeypatch.setattr(studying, "search", self.search)
         monkeypatch.setattr(studying, "under_seed", self.under_seed)
@@ -58,7 +58,8 @@ class Engines:
         monkeypatch.setattr(studying.runtime, "cluster", nullcontext)
 
     def of_authors(self, model):
-        return Trial(0, dict(model.contender.authors), "finished", score=self.authors)
+        self.tried.append(model.name)
+        return {"trial": studying._row(Trial(0, dict(model.contender.authors), "finished", score=self.authors))}
 
     def search(self, experiment, prepared, features, listen):
         self.searched.append(experiment.loss.name)
@@ -124,7 +125,7 @@ def test_a_killed_study_continues_where_it_was(engines, out):
     engines.failing = set()
     first, _ = run(out)
     again, lines = run(out)
-    assert len(engines.searched) == 2, "each search once"
+    assert (engines.tried, len(engines.searched)) == (["one", "two"], 2), "each search once"
     assert len(engines.seeds) == 5, "each seed once, but for the one that was killed"
     assert again.results == first.results
     assert lines == []

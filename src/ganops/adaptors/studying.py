@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,7 @@ Tell = Callable[[str], None]
 STEPS = 3
 """Of each of three pieces of a training, of which the fastest tells its pace: the first warms up, others may wait."""
 JUDGED = 4.0
-"""Seconds of judging and evaluating 2,000 samples on two cores, for the estimate."""
+"""Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
 READY, UNFINISHED, SEARCH = "ready.json", "unfinished", "search.json"
 """In a study's folder: whose data and features these are; checkpoints; in a model's: its first phase."""
 
@@ -55,7 +54,7 @@ def estimate(plan: Plan) -> float:
     each = plan.trainings / len(plan.experiments)
     total = 0.0
     for experiment in plan.experiments.values():
-        judging = JUDGED * (4 * experiment.train.validation_samples + 4 * experiment.evaluate.samples) / 16000
+        judging = JUDGED * (experiment.train.validation_samples + experiment.evaluate.samples) / 4000
         total += each * (experiment.train.kimg * 1000 / _images_per_second(experiment, device) + judging)
     return total
 
@@ -180,7 +179,8 @@ class _Model:
     def search(self) -> None:
         """The first phase: the configuration of the authors, then those drawn from the space."""
         started = time.monotonic()
-        authors, drawn, note = self._authors(), list[Trial](), ""
+        authors = self._kept("authors.json", self._authors_identity(), self._authors)
+        drawn, note = list[Trial](), ""
         if self.experiment.tune.trials:
             try:
                 drawn = search(
@@ -190,25 +190,26 @@ class _Model:
                 note = str(error)
                 self.tell(note)
         furthest = max((trial.rung for trial in drawn), default=0)
-        rows = [_row(trial) for trial in (replace(authors, rung=furthest), *drawn)]
+        rows = [{**authors["trial"], "rung": furthest}, *map(_row, drawn)]
         self.first = {"trials": rows, "seconds": time.monotonic() - started, "note": note}
         if not note:  # what may be mended is tried again
             write_json(self.folder / SEARCH, {"identity": self._search_identity(), **self.first})
 
-    def _authors(self) -> Trial:
+    def _authors_identity(self) -> str:
+        return self._identity(self.experiment.override(self.contender.authors))
+
+    def _authors(self) -> dict[str, Any]:
         """Trained like the seeds of the second phase, with the whole machine, and judged like a trial."""
-        experiment = self.experiment.override(self.contender.authors)
+        experiment, values = self.experiment.override(self.contender.authors), dict(self.contender.authors)
         try:
             with fit(experiment, self.prepared, self.features, lambda progress: None) as run:
                 assert run.judge is not None
                 last = run.history[-1]
-                score = last[run.judge.name]
+                found = Trial(0, values, "finished", score=last[run.judge.name], kimg=last["kimg"])
         except DivergenceError as error:
-            found = Trial(0, dict(self.contender.authors), "diverged", str(error))
-        else:
-            found = Trial(0, dict(self.contender.authors), "finished", score=score, kimg=last["kimg"])
+            found = Trial(0, values, "diverged", str(error))
         self.tell(f"its authors' {trials.in_words(found)}")
-        return found
+        return {"trial": _row(found)}
 
     def result(self) -> Result:
         """The second phase: the best configuration under each seed."""
@@ -239,25 +240,30 @@ class _Model:
 
     def _seed(self, experiment: Experiment, seed: int) -> dict[str, Any]:
         """`figures`, or None and the `reason`; `seconds`. Kept, so that a seed is trained once."""
-        folder = self.folder / f"seed-{seed}"
-        path = folder / "record.json"
         judged = experiment.evaluate.model_dump(mode="json")
         identity = self._identity(experiment.override({"seed": seed}), judged, experiment.seed)
-        if path.is_file() and (known := read_json(path))["identity"] == identity:
-            return dict(known)
+        return self._kept(f"seed-{seed}/record.json", identity, lambda: self._train(experiment, seed))
+
+    def _train(self, experiment: Experiment, seed: int) -> dict[str, Any]:
         started, figures, reason = time.monotonic(), None, ""
         try:
+            folder = self.folder / f"seed-{seed}"
             figures = under_seed(experiment, seed, self.prepared, self.features, folder, _silent)
         except DivergenceError as error:
             reason = str(error)
-        record = {
-            "identity": identity, "seconds": time.monotonic() - started, "reason": reason,
-            "figures": figures,
-        }  # fmt: skip
-        write_json(path, record)
+        seconds = time.monotonic() - started
         value = reason if figures is None else f"{figures[_figure(Reference.open(self.features))]:.1f} on test"
-        self.tell(f"seed {seed}: {value}, {record['seconds']:.0f} s")
-        return record
+        self.tell(f"seed {seed}: {value}, {seconds:.0f} s")
+        return {"figures": figures, "reason": reason, "seconds": seconds}
+
+    def _kept(self, name: str, identity: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What a file of the model's folder holds if it is of this identity, else what is made, and kept there."""
+        path = self.folder / name
+        if path.is_file() and (known := read_json(path))["identity"] == identity:
+            return dict(known)
+        made = make()
+        write_json(path, {"identity": identity, **made})
+        return made
 
 
 def _figure(reference: Reference) -> str:
