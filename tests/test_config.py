@@ -79,7 +79,7 @@ def refused(content) -> str:
         ),
         (
             {"model": {"architecture": "biggan"}},
-            "params.model.architecture: unknown 'biggan'; known: began, dcgan, mlp, r3gan, sngan, stylegan2",
+            "params.model.architecture: unknown 'biggan'; known: began, dcgan, infogan, mlp, r3gan, sngan, stylegan2",
         ),
         (
             {"model": {"options": {"widht": 3}}},
@@ -234,3 +234,11 @@ def test_the_name_of_fid_is_for_the_inception_network_alone():
         metrics = assemble.known_metrics(config.parse({"features": {"extractor": name}}))
         assert ("fid" in metrics) == (name == "inception")
         assert {f"fd_{name}", "coverage"} <= set(metrics)
+
+
+def test_one_number_is_the_learning_rate_of_both_players():
+    both = config.parse({}).override({"train.learning_rate": 2e-4}).train.learning_rate
+    assert (both.generator, both.discriminator) == (2e-4, 2e-4)
+    assert "learning_rate.generator: expected greater than or equal to 0" in refused({"train": {"learning_rate": -1}})
+    allowed = config.Experiment.model_json_schema()["$defs"]["Train"]["properties"]["learning_rate"]["anyOf"]
+    assert {"minimum": 0, "type": "number"} in allowed

@@ -30,6 +30,7 @@ DRAWINGS = {
     "classes_bar, many": lambda: plots.classes_bar({str(i): i for i in range(1000)}),
     "ladder_bar": lambda: plots.ladder_bar({"real/real": 0.1, "blur": 4.0, "noise": 214.0}, 7.9, "fd_domain"),
     "trials_plot": lambda: plots.trials_plot(TRIALS),
+    "slopes": lambda: plots.slopes({"a": 1.0, "b": 2.0}, {"b": 30.0, "a": 40.0}, "theirs", "ours"),
     "distances": lambda: plots.distances({"generated": np.linspace(1, 4, 90), "copies": np.linspace(0, 0.4, 50)}),
     "distances, all 0": lambda: plots.distances({"generated": np.zeros(9)}),
     "sheet": lambda: plots.sheet([np.zeros((3, 1, 8, 8), np.uint8)] * 2, ["one", "two"], lead=1),
@@ -68,6 +69,12 @@ def test_a_drawing_is_well_formed_svg_with_both_schemes_and_the_same_bytes_each_
     assert b"prefers-color-scheme:dark" in svg
     assert b"dc:date" not in svg
     assert draw() == svg
+
+
+def test_slopes_join_each_name_with_itself_the_smallest_value_on_top():
+    svg = plots.slopes({"a": 1.0, "b": 2.0, "c": 3.0}, {"b": 10.0, "c": 20.0, "a": 30.0}, "theirs", "ours")
+    assert texts(svg)[:2] == ["theirs", "ours"]
+    assert sorted(texts(svg)[2:]) == sorted(["a  1", "30  a", "b  2", "10  b", "c  3", "20  c"])
 
 
 def test_matplotlib_waits_until_something_is_drawn_and_keeps_no_figure_or_setting():

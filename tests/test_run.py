@@ -283,3 +283,14 @@ def test_samples_stream_when_they_would_take_more_than_half_of_the_memory():
     cpu = torch.device("cpu")
     assert not assemble.streams(config.parse({}), 10**6, cpu)
     assert assemble.streams(config.parse({}), 10**18, cpu)
+
+
+def test_labels_may_serve_the_extractor_only():
+    """The same pictures then come of data with labels as of data without, and the weights know no label."""
+    unconditional = run(**{"model.conditional": False})
+    list(unconditional.play())
+    assert unconditional.batches(0)[1] is None
+    description = unconditional.best_generator().description
+    assert (description.classes, tuple(description.class_names)) == (0, ())
+    assert not any("embed" in name for name in unconditional.state.D.state_dict())
+    assert unconditional.fingerprint != run().fingerprint

@@ -7,6 +7,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,11 @@ def precision(experiment: Experiment, device: torch.device) -> str:
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities()
     return "bf16" if able.get("avx512_bf16") or able.get("amx_bf16") else "fp32"
+
+
+def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
+    """What the networks learn about the data: nothing of its labels where these serve the extractor only."""
+    return spec if experiment.model.conditional else replace(spec, classes=0)
 
 
 def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
@@ -116,9 +117,11 @@ class Model(Section):
     """The two players."""
 
     architecture: str = "dcgan"
-    """began, dcgan, mlp, r3gan, sngan or stylegan2."""
+    """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     """Dimensions of the latent z."""
+    conditional: bool = True
+    """false: labels serve the extractor only."""
     options: dict[str, Any] = {}
     """Keyword arguments of the architecture (see its file in src/ganops/models/)."""
 
@@ -153,6 +156,11 @@ class LearningRate(Section):
     """Learning rate of D."""
 
 
+def _both(rate: Any) -> Any:
+    """A number is the learning rate of both."""
+    return {"generator": rate, "discriminator": rate} if isinstance(rate, int | float) else rate
+
+
 class Augment(Section):
     """What D is shown instead of the samples themselves, real and generated ones alike."""
 
@@ -184,8 +192,10 @@ class Train(Section):
     """Samples of one turn of D over all workers."""
     d_steps: Annotated[int, Field(ge=1, le=100)] = 1
     """Turns of D for each turn of G."""
-    learning_rate: LearningRate = LearningRate()
-    """Adam's learning rates."""
+    learning_rate: Annotated[
+        LearningRate, BeforeValidator(_both, json_schema_input_type=LearningRate | NotNegative)
+    ] = LearningRate()
+    """Adam's learning rates; a number is that of both players."""
     beta1: Share = 0.5
     """Adam's β1 (momentum)."""
     beta2: Schedule = 0.99

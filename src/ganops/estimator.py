@@ -42,7 +42,7 @@ class GAN:
     >>> GAN(architecture="r3gan", loss="relativistic").fit(images).predict(16)  # doctest: +SKIP
 
     Args:
-        architecture: `began`, `dcgan`, `mlp`, `r3gan`, `sngan` or `stylegan2`.
+        architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`.
         loss: `non_saturating` or `relativistic`.
         kimg: Thousands of images shown to D.
         seed: Everything random follows from it.

@@ -193,6 +193,30 @@ def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
         return finished(figure)
 
 
+def slopes(left: Mapping[str, float], right: Mapping[str, float], left_label: str, right_label: str) -> bytes:
+    """SVG of two rankings of the same names, the smallest value on top, each name joined with itself by a line."""
+    order = [sorted(side, key=lambda name, side=side: (side[name], name)) for side in (left, right)]  # type: ignore[misc]
+    with styled():
+        figure = canvas(height=60 + 26 * len(left))
+        axes = figure.subplots()
+        for name in order[0]:
+            places = [side.index(name) for side in order]
+            axes.plot((0, 1), places, "o-", color=SERIES[0], linewidth=1.4, markersize=5)
+            for x, side, text in ((0, left, "{name}  {value}"), (1, right, "{value}  {name}")):
+                axes.annotate(
+                    text.format(name=shortened(name), value=number(side[name])), (x, places[x]), va="center",
+                    xytext=(9 if x else -9, 0), textcoords="offset points", ha="left" if x else "right",
+                )  # fmt: skip
+        axes.set(xlim=(-0.9, 1.9), ylim=(len(left) - 0.5, -0.5))
+        axes.set_xticks((0, 1), (left_label, right_label))
+        axes.xaxis.tick_top()
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.yaxis.set_visible(False)
+        return finished(figure)
+
+
 def standing(trial: Mapping[str, Any]) -> tuple[bool, int, float, float]:
     """Sorts trials as `trials.ranked` does, best first; those whose score does not count follow, by number."""
     counts = trial.get("status", "finished") in COMPARABLE and is_finite(trial.get("score"))

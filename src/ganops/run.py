@@ -113,17 +113,18 @@ class Run:
         rank: int = 0,
         workers: int = 1,
     ) -> None:
-        self.experiment, self.spec, self.judge, self.rank = experiment, samples.spec, judge, rank
+        self.experiment, self.judge, self.rank = experiment, judge, rank
+        self.spec = assemble.shown(experiment, samples.spec)
         self.device = device
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
-        G, D = assemble.networks(experiment, samples.spec)
+        G, D = assemble.networks(experiment, self.spec)
         assemble.check_slices(experiment.train.batch, workers, assemble.group(D))
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
         images = samples.images("train")
         self.batches = Batches(
             images=images,
-            labels=samples.labels("train") if samples.spec.classes else None,
+            labels=samples.labels("train") if self.spec.classes else None,
             size=experiment.train.batch,
             seed=experiment.seed,
             device=device,

@@ -233,6 +233,11 @@ def test_a_trial_of_a_longer_training_lasts_the_same_share_of_it(arena):
     assert longer.experiment.train.kimg == 5 * same.experiment.train.kimg
 
 
+def test_a_trial_is_judged_as_often_as_asked_however_short_it_is(arena):
+    found = arena.search(arena.experiment(trials=1, kimg=0.01, rungs=5), arena.ledger())
+    assert [(trial.status, trial.rung, trial.kimg) for trial in found] == [("finished", 5, 0.25)]
+
+
 def test_the_ledger_is_json_and_pictures(arena):
     arena.search(arena.experiment(trials=1), arena.ledger())
     folder = arena.folder / "search"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ganops.models import began, mlp
+from ganops.models import began, infogan, mlp
 
 
 def critics():
@@ -11,11 +11,12 @@ def critics():
     given = {"channels": 3, "resolution": 16, "classes": 2, "latent": 5}
     return {
         "began": began.players(**given, width=4)[1],
+        "infogan": infogan.players(**given, width=16, hidden=32, critic="autoencoder")[1],
         "mlp": mlp.players(**given, width=8, critic="autoencoder")[1],
     }
 
 
-@pytest.mark.parametrize("name", ["began", "mlp"])
+@pytest.mark.parametrize("name", ["began", "infogan", "mlp"])
 def test_the_score_is_the_mean_absolute_error_of_each_sample(name):
     D = critics()[name]
     x, y = torch.randn(4, 3, 16, 16), torch.tensor([0, 1, 1, 0])
@@ -25,7 +26,7 @@ def test_the_score_is_the_mean_absolute_error_of_each_sample(name):
     assert torch.allclose(D(x, y), by_hand, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["began", "mlp"])
+@pytest.mark.parametrize("name", ["began", "infogan", "mlp"])
 def test_an_autoencoder_learns_to_reconstruct(name):
     D = critics()[name]
     x, y = torch.rand(4, 3, 16, 16) * 2 - 1, torch.tensor([0, 1, 1, 0])

@@ -62,7 +62,14 @@ class Course:
         if piece < 50 * ticks:  # rounding would change the length by more than a hundredth
             ticks = next(n for n in range(ticks, 0, -1) if piece % n == 0)
         steps = round(piece / ticks)
-        changed = changed.override({"train.tick_kimg": steps * kimg, "train.checkpoint_kimg": ticks * steps * kimg})
+        rung = ticks * steps * kimg
+        changed = changed.override(
+            {
+                "train.tick_kimg": steps * kimg,
+                "train.checkpoint_kimg": rung,
+                "train.kimg": max(changed.train.kimg, tune.rungs * rung),  # what is rounded up must fit
+            }
+        )
         return cls(changed, ticks, steps)
 
     def step(self, rung: int) -> int:

@@ -2,12 +2,12 @@
 
 import sys
 
-from ganops.cli import cluster, experiment, playground, registry, serving
+from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
 from ganops.errors import UserError
 from ganops.terminal import console
 
-__all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving"]
+__all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving", "study"]
 
 
 def main() -> None:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ganops.models import began, dcgan, mlp, r3gan, sngan, stylegan2
+from ganops.models import began, dcgan, infogan, mlp, r3gan, sngan, stylegan2
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "began": began.players,
     "dcgan": dcgan.players,
+    "infogan": infogan.players,
     "mlp": mlp.players,
     "r3gan": r3gan.players,
     "sngan": sngan.players,

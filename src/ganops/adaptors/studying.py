@@ -1,0 +1,282 @@
+"""Runs a published comparison: a search for each model, then its best configuration under several seeds.
+
+All that a study makes lies in its folder, and what is finished is not made again: an interrupted command continues.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from ganops import assemble, study, trials
+from ganops.adaptors import preparing, runtime
+from ganops.adaptors.seeds import Spread, under_seed
+from ganops.adaptors.training import fit
+from ganops.adaptors.tuning import search
+from ganops.config import Experiment
+from ganops.data import SPLITS, Prepared, SampleSpec, prepare
+from ganops.data.batches import Batches
+from ganops.data.sources import below
+from ganops.errors import DivergenceError, TrainingError
+from ganops.files import atomic, hash_json, read_json, remove, write_json
+from ganops.layout import DATA
+from ganops.metrics.measure import names
+from ganops.metrics.protocol import require_equal
+from ganops.metrics.reference import Reference, build
+from ganops.run import Progress
+from ganops.study import Outcome, Plan, Result
+from ganops.training.loop import train
+from ganops.training.state import State
+from ganops.trials import Trial
+
+Tell = Callable[[str], None]
+"""Hears lines for a person."""
+STEPS = 3
+"""Of each of three pieces of a training, of which the fastest tells its pace: the first warms up, others may wait."""
+JUDGED = 4.0
+"""Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
+READY, UNFINISHED, SEARCH = "ready.json", "unfinished", "search.json"
+"""In a study's folder: whose data and features these are; checkpoints; in a model's: its first phase."""
+
+
+def estimate(plan: Plan) -> float:
+    """Seconds that the trainings of a plan take here, all of them with one turn of D in a step, the dearer choice.
+
+    A few steps of each model are timed for it; two trials at once on single cores count as one on both.
+    """
+    device = assemble.choose_device(next(iter(plan.experiments.values())).compute.device)
+    each = plan.trainings / len(plan.experiments)
+    total = 0.0
+    for experiment in plan.experiments.values():
+        judging = JUDGED * (experiment.train.validation_samples + experiment.evaluate.samples) / 4000
+        total += each * (experiment.train.kimg * 1000 / _images_per_second(experiment, device) + judging)
+    return total
+
+
+def _images_per_second(experiment: Experiment, device: torch.device) -> float:
+    kimg = 3 * STEPS * experiment.train.batch / 1000
+    experiment = experiment.override({"train.d_steps": 1, "train.kimg": kimg, "train.tick_kimg": kimg / 3})
+    channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
+    G, D = assemble.networks(experiment, SampleSpec(channels, experiment.data.resolution, 0))
+    game = assemble.game(experiment, device)
+    shape = (4 * experiment.train.batch, channels, experiment.data.resolution, experiment.data.resolution)
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    batches = Batches(
+        images=images, labels=None, size=experiment.train.batch, seed=0, device=device, rank=0, workers=1,
+        dtype=next(G.parameters()).dtype, streamed=False,
+    )  # fmt: skip
+    state = State.fresh(G.to(device), D.to(device), game.memory)
+    ticks = train(state, batches, game, assemble.recipe(experiment), seed=0)
+    return max(tick.metrics["images_per_second"] for tick in ticks)
+
+
+def place(plan: Plan) -> str:
+    """Where that is."""
+    return assemble.hardware(assemble.choose_device(next(iter(plan.experiments.values())).compute.device))
+
+
+def run(plan: Plan, out: Path, tell: Tell) -> Outcome:
+    """Runs what is missing of a study in its folder, and writes its report there.
+
+    Raises:
+        UserError: The data or the storage cannot be used. A model whose trainings all fail is a row of the table.
+    """
+    models = [_Model(plan, name, out, tell) for name in plan.experiments]
+    _make_ready(models[0].experiment, out, tell)
+    with ExitStack() as stack:
+        for model in models:
+            if not model.searched():
+                stack.enter_context(runtime.cluster())  # once for all of them, and only if a search is missing
+                model.search()
+    results = [model.result() for model in models]
+    reference = Reference.open(out / "features")
+    protocols = [each["protocol"] for model in models for each in model.evaluated]
+    for other in protocols[1:]:
+        require_equal(protocols[0], other)
+    outcome = Outcome(
+        plan=plan,
+        results=tuple(results),
+        figure=_figure(reference),
+        protocol=protocols[0] if protocols else {},
+        hardware=place(plan),
+        data=Prepared.open(out / "prepared").in_words(),
+    )
+    study.publish(outcome, out)
+    remove(out / UNFINISHED)
+    return outcome
+
+
+def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
+    """Prepares the data and the extractor, as the stages do, where that has not been done."""
+    content = experiment.content()
+    identity = hash_json({key: content[key] for key in ("seed", "data", "features")})
+    if (out / READY).is_file() and read_json(out / READY) == identity:
+        return
+    prepare(
+        below(DATA, experiment.data.source), out / "prepared", out / "preview.png",
+        mapper=preparing.mapper(experiment.compute), **experiment.data.model_dump(exclude={"source"}),
+    )  # fmt: skip
+    prepared = Prepared.open(out / "prepared")
+    tell(prepared.in_words())
+    build(
+        {split: prepared.images(split) for split in SPLITS},
+        {split: prepared.labels(split) for split in SPLITS},
+        out / "features",
+        extractor=experiment.features.extractor,
+        options=assemble.extractor_options(experiment),
+        seed=experiment.seed,
+        device=str(assemble.choose_device(experiment.compute.device)),
+    )
+    tell(Reference.open(out / "features").in_words())
+    write_json(out / READY, identity)
+
+
+class _Model:
+    """A model of the study, and what there is of it in its folder."""
+
+    def __init__(self, plan: Plan, name: str, out: Path, tell: Tell) -> None:
+        self.plan, self.name, self.folder = plan, name, out / name
+        self.contender = plan.study.models[name]
+        self.prepared, self.features = out / "prepared", out / "features"
+        self.tell: Tell = lambda line: tell(f"{self.contender.title}: {line}")
+        self.experiment = self._placed(plan.experiments[name], (out / UNFINISHED).resolve())
+        self.evaluated: list[dict[str, Any]] = []
+        """The figures of the seeds that ended, after `result`."""
+        self.first: dict[str, Any] = {}
+        """The first phase: `trials`, that of the authors as number 0, its `seconds`, and the `note` why it failed."""
+
+    def _placed(self, experiment: Experiment, storage: Path) -> Experiment:
+        """With its checkpoints in the study's folder. It is kept as a params.yaml, whose `compute` may be overruled."""
+        path = self.folder / "params.yaml"
+        content = experiment.override({"compute.storage": str(storage)}).content()
+        with atomic(path) as draft:
+            draft.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return assemble.load(path)
+
+    def _identity(self, experiment: Experiment, *more: Any) -> str:
+        """Of all that decides a figure."""
+        data, extractor = Prepared.open(self.prepared).hash, Reference.open(self.features).card["hash"]
+        return hash_json([assemble.meaning(experiment, data=data, extractor=extractor), *more])
+
+    def searched(self) -> bool:
+        """Whether the first phase is finished; then it is read."""
+        path = self.folder / SEARCH
+        known = read_json(path) if path.is_file() else {}
+        if known.get("identity") == self._search_identity():
+            self.first = known
+        return bool(self.first)
+
+    def _search_identity(self) -> str:
+        content = self.experiment.content()
+        return self._identity(self.experiment, content["tune"], self.contender.authors)
+
+    def search(self) -> None:
+        """The first phase: the configuration of the authors, then those drawn from the space."""
+        started = time.monotonic()
+        authors = self._kept("authors.json", self._authors_identity(), self._authors)
+        drawn, note = list[Trial](), ""
+        if self.experiment.tune.trials:
+            try:
+                drawn = list(search(self.experiment, self.prepared, self.features, self._watch).trials)
+            except TrainingError as error:
+                note = str(error)
+                self.tell(note)
+        furthest = max((trial.rung for trial in drawn), default=0)
+        rows = [{**authors["trial"], "rung": furthest}, *map(_row, drawn)]
+        self.first = {"trials": rows, "seconds": time.monotonic() - started, "note": note}
+        if not note:  # what may be mended is tried again
+            write_json(self.folder / SEARCH, {"identity": self._search_identity(), **self.first})
+
+    def _watch(self, objective: str, known: Sequence[Trial]) -> AbstractContextManager[Callable[[Trial], None]]:
+        return nullcontext(lambda trial: None if trial.status == "running" else self.tell(trials.in_words(trial)))
+
+    def _authors_identity(self) -> str:
+        return self._identity(self.experiment.override(self.contender.authors))
+
+    def _authors(self) -> dict[str, Any]:
+        """Trained like the seeds of the second phase, with the whole machine, and judged like a trial."""
+        experiment, values = self.experiment.override(self.contender.authors), dict(self.contender.authors)
+        try:
+            with fit(experiment, self.prepared, self.features, lambda progress: None) as run:
+                assert run.judge is not None
+                last = run.history[-1]
+                found = Trial(0, values, "finished", score=last[run.judge.name], kimg=last["kimg"])
+        except DivergenceError as error:
+            found = Trial(0, values, "diverged", str(error))
+        self.tell(f"its authors' {trials.in_words(found)}")
+        return {"trial": _row(found)}
+
+    def result(self) -> Result:
+        """The second phase: the best configuration under each seed."""
+        known = [Trial(**row) for row in self.first["trials"]]
+        row: dict[str, Any] = {
+            "name": self.name, "title": self.contender.title, "published": self.contender.published.mean,
+            "published_deviation": self.contender.published.deviation, "seconds": self.first["seconds"],
+            "failed_configurations": self.plan.configurations - len(trials.ranked(known)), "reason": self.first["note"],
+        }  # fmt: skip
+        try:
+            best = trials.best(known)
+        except TrainingError as error:
+            self.tell(str(error))
+            return Result(**{**row, "reason": row["reason"] or str(error)})
+        row |= {"parameters": best.parameters, "by_authors": best.number == 0}
+        experiment = self.experiment.override(best.parameters)
+        seeds = [self._seed(experiment, seed) for seed in self.plan.seeds]
+        self.evaluated = [each["figures"] for each in seeds if each["figures"]]
+        row["seconds"] += sum(each["seconds"] for each in seeds)
+        row["failed_seeds"] = len(seeds) - len(self.evaluated)
+        figure = _figure(Reference.open(self.features))
+        spread = Spread(tuple(each[figure] for each in self.evaluated))
+        if len(spread.values) < 2:
+            reason = "; ".join(each["reason"] for each in seeds if each["reason"])
+            return Result(**{**row, "values": spread.values, "reason": reason})
+        low, high = spread.interval
+        return Result(**row, values=spread.values, interval=(low, high))
+
+    def _seed(self, experiment: Experiment, seed: int) -> dict[str, Any]:
+        """`figures`, or None and the `reason`; `seconds`. Kept, so that a seed is trained once."""
+        judged = experiment.evaluate.model_dump(mode="json")
+        identity = self._identity(experiment.override({"seed": seed}), judged, experiment.seed)
+        return self._kept(f"seed-{seed}/record.json", identity, lambda: self._train(experiment, seed))
+
+    def _train(self, experiment: Experiment, seed: int) -> dict[str, Any]:
+        started, figures, reason = time.monotonic(), None, ""
+        try:
+            folder = self.folder / f"seed-{seed}"
+            figures = under_seed(experiment, seed, self.prepared, self.features, folder, _silent)
+        except DivergenceError as error:
+            reason = str(error)
+        seconds = time.monotonic() - started
+        value = reason if figures is None else f"{figures[_figure(Reference.open(self.features))]:.1f} on test"
+        self.tell(f"seed {seed}: {value}, {seconds:.0f} s")
+        return {"figures": figures, "reason": reason, "seconds": seconds}
+
+    def _kept(self, name: str, identity: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What a file of the model's folder holds if it is of this identity, else what is made, and kept there."""
+        path = self.folder / name
+        if path.is_file() and (known := read_json(path))["identity"] == identity:
+            return dict(known)
+        made = make()
+        write_json(path, {"identity": identity, **made})
+        return made
+
+
+def _figure(reference: Reference) -> str:
+    return names(reference.card["extractor"], reference.card["published"])[0]
+
+
+def _silent(seed: int, progress: Progress) -> None:
+    """A study tells of whole trainings."""
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    """What is kept of a trial."""
+    kept = ("number", "parameters", "status", "reason", "rung", "score", "kimg", "seconds")
+    row = {name: getattr(trial, name) for name in kept}
+    return row | {"score": row["score"] if row["score"] is not None and math.isfinite(row["score"]) else None}

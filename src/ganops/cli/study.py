@@ -1,0 +1,41 @@
+"""The command that runs a published comparison again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ganops import study as studies
+from ganops.cli.app import app
+from ganops.terminal import say
+
+
+@app.command()
+def study(
+    study: Annotated[str, typer.Argument(help="Its name in experiments/, or a folder with a study.yaml.")],
+    scale: Annotated[
+        float, typer.Option(help="Share of its length, configurations, seeds and samples: above 0, at most 1.")
+    ],
+    data: Annotated[str | None, typer.Option(help="Another source than the study's, such as fashion-mnist.")] = None,
+    models: Annotated[str | None, typer.Option(help="Some of its models, separated by commas.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Its folder; without it, reports/studies/NAME-SCALE.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check and print the plan.")] = False,
+) -> None:
+    """Run a published comparison again at a scale: our ranking beside its own; the same command continues."""
+    from ganops import assemble  # torch takes seconds to import
+
+    found = studies.load(study)
+    plan = studies.plan(found, scale, data=data, models=models.split(",") if models else None)
+    for experiment in plan.experiments.values():
+        assemble.check(experiment)
+    from ganops.adaptors import studying
+
+    say("study", plan.in_words())
+    say("study", f"about {studies.in_time(studying.estimate(plan))} on {studying.place(plan)}")
+    if dry_run:
+        return
+    name = Path(study).resolve().name
+    folder = out or Path(f"reports/studies/{name}-{scale:g}" + (f"-{Path(data).name}" if data else ""))
+    outcome = studying.run(plan, folder, lambda line: say("study", line))
+    say("study", outcome.verdict())
+    say("study", f"{folder}/report.html   {folder}/table.md   {folder}/results.json")
