@@ -22,7 +22,7 @@ GROUND = {
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
     "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "page", "plots", "report", "run",
-    "search_plots", "search_report", "search_table", "trials", "validation", "votes",
+    "search_analysis", "search_plots", "search_report", "search_table", "trials", "validation", "votes",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))
