@@ -89,6 +89,10 @@ def test_where_all_failed_their_reasons_are_told(page):
     assert read.text.count("disk full") == 2
 
 
+def test_nothing_is_minus_nothing(page):
+    assert "-0.00" not in page(ASHA).text
+
+
 def test_few_trials_have_no_importance(page):
     few = [replace(t, parameters={"a": t.number}) for t in scored([3.0, 4.0, 5.0])]
     assert "that counts: 3. At least 8 are needed" in page(search(few)).text
