@@ -17,7 +17,7 @@ FEWEST = 8
 """Trials with a distance that counts below which nothing is said about the importance of parameters."""
 SPREAD = 20
 """Positive values whose largest is so many times the smallest may be looked at by their logarithm."""
-MOST = 200
+MOST = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
 
