@@ -22,7 +22,8 @@ GROUND = {
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
     "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "page", "plots", "population",
-    "report", "run", "search_analysis", "search_plots", "search_report", "search_table", "space", "study", "trials", "validation", "votes",
+    "report", "run", "search_analysis", "search_plots", "search_report", "search_table", "space", "study", "trials",
+    "validation", "votes",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]
 FILES = sorted((SRC / "ganops").rglob("*.py"))

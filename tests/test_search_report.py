@@ -25,8 +25,15 @@ def page(tmp_path):
     return read
 
 
-def test_the_page_says_everything(page):
-    read = page(ASHA)
+@pytest.fixture(scope="module")
+def asha_page(tmp_path_factory):
+    path = tmp_path_factory.mktemp("asha") / "report.html"
+    write(ASHA, path)
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def test_the_page_says_everything(asha_page):
+    read = asha_page
     assert read.sections == WHOLE
     first, second = ranked(ASHA.trials)[:2]
     for words in (
@@ -89,6 +96,10 @@ def test_where_all_failed_their_reasons_are_told(page):
     assert read.text.count("disk full") == 2
 
 
+def test_nothing_is_minus_nothing(asha_page):
+    assert "-0.00" not in asha_page.text
+
+
 def test_few_trials_have_no_importance(page):
     few = [replace(t, parameters={"a": t.number}) for t in scored([3.0, 4.0, 5.0])]
     assert "that counts: 3. At least 8 are needed" in page(search(few)).text
@@ -142,7 +153,7 @@ def test_a_search_is_published_with_its_page(tmp_path):
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
 def test_a_phone_shows_it_without_scrolling_sideways(tmp_path):
-    write(asha(60, noise=6), tmp_path / "report.html")
+    write(asha(40, noise=6), tmp_path / "report.html")
     (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", "390"))
     found = browse(tmp_path, "--dump-dom", "--window-size=1400,900", (tmp_path / "measure.html").as_uri())
     measured = json.loads(re.search(r"measured ({.*})", found).group(1))
