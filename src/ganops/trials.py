@@ -126,18 +126,15 @@ def why(search: Search) -> str:
 
 
 def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
-    """Writes the report of a search, and the parameters it hands on (none where there was no search: None)."""
+    """Writes the report of a search, and the parameters it hands on (none where there was no search: None).
+
+    Raises:
+        TrainingError: No trial has a distance that counts; the report is there all the same.
+    """
     from ganops.plots import trials_plot
     from ganops.search_report import save
 
     rows = [asdict(trial) for trial in search.trials] if search else []
-    content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
-    if search:
-        winner = best(search.trials)
-        content = {
-            "parameters": winner.parameters, "trial": winner.number, "reason": why(search), "search": search.name,
-            "protocol": search.protocol,
-        }  # fmt: skip
     with atomic_folder(report) as draft:
         write_json(draft / TRIALS, rows)
         write_json(draft / HEADER, _header(search) if search else {})
@@ -145,6 +142,13 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
             (draft / "trials.svg").write_bytes(trials_plot(rows))
         if search:
             save(search, draft)
+    content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
+    if search:
+        winner = best(search.trials)
+        content = {
+            "parameters": winner.parameters, "trial": winner.number, "reason": why(search), "search": search.name,
+            "protocol": search.protocol,
+        }  # fmt: skip
     with atomic(best_params) as file:
         file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 

@@ -118,6 +118,7 @@ def test_when_all_trials_fail_it_says_why_and_keeps_them(project):
     assert re.search(r"trial 1: diverged, .* stopped being finite at step", text)
     assert {trial["status"] for trial in records(project).values()} == {"diverged"}
     assert not (project.folder / "artifacts/best_params.yaml").exists()
+    assert "stopped being finite" in (project.folder / "reports/tune/report.html").read_text()
 
 
 @pytest.mark.slow

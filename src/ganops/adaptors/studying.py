@@ -184,6 +184,7 @@ class _Model:
         if self.experiment.tune.trials:
             try:
                 drawn = list(search(self.experiment, self.prepared, self.features, self._watch).trials)
+                trials.best(drawn)
             except TrainingError as error:
                 note = str(error)
                 self.tell(note)

@@ -19,7 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
-from ganops import assemble, trials
+from ganops import assemble
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.contestant import DISTANCE, Contestant
 from ganops.adaptors.ledger import Ledger
@@ -63,8 +63,11 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
         features: Folder of the extractor and its reference statistics.
         watch: Shows what becomes of the trials.
 
+    Returns:
+        All of them: perhaps none that `trials.best` would take.
+
     Raises:
-        TrainingError: No trial has a score, the cluster is too small, or a node does not see the storage.
+        TrainingError: The cluster is too small, or a node does not see the storage.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -100,9 +103,9 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
             hardware=referee.hardware or assemble.hardware(torch.device("cpu")),
             pictures=referee.ledger.pictures(),
         )
-        trials.best(found.trials)
-        for number, rung in referee.ledger.checkpoints():
-            referee.ledger.forget(number, rung)
+        if not any(trial.status == "failed" for trial in found.trials):  # those go on by the next command
+            for number, rung in referee.ledger.checkpoints():
+                referee.ledger.forget(number, rung)
         storage.remove(f"tune-{name}/train", patience())
     return found
 
