@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -54,7 +54,8 @@ class Engines:
         self.tried, self.searched, self.seeds, self.failing = [], [], [], set()
         self.authors = 7.0
         monkeypatch.setattr(studying, "search", self.search)
-        monkeypatch.setattr(studying, "under_seed", self.under_seed)
+        monkeypatch.setattr(studying, "fit", self.fit)
+        monkeypatch.setattr(studying, "evaluate", self.evaluate)
         monkeypatch.setattr(studying._Model, "_authors", lambda model: self.of_authors(model))
         monkeypatch.setattr(studying.runtime, "cluster", nullcontext)
 
@@ -73,13 +74,19 @@ class Engines:
             )
         )
 
-    def under_seed(self, experiment, seed, prepared, features, out, listen):
-        self.seeds.append((experiment.loss.name, seed, experiment.train.learning_rate.generator))
-        if (experiment.loss.name, seed) in self.failing:
+    @contextmanager
+    def fit(self, experiment, prepared, features, listen):
+        loss, seed = experiment.loss.name, experiment.seed
+        self.seeds.append((loss, seed, experiment.train.learning_rate.generator))
+        if (loss, seed) in self.failing:
             raise DivergenceError("loss_d stopped being finite")
         if seed in self.failing:
             raise KeyboardInterrupt
-        return {"fd_domain": 10.0 * seed + (experiment.loss.name == "hinge"), "protocol": {"split": "test"}}
+        yield SimpleNamespace(best_generator=lambda: SimpleNamespace(save=lambda folder: None))
+
+    def evaluate(self, experiment, generator, features):
+        seed = int(generator.parent.name.removeprefix("seed-"))
+        return 10.0 * seed + (experiment.loss.name == "hinge"), {"split": "test"}
 
 
 @pytest.fixture

@@ -81,14 +81,14 @@ def train_under(
     if len(set(seeds)) < 2:
         raise UserError(f"a spread needs at least two different seeds, got {', '.join(map(str, seeds)) or 'none'}")
     results = [
-        under_seed(experiment, seed, prepared, features, out / f"seed-{seed}", listen) for seed in dict.fromkeys(seeds)
+        _one(experiment, seed, prepared, features, out / f"seed-{seed}", listen) for seed in dict.fromkeys(seeds)
     ]
     for other in results[1:]:
         require_equal(results[0]["protocol"], other["protocol"])
     return {name: Spread(tuple(result[name] for result in results)) for name in results[0]["intervals"]}
 
 
-def under_seed(
+def _one(
     experiment: Experiment,
     seed: int,
     prepared: Path,
@@ -96,12 +96,6 @@ def under_seed(
     out: Path,
     listen: Callable[[int, Progress], None],
 ) -> dict[str, Any]:
-    """The figures of the experiment under one seed; the generator and they are kept in `out`.
-
-    Raises:
-        DivergenceError: The game diverged under this seed.
-        TrainingError: The training failed.
-    """
     reference, judged, changed = Reference.open(features), experiment.evaluate, experiment.override({"seed": seed})
     meaning = assemble.meaning(changed, data=Prepared.open(prepared).hash, extractor=reference.card["hash"])
     identity = [assemble.fingerprint(meaning), judged.samples, judged.split, experiment.seed]

@@ -16,7 +16,8 @@ import yaml
 
 from ganops import assemble, study, trials
 from ganops.adaptors import preparing, runtime
-from ganops.adaptors.seeds import Spread, under_seed
+from ganops.adaptors.evaluation import observe
+from ganops.adaptors.seeds import Spread
 from ganops.adaptors.training import fit
 from ganops.adaptors.tuning import search
 from ganops.config import Experiment
@@ -26,7 +27,7 @@ from ganops.data.sources import below
 from ganops.errors import DivergenceError, TrainingError
 from ganops.files import atomic, hash_json, read_json, remove, write_json
 from ganops.layout import DATA
-from ganops.metrics.measure import names
+from ganops.metrics.measure import distance, names
 from ganops.metrics.protocol import require_equal
 from ganops.metrics.reference import Reference, build
 from ganops.run import Progress
@@ -39,7 +40,7 @@ Tell = Callable[[str], None]
 """Hears lines for a person."""
 STEPS = 3
 """Of each of three pieces of a training, of which the fastest tells its pace: the first warms up, others may wait."""
-JUDGED = 4.0
+JUDGED = 6.0
 """Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
 READY, UNFINISHED, SEARCH = "ready.json", "unfinished", "search.json"
 """In a study's folder: whose data and features these are; checkpoints; in a model's: its first phase."""
@@ -77,8 +78,10 @@ def _images_per_second(experiment: Experiment, device: torch.device) -> float:
 
 
 def place(plan: Plan) -> str:
-    """Where that is."""
-    return assemble.hardware(assemble.choose_device(next(iter(plan.experiments.values())).compute.device))
+    """Where that is, and the precision there."""
+    experiment = next(iter(plan.experiments.values()))
+    device = assemble.choose_device(experiment.compute.device)
+    return f"{assemble.hardware(device)}, {assemble.precision(experiment, device)}"
 
 
 def run(plan: Plan, out: Path, tell: Tell) -> Outcome:
@@ -95,14 +98,14 @@ def run(plan: Plan, out: Path, tell: Tell) -> Outcome:
                 stack.enter_context(runtime.cluster())  # once for all of them, and only if a search is missing
                 model.search()
     results = [model.result() for model in models]
-    reference = Reference.open(out / "features")
+    card = Reference.open(out / "features").card
     protocols = [each["protocol"] for model in models for each in model.evaluated]
     for other in protocols[1:]:
         require_equal(protocols[0], other)
     outcome = Outcome(
         plan=plan,
         results=tuple(results),
-        figure=_figure(reference),
+        figure=names(card["extractor"], card["published"])[0],
         protocol=protocols[0] if protocols else {},
         hardware=place(plan),
         data=Prepared.open(out / "prepared").in_words(),
@@ -147,7 +150,7 @@ class _Model:
         self.tell: Tell = lambda line: tell(f"{self.contender.title}: {line}")
         self.experiment = self._placed(plan.experiments[name], (out / UNFINISHED).resolve())
         self.evaluated: list[dict[str, Any]] = []
-        """The figures of the seeds that ended, after `result`."""
+        """What is known of the seeds that ended, after `result`."""
         self.first: dict[str, Any] = {}
         """The first phase: `trials`, that of the authors as number 0, its `seconds`, and the `note` why it failed."""
 
@@ -204,7 +207,7 @@ class _Model:
         """Trained like the seeds of the second phase, with the whole machine, and judged like a trial."""
         experiment, values = self.experiment.override(self.contender.authors), dict(self.contender.authors)
         try:
-            with fit(experiment, self.prepared, self.features, lambda progress: None) as run:
+            with fit(experiment, self.prepared, self.features, _silent) as run:
                 assert run.judge is not None
                 last = run.history[-1]
                 found = Trial(0, values, "finished", score=last[run.judge.name], kimg=last["kimg"])
@@ -229,11 +232,10 @@ class _Model:
         row |= {"parameters": best.parameters, "by_authors": best.number == 0}
         experiment = self.experiment.override(best.parameters)
         seeds = [self._seed(experiment, seed) for seed in self.plan.seeds]
-        self.evaluated = [each["figures"] for each in seeds if each["figures"]]
+        self.evaluated = [each for each in seeds if each["protocol"]]
         row["seconds"] += sum(each["seconds"] for each in seeds)
         row["failed_seeds"] = len(seeds) - len(self.evaluated)
-        figure = _figure(Reference.open(self.features))
-        spread = Spread(tuple(each[figure] for each in self.evaluated))
+        spread = Spread(tuple(each["distance"] for each in self.evaluated))
         if len(spread.values) < 2:
             reason = "; ".join(each["reason"] for each in seeds if each["reason"])
             return Result(**{**row, "values": spread.values, "reason": reason})
@@ -241,22 +243,23 @@ class _Model:
         return Result(**row, values=spread.values, interval=(low, high))
 
     def _seed(self, experiment: Experiment, seed: int) -> dict[str, Any]:
-        """`figures`, or None and the `reason`; `seconds`. Kept, so that a seed is trained once."""
+        """`distance` and `protocol`, or None and the `reason`; `seconds`. Kept, so that a seed is trained once."""
         judged = experiment.evaluate.model_dump(mode="json")
         identity = self._identity(experiment.override({"seed": seed}), judged, experiment.seed)
         return self._kept(f"seed-{seed}/record.json", identity, lambda: self._train(experiment, seed))
 
     def _train(self, experiment: Experiment, seed: int) -> dict[str, Any]:
-        started, figures, reason = time.monotonic(), None, ""
+        started, found, protocol, reason = time.monotonic(), None, None, ""
         try:
-            folder = self.folder / f"seed-{seed}"
-            figures = under_seed(experiment, seed, self.prepared, self.features, folder, _silent)
+            generator = self.folder / f"seed-{seed}" / "generator"
+            with fit(experiment.override({"seed": seed}), self.prepared, self.features, _silent) as run:
+                run.best_generator().save(generator)
+            found, protocol = evaluate(experiment, generator, self.features)
         except DivergenceError as error:
             reason = str(error)
         seconds = time.monotonic() - started
-        value = reason if figures is None else f"{figures[_figure(Reference.open(self.features))]:.1f} on test"
-        self.tell(f"seed {seed}: {value}, {seconds:.0f} s")
-        return {"figures": figures, "reason": reason, "seconds": seconds}
+        self.tell(f"seed {seed}: {reason or f'{found:.1f} on {experiment.evaluate.split}'}, {seconds:.0f} s")
+        return {"distance": found, "protocol": protocol, "reason": reason, "seconds": seconds}
 
     def _kept(self, name: str, identity: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What a file of the model's folder holds if it is of this identity, else what is made, and kept there."""
@@ -268,12 +271,24 @@ class _Model:
         return made
 
 
-def _figure(reference: Reference) -> str:
-    return names(reference.card["extractor"], reference.card["published"])[0]
-
-
-def _silent(seed: int, progress: Progress) -> None:
+def _silent(progress: Progress) -> None:
     """A study tells of whole trainings."""
+
+
+def evaluate(experiment: Experiment, generator: Path, features: Path) -> tuple[float, dict[str, Any]]:
+    """The distance of a generator to the split of the evaluation, and how it was taken.
+
+    The other figures of an evaluation would take longer than many a training of a study.
+    """
+    reference, judged = Reference.open(features), experiment.evaluate
+    made = observe(experiment.compute, generator, features, judged.samples)
+    card = reference.card
+    protocol = {
+        "extractor": card["extractor"], "weights": card["hash"], "published": card["published"], "split": judged.split,
+        "real": len(reference.features(judged.split)), "generated": len(made.features), "first_seed": made.first_seed,
+        **{name: card["protocol"][name] for name in ("resize", "quantisation")},
+    }  # fmt: skip
+    return distance(made.features, reference, judged.split), protocol
 
 
 def _row(trial: Trial) -> dict[str, Any]:
