@@ -221,8 +221,11 @@ def test_when_the_time_is_over_trials_end_at_their_next_judgement(arena, monkeyp
     assert len(found) < 5
     assert (found[-1].status, found[-1].reason) == ("stopped", referee.TIME_IS_UP)
     assert found[-1].rung >= 1
-    # and a search that has had its time begins nothing
+    # a search that has had its time begins nothing; with more time it goes on
     assert arena.search(experiment, arena.ledger()) == found
+    longer = arena.search(arena.experiment(trials=5, minutes=60.0), arena.ledger())
+    assert [(trial.status, trial.rung) for trial in longer] == [("finished", 3)] * 5
+    assert longer[: len(found) - 1] == found[:-1]
 
 
 def test_a_trial_of_a_longer_training_lasts_the_same_share_of_it(arena):

@@ -19,6 +19,11 @@ from ganops.trials import Takeover, Trial
 TIME_IS_UP = "the time of tune.minutes is over"
 
 
+def may_go_on(trial: Trial) -> bool:
+    """Whether it ended by what the next command may find mended: a full disk, a lost process, too little time."""
+    return trial.status == "failed" or trial.reason == TIME_IS_UP
+
+
 class Referee:
     """Knows all trials; hands out orders and hears results."""
 
@@ -37,9 +42,11 @@ class Referee:
         if self.tune.scheduler == "pbt":
             for rung, takeovers in sorted(ledger.rounds().items()):
                 self._replace(rung, takeovers)
-        else:
-            # what failed may have been mended since; diverged and pruned trials would end the same way
-            self.waiting = [t.number for t in self.trials.values() if t.status in ("running", "failed")]
+        if not self.is_late:
+            # diverged and pruned trials would end the same way
+            self.waiting = [t.number for t in self.trials.values() if t.status == "running" or may_go_on(t)]
+            for trial in filter(may_go_on, list(self.trials.values())):
+                self.trials[trial.number] = replace(trial, status="running", reason="")
 
     @property
     def seconds(self) -> float:
@@ -57,7 +64,7 @@ class Referee:
         Raises:
             StopIteration: The search is over, but for what is under way.
         """
-        if self.is_late and not (self.tune.scheduler == "pbt" and self.busy):
+        if self.is_late:
             raise StopIteration
         number = self._member() if self.tune.scheduler == "pbt" else self._trial()
         if number is None:
@@ -163,7 +170,7 @@ class Referee:
 
     def _end(self, number: int, status: Any, reason: str) -> None:
         self._keep(replace(self.trials[number], status=status, reason=reason))
-        if status != "failed" and self.tune.scheduler != "pbt":
+        if not may_go_on(self.trials[number]) and self.tune.scheduler != "pbt":
             for other, rung in self.ledger.checkpoints():
                 if other == number:
                     self.ledger.forget(other, rung)

@@ -24,7 +24,7 @@ from ganops.adaptors import parcel, runtime
 from ganops.adaptors.contestant import DISTANCE, Contestant
 from ganops.adaptors.ledger import Ledger
 from ganops.adaptors.patience import patience
-from ganops.adaptors.referee import Referee
+from ganops.adaptors.referee import Referee, may_go_on
 from ganops.adaptors.storage import Storage
 from ganops.config import Experiment
 from ganops.data import Prepared
@@ -103,7 +103,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
             hardware=referee.hardware or assemble.hardware(torch.device("cpu")),
             pictures=referee.ledger.pictures(),
         )
-        if not any(trial.status == "failed" for trial in found.trials):  # those go on by the next command
+        if not any(map(may_go_on, found.trials)):
             for number, rung in referee.ledger.checkpoints():
                 referee.ledger.forget(number, rung)
         storage.remove(f"tune-{name}/train", patience())
