@@ -25,6 +25,7 @@ SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
 GAMES = {
     "began": {"architecture": "began", "width": 2, "loss": "began"},
     "dcgan": {"architecture": "dcgan", "width": 4},
+    "infogan": {"architecture": "infogan", "width": 4, "hidden": 16},
     "mlp": {"architecture": "mlp", "width": 16, "r1": 0.5},
     "r3gan": {"architecture": "r3gan", "widths": 8, "groups": 2, "loss": "relativistic", "r1": 0.5, "r2": 0.5},
     "sngan": {"architecture": "sngan", "width": 8, "loss": "hinge"},
