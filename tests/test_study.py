@@ -176,6 +176,8 @@ def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, t
     assert rows[-1].startswith(
         "| – | WGAN | – | – | 21.5 ± 1.6 | 1 | no trial of 3 ended: trial 1: <NaN> \\| at step 3"
     )
+    assert rows[-1].endswith("| 3 configurations | 10 |")
+    assert rows[-2].endswith("| none | 10 |")
     for text in (*(model.title for model in LUCIC.models.values()), "their authors", "&lt;NaN&gt;", "not in those of"):
         assert text in page.replace("its authors", "their authors")
     assert "<script" not in page

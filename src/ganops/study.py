@@ -358,7 +358,8 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     interval = "–" if row["interval"] is None else "[{:.3g}, {:.3g}]".format(*row["interval"])
     best = ", ".join(f"{_last(path)} {_value(value)}" for path, value in row["parameters"].items())
     best = f"{best} (its authors')" if row["by_authors"] else best
-    failed = f"{row['failed_configurations']} configurations, {row['failed_seeds']} seeds"
+    counts = {"configurations": row["failed_configurations"], "seeds": row["failed_seeds"]}
+    failed = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
     return [
         str(row["rank"] or "–"), row["title"], mean, interval,
         _spread(row["published"], row["published_deviation"]), str(row["published_rank"]),
