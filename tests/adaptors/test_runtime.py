@@ -3,7 +3,7 @@
 import pytest
 
 from ganops.adaptors import runtime
-from ganops.config import Compute
+from ganops.config import Compute, TrialCompute
 from ganops.errors import TrainingError
 
 
@@ -121,3 +121,54 @@ def test_what_does_not_fit_is_refused_with_the_numbers(nodes, compute, batch, wo
     nodes({"CPU": 2}, {"CPU": 8})
     with pytest.raises(TrainingError, match=words):
         runtime.plan(compute, batch)
+
+
+@pytest.mark.parametrize(
+    ("resources", "trial", "device", "plan", "at_once"),
+    [
+        ([{"CPU": 2}], {}, "auto", (1, 1, 0), 2),
+        ([{"CPU": 2}], {"workers": 2}, "auto", (2, 1, 0), 1),
+        ([{"CPU": 3}, {"CPU": 5}], {"cpus": 2}, "auto", (1, 2, 0), 3),
+        ([{"CPU": 3}, {"CPU": 5}], {"workers": 2, "cpus": 2}, "auto", (2, 2, 0), 1),
+        ([{"CPU": 16, "GPU": 1}], {"gpus": 0.25}, "auto", (1, 1, 0.25), 4),
+        ([{"CPU": 2, "GPU": 1}], {"gpus": 0.25}, "auto", (1, 1, 0.25), 2),
+        ([{"CPU": 16, "GPU": 2}, {"CPU": 16}], {}, "cuda", (1, 1, 1), 2),
+        ([{"CPU": 16, "GPU": 3}], {"gpus": 0.4}, "auto", (1, 1, 0.4), 6),
+        ([{"CPU": 16, "GPU": 2}], {"workers": 2}, "auto", (2, 1, 1), 1),
+        ([{"CPU": 3, "GPU": 2}], {}, "cpu", (1, 1, 0), 3),
+    ],
+)
+def test_as_many_trials_at_once_as_there_is_room_for(nodes, resources, trial, device, plan, at_once):
+    nodes(*resources)
+    found, places = runtime.places(TrialCompute(**trial), device)
+    assert ((found.workers, found.cpus, found.gpus), places) == (plan, at_once)
+
+
+@pytest.mark.parametrize(
+    ("resources", "trial", "device", "words"),
+    [
+        (
+            [{"CPU": 2}],
+            {"workers": 3},
+            "auto",
+            "has 3 workers of 1 core; the cluster has 2 cores, which is room for 2 of",
+        ),
+        (
+            [{"CPU": 2}, {"CPU": 2}],
+            {"cpus": 3},
+            "auto",
+            "has 1 worker of 3 cores; the cluster has 4 cores, which is room for 0 of",
+        ),
+        (
+            [{"CPU": 8, "GPU": 1}],
+            {"workers": 2},
+            "auto",
+            "has 2 workers of 1 core and 1 of a GPU; the cluster has 8 cores and 1 GPU, which is",
+        ),
+        ([{"CPU": 8}], {}, "cuda", "no node of the cluster has a GPU"),
+    ],
+)
+def test_a_trial_without_room_is_refused_with_the_numbers(nodes, resources, trial, device, words):
+    nodes(*resources)
+    with pytest.raises(TrainingError, match=words):
+        runtime.places(TrialCompute(**trial), device)

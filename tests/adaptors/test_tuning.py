@@ -106,8 +106,8 @@ def test_a_trial_of_more_workers_than_there_are_cores_is_refused_at_once(project
         tune={"trials": 2, "space": SPACE}, compute={"trial": {"workers": cores + 1}}, train={"batch": 6 * (cores + 1)}
     )
     text = project.run(*TUNE, fails=True)
-    assert f"compute.trial: {cores + 1} workers with 1 core each need {cores + 1} cores" in text
-    assert f"the cluster has {cores} cores: there is room for {cores} of {cores + 1}" in text
+    assert f"compute.trial: a trial has {cores + 1} workers of 1 core; the cluster has {cores} core" in text
+    assert f"which is room for {cores} of them at once" in text
     assert not records(project)
 
 

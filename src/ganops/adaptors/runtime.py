@@ -161,20 +161,22 @@ def places(trial: TrialCompute, device: str) -> tuple[Plan, int]:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
     share = trial.gpus if gpus else 0.0
     rooms = [int(node.get("CPU", 0)) // trial.cpus for node in have]
-    if gpus:
-        rooms = [min(room, int(node.get("GPU", 0) / share + 1e-9)) for room, node in zip(rooms, have, strict=True)]
+    if gpus:  # a share lies on one of them
+        on_gpus = [int(node.get("GPU", 0)) * int(1 / share + 1e-9) for node in have]
+        rooms = list(map(min, rooms, on_gpus))
     if sum(rooms) < trial.workers:
-        cores, each = trial.workers * trial.cpus, f"{trial.cpus} {'core' if trial.cpus == 1 else 'cores'}"
-        wanted = f"{trial.workers} {'worker' if trial.workers == 1 else 'workers'} with {each}"
-        wanted += f" and {share:g} GPU each" if gpus else " each"
-        total = f"{sum(int(node.get('CPU', 0)) for node in have)} cores" + (f" and {gpus:g} GPUs" if gpus else "")
+        each = _counted(trial.cpus, "core") + (f" and {share:g} of a GPU" if gpus else "")
+        total = _counted(sum(int(node.get("CPU", 0)) for node in have), "core")
+        total += f" and {_counted(int(gpus), 'GPU')}" if gpus else ""
         raise TrainingError(
-            f"compute.trial: {wanted} need {cores} cores"
-            + (f" and {share * trial.workers:g} GPUs" if gpus else "")
-            + f" on nodes that have them free, the cluster has {total}: there is room for {sum(rooms)} of "
-            f"{trial.workers}"
+            f"compute.trial: a trial has {_counted(trial.workers, 'worker')} of {each}; the cluster has {total}, which "
+            f"is room for {sum(rooms)} of them at once"
         )
     return Plan(trial.workers, trial.cpus, share), sum(rooms) // trial.workers
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
 def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:
