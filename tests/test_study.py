@@ -144,6 +144,14 @@ def test_the_interval_of_tau_opens_where_seeds_overlap():
     assert mixed == study.agreement(results([1.0, 2.0, 3.0, 4.0], 5.0)), "the same seeds, the same interval"
 
 
+def test_equal_means_are_no_ranking():
+    assert study.agreement(results([5.0, 5.0, 5.0])) is None
+    assert study.agreement(results([5.0])) is None
+    assert study.agreement(results([5.0, 5.0, 7.0])).tau == pytest.approx(
+        stats.kendalltau([5, 5, 7], [1, 2, 3]).statistic
+    )
+
+
 def test_ranks_are_shared_by_equals():
     assert study.ranks({"a": 2.0, "b": 1.0, "c": 2.0, "d": 3.0}) == {"a": 2, "b": 1, "c": 2, "d": 4}
 

@@ -239,7 +239,7 @@ class Agreement:
     models: int
     tau: float
     p: float
-    """Of so large a tau, in either direction, between a ranking and a random one; exact."""
+    """Of so large a tau, in either direction, between a ranking and a random one; exact where no two are equal."""
     interval: tuple[float, float]
     """95 % of the tau where the seeds of each model are drawn again; the published values stay."""
 
@@ -250,12 +250,12 @@ def ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def agreement(results: Sequence[Result], seed: int = 0) -> Agreement | None:
-    """Of our means with the published ones, over the models that have a mean; None where there are fewer than two."""
+    """Of our means with the published ones, over the models that have a mean; None where these give no ranking."""
     from scipy import stats  # takes more than a second
 
     known = [result for result in results if result.mean is not None]
-    if len(known) < 2:
-        return None
+    if len({result.mean for result in known}) < 2:
+        return None  # collapsed generators may well be equal
     published = np.array([result.published for result in known])
     found = stats.kendalltau([result.mean for result in known], published)
     source = np.random.default_rng(seed)
@@ -309,7 +309,7 @@ class Outcome:
         """A sentence on the agreement."""
         found = self.agreement()
         if found is None:
-            return "Fewer than two models have a mean: there is no ranking to compare."
+            return "No two models have different means: there is no ranking to compare."
         return (
             f"Kendall's tau between the two rankings of {found.models} models is {found.tau:.2f} (1: equal, -1: "
             f"reversed); a random ranking agrees or disagrees as much with probability {found.p:.2f}. If the seeds are "
