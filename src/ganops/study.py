@@ -3,7 +3,6 @@
 A study is a file `study.yaml` (see experiments/). What is trained where is for `adaptors/studying.py`.
 """
 
-import base64
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
@@ -22,6 +20,7 @@ from ganops import config, plots
 from ganops.config import Count, Experiment, NotNegative, Positive, Section
 from ganops.errors import ConfigError
 from ganops.files import atomic, write_json
+from ganops.page import fill, svg_uri
 
 FILE = "study.yaml"
 FOLDER = Path("experiments")
@@ -381,10 +380,6 @@ def _value(value: Any) -> str:
 
 def page(outcome: Outcome) -> str:
     """The report as one HTML file: no script, nothing to load."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganops"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
     study, rows = outcome.plan.study, outcome.rows()
     ranked = [row for row in rows if row["rank"]]
     chart = plots.slopes(
@@ -394,8 +389,12 @@ def page(outcome: Outcome) -> str:
     found = outcome.agreement()
     heads = [*COLUMNS]
     heads[2], heads[4] = outcome.figure, study.metric
-    return environment.get_template("study.html.j2").render(
-        title=f"{study.title}",
+    return fill(
+        "study.html.j2",
+        title=study.title,
+        crisp=False,
+        hero=None,
+        sections=("ranking", "deviations", "protocol"),
         summary={
             "Kendall's tau with the published ranking": "–" if found is None else f"{found.tau:.2f}",
             "scale": f"{outcome.plan.scale:g}",
@@ -407,10 +406,8 @@ def page(outcome: Outcome) -> str:
         plan=outcome.plan.in_words(),
         heads=heads,
         rows=[(row["rank"] == 1, cells(row)) for row in rows],
-        chart=f"data:image/svg+xml;base64,{base64.b64encode(chart).decode()}" if chart else None,
-        protocol=outcome.protocol,
-        hardware=outcome.hardware,
-        data=outcome.data,
+        slopes=svg_uri(chart) if chart else None,
+        protocol={"data": outcome.data, "hardware": outcome.hardware, **outcome.protocol},
     )
 
 
