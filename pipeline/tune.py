@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 from ganops import assemble, layout, trials
-from ganops.errors import RegistryError
 from ganops.search_table import search_table
 from ganops.terminal import say, stage
 
@@ -14,30 +13,20 @@ def main() -> None:
     with stage(__file__) as name:
         experiment = assemble.load()
         if experiment.tune.trials and experiment.tune.space:
+            from ganops.adaptors.searches import try_to_record
             from ganops.adaptors.tuning import search
 
             found = search(
                 experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
-            _record(found, experiment.register_.name)
+            if trouble := try_to_record(found, Path(), name=experiment.register_.name):
+                say(name, f"the trials are not in MLflow yet, the stage register tries again: {trouble}")
             best = trials.in_words(trials.best(found.trials))
             say(name, f"{len(found.trials)} trials, best {best}   {layout.TUNE_REPORT}/report.html")
         else:
             trials.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             say(name, "no search: the parameters are handed on as they are")
-
-
-def _record(found: trials.Search, model: str) -> None:
-    """Shows the trials in MLflow; where that is away, the stage register will."""
-    from ganops.adaptors import searches
-
-    if not searches.is_recorded_here():
-        return
-    try:
-        searches.record(found, Path(), name=model)
-    except RegistryError as error:
-        say("tune", f"the trials are not in MLflow yet, the stage register tries again: {error}")
 
 
 if __name__ == "__main__":

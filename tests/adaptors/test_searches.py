@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from ganops.adaptors import searches, tracking
-from ganops.adaptors.searches import record
+from ganops.adaptors.searches import record, try_to_record
 from ganops.trials import Search, Trial
 
 
@@ -79,3 +79,13 @@ def test_a_job_without_a_server_leaves_it_to_its_home(monkeypatch):
     assert not searches.is_recorded_here()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5000")
     assert searches.is_recorded_here()
+
+
+def test_the_stage_tune_waits_for_no_server(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert "no MLflow server answers at http://127.0.0.1:9" in try_to_record(SEARCH, tmp_path, name="faces")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert try_to_record(SEARCH, tmp_path, name="faces") == ""
+    monkeypatch.setenv("GANOPS_JOB", "job-1")
+    assert try_to_record(SEARCH, tmp_path / "elsewhere", name="faces") == ""
+    assert not (tmp_path / "elsewhere").exists()

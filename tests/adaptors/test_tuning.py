@@ -91,6 +91,7 @@ def test_killed_continued_and_one_more(project):
     assert reported(project)[:4] == four
 
 
+@pytest.mark.slow
 def test_a_process_that_is_lost_is_started_again(project):
     project.params(tune={"trials": 2, "kimg": 3, "scheduler": "none", "space": SPACE})
     process = project.start(*TUNE)
@@ -111,6 +112,7 @@ def test_a_trial_of_more_workers_than_there_are_cores_is_refused_at_once(project
     assert not records(project)
 
 
+@pytest.mark.slow
 def test_when_all_trials_fail_it_says_why_and_keeps_them(project):
     project.params(tune={"trials": 2, "kimg": 3, "space": {"train.learning_rate.generator": {"uniform": [1e30, 2e30]}}})
     text = project.run(*TUNE, fails=True)

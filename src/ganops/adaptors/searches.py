@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ganops.adaptors import tracking
-from ganops.adaptors.tracking import insist_on_server
+from ganops.adaptors.tracking import insist_on_server, mlflow
+from ganops.errors import RegistryError
 from ganops.lineage import JOB
 from ganops.terminal import progress
 from ganops.trials import Search, Trial, best, why
@@ -20,6 +21,17 @@ LONGEST = 5000
 def is_recorded_here() -> bool:
     """A job without a server leaves it to `register`, at home: its own store would be thrown away with it."""
     return JOB not in os.environ or bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def try_to_record(search: Search, root: Path, *, name: str) -> str:
+    """As `record`, but nothing is waited for: what kept it from being done, or nothing. `register` does it later."""
+    if not is_recorded_here():
+        return ""
+    try:
+        _record(search, root, name)
+    except (RegistryError, mlflow.MlflowException, OSError) as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def record(search: Search, root: Path, *, name: str) -> str:
