@@ -13,13 +13,14 @@ def main() -> None:
     with stage(__file__) as name:
         experiment = assemble.load()
         if experiment.tune.trials and experiment.tune.space:
-            from ganops.adaptors.searches import try_to_record
             from ganops.adaptors.tuning import search
 
             found = search(
                 experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            from ganops.adaptors.searches import try_to_record  # mlflow takes seconds to import
+
             if trouble := try_to_record(found, Path(), name=experiment.register_.name):
                 say(name, f"the trials are not in MLflow yet, the stage register tries again: {trouble}")
             best = trials.in_words(trials.best(found.trials))
