@@ -4,12 +4,13 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import ray
 import yaml
 from ray.job_submission import JobStatus
 
 from ganops.adaptors import dvc, jobs
-from ganops.config import COMPUTE, Compute, load
-from ganops.errors import ClusterError, ConfigError
+from ganops.config import COMPUTE, Compute, load, parse
+from ganops.errors import ClusterError, ConfigError, TrainingError
 from ganops.lineage import COMMIT, DIRTY, commit
 
 
@@ -66,6 +67,15 @@ def test_an_address_that_leads_nowhere(address, said, monkeypatch):
 def test_too_small_a_cluster_is_refused(compute, said):
     with pytest.raises(ClusterError, match=said):
         jobs.check_workers(Compute(**compute), cpus=2, gpus=0)
+
+
+def test_a_cluster_without_room_for_a_trial_is_refused():
+    cluster = SimpleNamespace(version=lambda: ray.__version__, nodes=lambda: [{"CPU": 2.0}], address="http://head")
+    search = {"trials": 4, "space": {"loss.r1": {"uniform": [0, 1]}}}
+    wide = parse({"tune": search, "compute": {"trial": {"workers": 4}}, "train": {"batch": 32}})
+    with pytest.raises(TrainingError, match="a trial has 4 workers of 1 core; the cluster has 2 cores"):
+        jobs.check(wide, cluster)
+    assert jobs.check(wide.override({"tune.trials": 0}), cluster) == jobs.check(parse({"tune": search}), cluster)
 
 
 def test_stages_that_act_on_the_outside_are_known_by_what_dvc_does_not_cache(project):

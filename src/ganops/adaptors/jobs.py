@@ -25,7 +25,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from rich.table import Column, Table
 
-from ganops.adaptors import dvc
+from ganops.adaptors import dvc, runtime
 from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
@@ -163,6 +163,7 @@ def check(experiment: Experiment, cluster: Cluster) -> list[str]:
 
     Raises:
         ClusterError: Ray has another version there, or too little for the workers that are asked for.
+        TrainingError: Too little for a trial of the search.
     """
     version, nodes = cluster.version(), cluster.nodes()
     if version != ray.__version__:
@@ -170,6 +171,8 @@ def check(experiment: Experiment, cluster: Cluster) -> list[str]:
     cpus, gpus = (int(sum(node.get(kind, 0) for node in nodes)) for kind in ("CPU", "GPU"))
     compute = experiment.compute
     check_workers(compute, cpus, gpus)
+    if experiment.tune.trials and experiment.tune.space:
+        runtime.places(compute.trial, compute.device, nodes)
     return [f"{cluster.address}: Ray {version}, {len(nodes)} nodes, {cpus} cores, {gpus} GPUs"]
 
 

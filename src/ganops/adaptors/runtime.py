@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -149,13 +149,20 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
 
 
-def places(trial: TrialCompute, device: str) -> tuple[Plan, int]:
-    """What a trial of a search gets, and how many trials the cluster has room for at once.
+def places(
+    trial: TrialCompute, device: str, resources: Sequence[Mapping[str, float]] | None = None
+) -> tuple[Plan, int]:
+    """What a trial of a search gets, and how many trials there is room for at once.
+
+    Args:
+        trial: What was asked for.
+        device: `compute.device`.
+        resources: Of each node; None: of those of the cluster that is connected.
 
     Raises:
-        TrainingError: It has no room for one.
+        TrainingError: There is no room for one.
     """
-    have = [node["Resources"] for node in nodes()]
+    have = [node["Resources"] for node in nodes()] if resources is None else resources
     gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in have)
     if device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
