@@ -1,7 +1,6 @@
 """The driver of a search: which trial is next, what became of each, all of it in the ledger before it counts."""
 
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -188,8 +187,12 @@ class Referee:
                 self._end(trial.number, "stopped", TIME_IS_UP)
 
     def judged(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """Number and row of each judgement that is known, for a scheduler that has not seen them."""
+        """Number and row of each judgement that is known, for a scheduler that has not seen them.
+
+        Trials that go on report their last one again: then it is decided whether they go on.
+        """
         for trial in self.trials.values():
+            again = trial.rung if trial.number in self.waiting else 0
             for row in trial.history:
-                if "rung" in row and math.isfinite(row[DISTANCE]):
+                if "rung" in row and row["rung"] != again:
                     yield trial.number, row
