@@ -148,6 +148,7 @@ BAD = {
         {}, "conditions of loss.r1, loss.r2 depend on one another",
     ),
     "points of a choice": ({"loss.r1": {"choice": [1], "points": 3}}, {}, "points belong to a range"),
+    "judging": ({"train.validation_samples": {"choice": [500, 2000]}}, {}, "is how trials are judged"),
     "grid of a range": (R1, {"search": "grid"}, "a grid needs `points`"),
     "unknown metric": (R1, {"limits": {"covrage": {"at_least": 0.1}}}, "unknown 'covrage'; known: alarms, precision"),
     "population of weights": (

@@ -33,6 +33,8 @@ from ganops.training.step import Game
 
 LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 """What `tune.limits` can ask for."""
+JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
+"""What a search cannot try."""
 
 
 def load(path: Path = Path("params.yaml")) -> Experiment:
@@ -102,6 +104,9 @@ def _check_search(experiment: Experiment) -> None:
     tune = experiment.tune
     for name in tune.limits:
         _known(f"tune.limits.{name}", name, LIMITED)
+    for path in tune.space:
+        if path in JUDGING:
+            raise ConfigError(f"params.tune.space.{path}: is how trials are judged, so it must be the same for all")
     if tune.scheduler == "pbt":
         population.check(tune)
     if tune.search == "grid":

@@ -17,7 +17,7 @@ from ganops.adaptors.patience import patience
 from ganops.adaptors.runtime import Plan
 from ganops.config import Bound, Experiment
 from ganops.data import Prepared
-from ganops.errors import DivergenceError, UserError
+from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.metrics.reference import Reference
 from ganops.run import Run
 from ganops.validation import ValidationJudge
@@ -140,6 +140,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             ended = self._ended(known[-1], course, order)
             yield self._result(known, ended)
         while rung < order.until and ended is None:
+            before = rung
             for rows, alarms in self._play(run, course, rung):
                 rows = [self._row(run, course, row) for row in rows]
                 if DISTANCE in rows[-1]:
@@ -151,6 +152,8 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                     if math.isfinite(rows[-1][DISTANCE]):
                         self._save(run, rung)
                 yield self._result(rows, ended)
+            if rung == before:
+                raise TrainingError(f"judgement {rung + 1} of {order.until} was not reached")
 
     def _begin(self, run: Run, order: Order) -> int:
         """Loads the latest state that belongs to the order; after which judgement it is."""
