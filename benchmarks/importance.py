@@ -14,8 +14,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
-from ganops.search_analysis import importance
-from ganops.trials import Trial
+from ganops.search.analysis import importance
+from ganops.search.trials import Trial
 
 SPACE: dict[str, BaseDistribution] = {
     "rate": FloatDistribution(1e-4, 1e-2, log=True),

@@ -20,7 +20,7 @@ from pathlib import Path
 from ganops import assemble, layout
 from ganops.adaptors import runtime
 from ganops.adaptors.tuning import search
-from ganops.trials import best, ranked
+from ganops.search.trials import best, ranked
 
 SIDES = {"asha": "ASHA", "none": "all run to the end"}
 

@@ -1,7 +1,8 @@
 """Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator and its curves."""
 
-from ganops import assemble, layout, trials
+from ganops import assemble, layout
 from ganops.adaptors.training import fit
+from ganops.search import trials
 from ganops.terminal import say, stage, training_bar
 
 

@@ -3,8 +3,9 @@
 from functools import partial
 from pathlib import Path
 
-from ganops import assemble, layout, trials
-from ganops.search_table import search_table
+from ganops import assemble, layout
+from ganops.search import trials
+from ganops.search.table import search_table
 from ganops.terminal import say, stage
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ganops.trials import Search, Takeover, Trial, ranked
+from ganops.search.trials import Search, Takeover, Trial, ranked
 
 LR = "train.learning_rate.generator.start"
 

@@ -21,8 +21,8 @@ GROUND = {
 }
 ROOMS = {"config", "data", "models", "losses", "training", "metrics"}
 WAIST = {
-    "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "page", "plots", "population",
-    "report", "run", "search_analysis", "search_plots", "search_report", "search_table", "space", "study", "trials",
+    "assemble", "comparison", "evaluation", "export", "folders", "gate", "generator", "page", "plots",
+    "report", "run", "search", "study",
     "validation", "votes",
 }  # fmt: skip
 FLOORS = [GROUND, ROOMS, WAIST, {"estimator", "adaptors"}, {"cli", "job"}]

@@ -11,7 +11,7 @@ from PIL import Image
 from searches import asha
 
 from ganops import plots
-from ganops.trials import ranked
+from ganops.search.trials import ranked
 
 SVG = "{http://www.w3.org/2000/svg}"
 HISTORY = [{"kimg": 4.0 * i, "loss_g": 1 / i, "loss_d": float(i), "fd_domain": abs(i - 7.0) + 1} for i in range(1, 11)]

@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from ganops import config, population, space
+from ganops import config
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
@@ -27,6 +27,7 @@ from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.models import ARCHITECTURES
 from ganops.randomness import seed_of
+from ganops.search import population, space
 from ganops.training.loop import Recipe
 from ganops.training.schedule import Schedule, constant, cosine, linear
 from ganops.training.step import Game

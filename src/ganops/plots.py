@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ganops.pictures import Images
-from ganops.trials import COMPARABLE
+from ganops.search.trials import COMPARABLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from ganops.adaptors.storage import Storage
 from ganops.errors import DivergenceError, TrainingError
 from ganops.files import read_json
 from ganops.run import Run
-from ganops.trials import best
+from ganops.search.trials import best
 
 SPACE = {"train.learning_rate.generator": {"log_uniform": [1e-5, 2e-3]}, "loss.r1": {"uniform": [0, 1]}}
 RULES = {"trials": 3, "kimg": 0.6, "rungs": 3, "scheduler": "none", "space": SPACE}
@@ -255,7 +255,7 @@ def test_the_ledger_is_json_and_pictures(arena):
 def test_optuna_learns_from_what_is_known(arena):
     """Suggestions depend on the trials alone, and leave the half of the space that was bad."""
     from ganops.adaptors.suggesting import suggest
-    from ganops.trials import Trial
+    from ganops.search.trials import Trial
 
     tune = arena.experiment(search="optuna", space={"loss.r1": {"uniform": [0, 1]}}).tune
     known = [Trial(i, {"loss.r1": i / 40}, "finished", rung=3, score=float(i)) for i in range(1, 40)]

@@ -6,7 +6,7 @@ import pytest
 
 from ganops.adaptors import searches, tracking
 from ganops.adaptors.searches import record, try_to_record
-from ganops.trials import Search, Trial
+from ganops.search.trials import Search, Trial
 
 
 def rows(*distances):

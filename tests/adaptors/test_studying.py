@@ -11,7 +11,7 @@ import yaml
 from ganops import study
 from ganops.adaptors import studying
 from ganops.errors import DivergenceError, TrainingError
-from ganops.trials import Trial
+from ganops.search.trials import Trial
 
 CONTENT = {
     "title": "A small study",

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from ganops import assemble, evaluation, layout, trials
+from ganops import assemble, evaluation, layout
 from ganops.adaptors.challenge import challenge
 from ganops.adaptors.champions import ChampionMovedError
 from ganops.adaptors.package import Package
@@ -18,6 +18,7 @@ from ganops.gate import Decision, Rival, decide
 from ganops.generator import WEIGHTS, Generator
 from ganops.metrics.reference import Reference
 from ganops.report import write
+from ganops.search import trials
 
 MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""

@@ -15,7 +15,7 @@ from typing import Any
 from ganops.adaptors.patience import patience
 from ganops.adaptors.storage import Storage
 from ganops.errors import TrainingError
-from ganops.trials import Takeover, Trial, trial_of
+from ganops.search.trials import Takeover, Trial, trial_of
 
 
 @dataclass(frozen=True)

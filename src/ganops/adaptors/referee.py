@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ganops import space
 from ganops.adaptors import suggesting
 from ganops.adaptors.contestant import DISTANCE, Order
 from ganops.adaptors.ledger import Ledger
 from ganops.config import Experiment
 from ganops.errors import UserError
-from ganops.population import succession
-from ganops.trials import Takeover, Trial
+from ganops.search import space
+from ganops.search.population import succession
+from ganops.search.trials import Takeover, Trial
 
 TIME_IS_UP = "the time of tune.minutes is over"
 

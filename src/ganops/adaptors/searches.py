@@ -8,8 +8,8 @@ from ganops.adaptors import tracking
 from ganops.adaptors.tracking import insist_on_server, mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import JOB
+from ganops.search.trials import Search, Trial, best, why
 from ganops.terminal import progress
-from ganops.trials import Search, Trial, best, why
 
 SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status", "ganops.reason"
 STATES = {"stopped": "KILLED", "pruned": "KILLED", "diverged": "FAILED", "failed": "FAILED"}

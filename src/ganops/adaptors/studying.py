@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import yaml
 
-from ganops import assemble, study, trials
+from ganops import assemble, study
 from ganops.adaptors import preparing, runtime
 from ganops.adaptors.evaluation import observe
 from ganops.adaptors.seeds import Spread
@@ -31,10 +31,11 @@ from ganops.metrics.measure import distance, names
 from ganops.metrics.protocol import require_equal
 from ganops.metrics.reference import Reference, build
 from ganops.run import Progress
+from ganops.search import trials
+from ganops.search.trials import Trial
 from ganops.study import Outcome, Plan, Result
 from ganops.training.loop import train
 from ganops.training.state import State
-from ganops.trials import Trial
 
 Tell = Callable[[str], None]
 """Hears lines for a person."""

@@ -9,8 +9,8 @@ import optuna
 
 from ganops.config import Space, Tune
 from ganops.randomness import seed_of
-from ganops.space import Values, is_active, ordered
-from ganops.trials import Trial
+from ganops.search.space import Values, is_active, ordered
+from ganops.search.trials import Trial
 
 STARTERS = 5
 """Trials that are drawn at random before the estimator begins."""

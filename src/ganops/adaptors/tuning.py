@@ -31,7 +31,7 @@ from ganops.data import Prepared
 from ganops.errors import UserError
 from ganops.files import hash_json
 from ganops.metrics.reference import Reference
-from ganops.trials import Search, Trial
+from ganops.search.trials import Search, Trial
 from ganops.validation import ValidationJudge
 
 ENVIRONMENT = {

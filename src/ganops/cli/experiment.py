@@ -113,8 +113,9 @@ def seeds(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Train and evaluate the experiment under several seeds: the mean and the spread of each figure."""
-    from ganops import assemble, trials
+    from ganops import assemble
     from ganops.adaptors.seeds import table, train_under
+    from ganops.search import trials
 
     console.quiet = as_json
     experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)

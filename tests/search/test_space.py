@@ -9,7 +9,7 @@ from scipy import stats
 from ganops import assemble, config
 from ganops.config import Space
 from ganops.errors import ConfigError
-from ganops.space import corners, drawn, grid, is_active, ordered, sequence
+from ganops.search.space import corners, drawn, grid, is_active, ordered, sequence
 
 WIDTHS = {"choice": [16, 32], "when": {"model.architecture": "dcgan"}}
 TREE = {

@@ -13,9 +13,10 @@ from typing import Any, get_args
 import yaml
 from PIL import Image, UnidentifiedImageError
 
-from ganops import page, plots, search_plots
+from ganops import page, plots
 from ganops.files import atomic
-from ganops.search_analysis import (
+from ganops.search import charts
+from ganops.search.analysis import (
     FEWEST,
     Importance,
     best_so_far,
@@ -25,7 +26,7 @@ from ganops.search_analysis import (
     is_population,
     names,
 )
-from ganops.trials import Search, Status, Trial, ranked, short, why
+from ganops.search.trials import Search, Status, Trial, ranked, short, why
 
 SHOWN = 5
 """Trials whose samples are shown."""
@@ -61,16 +62,16 @@ def _drawings(search: Search, found: Importance | None) -> dict[str, bytes]:
     """Name of a chart -> SVG, for those that there is something to draw for."""
     trials, objective = search.trials, search.objective
     if is_population(trials):
-        budget = search_plots.population_curve(trials, objective)
+        budget = charts.population_curve(trials, objective)
     else:
         kimg = sum(trial.kimg for trial in ended(trials))
-        budget = search_plots.budget_curve(best_so_far(trials), kimg, objective)
+        budget = charts.budget_curve(best_so_far(trials), kimg, objective)
     drawn = {
-        "curves": search_plots.distance_curves(trials, objective),
-        "parallel": search_plots.parallel(trials, objective) if names(trials) else b"",
-        "importance": search_plots.importance_bar(found) if found else b"",
+        "curves": charts.distance_curves(trials, objective),
+        "parallel": charts.parallel(trials, objective) if names(trials) else b"",
+        "importance": charts.importance_bar(found) if found else b"",
         "budget": budget,
-        "lineage": search_plots.lineage(trials),
+        "lineage": charts.lineage(trials),
     }
     return {name: content for name, content in drawn.items() if content}
 

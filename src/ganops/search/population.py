@@ -10,8 +10,8 @@ from typing import Any
 from ganops.config import Space, Tune
 from ganops.errors import ConfigError
 from ganops.randomness import seed_of
-from ganops.space import Values, clipped, drawn, is_active, ordered
-from ganops.trials import COMPARABLE, Takeover, Trial
+from ganops.search.space import Values, clipped, drawn, is_active, ordered
+from ganops.search.trials import COMPARABLE, Takeover, Trial
 
 SHARE = 0.25
 """Of the members that are replaced after a round (truncation selection, section 4.1.1)."""

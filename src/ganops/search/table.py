@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganops import terminal
-from ganops.trials import Trial, in_words, ranked, short
+from ganops.search.trials import Trial, in_words, ranked, short
 
 BEST, RUNNING = 5, 5
 """Rows of the table: the best that have ended, and those that run."""

@@ -3,8 +3,8 @@
 import pytest
 
 from ganops import config
-from ganops.population import FACTORS, explored, succession
-from ganops.trials import Trial
+from ganops.search.population import FACTORS, explored, succession
+from ganops.search.trials import Trial
 
 SPACE = {
     "loss.r1": {"log_uniform": [0.1, 10]},

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from searches import asha, population, scored
 
-from ganops import search_analysis
-from ganops.search_analysis import best_so_far, counted, importance
-from ganops.trials import Trial, best, ranked
+from ganops.search import analysis
+from ganops.search.analysis import best_so_far, counted, importance
+from ganops.search.trials import Trial, best, ranked
 
 
 def test_the_best_counts_with_the_smallest_distance_and_nothing_early_counts_as_better():
@@ -124,7 +124,7 @@ def test_the_same_trials_say_the_same():
 
 
 def test_too_few_trials_say_nothing():
-    trials = trials_of(search_analysis.FEWEST, lambda p, _: p["lr"])
+    trials = trials_of(analysis.FEWEST, lambda p, _: p["lr"])
     assert importance(trials)
     assert importance(trials[:-1]) is None
     assert importance([*trials[:-1], replace(trials[-1], status="failed", score=None)]) is None
@@ -138,12 +138,12 @@ def test_neither_a_population_nor_equal_parameters_say_anything():
 
 def test_values_that_were_drawn_by_their_logarithm_are_told_from_others():
     rng = np.random.default_rng(0)
-    assert search_analysis.is_logarithmic((10 ** rng.uniform(-4, -2, 20)).tolist())
-    assert search_analysis.is_logarithmic([0.001, 0.01, 0.1])
-    assert not search_analysis.is_logarithmic(rng.uniform(0, 1, 20).tolist())
-    assert not search_analysis.is_logarithmic([0.0, 0.01, 1.0])
-    assert not search_analysis.is_logarithmic([1.0, 2.0, 10.0])
-    assert not search_analysis.is_logarithmic([])
+    assert analysis.is_logarithmic((10 ** rng.uniform(-4, -2, 20)).tolist())
+    assert analysis.is_logarithmic([0.001, 0.01, 0.1])
+    assert not analysis.is_logarithmic(rng.uniform(0, 1, 20).tolist())
+    assert not analysis.is_logarithmic([0.0, 0.01, 1.0])
+    assert not analysis.is_logarithmic([1.0, 2.0, 10.0])
+    assert not analysis.is_logarithmic([])
 
 
 def test_odd_values_are_names():

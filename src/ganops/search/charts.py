@@ -8,8 +8,8 @@ import numpy as np
 
 from ganops import plots
 from ganops.plots import INK, MARK, RAMP, SERIES, is_finite, number
-from ganops.search_analysis import BestSoFar, Importance, is_logarithmic, is_number, names
-from ganops.trials import Trial, ranked
+from ganops.search.analysis import BestSoFar, Importance, is_logarithmic, is_number, names
+from ganops.search.trials import Trial, ranked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -132,7 +132,7 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
         TrainingError: No trial has a distance that counts; the report is there all the same.
     """
     from ganops.plots import trials_plot
-    from ganops.search_report import save
+    from ganops.search.report import save
 
     rows = [asdict(trial) for trial in search.trials] if search else []
     with atomic_folder(report) as draft:

@@ -5,7 +5,7 @@ import yaml
 
 from ganops import config
 from ganops.errors import ConfigError, TrainingError
-from ganops.trials import Search, Takeover, Trial, best, handed_on, publish, ranked, read
+from ganops.search.trials import Search, Takeover, Trial, best, handed_on, publish, ranked, read
 
 
 def row(rung, distance):

@@ -9,8 +9,8 @@ import pytest
 from searches import LR, asha, grid, population, scored, search
 from test_report import BROWSER, HOSTILE, MEASURE, Page, browse
 
-from ganops.search_report import save, write
-from ganops.trials import Takeover, Trial, publish, ranked
+from ganops.search.report import save, write
+from ganops.search.trials import Takeover, Trial, publish, ranked
 
 ASHA, PBT = asha(), population()
 WHOLE = ["decision", "trials", "distance", "parameters", "importance", "budget", "samples"]

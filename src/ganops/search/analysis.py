@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ganops.trials import Trial, ranked
+from ganops.search.trials import Trial, ranked
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 

@@ -9,17 +9,18 @@ import pytest
 from searches import LR, asha, population, scored
 from test_plots import SVG, texts
 
-from ganops import plots, search_plots
-from ganops.search_analysis import best_so_far, importance
+from ganops import plots
+from ganops.search import charts
+from ganops.search.analysis import best_so_far, importance
 
 ASHA, PBT = asha().trials, population().trials
 GOAL = "fd_domain_validation"
 DRAWINGS = {
-    "curves": lambda trials: search_plots.distance_curves(trials, GOAL),
-    "parallel": lambda trials: search_plots.parallel(trials, GOAL),
-    "budget": lambda trials: search_plots.budget_curve(best_so_far(trials), sum(t.kimg for t in trials), GOAL),
-    "population": lambda trials: search_plots.population_curve(trials, GOAL),
-    "lineage": lambda trials: search_plots.lineage(trials),
+    "curves": lambda trials: charts.distance_curves(trials, GOAL),
+    "parallel": lambda trials: charts.parallel(trials, GOAL),
+    "budget": lambda trials: charts.budget_curve(best_so_far(trials), sum(t.kimg for t in trials), GOAL),
+    "population": lambda trials: charts.population_curve(trials, GOAL),
+    "lineage": lambda trials: charts.lineage(trials),
 }
 HOSTILE = "</text><script>alert(1)</script> & $\\frac{$ \x00"
 
@@ -67,7 +68,7 @@ def test_axes_lie_below_one_another_with_the_score_last():
 
 def test_far_apart_values_stand_by_their_logarithm_and_names_in_equal_steps():
     def places(values):
-        place, ticks = search_plots._line(values)
+        place, ticks = charts._line(values)
         return [round(place(value), 3) for value in values], [text for _, text in ticks]
 
     assert places([1e-4, 1e-3, 1e-2]) == ([0, 0.5, 1], ["1e-4", "0.001 (log)", "0.01"])
@@ -75,34 +76,34 @@ def test_far_apart_values_stand_by_their_logarithm_and_names_in_equal_steps():
     assert places(["b", "a", "c"]) == ([0.5, 0, 1], ["a", "b", "c"])
     assert places([True, False]) == ([1, 0], ["False", "True"])
     assert places([4, 4]) == ([0.5, 0.5], ["4"])
-    assert len(search_plots._line([str(i) for i in range(99)])[1]) <= search_plots.MOST_WORDS
+    assert len(charts._line([str(i) for i in range(99)])[1]) <= charts.MOST_WORDS
 
 
 def test_whatever_a_parameter_is_called_it_can_be_drawn():
     values = ["$a", HOSTILE, None]
     trials = [replace(t, parameters={HOSTILE: v}) for t, v in zip(scored([3.0, 4.0, 5.0]), values, strict=True)]
-    for svg in (search_plots.parallel(trials, HOSTILE), plots.trials_plot([vars(trial) for trial in trials])):
+    for svg in (charts.parallel(trials, HOSTILE), plots.trials_plot([vars(trial) for trial in trials])):
         assert not list(ElementTree.fromstring(svg).iter(f"{SVG}script"))
     many = [replace(trial, parameters={HOSTILE: trial.score}) for trial in scored([float(i) for i in range(9)])]
-    assert b"<script" not in search_plots.importance_bar(importance(many))
+    assert b"<script" not in charts.importance_bar(importance(many))
 
 
 def test_an_open_band_reaches_the_top_and_a_closed_one_does_not():
     lost = best_so_far(scored([3.0, 4.0, None]))
     assert math.isinf(lost.high[0])
-    assert not re.search(rb"\b(nan|inf)\b", search_plots.budget_curve(lost, 9.0, GOAL))
+    assert not re.search(rb"\b(nan|inf)\b", charts.budget_curve(lost, 9.0, GOAL))
 
 
 def test_lineage_shows_each_takeover_as_an_arrow():
     def arrows(trials):
-        return search_plots.lineage(trials).decode().count(f"fill: {plots.SERIES[3]}")
+        return charts.lineage(trials).decode().count(f"fill: {plots.SERIES[3]}")
 
     takeovers = sum(len(trial.takeovers) for trial in PBT)
     assert takeovers > 1
     assert arrows(PBT) - arrows([replace(t, takeovers=t.takeovers[:1]) for t in PBT]) == takeovers - sum(
         bool(trial.takeovers) for trial in PBT
     )
-    assert {f"trial {i}" for i in range(1, 7)} <= set(texts(search_plots.lineage(PBT)))
+    assert {f"trial {i}" for i in range(1, 7)} <= set(texts(charts.lineage(PBT)))
 
 
 def test_a_conditional_number_stays_a_number_in_the_panels():

@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 from searches import asha
 
-from ganops import search_table as tables
 from ganops import terminal
-from ganops.trials import Trial, in_words, ranked
+from ganops.search import table as tables
+from ganops.search.trials import Trial, in_words, ranked
 
 TRIALS = asha(20).trials
 
