@@ -135,22 +135,22 @@ class Referee:
         self.hardware = result.get("hardware", self.hardware)
         trial, rows = self.trials[number], result["rows"]
         # rows that are known were trained again after a loss, or are those of whom it took over from
-        ended = result["ended"] if result["ended"] and result["ended"][0] != "due" else None
+        # rows that are known were trained again after a loss, or are those of whom it took over from
         history = [row for row in trial.history if not rows or row["kimg"] < rows[0]["kimg"]] + list(rows)
         judged = [row for row in history if "rung" in row]
-        rung = int(judged[-1]["rung"]) if judged else 0
-        self._keep(
-            replace(
-                trial,
-                history=tuple(history),
-                kimg=history[-1]["kimg"] if history else 0.0,
-                rung=rung,
-                score=judged[-1].get(DISTANCE) if judged else None,
-                seconds=trial.seconds + result["seconds"],
-            ),
+        heard = replace(
+            trial,
+            history=tuple(history),
+            kimg=history[-1]["kimg"] if history else 0.0,
+            rung=int(judged[-1]["rung"]) if judged else 0,
+            score=judged[-1].get(DISTANCE) if judged else None,
+            seconds=trial.seconds + result["seconds"],
         )
-        if ended:
-            self._end(number, *ended)
+        status, reason = result["ended"] or ("due", "")
+        if status == "due":
+            self._keep(heard)
+        else:
+            self._end(heard, status, reason)
 
     def leave(self, number: int) -> None:
         """Ray has taken the trial off: it has done what it was ordered, or the scheduler or the clock ended it."""
@@ -159,20 +159,21 @@ class Referee:
         if trial.status != "running" or self.tune.scheduler == "pbt":
             return
         best = f"not among the best 1/{self.tune.reduction:g} after judgement {trial.rung}"
-        self._end(number, "stopped", TIME_IS_UP if self.is_late else best)
+        self._end(trial, "stopped", TIME_IS_UP if self.is_late else best)
 
     def lose(self, number: int, reason: str) -> None:
         """Its process is gone for good."""
         self.busy.discard(number)
         if self.trials[number].status == "running":
-            self._end(number, "failed", reason)
+            self._end(self.trials[number], "failed", reason)
 
-    def _end(self, number: int, status: Any, reason: str) -> None:
-        self._keep(replace(self.trials[number], status=status, reason=reason))
-        if not may_go_on(self.trials[number]) and self.tune.scheduler != "pbt":
-            for other, rung in self.ledger.checkpoints():
-                if other == number:
-                    self.ledger.forget(other, rung)
+    def _end(self, trial: Trial, status: Any, reason: str) -> None:
+        ended = replace(trial, status=status, reason=reason)
+        self._keep(ended)
+        if not may_go_on(ended) and self.tune.scheduler != "pbt":
+            for number, rung in self.ledger.checkpoints():
+                if number == trial.number:
+                    self.ledger.forget(number, rung)
 
     def _keep(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
@@ -184,7 +185,7 @@ class Referee:
         """After the last result: members whose time was over have ended."""
         for trial in list(self.trials.values()):
             if trial.status == "running":
-                self._end(trial.number, "stopped", TIME_IS_UP)
+                self._end(trial, "stopped", TIME_IS_UP)
 
     def judged(self) -> Iterator[tuple[int, dict[str, float]]]:
         """Number and row of each judgement that is known, for a scheduler that has not seen them.
