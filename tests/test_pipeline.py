@@ -8,6 +8,8 @@ import sys
 import pytest
 import yaml
 
+from ganops.adaptors import tracking
+
 pytestmark = pytest.mark.ray
 
 CONSUMER = """
@@ -79,6 +81,16 @@ def test_the_search_hands_on_its_best_trial(finished):
     winner = trials[handed["trial"] - 1]
     assert winner["parameters"] == handed["parameters"]
     assert winner["score"] == min(trial["score"] for trial in trials if trial["kimg"] == winner["kimg"])
+
+
+def test_the_trials_are_runs_below_that_of_the_search(finished, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    client = tracking.connect(finished.folder)
+    (experiment,) = [each for each in client.search_experiments() if each.name == "tiny"]
+    runs = client.search_runs([experiment.experiment_id], "tags.`ganops.search` != ''")
+    (search,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    trials = [run for run in runs if run.data.tags.get("mlflow.parentRunId") == search.info.run_id]
+    assert {run.data.tags["ganops.trial"] for run in trials} == {"1", "2"}
 
 
 def test_a_change_runs_only_what_depends_on_it(finished):
