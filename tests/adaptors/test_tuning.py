@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 SPACE = {"train.learning_rate.generator": {"log_uniform": [1e-5, 2e-3]}, "loss.r1": {"uniform": [0, 1]}}
+TRAINING = "ray::(ResourceTrainable|Contestant)"
+"""Names of the processes in which trials train."""
 TUNE = ("python", "pipeline/tune.py")
 
 
@@ -48,7 +50,7 @@ def wait_for(condition, seconds=120):
 
 def kill(process):
     """The driver alone, as the kernel does when memory is short; waits until Ray has noticed, and no trial trains."""
-    family = [*of(process, "raylet"), *of(process, "Contestant")]
+    family = [*of(process, "raylet"), *of(process, TRAINING)]
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(family, timeout=60)
@@ -56,11 +58,11 @@ def kill(process):
 
 
 def of(process, name):
-    """Its children, and theirs, with a name in their command; those of Contestant train."""
+    """Its children, and theirs, whose command is so named."""
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
         try:
-            if name in " ".join(child.cmdline()):
+            if re.search(name, " ".join(child.cmdline())):
                 found.append(child)
         except psutil.Error:
             continue
@@ -96,7 +98,7 @@ def test_a_process_that_is_lost_is_started_again(project):
     project.params(tune={"trials": 2, "kimg": 3, "scheduler": "none", "space": SPACE})
     process = project.start(*TUNE)
     wait_for(lambda: any(trial["rung"] for trial in records(project).values()))
-    of(process, "Contestant")[0].kill()
+    of(process, TRAINING)[0].kill()
     assert process.wait(180) == 0
     check_once(reported(project), 2)
 
