@@ -50,7 +50,7 @@ def wait_for(condition, seconds=120):
 
 def kill(process):
     """The driver alone, as the kernel does when memory is short; waits until Ray has noticed, and no trial trains."""
-    family = [*of(process, "raylet"), *of(process, TRAINING)]
+    family = [*of(process, r"^\S*/raylet "), *of(process, TRAINING)]
     process.kill()
     process.wait()
     _, alive = psutil.wait_procs(family, timeout=60)
