@@ -26,6 +26,8 @@ ANSWER = 30.0
 """Seconds within which a node must have read and written a file there."""
 PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 """Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
+WHOLE = ".whole"
+"""Added to the name of a folder on an object store: a folder beside it that is there once all files are."""
 LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
 """What object stores say when waiting does not help."""
 
@@ -50,6 +52,13 @@ class Storage:
     def folder(self, name: str) -> Path:
         """A folder of it, where it is one itself."""
         return Path(self.address) / name
+
+    def below(self, name: str) -> str:
+        """The address of a folder of it, as Ray wants it."""
+        if "://" not in self.address:
+            return str(self.folder(name))
+        address, mark, options = self.address.partition("?")
+        return f"{address.rstrip('/')}/{name}{mark}{options}"
 
     def remove(self, name: str, seconds: float = 0.0) -> None:
         """Removes a folder of it; nothing happens where there is none. It is waited for as long as told if it is away.
@@ -83,13 +92,27 @@ class Storage:
             yield Path(scratch)
 
             def act() -> None:
+                # object stores cannot rename a folder: the mark says that it is whole, so it comes last and goes first
+                self.drop(name, seconds)
                 files, root = self._open()
-                fs.copy_files(scratch, f"{root}/{name}.new", destination_filesystem=files)
-                if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
-                    files.delete_dir(f"{root}/{name}")
-                files.move(f"{root}/{name}.new", f"{root}/{name}")
+                files.create_dir(f"{root}/{name}", recursive=True)
+                fs.copy_files(scratch, f"{root}/{name}", destination_filesystem=files)
+                self.write(f"{name}{WHOLE}/mark", b"", seconds)
 
             insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def kept(self, folder: str, seconds: float = 0.0) -> list[str]:
+        """Names, in a folder of it, of the folders that `keep` has kept whole."""
+        names = self.names(folder, seconds)
+        if "://" not in self.address:
+            return names
+        return [name.removesuffix(WHOLE) for name in names if name.endswith(WHOLE)]
+
+    def drop(self, name: str, seconds: float = 0.0) -> None:
+        """Removes a folder that `keep` has kept. TrainingError where that fails."""
+        if "://" in self.address:
+            self.remove(f"{name}{WHOLE}", seconds)
+        self.remove(name, seconds)
 
     @contextmanager
     def opened(self, name: str, seconds: float = 0.0) -> Iterator[Path]:

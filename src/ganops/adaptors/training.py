@@ -131,7 +131,7 @@ def stretch(
     """
     heard: list[Progress] = []
     storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
-    address = f"{storage.address}/{folder}"
+    address = storage.below(folder)
     _fit_on_ray(
         run, prepared, features, address, name, plan, heard.append, until=until, alone=alone,
         start=(storage, start) if start else None,
