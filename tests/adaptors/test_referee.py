@@ -200,6 +200,30 @@ def test_what_failed_is_tried_again_by_the_next_command(arena, monkeypatch):
     assert [(trial.status, trial.rung) for trial in found] == [("finished", 3)] * 2
 
 
+def test_in_trouble_trials_that_ray_takes_off_have_not_ended(arena):
+    ledger = arena.ledger()
+    judge = Referee(arena.experiment(trials=2), ledger)
+    orders = [judge.next(), judge.next()]
+    judge.trouble = TrainingError("the disk is full")
+    for order in orders:
+        judge.leave(order.number)
+    assert [trial.status for trial in ledger.trials().values()] == ["running", "running"]
+    assert [(trial.status, trial.rung) for trial in arena.search(arena.experiment(trials=2), ledger)] == [
+        ("finished", 3)
+    ] * 2
+
+
+def test_two_of_the_same_search_at_once_are_kept_apart(arena):
+    with (
+        arena.ledger().held(),
+        pytest.raises(TrainingError, match="another process is at this very search"),
+        arena.ledger().held(),
+    ):
+        pass
+    with arena.ledger().held(), arena.ledger("another").held():
+        pass
+
+
 def test_a_ledger_that_cannot_be_written_ends_the_search_with_words(arena, monkeypatch):
     monkeypatch.setattr(Storage, "write", raising(OSError(28, "No space left on device")))
     with pytest.raises(TrainingError, match=r"No space left on device\. Make room .* the same command goes on"):

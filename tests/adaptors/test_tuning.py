@@ -30,11 +30,11 @@ def reported(project):
     return json.loads((project.folder / "reports/tune/trials.json").read_text())
 
 
-def check_once(trials, count, rungs=3):
-    """Each trial is there once, and no part of it was counted twice."""
+def check_once(trials, count, rungs=3, ended=("finished",)):
+    """Each trial is there once, and no part of it was counted twice. With ASHA some are stopped."""
     assert [trial["number"] for trial in trials] == list(range(1, count + 1))
     for trial in trials:
-        assert trial["status"] in ("finished", "stopped"), trial
+        assert trial["status"] in ended, trial
         kimg = [row["kimg"] for row in trial["history"]]
         assert kimg == sorted(set(kimg))
         assert [row["rung"] for row in trial["history"] if "rung" in row] == list(range(1, trial["rung"] + 1))
@@ -79,7 +79,7 @@ def test_killed_and_continued_by_one_trial_more(project):
     project.params(tune={"trials": 4})
     text = project.run(*TUNE)
     found = reported(project)
-    check_once(found, 4)
+    check_once(found, 4, ended=("finished", "stopped"))
     for number, trial in before.items():  # what had ended is as it was
         if trial["status"] != "running":
             assert found[number - 1] == trial
@@ -133,7 +133,7 @@ def test_killed_five_times_at_random(project, scheduler):
         if process.poll() is None:
             kill(process)
     project.run(*TUNE)
-    check_once(reported(project), 6)
+    check_once(reported(project), 6, ended=("finished", "stopped") if scheduler == "asha" else ("finished",))
 
 
 @pytest.mark.slow

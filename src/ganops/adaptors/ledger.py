@@ -7,8 +7,10 @@ rounds/1.json          who took over whom (PBT)
 checkpoints/0001-2/    the state after its second judgement, as long as it may be needed
 """
 
+import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,6 +27,33 @@ class Ledger:
     storage: Storage
     name: str
     """Folder in the storage."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other searches of the same name away for the block; on an object store nobody can.
+
+        Raises:
+            TrainingError: One is under way.
+        """
+        if "://" in self.storage.address:
+            yield
+            return
+        folder = self.storage.folder(self.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / ".lock").open("w")
+        except OSError as error:
+            raise self._trouble("written", error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            except BlockingIOError:
+                raise TrainingError(
+                    f"another process is at this very search ({folder}): wait for it, or end it and try again"
+                ) from None
+            except OSError:
+                pass  # a file system without locks is like an object store
+            yield
 
     def trials(self) -> dict[int, Trial]:
         """Those that are known, by number."""
@@ -72,12 +101,16 @@ class Ledger:
 
     def checkpoints(self) -> list[tuple[int, int]]:
         """Trial and judgement of those that there are."""
-        pairs = [name.split("-") for name in self._names("checkpoints") if "." not in name]
+        try:
+            names = self.storage.kept(f"{self.name}/checkpoints", patience())
+        except OSError as error:
+            raise self._trouble("read", error) from error
+        pairs = [name.split("-") for name in names]
         return [(int(number), int(rung)) for number, rung in pairs]
 
     def forget(self, number: int, rung: int) -> None:
         """Removes a checkpoint."""
-        self.storage.remove(self.checkpoint(number, rung), patience())
+        self.storage.drop(self.checkpoint(number, rung), patience())
 
     def _names(self, folder: str) -> list[str]:
         try:

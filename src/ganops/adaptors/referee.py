@@ -36,6 +36,10 @@ class Referee:
         self.busy: set[int] = set()
         self.trouble: UserError | None = None
         """That ends the search."""
+        grid = self.tune.search == "grid"
+        every = space.grid(self.tune.space) if grid else space.sequence(self.tune.space, self.tune.seed)
+        self.source = itertools.islice(every, len(self.trials), None)
+        """Parameters of the trials that are not drawn yet."""
         self.waiting: list[int] = []
         self.rung = 0
         if self.tune.scheduler == "pbt":
@@ -83,25 +87,21 @@ class Referee:
         number = len(self.trials) + 1
         if number > self.tune.trials:
             raise StopIteration
-        self.trials[number] = Trial(number, self._drawn(number))
+        self.trials[number] = Trial(number, self._drawn())
         return number
 
-    def _drawn(self, number: int) -> dict[str, Any]:
+    def _drawn(self) -> dict[str, Any]:
         """The parameters of a new trial. StopIteration: the space has no more."""
         if self.tune.search == "optuna":
             return suggesting.suggest(self.tune, list(self.trials.values()))
-        source: Iterator[dict[str, Any]]
-        source = space.grid(self.tune.space) if self.tune.search == "grid" else space.sequence(
-            self.tune.space, self.tune.seed
-        )  # fmt: skip
-        return next(itertools.islice(source, number - 1, None))
+        return next(self.source)
 
     def _member(self) -> int | None:
         """The next member of the population that has this round before it; None: others are still at it."""
         while len(self.trials) < self.tune.trials:
             number = len(self.trials) + 1
             try:
-                self.trials[number] = Trial(number, self._drawn(number))
+                self.trials[number] = Trial(number, self._drawn())
             except StopIteration:
                 break
         todo = [t for t in self.trials.values() if t.status == "running" and t.rung <= self.rung]
@@ -135,7 +135,6 @@ class Referee:
         self.hardware = result.get("hardware", self.hardware)
         trial, rows = self.trials[number], result["rows"]
         # rows that are known were trained again after a loss, or are those of whom it took over from
-        # rows that are known were trained again after a loss, or are those of whom it took over from
         history = [row for row in trial.history if not rows or row["kimg"] < rows[0]["kimg"]] + list(rows)
         judged = [row for row in history if "rung" in row]
         heard = replace(
@@ -156,7 +155,8 @@ class Referee:
         """Ray has taken the trial off: it has done what it was ordered, or the scheduler or the clock ended it."""
         self.busy.discard(number)
         trial = self.trials[number]
-        if trial.status != "running" or self.tune.scheduler == "pbt":
+        # in trouble Ray takes off all trials: they have not ended, and go on by the next command
+        if trial.status != "running" or self.tune.scheduler == "pbt" or self.trouble:
             return
         best = f"not among the best 1/{self.tune.reduction:g} after judgement {trial.rung}"
         self._end(trial, "stopped", TIME_IS_UP if self.is_late else best)

@@ -74,40 +74,46 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
     data, judge = Prepared.open(prepared), ValidationJudge(Reference.open(features))
     meaning = assemble.meaning(experiment, data=data.hash, extractor=judge.hash)
     name = fingerprint(experiment, meaning)
+    ledger = Ledger(Storage.of(experiment.compute), f"tune-{name}")
     with runtime.cluster():
         plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
-        storage = Storage.of(experiment.compute)
-        storage.check()
-        referee = Referee(experiment, Ledger(storage, f"tune-{name}"))
-        contestant = tune.with_parameters(
-            Contestant,
-            content=experiment.content(),
-            prepared=parcel.send(prepared),
-            features=parcel.send(features),
-            ledger=referee.ledger,
-            plan=plan,
-            alone=runtime.alone(),
-        )
-        needs = plan.resources() if plan.workers == 1 else BYTE
-        with watch(judge.name, list(referee.trials.values())) as referee.listen:
-            _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
-            referee.close()
-        found = Search(
-            name=name,
-            objective=judge.name,
-            protocol=judge.protocol(experiment.train.validation_samples),
-            rules=experiment.content()["tune"],
-            rungs=experiment.tune.rungs,
-            trials=tuple(referee.trials[number] for number in sorted(referee.trials)),
-            seconds=referee.seconds,
-            hardware=referee.hardware or assemble.hardware(torch.device("cpu")),
-            pictures=referee.ledger.pictures(),
-        )
-        if not any(map(may_go_on, found.trials)):
-            for number, rung in referee.ledger.checkpoints():
-                referee.ledger.forget(number, rung)
-        storage.remove(f"tune-{name}/train", patience())
-    return found
+        ledger.storage.check()
+        with ledger.held():
+            referee = Referee(experiment, ledger)
+            contestant = tune.with_parameters(
+                Contestant,
+                content=experiment.content(),
+                prepared=parcel.send(prepared),
+                features=parcel.send(features),
+                ledger=ledger,
+                plan=plan,
+                alone=runtime.alone(),
+            )
+            needs = plan.resources() if plan.workers == 1 else BYTE
+            with watch(judge.name, list(referee.trials.values())) as referee.listen:
+                _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
+                referee.close()
+            _tidy(referee)
+            return Search(
+                name=name,
+                objective=judge.name,
+                protocol=judge.protocol(experiment.train.validation_samples),
+                rules=experiment.content()["tune"],
+                rungs=experiment.tune.rungs,
+                trials=tuple(referee.trials[number] for number in sorted(referee.trials)),
+                seconds=referee.seconds,
+                hardware=referee.hardware or assemble.hardware(torch.device("cpu")),
+                pictures=ledger.pictures(),
+            )
+
+
+def _tidy(referee: Referee) -> None:
+    """Removes the states that no trial will go on from."""
+    ledger = referee.ledger
+    if not any(map(may_go_on, referee.trials.values())):
+        for number, rung in ledger.checkpoints():
+            ledger.forget(number, rung)
+    ledger.storage.remove(f"{ledger.name}/train", patience())
 
 
 def fingerprint(experiment: Experiment, meaning: dict[str, Any]) -> str:
