@@ -36,10 +36,6 @@ class Referee:
         self.busy: set[int] = set()
         self.trouble: UserError | None = None
         """That ends the search."""
-        grid = self.tune.search == "grid"
-        every = space.grid(self.tune.space) if grid else space.sequence(self.tune.space, self.tune.seed)
-        self.source = itertools.islice(every, len(self.trials), None)
-        """Parameters of the trials that are not drawn yet."""
         self.waiting: list[int] = []
         self.rung = 0
         if self.tune.scheduler == "pbt":
@@ -94,7 +90,10 @@ class Referee:
         """The parameters of a new trial. StopIteration: the space has no more."""
         if self.tune.search == "optuna":
             return suggesting.suggest(self.tune, list(self.trials.values()))
-        return next(self.source)
+        # begun anew each time: Ray Tune pickles what hears its results, and generators cannot be
+        grid = self.tune.search == "grid"
+        every = space.grid(self.tune.space) if grid else space.sequence(self.tune.space, self.tune.seed)
+        return next(itertools.islice(every, len(self.trials), None))
 
     def _member(self) -> int | None:
         """The next member of the population that has this round before it; None: others are still at it."""
