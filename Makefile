@@ -9,7 +9,7 @@ export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow chaos ui format lock clean
+.PHONY: help setup repro check test test-slow golden chaos ui format lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: setup check  ## lint, types and all tests that end within minutes
 
 test-slow: setup  ## the tests that take longer
 	pytest -m slow
+
+golden: setup  ## measure the golden values anew, say what moved, write them
+	python tests/golden/golden.py
 
 chaos: setup  ## trainings on a cluster of two hosts under faults at random moments: half an hour, needs root
 	pytest -m chaos -s

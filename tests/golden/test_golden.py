@@ -1,0 +1,116 @@
+"""The golden values: a change of the code changes no bit, unless its commit says why."""
+
+import copy
+
+import games
+import golden
+import pytest
+import torch
+
+from ganops.data.augment import PRESETS
+from ganops.losses import LOSSES, PENALTIES
+from ganops.models import ARCHITECTURES
+
+HELD = golden.held()
+USED = (
+    lambda game: game.loss.r1,
+    lambda game: game.loss.r2,
+    lambda game: game.loss.clip,
+    lambda game: game.train.d_steps > 1,
+    lambda game: game.train.augment.consistency,
+    lambda game: game.train.augment.transforms != "none" and game.train.augment.strength == "adaptive",
+    lambda game: game.train.augment.transforms != "none" and game.train.augment.strength != "adaptive",
+)
+
+
+@pytest.fixture(scope="module")
+def now():
+    return golden.measured()
+
+
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_everything_that_can_be_played_is_played():
+    played = [games.experiment(name) for name in games.GAMES]
+    assert {game.model.architecture for game in played} == ARCHITECTURES.keys()
+    assert {games.experiment(name).model.architecture for name in games.SHARED} == ARCHITECTURES.keys()
+    assert {game.loss.name for game in played} == LOSSES.keys()
+    assert {game.loss.penalty for game in played} == {"none", *PENALTIES}
+    assert {game.train.augment.transforms for game in played} == PRESETS.keys()
+    assert {game.train.precision for game in played} == {"fp32", "bf16", "fp64"}
+    assert {game.model.conditional for game in played} == {True, False}
+    assert all(any(used(game) for game in played) for used in USED)
+
+
+@pytest.mark.parametrize(
+    ("file", "game", "workers"),
+    [(file, game, workers) for file, values in HELD.items() for game, by in values.items() for workers in by],
+)
+def test_the_values_are_those_that_are_held(file, game, workers, now):
+    lines = golden.moved(game, HELD[file][game][workers], now[file][game][workers])
+    assert not lines, "\n".join([f"{game}, {workers}: see CONTRIBUTING.md, `make golden`", *lines])
+
+
+def test_all_that_is_measured_is_held(now):
+    for file, values in now.items():
+        assert {game: by.keys() for game, by in values.items()} == {game: by.keys() for game, by in HELD[file].items()}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_changed_training_is_noticed(now):
+    old = {**now["trainings"]["mlp"]["1 worker"]}
+    old["sha256"] = {golden.processor(): old["sha256"]}
+    assert golden.moved("mlp", old, games.play("mlp")) == []
+    lines = golden.moved("mlp", old, games.play("mlp", **{"train.beta2": 0.990001}))
+    assert lines[0] == "not the same bits: D, EMA, G, best, terms"
+
+
+def test_another_class_of_processors_is_held_to_the_figures(now, monkeypatch):
+    monkeypatch.setattr(golden, "processor", lambda: "another one")
+    old = HELD["trainings"]["dcgan"]["1 worker"]
+    new = copy.deepcopy(now["trainings"]["dcgan"]["1 worker"])
+    assert golden.moved("dcgan", old, new) == []
+    new["terms"]["loss_d"][2] *= 1 + 2 * golden.TOLERANCE
+    new["moved"]["G"] *= 1 - 2 * golden.TOLERANCE
+    del new["terms"]["r1"]
+    assert [line.partition(":")[0] for line in golden.moved("dcgan", old, new)] == [
+        "moved G",
+        "terms loss_d",
+        "terms r1",
+    ]
+
+
+def test_a_figure_of_an_evaluation_that_moves_is_noticed(now, monkeypatch):
+    new = copy.deepcopy(now["evaluation"]["evaluation"]["1 worker"])
+    monkeypatch.setattr(golden, "processor", lambda: "another one")
+    new["intervals"]["coverage"][0] += 0.05
+    new["protocol"]["repetitions"] += 1
+    lines = golden.moved("evaluation", HELD["evaluation"]["evaluation"]["1 worker"], new)
+    assert [line.partition(":")[0] for line in lines] == ["intervals coverage", "protocol repetitions"]
+
+
+def test_new_and_lost_games_are_told():
+    game = {"1 worker": {}, "2 workers": {}}
+    assert golden.compare({"mlp": game}, {}) == {("mlp", "1 worker"): ["gone"], ("mlp", "2 workers"): ["gone"]}
+    assert golden.compare({}, {"mlp": {"1 worker": {}}}) == {("mlp", "1 worker"): ["new"]}
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_the_checkpoint_ends_where_its_training_ends_uninterrupted():
+    run = games.kept()
+    began = games.flat(run)
+    list(run.play())
+    whole, continued = games.outcome(run, began), games.carry_on()
+    assert continued["norm"] == pytest.approx(whole["norm"], rel=golden.TOLERANCE)
+    if golden.processor() in HELD["trainings"]["checkpoint, continued"]["1 worker"]["sha256"]:
+        assert continued["sha256"] == whole["sha256"]
+
+
+def test_they_stay_small():
+    assert sum(path.stat().st_size for path in golden.HERE.rglob("*") if "__pycache__" not in path.parts) < 300_000
