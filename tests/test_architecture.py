@@ -10,6 +10,7 @@ GROUND = {
     "collective",
     "errors",
     "files",
+    "identity",
     "latents",
     "layout",
     "lineage",

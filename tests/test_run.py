@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganops import assemble, config
+from ganops import assemble, config, identity
 from ganops.data import SampleSpec
 from ganops.errors import TrainingError
 from ganops.files import read_json, write_json
@@ -294,3 +294,57 @@ def test_labels_may_serve_the_extractor_only():
     assert (description.classes, tuple(description.class_names)) == (0, ())
     assert not any("embed" in name for name in unconditional.state.D.state_dict())
     assert unconditional.fingerprint != run().fingerprint
+
+
+def journal_with(folder, meaning, **entries):
+    """Changes what a checkpoint says of the code that wrote it."""
+    journal = read_json(folder / JOURNAL)
+    journal["meaning"] = {key: value for key, value in {**journal["meaning"], **meaning}.items() if value is not None}
+    write_json(folder / JOURNAL, journal | entries)
+
+
+def test_another_commit_of_the_same_mathematics_continues_to_the_same_bits(tmp_path):
+    whole, first, second = run(), run(), run()
+    list(whole.play())
+    list(first.play(2))
+    first.save(tmp_path / "run")
+    assert read_json(tmp_path / "run" / JOURNAL)["commit"] == identity.code().commit
+    journal_with(tmp_path / "run", {}, commit="abc1234def")
+    second.load(tmp_path / "run")
+    list(second.play())
+    a, b = whole.state.tensors(), second.state.tensors()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize(
+    ("meaning", "entries", "words"),
+    [
+        (
+            {"mathematics": identity.MATHEMATICS + 1},
+            {},
+            f"by commit abc1234 with version {identity.MATHEMATICS + 1} of the mathematics, and here it is version "
+            f"{identity.MATHEMATICS}: continue it with that commit, or remove it",
+        ),
+        ({"edits": "e"}, {"edited": ["a.py"]}, "by commit abc1234 with edits in a.py that no commit held"),
+        ({"mathematics": None, "edits": None, "code": "c"}, {}, "before checkpoints named the version"),
+    ],
+)
+@pytest.mark.parametrize("takeover", [True, False])
+def test_other_code_is_refused_with_what_differs(tmp_path, meaning, entries, words, takeover):
+    training = run()
+    list(training.play(2))
+    training.meaning["edits"] = ""
+    training.save(tmp_path / "run")
+    journal_with(tmp_path / "run", meaning, commit="abc1234def", **entries)
+    with pytest.raises(TrainingError, match=words):
+        training.load(tmp_path / "run", takeover=takeover)
+
+
+def test_edits_here_are_named(tmp_path, monkeypatch):
+    training = run()
+    list(training.play(2))
+    training.meaning["edits"] = ""
+    training.save(tmp_path / "run")
+    monkeypatch.setattr(identity, "code", lambda told=None: identity.Code("abc", "e", ("src/ganops/run.py",)))
+    with pytest.raises(TrainingError, match=r"src/ganops/run.py here has edits that no commit holds: commit or undo"):
+        run().load(tmp_path / "run")

@@ -1,6 +1,5 @@
 """The waist: from the configuration to devices, networks, game and recipe. Look-ups in plain tables, nothing else."""
 
-import hashlib
 import inspect
 import json
 import os
@@ -17,12 +16,13 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from ganops import config
+from ganops import config, identity
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
 from ganops.errors import ConfigError
 from ganops.files import hash_json
+from ganops.identity import DECISIVE as DECISIVE  # its name of old
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.models import ARCHITECTURES
@@ -310,17 +310,21 @@ def _schedule(value: float | config.Course, scale: float = 1) -> Schedule:
     return shape(scale * value.start, scale * value.end)
 
 
-def meaning(experiment: Experiment, *, data: str, extractor: str) -> dict[str, Any]:
+def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | None = None) -> dict[str, Any]:
     """All that a training's result depends on, as flat dotted keys; where it runs is not part of it.
+
+    The code is in it as the version of its mathematics, and as the hash of edits that no commit holds.
 
     Args:
         experiment: The parameters.
         data: Hash of the prepared data.
         extractor: Hash of the extractor whose distance chooses the best weights.
+        edits: What a process that sees git found of the code (see `identity.code`).
     """
     content = experiment.content()
     parts = {key: content[key] for key in ("seed", "model", "loss", "train")}
-    return {**flatten(parts), "data": data, "extractor": extractor, "code": _code_hash()}
+    of_code = {"mathematics": identity.MATHEMATICS, "edits": identity.code(edits).edits}
+    return {**flatten(parts), "data": data, "extractor": extractor, **of_code}
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -337,20 +341,3 @@ def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def fingerprint(meaning: dict[str, Any]) -> str:
     """A short name of a training: equal for equal meanings."""
     return hash_json(meaning)[:16]
-
-
-DECISIVE = (
-    "assemble.py", "collective.py", "data/augment.py", "data/batches.py", "data/transforms.py", "losses", "models",
-    "pixels.py", "randomness.py", "run.py", "training", "validation.py",
-)  # fmt: skip
-"""The code that decides the weights; `tune` and `train` depend on it in dvc.yaml as well."""
-
-
-def _code_hash() -> str:
-    """Of that code: a changed loss must not continue an old run."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parent
-    for place in DECISIVE:
-        for path in sorted((root / place).rglob("*.py")) or [root / place]:
-            digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()

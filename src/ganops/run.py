@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ganops import assemble
+from ganops import assemble, identity
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
@@ -112,6 +112,7 @@ class Run:
         *,
         rank: int = 0,
         workers: int = 1,
+        edits: str | None = None,
     ) -> None:
         self.experiment, self.judge, self.rank = experiment, judge, rank
         self.spec = assemble.shown(experiment, samples.spec)
@@ -134,7 +135,8 @@ class Run:
             streamed=assemble.streams(experiment, images.nbytes, device),
         )
         self.class_names = samples.class_names
-        self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=judge.hash if judge else "none")
+        extractor = judge.hash if judge else "none"
+        self.meaning = assemble.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits)
         self.fingerprint = assemble.fingerprint(self.meaning)
         self.hardware = {
             "hardware": assemble.hardware(device),
@@ -270,8 +272,11 @@ class Run:
                 _save_weights(self.best, draft / BEST)
             for number, pending in enumerate(self.pending):
                 _save_weights(pending.weights, draft / PENDING.format(number))
+            code = identity.code()
             journal = {
                 "meaning": self.meaning,
+                "commit": code.commit,
+                "edited": list(code.edited),
                 "history": self.history,
                 "best": self.best_row,
                 "pending": [pending.row["kimg"] for pending in self.pending],
@@ -290,14 +295,17 @@ class Run:
             takeover: It may be of a training of the same networks with other parameters: this one goes on with its own.
 
         Raises:
-            TrainingError: It belongs to another training; the keys that differ are named.
+            TrainingError: It belongs to another training; the keys that differ are named. Or another version of the
+                mathematics wrote it, or edits that no commit holds.
         """
         journal: dict[str, Any] = read_json(folder / JOURNAL)
         differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]
         if takeover:
             differing = [key for key in differing if not key.startswith(("loss.", "train."))]
-        if differing:
-            raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(differing)} differ")
+        if others := [key for key in differing if key not in identity.CODE]:
+            raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(others)} differ")
+        if why := identity.difference(self.meaning, journal):
+            raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
         self.state.load(folder / STATE)
         self.history, self.best_row, self.hardware = journal["history"], journal["best"], journal["hardware"]
         self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None

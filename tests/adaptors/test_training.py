@@ -13,6 +13,7 @@ import ray
 import torch
 from safetensors.torch import load_file
 
+from ganops import identity
 from ganops.adaptors import runtime, training
 from ganops.adaptors.parcel import Parcel
 from ganops.errors import TrainingError
@@ -73,6 +74,34 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
         worker.kill()
         assert process.wait(120) == 0, "a lost worker is replaced, and nobody need do anything"
         assert result(project) == whole
+
+
+@pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(project, launcher):
+    project.variables["PYTHONPATH"] = str(project.folder / "src")
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
+    project.run("python", "pipeline/tune.py")
+    log = project.run("python", "pipeline/train.py")
+    assert "continues" not in log
+    assert "begins anew" not in log
+    whole = result(project)
+    kill_after_a_checkpoint(project)
+    (unfinished,) = (project.folder / ".ganops").glob("train-*")
+    before = project.run("git", "rev-parse", "HEAD")[:7]
+    source = project.folder / "src/ganops/losses/adversarial.py"
+    source.write_text(source.read_text() + "# a comment\n")
+    log = project.run("python", "pipeline/train.py")
+    assert f"begins anew beside the unfinished training {unfinished}" in log
+    assert "src/ganops/losses/adversarial.py here has edits that no commit holds" in log.replace("\n", " ")
+    assert unfinished.is_dir()
+    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "a comment")
+    log = project.run("python", "pipeline/train.py")
+    line = f"continues a checkpoint of commit {before}; the mathematics is the same, version {identity.MATHEMATICS}"
+    assert log.count(line) == 1
+    assert result(project) == whole
+    assert not unfinished.is_dir()
+    first = float(log.partition(" kimg ")[2].partition("/")[0])
+    assert first > 0.5, "the ticks before the checkpoint are not played again"
 
 
 ON_TWO_CORES = (

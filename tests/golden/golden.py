@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from games import CHECKPOINT
 
+from ganops import identity
 from ganops.files import atomic, read_json
 
 HERE = Path(__file__).parent
@@ -35,6 +36,10 @@ With instructions of SSE4 instead of AVX-512 most games move by 1e-6, and by up 
 COARSE = 0.2
 """The same where one rounding decides a sign, of a score or of a clipped weight's gradient, and for bfloat16."""
 COARSE_TERMS, COARSE_GAMES = ("sign_real", "signs", "strength", "told_apart"), ("bf16", "wasserstein, clipped")
+
+IDENTITY = "src/ganops/identity.py"
+VERSION = "mathematics"
+"""Key, beside the games, of the version that the trainings' values are those of."""
 
 Outcome = dict[str, Any]
 """Figures by part and name, and under `sha256` hashes; those that are held are by class of processor."""
@@ -66,7 +71,13 @@ def measured() -> dict[str, Values]:
 
 def held() -> dict[str, Values]:
     """The values of each file as they were written."""
-    return {name: read_json(path) if path.is_file() else {} for name, path in FILES.items()}
+    found = {name: read_json(path) if path.is_file() else {} for name, path in FILES.items()}
+    return {name: {key: by for key, by in values.items() if key != VERSION} for name, values in found.items()}
+
+
+def version() -> int:
+    """The version of the mathematics whose values are held; 0: none are."""
+    return read_json(FILES["trainings"]).get(VERSION, 0) if FILES["trainings"].is_file() else 0
 
 
 def _play(workers: int, *arguments: str) -> None:
@@ -145,7 +156,8 @@ def write(name: str, old: Values, new: Values, changed: dict[tuple[str, str], li
         }
         for game, by in new.items()
     }
-    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+    whole = {VERSION: identity.MATHEMATICS, **values} if name == "trainings" else values
+    text = json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False)
     text = re.sub(r"\[\s+([^][{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)  # a list is a line
     with atomic(FILES[name]) as draft:
         draft.write_text(text + "\n", encoding="utf-8")
@@ -162,19 +174,30 @@ def _with_hashes(old: Outcome, now: Outcome) -> Outcome:
 
 
 def main() -> int:
-    """Measures, tells and writes."""
-    if not CHECKPOINT.is_dir():
-        _play(1)
+    """Measures, tells what moved, and writes it; 1: nothing was written, the version of the mathematics forbids it."""
+    known, here = version(), identity.MATHEMATICS
+    if here < known:
+        print(
+            f"version {known} of the mathematics is held: raise MATHEMATICS in {IDENTITY} to {known + 1}, it is {here}"
+        )
+        return 1
+    if here > known or not CHECKPOINT.is_dir():
+        _play(1)  # no code of this version continues the checkpoint of another
     old, new = held(), measured()
-    if compare(old["trainings"], new["trainings"]):
-        _play(1)  # a checkpoint of what is held from now on
-        new = measured()
+    changed = {name: compare(old[name], new[name]) for name in FILES}
     for name in FILES:
-        changed = compare(old[name], new[name])
-        for (game, workers), lines in changed.items():
+        for (game, workers), lines in changed[name].items():
             print(f"{game}, {workers}:", *lines, sep="\n    ")
-        write(name, old[name], new[name], changed)
-        print(f"{name}: {len(changed)} of {sum(map(len, new[name].values()))} moved, on {processor()}")
+        print(f"{name}: {len(changed[name])} of {sum(map(len, new[name].values()))} moved, on {processor()}")
+    if here == known and any(lines not in (["new"], ["gone"]) for lines in changed["trainings"].values()):
+        print(
+            f"nothing is written: trainings moved, and the version of the mathematics is still {here}. Raise "
+            f"MATHEMATICS in {IDENTITY} to {here + 1} and run this again, and let the commit say why; or mend what "
+            "moved them."
+        )
+        return 1
+    for name in FILES:
+        write(name, old[name], new[name], changed[name])
     return 0
 
 

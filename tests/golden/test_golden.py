@@ -7,6 +7,7 @@ import golden
 import pytest
 import torch
 
+from ganops import identity
 from ganops.data.augment import PRESETS
 from ganops.losses import LOSSES, PENALTIES
 from ganops.models import ARCHITECTURES
@@ -55,6 +56,48 @@ def test_everything_that_can_be_played_is_played():
 def test_the_values_are_those_that_are_held(file, game, workers, now):
     lines = golden.moved(game, HELD[file][game][workers], now[file][game][workers])
     assert not lines, "\n".join([f"{game}, {workers}: see CONTRIBUTING.md, `make golden`", *lines])
+
+
+def test_the_version_of_the_mathematics_is_that_of_the_values():
+    assert golden.version() == identity.MATHEMATICS
+
+
+@pytest.fixture
+def bench(now, tmp_path, monkeypatch):
+    """Files to write anew, with one value that has moved; what `main` says of them."""
+    monkeypatch.setattr(golden, "FILES", {name: tmp_path / path.name for name, path in golden.FILES.items()})
+    for name, values in now.items():
+        golden.write(name, {}, values, golden.compare({}, values))
+    moved = copy.deepcopy(now)
+    moved["trainings"]["mlp"]["1 worker"]["sha256"]["D"] = "other bits"
+    monkeypatch.setattr(golden, "measured", lambda: moved)
+    checkpoints = []
+    monkeypatch.setattr(golden, "_play", lambda workers: checkpoints.append(identity.MATHEMATICS))
+    return checkpoints
+
+
+def test_a_value_moves_with_the_version_alone(bench, monkeypatch, capsys):
+    before = golden.FILES["trainings"].read_bytes()
+    assert golden.main() == 1
+    said = capsys.readouterr().out
+    assert "mlp, 1 worker:\n    not the same bits: D" in said
+    assert f"Raise MATHEMATICS in src/ganops/identity.py to {identity.MATHEMATICS + 1}" in said
+    assert golden.FILES["trainings"].read_bytes() == before
+    assert not bench
+    monkeypatch.setattr(identity, "MATHEMATICS", identity.MATHEMATICS + 1)
+    assert golden.main() == 0
+    assert bench == [identity.MATHEMATICS], "the checkpoint of the former version is continued by no one"
+    assert golden.version() == identity.MATHEMATICS
+    assert golden.held()["trainings"]["mlp"]["1 worker"]["sha256"][golden.processor()]["D"] == "other bits"
+    monkeypatch.setattr(identity, "MATHEMATICS", identity.MATHEMATICS - 1)
+    assert golden.main() == 1
+
+
+def test_another_class_of_processors_is_added(bench, now, monkeypatch):
+    monkeypatch.setattr(golden, "processor", lambda: "another one")
+    assert golden.main() == 0
+    assert len(golden.held()["trainings"]["mlp"]["1 worker"]["sha256"]) == 2
+    assert golden.compare(golden.held()["trainings"], golden.measured()["trainings"]) == {}
 
 
 def test_all_that_is_measured_is_held(now):

@@ -87,11 +87,11 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def setup(
         self, order: dict[str, Any], *, content: dict[str, Any], prepared: Parcel, features: Parcel, ledger: Ledger,
-        plan: Plan, alone: bool,
+        plan: Plan, alone: bool, edits: str | None = None,
     ) -> None:  # fmt: skip
         """Takes what all trials share, and the first order."""
         self.base, self.ledger, self.plan, self.alone = config.parse(content), ledger, plan, alone
-        self.prepared, self.features = prepared, features
+        self.prepared, self.features, self.edits = prepared, features, edits
         torch.set_num_threads(plan.cpus)
         self.reset_config(order)
 
@@ -132,7 +132,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _results(self) -> Iterator[dict[str, Any]]:
         order, course = self.order, Course.of(self.base, self.order.parameters)
-        run = Run(course.experiment, self.data, self.judge, self.device)
+        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits)
         rung = self._begin(run, order)
         known = [self._row(run, course, row) for row in run.history]
         ended = None

@@ -25,6 +25,7 @@ from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from rich.table import Column, Table
 
+from ganops import identity
 from ganops.adaptors import dvc, runtime
 from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
@@ -32,6 +33,8 @@ from ganops.files import atomic, hash_file
 from ganops.lineage import COMMIT, DIRTY, JOB, git
 from ganops.terminal import say
 
+PACKAGE = "src/ganops"
+"""Folder of the code in a project."""
 LARGEST = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
 HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_PATIENCE")
@@ -47,6 +50,8 @@ class Tree:
     size: int
     commit: str
     dirty: bool
+    edits: str = ""
+    """Those of the code that decides the weights: see `identity.Code`."""
 
     @classmethod
     def of(cls, root: Path) -> "Tree":
@@ -73,7 +78,9 @@ class Tree:
             if not any(path.is_relative_to(each) for each in left_out):
                 digest.update(f"{path}\0{hash_file(root / path)}\n".encode())
         changes = git(root, "status", "--porcelain")
-        return cls(digest.hexdigest(), sum(sizes.values()), commit, bool(changes))
+        package = root.resolve() / PACKAGE
+        edits = identity.state(package).edits if package.is_dir() else ""
+        return cls(digest.hexdigest(), sum(sizes.values()), commit, bool(changes), edits)
 
 
 @dataclass(frozen=True)
@@ -214,6 +221,7 @@ def submit(
         dvc.REMOTE: remote,
         COMMIT: tree.commit,
         DIRTY: json.dumps(tree.dirty),
+        identity.EDITS: tree.edits,
         JOB: name,
         **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
     }
@@ -225,7 +233,7 @@ def submit(
             runtime_env={
                 "working_dir": str(root.resolve()),
                 # before whatever the nodes have installed
-                "py_modules": [str((root / "src" / "ganops").resolve())],
+                "py_modules": [str(root.resolve() / PACKAGE)],
                 "env_vars": environment,
             },
             metadata={DIGEST: tree.digest, COMMIT: tree.commit, DIRTY: json.dumps(tree.dirty)},

@@ -1,6 +1,6 @@
 """What a search has found so far, in the storage: so a search that was killed goes on, and one more trial is one more.
 
-search.json            seconds that it has run
+search.json            seconds that it has run, and the commit of the code that wrote it last
 trials/0001.json       a trial: written whenever something is known of it
 pictures/0001.png      its last samples
 rounds/1.json          who took over whom (PBT)
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ganops import identity
 from ganops.adaptors.patience import patience
 from ganops.adaptors.storage import Storage
 from ganops.errors import TrainingError
@@ -79,6 +80,10 @@ class Ledger:
         """That the search has run."""
         return float(self._read("search.json")["seconds"]) if "search.json" in self._names("") else 0.0
 
+    def commit(self) -> str | None:
+        """Of the code that ran it last; None: an installed release, or not known."""
+        return self._read("search.json").get("commit") if "search.json" in self._names("") else None
+
     def write(self, trial: Trial) -> None:
         """Keeps what is known of a trial."""
         self._write(f"trials/{trial.number:04d}.json", asdict(trial))
@@ -89,7 +94,7 @@ class Ledger:
 
     def write_seconds(self, seconds: float) -> None:
         """Keeps how long the search has run."""
-        self._write("search.json", {"seconds": seconds})
+        self._write("search.json", {"seconds": seconds, "commit": identity.code().commit})
 
     def write_picture(self, number: int, picture: bytes) -> None:
         """Keeps a trial's last samples, PNG."""

@@ -1,6 +1,7 @@
 """Ray Train runs the training on its workers, or the stage's own process does; the loop is the same."""
 
 import copy
+import json
 import shutil
 import tempfile
 import threading
@@ -21,7 +22,7 @@ from pyarrow import fs
 from ray.train import CheckpointConsistencyMode
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-from ganops import assemble, config
+from ganops import assemble, config, identity
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.board import Board
 from ganops.adaptors.parcel import Parcel
@@ -34,7 +35,7 @@ from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
-from ganops.run import Progress, Run
+from ganops.run import JOURNAL, Progress, Run
 from ganops.terminal import say
 from ganops.validation import ValidationJudge
 
@@ -67,6 +68,8 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
     here = Parcel(str(prepared)), Parcel(str(features))
     run = _open(experiment, *here, torch.device("cpu"))
     storage, name = Storage.of(experiment.compute), f"train-{run.fingerprint}"
+    if told := past(run, storage):
+        say("train", told)
     if experiment.compute.launcher == "local":
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
@@ -87,10 +90,45 @@ def _open(
     device: torch.device,
     *,
     apart: bool = False,
+    edits: str | None = None,
     **place: int,
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
-    return Run(experiment, Prepared.open(prepared.open()), judge, device, **place)
+    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
+
+
+def past(run: Run, storage: Storage) -> str:
+    """Return a line on the checkpoint of another commit that a run will continue, or on one that it will not.
+
+    Empty: there is none, or it is of this very code. The storage names a training's folder by its fingerprint.
+    """
+    own = f"train-{run.fingerprint}"
+    try:
+        names = [name for name in storage.names("") if name.startswith("train-")]
+        if journal := _journal(storage, own) if own in names else None:
+            line = identity.continues(journal.get("commit"))
+            return line and f"continues a checkpoint of {line}"
+        for name in names:
+            journal = _journal(storage, name)
+            if journal and _without_code(journal["meaning"]) == _without_code(run.meaning):
+                why = identity.difference(run.meaning, journal)
+                return f"begins anew beside the unfinished training {storage.below(name)}: {why}"
+    except (OSError, ValueError, KeyError):
+        pass  # a line for a person is not worth a failure: whoever needs the storage says what is wrong with it
+    return ""
+
+
+def _journal(storage: Storage, name: str) -> dict[str, Any] | None:
+    """Of the latest checkpoint in a folder of the storage; None: there is none."""
+    for checkpoint in reversed([each for each in storage.names(name) if each.startswith("checkpoint")]):
+        if JOURNAL in storage.names(f"{name}/{checkpoint}"):
+            journal: dict[str, Any] = json.loads(storage.read(f"{name}/{checkpoint}/{JOURNAL}"))
+            return journal
+    return None
+
+
+def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meaning.items() if key not in ("code", *identity.CODE)}
 
 
 def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder: Path, listen: Listener) -> Run:
@@ -163,6 +201,7 @@ def _fit_on_ray(
             "watched": not alone,
             "until": until,
             "start": start,
+            "edits": run.meaning["edits"],
         },
         scaling_config=ray.train.ScalingConfig(
             num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
@@ -238,7 +277,8 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     prepared, features = config_of_loop["prepared"], config_of_loop["features"]
     # the judge's actor belongs to the worker that asks it: it is placed after the workers are, and ends with them
     apart = config_of_loop["apart"] and rank == 0
-    run = _open(experiment, prepared, features, ray.train.torch.get_device(), apart=apart, rank=rank, workers=workers)
+    device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
+    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, rank=rank, workers=workers)
     seconds, watched = config_of_loop["patience"], config_of_loop["watched"]
     board = _Telling(config_of_loop["board"]) if rank == 0 else None
     checkpoint = ray.train.get_checkpoint()

@@ -19,7 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 from ray.tune.search import Searcher
 
-from ganops import assemble
+from ganops import assemble, identity
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.contestant import DISTANCE, Contestant
 from ganops.adaptors.ledger import Ledger
@@ -32,6 +32,7 @@ from ganops.errors import UserError
 from ganops.files import hash_json
 from ganops.metrics.reference import Reference
 from ganops.search.trials import Search, Trial
+from ganops.terminal import say
 from ganops.validation import ValidationJudge
 
 ENVIRONMENT = {
@@ -79,6 +80,8 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
         plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
         ledger.storage.check()
         with ledger.held():
+            if began := ledger.trials() and identity.continues(ledger.commit()):
+                say("tune", f"goes on with a search of {began}")
             referee = Referee(experiment, ledger)
             contestant = tune.with_parameters(
                 Contestant,
@@ -88,6 +91,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
                 ledger=ledger,
                 plan=plan,
                 alone=runtime.alone(),
+                edits=meaning["edits"],
             )
             needs = plan.resources() if plan.workers == 1 else BYTE
             with watch(judge.name, list(referee.trials.values())) as referee.listen:
