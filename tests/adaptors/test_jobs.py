@@ -8,6 +8,7 @@ import ray
 import yaml
 from ray.job_submission import JobStatus
 
+from ganops import identity
 from ganops.adaptors import dvc, jobs
 from ganops.config import COMPUTE, Compute, load, parse
 from ganops.errors import ClusterError, ConfigError, TrainingError
@@ -98,6 +99,28 @@ def test_a_job_knows_the_commit_it_came_from(tmp_path, monkeypatch):
     monkeypatch.setenv(COMMIT, "abc")
     monkeypatch.setenv(DIRTY, "true")
     assert commit(tmp_path) == ("abc", True)
+
+
+def test_a_job_is_told_of_edits_of_the_code_that_decides_the_weights(project, monkeypatch):
+    sent = []
+    client = SimpleNamespace(submit_job=lambda **job: sent.append(job["runtime_env"]["env_vars"]))
+    cluster = SimpleNamespace(address="http://head", client=client, jobs=list)
+    project.params(train={"kimg": 4})
+    source = project.folder / "src/ganops/losses/adversarial.py"
+    for text in (source.read_text(), source.read_text() + "# a comment\n"):
+        source.write_text(text)
+        tree = jobs.Tree.of(project.folder)
+        assert tree.dirty
+        jobs.submit(project.folder, cluster, tree, compute={}, variables={}, remote="s3://home")
+    package = project.folder / "src/ganops"
+    assert [variables[identity.EDITS] for variables in sent] == ["", identity.content(package)]
+    (project.folder / ".git").rename(project.folder.parent / "git")  # as the tree arrives
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.folder.parent))
+    for variables in sent:
+        for name in (identity.EDITS, COMMIT):
+            monkeypatch.setenv(name, variables[name])
+        there = identity.state(package)
+        assert (there.commit, there.edits) == (tree.commit, variables[identity.EDITS])
 
 
 class FakeCluster:

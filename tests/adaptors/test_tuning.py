@@ -69,6 +69,21 @@ def of(process, name):
     return found
 
 
+@pytest.mark.slow
+def test_an_update_of_the_code_goes_on_with_the_search(project):
+    project.variables["PYTHONPATH"] = str(project.folder / "src")
+    project.params(tune={"trials": 1})
+    assert "goes on" not in project.run(*TUNE)
+    first, before = records(project)[1], project.run("git", "rev-parse", "HEAD")[:7]
+    source = project.folder / "src/ganops/losses/adversarial.py"
+    source.write_text(source.read_text() + "# a comment\n")
+    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "a comment")
+    project.params(tune={"trials": 2})
+    assert f"goes on with a search of commit {before}; the mathematics is the same" in project.run(*TUNE)
+    assert records(project)[1] == first, "it is not run again"
+    assert len(records(project)) == 2
+
+
 def test_killed_and_continued_by_one_trial_more(project):
     project.params(tune={"trials": 3, "kimg": 1.5, "space": SPACE})
     process = project.start(*TUNE)

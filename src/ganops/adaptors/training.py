@@ -68,14 +68,14 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
     here = Parcel(str(prepared)), Parcel(str(features))
     run = _open(experiment, *here, torch.device("cpu"))
     storage, name = Storage.of(experiment.compute), f"train-{run.fingerprint}"
-    if told := past(run, storage):
-        say("train", told)
     if experiment.compute.launcher == "local":
+        _tell_of_the_past(run, storage)
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
             plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
             storage.check()
+            _tell_of_the_past(run, storage)
             grows = len(plan.counts) > 1
             parcels = parcel.send(prepared, grows=grows), parcel.send(features, grows=grows)
             _fit_on_ray(run, *parcels, storage.address, name, plan, listen)
@@ -95,6 +95,11 @@ def _open(
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
     return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
+
+
+def _tell_of_the_past(run: Run, storage: Storage) -> None:
+    if line := past(run, storage):
+        say("train", line)
 
 
 def past(run: Run, storage: Storage) -> str:

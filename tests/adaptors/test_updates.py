@@ -1,0 +1,69 @@
+"""What a training says of the checkpoints in its storage that other code has written."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ganops import assemble, identity
+from ganops.adaptors.storage import Storage
+from ganops.adaptors.training import past
+from ganops.files import write_json
+
+MEANING = {"seed": 0, "mathematics": identity.MATHEMATICS, "edits": ""}
+
+
+@pytest.fixture(params=["{}", "file://{}"])
+def storage(request, tmp_path):
+    return Storage(request.param.format(tmp_path))
+
+
+def run(**changes):
+    meaning = MEANING | changes
+    return SimpleNamespace(meaning=meaning, fingerprint=assemble.fingerprint(meaning))
+
+
+def leave(folder, checkpoint="checkpoint_2026-11-28_10-00-00.000001", commit="abc1234def", **changes):
+    """An unfinished training, as Ray names its checkpoints or as the local launcher does."""
+    left = run(**changes)
+    meaning = {key: value for key, value in left.meaning.items() if value is not None}
+    journal = {"meaning": meaning, "commit": commit, "edited": ["a.py"]}
+    write_json(folder / f"train-{left.fingerprint}" / checkpoint / "run.json", journal)
+    return f"train-{left.fingerprint}"
+
+
+@pytest.mark.parametrize("checkpoint", ["checkpoint", "checkpoint_2026-11-28_10-00-00.000001"])
+def test_a_checkpoint_of_another_commit_is_told_and_of_the_same_is_not(storage, tmp_path, checkpoint):
+    assert past(run(), storage) == ""
+    leave(tmp_path, checkpoint, commit=identity.code().commit)
+    assert past(run(), storage) == ""
+    leave(tmp_path, checkpoint)
+    line = f"continues a checkpoint of commit abc1234; the mathematics is the same, version {identity.MATHEMATICS}"
+    assert past(run(), storage) == line
+
+
+def test_the_latest_checkpoint_counts(storage, tmp_path):
+    leave(tmp_path, "checkpoint_2026-11-28_10-00-00.000001")
+    leave(tmp_path, "checkpoint_2026-11-28_11-00-00.000001", commit=identity.code().commit)
+    assert past(run(), storage) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mathematics": 0}, "written by commit abc1234 with version 0 of the mathematics"),
+        ({"edits": "e"}, "with edits in a.py that no commit held"),
+        ({"mathematics": None, "edits": None, "code": "c"}, "before checkpoints named the version"),
+    ],
+)
+def test_an_unfinished_training_of_other_code_is_told(storage, tmp_path, changes, words):
+    name = leave(tmp_path, **changes)
+    line = past(run(), storage)
+    assert line.startswith(f"begins anew beside the unfinished training {storage.below(name)}: it was ")
+    assert words in line
+
+
+def test_other_parameters_and_what_cannot_be_read_are_no_line(storage, tmp_path):
+    leave(tmp_path, seed=1)
+    (tmp_path / "train-broken" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "train-broken" / "checkpoint" / "run.json").write_text("{")
+    assert past(run(), storage) == ""
