@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ganops.data import SPLITS, Prepared, SampleSpec, intake, prepare
-from ganops.data.arrange import order_classes
+from ganops.data.arrange import Row, deal, order_classes
 from ganops.errors import ConfigError, DataError
 
 
@@ -113,6 +113,61 @@ def test_mirroring_adds_the_mirror_image_of_each_training_sample_and_touches_no_
     assert both["duplicates"] == plain["duplicates"]
     for split in ("validation", "test"):
         assert np.array_equal(opened().images(split), before[split][0])
+
+
+def paired(encode, singles, pairs):
+    """Images of noise, and images of noise each with its mirror image."""
+    alone = [np.random.default_rng(i).integers(0, 256, (8, 8), np.uint8) for i in range(singles + pairs)]
+    both = [image[:, ::-1] for image in alone[singles:]]
+    return {f"{i:04}.png": encode(np.ascontiguousarray(image)) for i, image in enumerate([*alone, *both])}
+
+
+def test_no_split_holds_the_mirror_image_of_another_splits_sample(lay, encode, run, opened):
+    def leaks():
+        """Brute force: held-out images that the training split holds, and those that the other held-out one does."""
+        train, validation, test = ({image.tobytes() for image in opened().images(split)} for split in SPLITS)
+        turned = {image[..., ::-1].tobytes() for image in opened().images("validation")}
+        return len((validation | test) & train), len(turned & test)
+
+    source = lay(paired(encode, singles=100, pairs=400))
+    run(source, validation=0.1, test=0.1)
+    plain = {split: opened().images(split)[:] for split in SPLITS}
+    mirrored = {image[..., ::-1].tobytes() for image in plain["train"]}
+    held_out = [image.tobytes() for split in ("validation", "test") for image in plain[split]]
+    assert sum(image in mirrored for image in held_out) > len(held_out) / 2, "it would leak: this set tells"
+
+    manifest = run(source, validation=0.1, test=0.1, mirror=True)
+    assert leaks() == (0, 0)
+    everything = np.concatenate([opened().images(split) for split in ("validation", "test")])
+    train = opened().images("train")
+    assert {image.tobytes() for image in np.concatenate([everything, train[: len(train) // 2]])} == {
+        image.tobytes() for split in SPLITS for image in plain[split]
+    }, "every image is there still"
+    assert manifest["duplicates"] == 0
+
+
+def test_pairs_of_mirror_images_keep_the_shares():
+    """With 8,000 pairs a share of 0.1 has a standard deviation of 0.0034; by the smaller hash alone it would be 0.19."""
+
+    def digest(i):
+        return hashlib.sha256(str(i).encode()).digest()
+
+    rows = sorted(Row(digest(i), 0, i, mirror_digest=digest(i ^ 1)) for i in range(16_000))
+    splits = deal(rows, {"validation": 0.2, "test": 0.1})
+    assert len(splits["test"]) / 16_000 == pytest.approx(0.1, abs=0.015)
+    assert len(splits["validation"]) / 16_000 == pytest.approx(0.2, abs=0.02)
+    for split in splits.values():
+        assert {row.place ^ 1 for row in split} == {row.place for row in split}
+
+
+def test_an_image_that_is_its_own_mirror_image_is_dealt_by_its_hash(lay, encode, run, opened):
+    halves = [np.random.default_rng(i).integers(0, 256, (8, 4), np.uint8) for i in range(60)]
+    source = lay({f"{i}.png": encode(np.hstack([half, half[:, ::-1]])) for i, half in enumerate(halves)})
+    run(source)
+    before = {split: opened().images(split)[:] for split in ("validation", "test")}
+    run(source, mirror=True)
+    for split, images in before.items():
+        assert np.array_equal(opened().images(split), images)
 
 
 def test_an_unlabelled_set_has_no_labels(lay, pictures, run, opened, tmp_path):

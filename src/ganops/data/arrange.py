@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ganops.data.intake import Spool
 from ganops.data.prepared import SPLITS
 from ganops.errors import DataError
@@ -34,20 +36,51 @@ class Row(NamedTuple):
     label: int
     place: int
     mirrored: bool = False
+    mirror_digest: bytes = b""
+    """SHA-256 of the pixels of its mirror image, where that one must not lie in another split."""
 
 
-def sort_samples(kept: dict[int, str | None], class_names: Sequence[str], spool: Spool, channels: int) -> list[Row]:
-    """The samples in the order of the prepared set, which depends on their pixels and labels alone."""
+def mirror_image(sample: bytes, resolution: int) -> bytes:
+    """The bytes of a sample [C, resolution, resolution] with left and right exchanged."""
+    return np.frombuffer(sample, np.uint8).reshape(-1, resolution)[:, ::-1].tobytes()
+
+
+def sort_samples(
+    kept: dict[int, str | None],
+    class_names: Sequence[str],
+    spool: Spool,
+    channels: int,
+    *,
+    mirror_resolution: int | None = None,
+) -> list[Row]:
+    """The samples in the order of the prepared set, which depends on their pixels and labels alone.
+
+    With `mirror_resolution`, the resolution of the samples, each row knows the hash of its mirror image as well.
+    """
     number = {name: i for i, name in enumerate(class_names)}
-    digests = ((i, label, hashlib.sha256(spool.read(i, channels)).digest()) for i, label in kept.items())
-    return sorted(Row(digest, 0 if label is None else number[label], i) for i, label, digest in digests)
+    rows = []
+    for i, label in kept.items():
+        sample = spool.read(i, channels)
+        mirrored = None if mirror_resolution is None else mirror_image(sample, mirror_resolution)
+        mirror_digest = b"" if mirrored is None else hashlib.sha256(mirrored).digest()
+        digest = hashlib.sha256(sample).digest()
+        rows.append(Row(digest, 0 if label is None else number[label], i, mirror_digest=mirror_digest))
+    return sorted(rows)
 
 
 def deal(rows: list[Row], shares: dict[str, float]) -> dict[str, list[Row]]:
-    """The rows of each split: the first 8 bytes of the digest, as a fraction of 2^64, against the shares."""
+    """The rows of each split: the first 8 bytes of the digest, as a fraction of 2^64, against the shares.
+
+    Where the rows hold a sample and its mirror image, the smaller of their digests decides for both. The smaller m of
+    two uniform fractions lies below t with probability 1 - (1 - t)^2, so 1 - (1 - m)^2 keeps the shares.
+    """
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
+    there = {row.digest for row in rows}
     for row in rows:
         fraction = int.from_bytes(row.digest[:8]) / 2**64
+        if row.mirror_digest != row.digest and row.mirror_digest in there:
+            smaller = int.from_bytes(min(row.digest, row.mirror_digest)[:8]) / 2**64
+            fraction = 1 - (1 - smaller) ** 2
         name = "test" if fraction < shares["test"] else "validation" if fraction < sum(shares.values()) else "train"
         splits[name].append(row)
     empty = [name for name, share in shares.items() if share > 0 and not splits[name]]

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ganops.data.arrange import Row, deal, order_classes, sort_samples
+from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
 from ganops.data.decode import Filter, Fit, Recipe
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.prepared import Prepared
@@ -47,7 +47,8 @@ def prepare(
 
     The set depends on the pixels and labels alone: samples are ordered, and dealt to the splits, by the SHA-256 of
     their pixels. So names, order, packing and the number of workers change nothing, equal images never lie in two
-    splits, and the first n samples of a split are a fair draw.
+    splits, and the first n samples of a split are a fair draw. With `mirror`, images that are each other's mirror image
+    never lie in two splits either.
 
     Args:
         source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
@@ -92,7 +93,8 @@ def prepare(
         class_names = order_classes(kept.values(), found.class_names)
         if depth == 3:
             taken.conversions["gray to RGB"] = sum(spool.channels[i] == 1 for i in kept)
-        splits = deal(sort_samples(kept, class_names, spool, depth), shares)
+        together = resolution if mirror else None
+        splits = deal(sort_samples(kept, class_names, spool, depth, mirror_resolution=together), shares)
         splits["train"] += [row._replace(mirrored=True) for row in splits["train"] if mirror]
         for split, rows in splits.items():
             _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
@@ -120,7 +122,7 @@ def _write_split(folder: Path, rows: list[Row], spool: Spool, shape: tuple[int, 
         np.lib.format.write_array_header_1_0(file, header)
         for row in rows:
             sample = spool.read(row.place, shape[0])
-            file.write(np.frombuffer(sample, np.uint8).reshape(shape)[..., ::-1].tobytes() if row.mirrored else sample)
+            file.write(mirror_image(sample, shape[-1]) if row.mirrored else sample)
     if labelled:
         np.save(folder / "labels.npy", np.asarray([row.label for row in rows], np.int64), allow_pickle=False)
 
