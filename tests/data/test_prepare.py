@@ -147,7 +147,7 @@ def test_no_split_holds_the_mirror_image_of_another_splits_sample(lay, encode, r
 
 
 def test_pairs_of_mirror_images_keep_the_shares():
-    """With 8,000 pairs a share of 0.1 has a standard deviation of 0.0034; by the smaller hash alone it would be 0.19."""
+    """A share of 0.1 of 8,000 pairs has a standard deviation of 0.0034; by the smaller hash alone it would be 0.19."""
 
     def digest(i):
         return hashlib.sha256(str(i).encode()).digest()

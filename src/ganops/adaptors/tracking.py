@@ -5,6 +5,7 @@ import math
 import os
 import random
 import re
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from urllib.parse import urlsplit
 
 from ganops.adaptors.patience import NAME as PATIENCE
 from ganops.adaptors.patience import insist, patience
+from ganops.adaptors.relocation import ARTIFACTS, BACKUP, DATABASE, relocate
 from ganops.errors import RegistryError
 from ganops.lineage import JOB, commit, lock_hashes
 from ganops.terminal import say
@@ -89,7 +91,11 @@ def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 def store_uri(root: Path) -> str:
     """Where MLflow lives: `MLFLOW_TRACKING_URI` where it is set, else a database in the project's folder `mlflow`."""
-    return _named_uri() or f"sqlite:///{root.resolve() / 'mlflow' / 'mlflow.db'}"
+    return _named_uri() or _embedded_uri(root)
+
+
+def _embedded_uri(root: Path) -> str:
+    return f"sqlite:///{root.resolve() / DATABASE}"
 
 
 def _named_uri() -> str | None:
@@ -99,14 +105,17 @@ def _named_uri() -> str | None:
 def connect(root: Path) -> MlflowClient:
     """A client of the store of the project in `root`; the embedded store is created when it is first needed.
 
+    Where the project was moved or copied, its embedded store follows.
+
     Raises:
         RegistryError: The store cannot be reached or used.
     """
     uri = store_uri(root)
+    embedded = uri == _embedded_uri(root)
     if uri.startswith(("http://", "https://")):
         _expect_server(uri)
-    elif not _named_uri():
-        (root / "mlflow").mkdir(parents=True, exist_ok=True)
+    elif embedded:
+        (root / DATABASE).parent.mkdir(parents=True, exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=uri)
         with refusals():
@@ -115,6 +124,9 @@ def connect(root: Path) -> MlflowClient:
         raise
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
         raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
+    for former in relocate(root) if embedded else ():
+        # beside the output of the commands, which may be JSON
+        print(f"mlflow: this project was at {former}; its store is up to date, {BACKUP} is as it was", file=sys.stderr)
     return client
 
 
@@ -252,10 +264,10 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
     """The id of the experiment of that name, which is created where there is none.
 
     Raises:
-        RegistryError: The experiment was deleted, or the folder of the embedded store was moved.
+        RegistryError: The experiment was deleted.
     """
     # a server has a place for files, a database has none; absolute, since readers run in other directories
-    location = (root.resolve() / "mlflow" / "artifacts").as_uri()
+    location = (root.resolve() / ARTIFACTS).as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         server = store_uri(root).startswith(("http://", "https://", "databricks"))
@@ -268,11 +280,6 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
-    if not _named_uri() and experiment.artifact_location != location:
-        raise RegistryError(
-            f"the embedded MLflow store was moved: its files are recorded under {experiment.artifact_location}, "
-            f"expected {location}; move the project back, or remove its folder mlflow/ and register again"
-        )
     found: str = experiment.experiment_id
     return found
 
