@@ -1,8 +1,9 @@
-"""Stage `prepare`: the source -> data/prepared, reports/prepare/preview.png."""
+"""Stage `prepare`: the source -> data/prepared, reports/prepare."""
 
 from ganops import assemble, layout
 from ganops.adaptors import preparing
 from ganops.data import Prepared, prepare
+from ganops.data.about import About
 from ganops.data.sources import below
 from ganops.terminal import say, stage
 
@@ -12,8 +13,10 @@ def main() -> None:
     with stage(__file__) as name:
         experiment = assemble.load()
         data = experiment.data
+        source = below(layout.DATA, data.source)
+        about = About.of_source(source, data.name, data.licence)
         prepare(
-            below(layout.DATA, data.source),
+            source,
             layout.PREPARED,
             layout.PREVIEW,
             resolution=data.resolution,
@@ -28,6 +31,7 @@ def main() -> None:
             max_rejected=data.max_rejected,
             mapper=preparing.mapper(experiment.compute),
         )
+        about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
         say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
 
 

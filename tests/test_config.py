@@ -181,9 +181,17 @@ def test_the_schema_of_the_editors_is_current():
 
 def test_the_defaults_are_the_embedded_run():
     embedded = assemble.load(ROOT / "params.yaml")
-    about_these_images = embedded.register_.model_dump(include={"gate", "data_licence"})
+    about_these_images = embedded.register_.model_dump(include={"gate"})
     asked = {"tune": {"space": embedded.tune.space}, "register": about_these_images}
     assert config.parse(asked) == embedded
+
+
+def test_no_licence_is_inherited_by_another_source():
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert {content["data"].get(key, "auto") for key in ("name", "licence")} == {"auto"}
+    assert "MIT" not in (ROOT / "params.yaml").read_text()
+    said = refused({"register": {"data_licence": "MIT"}})
+    assert said == "params.register.data_licence: is now data.licence, beside the source whose images it is about"
 
 
 def test_the_snippets_of_the_readme_are_accepted():

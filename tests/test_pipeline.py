@@ -2,11 +2,13 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
+from projects import Project
 
 from ganops.adaptors import tracking
 
@@ -110,6 +112,55 @@ def test_a_change_runs_only_what_depends_on_it(finished):
     assert stages(evaluate={"samples": 400}) == ["evaluate"]
     assert stages(data={"max_rejected": 0.5}) == ["prepare"]
     assert stages(tune={"trials": 0, "space": {}}) == ["tune"]
+
+
+def test_a_licence_belongs_to_the_source_and_trains_nothing_again(finished, tmp_path):
+    def card(project):
+        (card,) = (project.folder / "mlflow/artifacts/models").rglob("MODEL_CARD.md")
+        return card.read_text()
+
+    assert "The licence of the training images, `tiny`, is not stated." in card(finished)
+    page = (finished.folder / "reports/evaluation/report.html").read_text()
+    assert "not stated" in page
+    assert "MIT" not in page
+
+    project = Project(shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True))
+    lock = project.folder / "dvc.lock"
+    before = lock.read_text()
+    project.params(data={"licence": "CC BY 4.0", "name": "Tiny garments"})
+    project.run("dvc", "repro", "prepare")
+    status = project.run("dvc", "status")
+    changed = [line.rstrip(":") for line in status.splitlines() if line.endswith(":") and not line[0].isspace()]
+    assert changed == ["evaluate", "register"]
+    hashes = [
+        yaml.safe_load(text)["stages"]["prepare"]["outs"]
+        for text in (before, (project.folder / "dvc.lock").read_text())
+    ]
+    assert hashes[0][0] == hashes[1][0]
+    assert hashes[0][1] != hashes[1][1], "the prepared set is the same, what is said of it is not"
+    about = json.loads((project.folder / "reports/prepare/about.json").read_text())
+    assert about == {"name": "Tiny garments", "licence": "CC BY 4.0"}
+
+
+def test_a_moved_project_goes_on_with_its_history(finished, tmp_path):
+    """A copy, so that the others keep theirs; to the store it is the same whether the original is still there."""
+    copy = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    project = Project(copy.rename(tmp_path / "a moved project"))
+    assert "up to date" in project.run("dvc", "status")
+    project.params(register={"gate": {"fd_domain": {"at_most": 5e5}}})
+    log = project.run("dvc", "repro")
+    assert "tiny v1 (known): passed the gate, champion" in log
+    assert "Running stage 'train'" not in log
+    verified = json.loads(project.run("ganops", "registry", "verify", "--all", "--json"))
+    assert {each["state"] for each in verified} == {"ok"}
+    assert [move["to"] for move in json.loads(project.run("ganops", "history", "--json"))] == [1]
+    assert json.loads(project.run("ganops", "lineage", "--lock", "dvc.lock", "--json"))["version"] == 1
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{project.folder}/mlflow/mlflow.db"}
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", CONSUMER],
+        cwd=tmp_path, env={**project.environment(), **store}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_failed_gate_keeps_the_champion(finished):

@@ -92,6 +92,10 @@ class Data(Section):
     """Share of the samples that only the final evaluation looks at."""
     max_rejected: Share = 0.01
     """The stage fails when more than this share of the files cannot be used."""
+    name: Annotated[str, Field(min_length=1)] = "auto"
+    """What people call the set; auto: as the source itself says (the embedded set, downloads), else its last part."""
+    licence: Annotated[str, Field(min_length=1)] = "auto"
+    """Licence of the images, for the card; auto: as the source itself says (the embedded set, downloads), else none."""
 
     @model_validator(mode="after")
     def _splits_leave_something(self) -> Self:
@@ -318,8 +322,6 @@ class Register(Section):
     """Metrics of the evaluation and the limits a champion must keep."""
     improve: Annotated[str, Field(min_length=1)] = "auto"
     """The metric in which a champion must be beaten with 95 % confidence; auto: the Fréchet distance; none: no need."""
-    data_licence: str | None = None
-    """Licence of the training images, for the model card."""
     fail_on_reject: bool = False
     """End with an error where the generator did not pass: for CI. It is registered all the same."""
 
@@ -495,9 +497,15 @@ _UNION_BRANCHES = {
 """What pydantic adds to the location of a problem in a union; not a key of the file."""
 
 
+_NOW = {"params.register.data_licence": "data.licence, beside the source whose images it is about"}
+"""Keys of former versions, and what stands in their place."""
+
+
 def _explain(problem: Any) -> tuple[str, str]:
     keys = [str(key) for key in problem["loc"] if str(key) not in _UNION_BRANCHES]
     path, got = ".".join(["params", *keys]), problem["input"]
+    if path in _NOW:
+        return path, f"is now {_NOW[path]}"
     if problem["type"] == "extra_forbidden":
         known = _fields(keys[:-1])
         near = difflib.get_close_matches(keys[-1], known, n=1)

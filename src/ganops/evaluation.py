@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ganops import layout
 from ganops.config import Experiment
 from ganops.data import Prepared
+from ganops.data.about import UNSTATED, About
 from ganops.files import read_json
 from ganops.generator import Generator
 from ganops.latents import latents, normal_table
@@ -165,7 +166,7 @@ def report(
     return Report(
         title=experiment.register_.name,
         summary=headline(results),
-        manifest=_manifest(prepared),
+        manifest=_manifest(prepared, About.read(layout.ABOUT)),
         history=history(),
         metrics=with_intervals(results),
         champion=champion or {},
@@ -219,8 +220,10 @@ def in_words(results: dict[str, Any]) -> str:
     return "  ".join(numbers)
 
 
-def _manifest(prepared: Prepared) -> dict[str, Any]:
-    return dict(prepared.manifest)
+def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:
+    """The manifest, with the name and the licence of the source."""
+    source = {**prepared.manifest["source"], "name": about.name, "licence": about.licence or UNSTATED}
+    return {**prepared.manifest, "source": source}
 
 
 def history() -> list[dict[str, float]]:

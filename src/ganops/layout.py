@@ -5,6 +5,7 @@ from pathlib import Path
 DATA = Path("data")
 PREPARED = Path("data/prepared")
 PREVIEW = Path("reports/prepare/preview.png")
+ABOUT = Path("reports/prepare/about.json")
 FEATURES = Path("artifacts/features")
 BEST_PARAMS = Path("artifacts/best_params.yaml")
 TUNE_REPORT = Path("reports/tune")

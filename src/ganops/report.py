@@ -215,6 +215,7 @@ def _data(report: Report) -> dict[str, Any]:
         classes.update(split.get("classes", {}))
     facts = {
         "source": manifest.get("source", {}).get("name"),
+        "licence": manifest.get("source", {}).get("licence"),
         "samples": sum(split["samples"] for split in splits.values()) or None,
         "shape": " × ".join(map(str, _shape(manifest))),
         "classes": len(classes) or None,

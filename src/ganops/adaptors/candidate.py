@@ -12,6 +12,7 @@ from ganops.adaptors.registry import register
 from ganops.adaptors.searches import record
 from ganops.config import Experiment
 from ganops.data import Prepared
+from ganops.data.about import About
 from ganops.evaluation import history
 from ganops.files import atomic_folder, read_json
 from ganops.gate import Decision, Rival, decide
@@ -72,7 +73,7 @@ def _write_report(experiment: Experiment, reference: Reference, rival: Rival | N
 def package(experiment: Experiment) -> Package:
     """The generator, its evaluation, its parameters, curves, pictures and lineage."""
     generator = Generator.load(layout.GENERATOR)
-    lock = Path("dvc.lock")
+    lock, about = Path("dvc.lock"), About.read(layout.ABOUT)
     return Package(
         generator=generator.network,
         description=asdict(generator.description),
@@ -84,5 +85,7 @@ def package(experiment: Experiment) -> Package:
         report=layout.EVALUATION_REPORT / "report.html",
         lock=lock if lock.is_file() else None,
         fingerprint=generator.description.fingerprint,
-        data_licence=experiment.register_.data_licence,
+        data_licence=about.licence,
+        data_name=about.name,
+        data_hash=Prepared.open(layout.PREPARED).hash,
     )

@@ -5,6 +5,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from ganops.adaptors.tracking import flatten, numbers
+from ganops.data.about import UNSTATED
 
 if TYPE_CHECKING:
     from ganops.adaptors.package import Package
@@ -14,7 +15,7 @@ def model_card(name: str, package: "Package") -> str:
     """The card of a registered model of that name, in Markdown."""
     description, params, evaluation = package.description, package.params, package.evaluation
     # a source may be a folder of the machine that trained: its name is enough here
-    source = PurePath(str(params.get("data", {}).get("source", "unknown"))).name
+    source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
     architecture = {key: value for key, value in description.items() if key != "class_names"}
     return f"""# {name}
@@ -99,8 +100,8 @@ def _licence(source: str, licence: str | None) -> str:
     if licence:
         return f"The training images, `{source}`: {licence}. Their terms may extend to the weights and to the pictures."
     return (
-        f"The weights were learnt from `{source}`, whose terms may extend to them and to the pictures: check before "
-        "you publish. (`register.data_licence` in params.yaml puts the licence of the images here.)"
+        f"The licence of the training images, `{source}`, is {UNSTATED}. Their terms may extend to the weights and to "
+        "the pictures: check before you publish. (`data.licence` in params.yaml states it.)"
     )
 
 

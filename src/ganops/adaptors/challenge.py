@@ -12,7 +12,7 @@ from ganops.adaptors import champions, tracking
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package
 from ganops.adaptors.registered import Registered
-from ganops.adaptors.registry import IDENTITY
+from ganops.adaptors.registry import is_same
 from ganops.adaptors.tracking import mlflow
 from ganops.comparison import in_words, of_samplers
 from ganops.errors import RegistryError
@@ -73,7 +73,7 @@ def _open(package: Package, name: str, root: Path, stack: ExitStack) -> tuple[in
         return None
     champions.settle(client, name)
     champion = _champion(client, name)
-    if champion is None or champion.tags.get(IDENTITY) == package.identity():
+    if champion is None or is_same(package, champion):
         return None
     return int(champion.version), stack.enter_context(Registered.opened(champion, root))
 

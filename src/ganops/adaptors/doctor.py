@@ -14,7 +14,7 @@ import torch
 from rich.table import Column, Table
 
 from ganops import assemble, config, layout
-from ganops.adaptors import dvc, jobs, tracking
+from ganops.adaptors import dvc, jobs, precedents, tracking
 from ganops.config import Experiment
 from ganops.data.sources import watched
 from ganops.errors import UserError
@@ -53,6 +53,7 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         "collectives": _collectives,
         "parameters": lambda: _parameters(config.load(root / "params.yaml")),
         "source": lambda: _source(config.load(root / "params.yaml"), root),
+        "earlier runs": lambda: _precedents(config.load(root / "params.yaml"), root),
         "git": lambda: _git(root),
         "disk": lambda: _disk(root),
         "DVC remote": lambda: _remote(root, needed=bool(address)),
@@ -107,6 +108,11 @@ def _parameters(experiment: Experiment) -> Found:
 
 def _source(experiment: Experiment, root: Path) -> Found:
     return "good", str(watched(root / layout.DATA, experiment.data.source))
+
+
+def _precedents(experiment: Experiment, root: Path) -> Found:
+    lines = precedents.concerns(experiment, root)
+    return ("note", "\n".join(lines)) if lines else ("good", "none that contradicts this one")
 
 
 def _git(root: Path) -> Found:

@@ -56,7 +56,11 @@ class Package:
     fingerprint: str
     """Names the training."""
     data_licence: str | None = None
-    """Of the training images."""
+    """Of the training images; None: nobody has stated it."""
+    data_name: str | None = None
+    """What people call the training images."""
+    data_hash: str | None = None
+    """SHA-256 of the prepared set."""
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -3,14 +3,17 @@
 import json
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ganops.adaptors import champions, tracking
+from ganops.adaptors import champions, precedents, tracking
 from ganops.adaptors.card import shape
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package, build, prove
 from ganops.adaptors.tracking import FINGERPRINT, mlflow, settled
+from ganops.data import SampleSpec
+from ganops.data.about import UNSTATED
 from ganops.errors import RegistryError
 from ganops.files import hash_folder, hash_json
 from ganops.gate import Decision
@@ -66,7 +69,8 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     # what a person took back is theirs to bring back, however good its figures are
     taken_back = champions.taken_back(client, name, version)
     if decision.passed and not taken_back:
-        former = champions.promote(client, name, version, kind="gate", why=decision.words, over=decision.over)
+        over = _restated(client, name, package) or decision.over
+        former = champions.promote(client, name, version, kind="gate", why=decision.words, over=over)
     champion = champions.current(client, name)
     return {
         "name": name,
@@ -86,6 +90,21 @@ def find(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:
     found = client.search_model_versions(f"name = '{name}' and tags.`{IDENTITY}` = '{identity}'")
     ready = sorted(int(version.version) for version in found if version.status == "READY")
     return str(ready[0]) if ready else None
+
+
+def is_same(package: Package, version: Any) -> bool:
+    """Whether a version is this very generator, perhaps under another licence: then neither is better."""
+    stated = version.tags.get(precedents.DATA_LICENCE)
+    former = replace(package, data_licence=None if stated == UNSTATED else stated)
+    return version.tags.get(IDENTITY) in (package.identity(), former.identity())
+
+
+def _restated(client: mlflow.MlflowClient, name: str, package: Package) -> int | None:
+    """The champion, where it is this generator under another licence: it needs no better one to take its place."""
+    champion = champions.current(client, name)
+    if champion is None or not is_same(package, client.get_model_version(name, champion)):
+        return None
+    return int(champion)
 
 
 def _record(client: mlflow.MlflowClient, package: Package, name: str, root: Path) -> str:
@@ -115,6 +134,7 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
     tags = {
         FINGERPRINT: package.fingerprint,
         IDENTITY: package.identity(),
+        **_of_data(package),
         "ganops.protocol": hash_json(package.evaluation["protocol"]),
         **{f"metric.{metric}": str(value) for metric, value in package.metrics.items()},
     }
@@ -135,6 +155,18 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
     registered = json.dumps([{"name": name, "version": int(version)}])
     client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": registered})
     return version
+
+
+def _of_data(package: Package) -> dict[str, str]:
+    """Tags that say what a version was trained on, and which samples it draws."""
+    description = package.description
+    spec = SampleSpec(description["channels"], description["resolution"], description["classes"])
+    known = {precedents.DATA: package.data_name, precedents.DATA_HASH: package.data_hash}
+    return {
+        **{key: value for key, value in known.items() if value},
+        precedents.DATA_LICENCE: package.data_licence or UNSTATED,
+        precedents.DRAWS: precedents.draws(spec),
+    }
 
 
 def _new_version(client: mlflow.MlflowClient, name: str, model: Any, run: str, tags: dict[str, str]) -> str:
@@ -172,8 +204,19 @@ def _note(client: mlflow.MlflowClient, name: str, version: str, package: Package
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
     settled(client.update_model_version, name, version, description=text)
-    settled(client.set_model_version_tag, name, version, REASONS, decision.words[:LONGEST])
-    settled(client.set_model_version_tag, name, version, DECISION, "passed" if decision.passed else "rejected")
+    gate: dict[str, dict[str, float]] = {}
+    for check in decision.checks:
+        gate.setdefault(check.metric, {}).update(check.bound)
+    tags = {
+        **_of_data(package),
+        precedents.GATE: json.dumps(gate),
+        REASONS: decision.words[:LONGEST],
+        DECISION: "passed" if decision.passed else "rejected",
+    }
+    known = client.get_model_version(name, version).tags
+    for key, value in tags.items():
+        if known.get(key) != value:
+            settled(client.set_model_version_tag, name, version, key, value)
     settled(client.set_registered_model_alias, name, CHALLENGER, version)
 
 

@@ -48,7 +48,7 @@ def submit(
 ) -> None:
     """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
     from ganops import assemble
-    from ganops.adaptors import dvc, jobs
+    from ganops.adaptors import dvc, jobs, precedents
 
     root, unknown = Path(), [name for name in env or () if name not in os.environ]
     if unknown:
@@ -59,6 +59,8 @@ def submit(
     for line in jobs.check(experiment, cluster):
         say("submit", line)
     assemble.check(experiment)
+    for line in precedents.concerns(experiment, root):
+        say("submit", line)
     say("submit", f"{tree.size / 2**20:.1f} MB of commit {tree.commit[:8]}{' and changes' if tree.dirty else ''}")
     jobs.push(root)
     variables = {name: os.environ[name] for name in env or ()}

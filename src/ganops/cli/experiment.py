@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 def check(
     quick: Annotated[bool, typer.Option(help="Only what needs no torch: keys, ranges, the source.")] = False,
 ) -> None:
-    """Check params.yaml and the source of the data: seconds now instead of an error after hours."""
+    """Check params.yaml, the source of the data and earlier runs of this name: seconds now instead of hours later."""
+    from ganops.adaptors import precedents
+
     experiment = config.load()
     if not quick:
         from ganops import assemble  # torch takes seconds to import
 
         assemble.check(experiment)
     source = watched(layout.DATA, experiment.data.source)
+    for line in precedents.concerns(experiment, Path()):
+        say("check", line)
     say("check", f"params.yaml and {source} are fine")
 
 

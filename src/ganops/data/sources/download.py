@@ -1,7 +1,8 @@
 """A folder with a `source.json`: idx files that are on this machine or can be fetched, known by their hashes.
 
 Its keys: `files`, the names with the SHA-256 of their decompressed content; `local`, folders that may hold them; `url`,
-where they can be fetched; `package`, the system package that installs them into the first local folder, if any.
+where they can be fetched; `package`, the system package that installs them into the first local folder, if any; `name`
+and `licence` of the images (see `data.about`).
 """
 
 import gzip

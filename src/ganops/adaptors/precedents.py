@@ -1,0 +1,162 @@
+"""Earlier runs of the same name: limits that were set for other data, a champion that draws other samples.
+
+What is written here costs seconds before a run, and tells of a run whose verdict would mean nothing. A limit of the
+gate says not for which data it was set. So it is held against those of earlier runs: one that was used with other data
+and never with these is a limit of other data. The versions in the registry remember both; the embedded run, whose
+limits stand in params.yaml as it comes, is known here.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ganops import config, layout
+from ganops.adaptors.relocation import DATABASE
+from ganops.config import Experiment
+from ganops.data import Prepared, SampleSpec
+from ganops.data.about import About
+from ganops.data.sources import below
+from ganops.errors import DataError, RegistryError
+
+DATA, DATA_HASH, DATA_LICENCE = "ganops.data", "ganops.data_sha256", "ganops.data_licence"
+DRAWS, GATE = "ganops.draws", "ganops.gate"
+"""Tags of a version: name, hash and licence of the training images; the samples it draws; the limits it was held to."""
+
+Gate = Mapping[str, Mapping[str, float]]
+"""Limits by metric: {"fd_domain": {"at_most": 5.0}}."""
+
+
+@dataclass(frozen=True)
+class Precedent:
+    """An earlier run."""
+
+    who: str
+    """For a person: version 3."""
+    data: str
+    """Name of its data set."""
+    gate: Gate
+    """The limits that it was held to."""
+    data_hash: str | None = None
+    draws: str | None = None
+    """The samples, as `draws` has them."""
+
+
+EMBEDDED = Precedent(
+    "the embedded run",
+    "Fashion-MNIST (10,000 test images)",
+    {"fd_domain": {"at_most": 5}, "coverage": {"at_least": 0.5}},
+)
+"""What params.yaml has as it comes."""
+
+
+def draws(spec: SampleSpec) -> str:
+    """The samples of a generator in words: 1x32x32, 10 classes."""
+    return f"{spec.channels}x{spec.resolution}x{spec.resolution}, {spec.classes or 'no'} classes"
+
+
+def concerns(experiment: Experiment, root: Path) -> list[str]:
+    """What would make the verdict on this run meaningless, a line for each; nothing of it is an error.
+
+    The registry is asked where there is one; that it is away is a line as well. Nothing is said of a source that is not
+    here: a job may find it where it runs.
+    """
+    data, name = experiment.data, experiment.register_.name
+    try:
+        about = About.of_source(below(root / layout.DATA, data.source), data.name, data.licence)
+    except DataError:
+        return []
+    try:
+        known, champion = _known(name, root)
+        away = []
+    except RegistryError as error:
+        known, champion, away = [], None, [f"the registry cannot be asked for the champion of {name}: {error}"]
+    return [
+        *_limits(experiment, about, [EMBEDDED, *known]),
+        *(_succession(experiment, about, champion, root) if champion else _first(name, about)),
+        *away,
+    ]
+
+
+def _known(name: str, root: Path) -> tuple[list[Precedent], Precedent | None]:
+    """The versions of a model that remember their data, and the champion, if it is one of them."""
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (root / DATABASE).is_file():
+        return [], None
+    from ganops.adaptors import champions, tracking  # mlflow takes seconds to import
+
+    try:
+        with tracking.refusals():
+            client = tracking.connect(root)
+            versions = client.search_model_versions(f"name = '{name}'")
+            champion = champions.current(client, name) if versions else None
+    except tracking.mlflow.MlflowException as error:
+        raise RegistryError(str(error)) from error
+    known = {str(each.version): _precedent(each) for each in versions if DATA in each.tags}
+    return list(known.values()), known.get(champion or "")
+
+
+def _precedent(version: Any) -> Precedent:
+    tags = version.tags
+    gate = json.loads(tags.get(GATE, "{}"))
+    return Precedent(f"version {version.version}", tags[DATA], gate, tags.get(DATA_HASH), tags.get(DRAWS))
+
+
+def _limits(experiment: Experiment, about: About, known: list[Precedent]) -> list[str]:
+    """Limits of the gate that were used with other data and never with these."""
+    ours = [(metric, bound.model_dump(exclude_none=True)) for metric, bound in experiment.register_.gate.items()]
+    lines = []
+    for metric, bound in ours:
+        users = [each for each in known if each.gate.get(metric) == bound]
+        if users and all(each.data != about.name for each in users):
+            limit = " and ".join(f"{kind} {value:g}" for kind, value in bound.items())
+            lines.append(
+                f"register.gate.{metric}: {limit} is the limit of {users[-1].who}, on {users[-1].data}, and says "
+                f"nothing about {about.name}: leave it out of a first run, and set it by its metrics/evaluation.json"
+            )
+    return lines
+
+
+def _succession(experiment: Experiment, about: About, champion: Precedent, root: Path) -> list[str]:
+    """What the champion of this name is to whom loads it, and this run is not."""
+    who = f"register.name: the champion of {experiment.register_.name}, {champion.who},"
+    other = "name a model of its own in register.name, unless that is what you want"
+    spec, data_hash = _expected(experiment, root)
+    if champion.draws and (ours := _other_samples(champion.draws, spec, experiment)):
+        return [f"{who} draws {champion.draws}, this run {ours}: the gate does not compare the two; {other}"]
+    if champion.data != about.name:
+        return [f"{who} was trained on {champion.data}, this run on {about.name} would replace it; {other}"]
+    if champion.data_hash and data_hash and champion.data_hash != data_hash:
+        return [f"{who} was trained on another state of {about.name}: both will be measured on the present one"]
+    return []
+
+
+def _other_samples(theirs: str, spec: SampleSpec | None, experiment: Experiment) -> str | None:
+    """The samples of this run, if they are known to differ from those of a champion."""
+    if spec:
+        ours = draws(spec)
+        return ours if ours != theirs else None
+    size = experiment.data.resolution
+    return None if f"x{size}x{size}," in theirs else f"{size}x{size}"
+
+
+def _first(name: str, about: About) -> list[str]:
+    if name != config.Register().name or about.name == EMBEDDED.data:
+        return []
+    return [f"register.name: {name} is the name of {EMBEDDED.who}: name the model of {about.name}"]
+
+
+def _expected(experiment: Experiment, root: Path) -> tuple[SampleSpec | None, str | None]:
+    """The samples that this run will draw and the hash of its set, once the present source has been prepared."""
+    try:
+        prepared = Prepared.open(root / layout.PREPARED)
+    except DataError:
+        return None, None
+    data = experiment.data.model_dump(mode="json")
+    made = {"source": prepared.manifest["source"]["name"], **prepared.manifest["parameters"]}
+    if made != {**{key: data.get(key) for key in made}, "source": Path(data["source"]).name}:
+        return None, None
+    spec = prepared.spec
+    classes = spec.classes if experiment.model.conditional else 0
+    return SampleSpec(spec.channels, spec.resolution, classes), prepared.hash

@@ -1,0 +1,69 @@
+"""The name of a set of images and the licence of the images: stated by a person, or by the source itself."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ganops.data.sources import locate
+from ganops.data.storage import scheme
+from ganops.errors import DataError
+from ganops.files import read_json, write_json
+
+FILES = ("about.json", "source.json")
+"""Files in a source's folder that may hold `name` and `licence`: of the embedded set, and of pinned downloads."""
+AUTO = "auto"
+"""In the place of a name or a licence: as the source says, if it does."""
+
+UNSTATED = "not stated"
+"""In the place of a licence that nobody has stated."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a person calls a set of images, and what they may do with it."""
+
+    name: str
+    """For people: Fashion-MNIST (10,000 test images), or the last part of the source's path."""
+    licence: str | None
+    """None: nobody has stated it."""
+
+    @classmethod
+    def of_source(cls, source: Path | str, name: str = AUTO, licence: str = AUTO) -> "About":
+        """What is known of a source (as `sources.locate` takes it); what a person states goes before what it says.
+
+        Raises:
+            DataError: The source does not exist, or its own file about it cannot be read.
+        """
+        stated = {key: value for key, value in (("name", name), ("licence", licence)) if value != AUTO}
+        if scheme(source):  # its name is in the address: nobody is asked for it
+            return cls(**{"name": str(source).rstrip("/").rpartition("/")[2], "licence": None, **stated})
+        path = Path(str(locate(source)))
+        return cls(**{"name": path.name, "licence": None, **_own(path), **stated})
+
+    @classmethod
+    def read(cls, path: Path) -> "About":
+        """What `write` wrote.
+
+        Raises:
+            DataError: There is no such file.
+        """
+        try:
+            return cls(**read_json(path))
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(f"{path} cannot be read ({error}): run the stage prepare") from error
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON."""
+        write_json(path, asdict(self))
+
+
+def _own(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself."""
+    path = next((folder / file for file in FILES if (folder / file).is_file()), None)
+    if path is None:
+        return {}
+    try:
+        content = read_json(path)
+        return {key: content[key] for key in ("name", "licence") if isinstance(content.get(key), str)}
+    except (OSError, ValueError, AttributeError) as error:
+        raise DataError(f"data.source: {path} cannot be read: {error}; expected JSON with name and licence") from error
