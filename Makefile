@@ -8,8 +8,11 @@ export DVC_NO_ANALYTICS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
+# an environment holds its own absolute path, so that of a project that was moved or copied is made anew
+ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow golden chaos ui format lock clean
+.PHONY: help setup repro check test test-slow golden chaos ui format lock clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -18,7 +21,7 @@ setup: $(VENV)/.ready  ## make .venv with the pinned and hashed dependencies
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(ELSEWHERE) $(VENV)
 	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -45,6 +48,7 @@ chaos: setup  ## trainings on a cluster of two hosts under faults at random mome
 	pytest -m chaos -s
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000
+	-@ganops check --quick
 	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlflow/mlflow.db
 
 format: setup  ## format the code

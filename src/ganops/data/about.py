@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ganops.data.sources import locate
 from ganops.data.storage import scheme
@@ -34,11 +33,15 @@ class About:
         Raises:
             DataError: The source does not exist, or its own file about it cannot be read.
         """
-        stated = {key: value for key, value in (("name", name), ("licence", licence)) if value != AUTO}
         if scheme(source):  # its name is in the address: nobody is asked for it
-            return cls(**{"name": str(source).rstrip("/").rpartition("/")[2], "licence": None, **stated})
-        path = Path(str(locate(source)))
-        return cls(**{"name": path.name, "licence": None, **_own(path), **stated})
+            last, own = str(source).rstrip("/").rpartition("/")[2], {}
+        else:
+            path = Path(str(locate(source)))
+            last, own = path.name, _own(path)
+        return cls(
+            own.get("name", last) if name == AUTO else name,
+            own.get("licence") if licence == AUTO else licence,
+        )
 
     @classmethod
     def read(cls, path: Path) -> "About":
@@ -57,7 +60,7 @@ class About:
         write_json(path, asdict(self))
 
 
-def _own(folder: Path) -> dict[str, Any]:
+def _own(folder: Path) -> dict[str, str]:
     """What the folder says of itself."""
     path = next((folder / file for file in FILES if (folder / file).is_file()), None)
     if path is None:

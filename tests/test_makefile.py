@@ -1,0 +1,54 @@
+"""What `make` does before it does anything: an environment that holds the path of another folder is made anew."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def planned(folder: Path) -> str:
+    """The commands of `make repro`, none of which is run."""
+    done = subprocess.run(["make", "-n", "repro"], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project with an environment, as far as `make` looks at it."""
+    folder = tmp_path / "project"
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder)
+    subprocess.run(["python", "-m", "venv", "--without-pip", ".venv"], cwd=folder, check=True)
+    (folder / ".venv" / ".ready").touch()
+    return folder
+
+
+def test_an_environment_is_made_once(project):
+    assert planned(project).split() == ["ganops", "check", "--quick", "dvc", "repro"]
+    (project / "requirements.lock").touch()
+    assert "-m venv  .venv" in planned(project)
+    shutil.rmtree(project / ".venv")
+    assert "-m venv --clear .venv" in planned(project)
+
+
+def test_that_of_a_moved_or_copied_project_is_made_anew(project, tmp_path):
+    copy = shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    assert "-m venv --clear .venv" in planned(copy), "else it would run the code of the original"
+    assert "venv" not in planned(project)
+    moved = project.rename(tmp_path / "moved")
+    assert "-m venv --clear .venv" in planned(moved)
+    subprocess.run(["python", "-m", "venv", "--clear", "--without-pip", ".venv"], cwd=moved, check=True)
+    (moved / ".venv" / ".ready").touch()
+    assert "venv" not in planned(moved)
+
+
+def test_one_environment_may_serve_several_folders(project, tmp_path):
+    other = tmp_path / "worktree"
+    shutil.copytree(project, other, ignore=shutil.ignore_patterns(".venv"))
+    (other / ".venv").symlink_to(project / ".venv")
+    (project / ".venv" / ".ready").touch()
+    assert "venv" not in planned(other)
