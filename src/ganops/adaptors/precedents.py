@@ -105,17 +105,18 @@ def _precedent(version: Any) -> Precedent:
 
 def _limits(experiment: Experiment, about: About, known: list[Precedent]) -> list[str]:
     """Limits of the gate that were used with other data and never with these."""
-    ours = [(metric, bound.model_dump(exclude_none=True)) for metric, bound in experiment.register_.gate.items()]
-    lines = []
-    for metric, bound in ours:
+    found: dict[tuple[str, str], list[str]] = {}
+    for metric, limit in experiment.register_.gate.items():
+        bound = limit.model_dump(exclude_none=True)
         users = [each for each in known if each.gate.get(metric) == bound]
         if users and all(each.data != about.name for each in users):
-            limit = " and ".join(f"{kind} {value:g}" for kind, value in bound.items())
-            lines.append(
-                f"register.gate.{metric}: {limit} is the limit of {users[-1].who}, on {users[-1].data}, and says "
-                f"nothing about {about.name}: leave it out of a first run, and set it by its metrics/evaluation.json"
-            )
-    return lines
+            words = " and ".join(f"{kind} {value:g}" for kind, value in bound.items())
+            found.setdefault((users[-1].who, users[-1].data), []).append(f"{metric} {words}")
+    return [
+        f"register.gate: {', '.join(limits)}: limits of {who}, on {data}, that were never used with {about.name}: "
+        "leave them out of a first run, and set them by its metrics/evaluation.json"
+        for (who, data), limits in found.items()
+    ]
 
 
 def _succession(experiment: Experiment, about: About, champion: Precedent, root: Path) -> list[str]:
