@@ -29,13 +29,13 @@ WAIT = 60.0
 """Seconds for which another process may hold the database."""
 
 
-def relocate(root: Path) -> list[str]:
+def relocate(root: Path) -> list[Path]:
     """Brings the addresses in the embedded store of the project in `root` up to date.
 
     Addresses below the former project's folder follow; others (another store, a bucket, any other folder) stay.
 
     Returns:
-        The former folders of the project as addresses; nothing where it has not moved.
+        The former folders of the project; nothing where it has not moved.
 
     Raises:
         RegistryError: The database cannot be changed; it is as it was.
@@ -52,7 +52,7 @@ def relocate(root: Path) -> list[str]:
         ) from error
 
 
-def _follow(store: sqlite3.Connection, here: Path, root: Path) -> list[str]:
+def _follow(store: sqlite3.Connection, here: Path, root: Path) -> list[Path]:
     store.execute("BEGIN IMMEDIATE")  # one process at a time; a reader goes on reading
     try:
         former = _former(store, here)  # another process may have been quicker
@@ -70,7 +70,7 @@ def _follow(store: sqlite3.Connection, here: Path, root: Path) -> list[str]:
     except BaseException:
         store.execute("ROLLBACK")
         raise
-    return former
+    return [_path(folder) for folder in former]
 
 
 def _former(store: sqlite3.Connection, here: Path) -> list[str]:
@@ -83,11 +83,14 @@ def _former(store: sqlite3.Connection, here: Path) -> list[str]:
 
 def _prefixes(folder: str, here: Path) -> list[tuple[str, str]]:
     """How addresses of files begin below the former folder, and how they begin now."""
-    path = unquote(urlsplit(folder).path)
     return [
         *((f"{folder}/{part.as_posix()}", (here / part).as_uri()) for part in (ARTIFACTS, RUNS)),
-        (f"{path}/{RUNS.as_posix()}", str(here / RUNS)),
+        (str(_path(folder) / RUNS), str(here / RUNS)),
     ]
+
+
+def _path(address: str) -> Path:
+    return Path(unquote(urlsplit(address).path))
 
 
 def _keep(root: Path) -> None:
