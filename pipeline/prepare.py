@@ -1,7 +1,9 @@
 """Stage `prepare`: the source -> data/prepared, reports/prepare."""
 
+from pathlib import Path
+
 from ganops import assemble, layout
-from ganops.adaptors import preparing
+from ganops.adaptors import precedents, preparing
 from ganops.data import Prepared, prepare
 from ganops.data.about import About
 from ganops.data.sources import below
@@ -33,6 +35,8 @@ def main() -> None:
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
         say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
+        for line in precedents.concerns(experiment, Path()):  # now that shapes and classes are known
+            say(name, line)
 
 
 if __name__ == "__main__":

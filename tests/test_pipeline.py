@@ -128,7 +128,7 @@ def test_a_licence_belongs_to_the_source_and_trains_nothing_again(finished, tmp_
     lock = project.folder / "dvc.lock"
     before = lock.read_text()
     project.params(data={"licence": "CC BY 4.0", "name": "Tiny garments"})
-    project.run("dvc", "repro", "prepare")
+    assert "register.name" not in project.run("dvc", "repro", "prepare"), "another name is no other data"
     status = project.run("dvc", "status")
     changed = [line.rstrip(":") for line in status.splitlines() if line.endswith(":") and not line[0].isspace()]
     assert changed == ["evaluate", "register"]

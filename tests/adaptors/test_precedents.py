@@ -41,8 +41,9 @@ def said(root, monkeypatch):
     (root / "data" / "fashion-mnist-10k").symlink_to(ROOT / "data" / "fashion-mnist-10k")
     monkeypatch.chdir(root)
 
-    def said(source, **register):
-        sections = {"data": {**PARAMS["data"], "source": source}, "register": {**PARAMS["register"], **register}}
+    def said(source, called="auto", **register):
+        data = {**PARAMS["data"], "source": source, "name": called}
+        sections = {"data": data, "register": {**PARAMS["register"], **register}}
         (root / "params.yaml").write_text(yaml.safe_dump({**PARAMS, **sections}, sort_keys=False))
         return concerns(config.load(), Path())
 
@@ -57,7 +58,7 @@ def register(root, folder, data, gate, name="ganops-generator", **changes):
 def test_the_embedded_run_is_the_one_in_params_yaml(said):
     assert EMBEDDED.gate == PARAMS["register"]["gate"]
     assert About.of_source(ROOT / "data" / PARAMS["data"]["source"]).name == EMBEDDED.data
-    assert said("fashion-mnist-10k") == []
+    assert said("fashion-mnist-10k") == said("fashion-mnist-10k", called="clothes") == []
 
 
 def test_a_changed_source_is_told_whose_limits_and_whose_name_it_has(said):
@@ -98,7 +99,7 @@ def test_a_champion_that_draws_other_samples_is_told(said, root, tmp_path):
     assert "version 1, was trained on emoji, this run on photos would replace it" in line
 
     prepared(root, classes=10, sha256="hash of emoji")
-    assert said("emoji", gate={}) == []
+    assert said("emoji", gate={}) == said("emoji", called="Noto emoji", gate={}) == []
     prepared(root, classes=10, sha256="another")
     assert "was trained on another state of emoji" in said("emoji", gate={})[0]
     prepared(root, classes=3, sha256="hash of emoji")

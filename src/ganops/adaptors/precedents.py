@@ -9,7 +9,7 @@ limits stand in params.yaml as it comes, is known here.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,23 @@ class Precedent:
     """The samples, as `draws` has them."""
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The run that is about to begin."""
+
+    name: str
+    """Of its data set."""
+    names: frozenset[str]
+    """What people and the source itself call the set."""
+    spec: SampleSpec | None = None
+    """The samples that it will draw; None: the present source has not been prepared yet."""
+    data_hash: str | None = None
+
+    def has_data_of(self, other: Precedent) -> bool:
+        """Whether its data are those of an earlier run, as far as is known; another name alone is no other set."""
+        return other.data in self.names or (self.data_hash is not None and self.data_hash == other.data_hash)
+
+
 EMBEDDED = Precedent(
     "the embedded run",
     "Fashion-MNIST (10,000 test images)",
@@ -63,9 +80,9 @@ def concerns(experiment: Experiment, root: Path) -> list[str]:
     The registry is asked where there is one; that it is away is a line as well. Nothing is said of a source that is not
     here: a job may find it where it runs.
     """
-    data, name = experiment.data, experiment.register_.name
+    name = experiment.register_.name
     try:
-        about = About.of_source(below(root / layout.DATA, data.source), data.name, data.licence)
+        run = _planned(experiment, root)
     except DataError:
         return []
     try:
@@ -74,8 +91,8 @@ def concerns(experiment: Experiment, root: Path) -> list[str]:
     except RegistryError as error:
         known, champion, away = [], None, [f"the registry cannot be asked for the champion of {name}: {error}"]
     return [
-        *_limits(experiment, about, [EMBEDDED, *known]),
-        *(_succession(experiment, about, champion, root) if champion else _first(name, about)),
+        *_limits(experiment, run, [EMBEDDED, *known]),
+        *(_succession(experiment, run, champion) if champion else _first(name, run)),
         *away,
     ]
 
@@ -103,33 +120,32 @@ def _precedent(version: Any) -> Precedent:
     return Precedent(f"version {version.version}", tags[DATA], gate, tags.get(DATA_HASH), tags.get(DRAWS))
 
 
-def _limits(experiment: Experiment, about: About, known: list[Precedent]) -> list[str]:
+def _limits(experiment: Experiment, run: _Run, known: list[Precedent]) -> list[str]:
     """Limits of the gate that were used with other data and never with these."""
     found: dict[tuple[str, str], list[str]] = {}
     for metric, limit in experiment.register_.gate.items():
         bound = limit.model_dump(exclude_none=True)
         users = [each for each in known if each.gate.get(metric) == bound]
-        if users and all(each.data != about.name for each in users):
+        if users and not any(map(run.has_data_of, users)):
             words = " and ".join(f"{kind} {value:g}" for kind, value in bound.items())
             found.setdefault((users[-1].who, users[-1].data), []).append(f"{metric} {words}")
     return [
-        f"register.gate: {', '.join(limits)}: limits of {who}, on {data}, that were never used with {about.name}: "
+        f"register.gate: {', '.join(limits)}: limits of {who}, on {data}, that were never used with {run.name}: "
         "leave them out of a first run, and set them by its metrics/evaluation.json"
         for (who, data), limits in found.items()
     ]
 
 
-def _succession(experiment: Experiment, about: About, champion: Precedent, root: Path) -> list[str]:
+def _succession(experiment: Experiment, run: _Run, champion: Precedent) -> list[str]:
     """What the champion of this name is to whom loads it, and this run is not."""
     who = f"register.name: the champion of {experiment.register_.name}, {champion.who},"
     other = "name a model of its own in register.name, unless that is what you want"
-    spec, data_hash = _expected(experiment, root)
-    if champion.draws and (ours := _other_samples(champion.draws, spec, experiment)):
+    if champion.draws and (ours := _other_samples(champion.draws, run.spec, experiment)):
         return [f"{who} draws {champion.draws}, this run {ours}: the gate does not compare the two; {other}"]
-    if champion.data != about.name:
-        return [f"{who} was trained on {champion.data}, this run on {about.name} would replace it; {other}"]
-    if champion.data_hash and data_hash and champion.data_hash != data_hash:
-        return [f"{who} was trained on another state of {about.name}: both will be measured on the present one"]
+    if not run.has_data_of(champion):
+        return [f"{who} was trained on {champion.data}, this run on {run.name} would replace it; {other}"]
+    if champion.data_hash and run.data_hash and champion.data_hash != run.data_hash:
+        return [f"{who} was trained on another state of {run.name}: both will be measured on the present one"]
     return []
 
 
@@ -142,22 +158,25 @@ def _other_samples(theirs: str, spec: SampleSpec | None, experiment: Experiment)
     return None if f"x{size}x{size}," in theirs else f"{size}x{size}"
 
 
-def _first(name: str, about: About) -> list[str]:
-    if name != config.Register().name or about.name == EMBEDDED.data:
+def _first(name: str, run: _Run) -> list[str]:
+    if name != config.Register().name or run.has_data_of(EMBEDDED):
         return []
-    return [f"register.name: {name} is the name of {EMBEDDED.who}: name the model of {about.name}"]
+    return [f"register.name: {name} is the name of {EMBEDDED.who}: name the model of {run.name}"]
 
 
-def _expected(experiment: Experiment, root: Path) -> tuple[SampleSpec | None, str | None]:
-    """The samples that this run will draw and the hash of its set, once the present source has been prepared."""
+def _planned(experiment: Experiment, root: Path) -> _Run:
+    """What is known of the run before it begins: more, once the present source has been prepared."""
+    data = experiment.data
+    source = below(root / layout.DATA, data.source)
+    name = About.of_source(source, data.name).name
+    names = frozenset((name, About.of_source(source).name))
     try:
         prepared = Prepared.open(root / layout.PREPARED)
     except DataError:
-        return None, None
-    data = experiment.data.model_dump(mode="json")
+        return _Run(name, names)
+    asked = data.model_dump(mode="json") | {"source": Path(data.source).name}
     made = {"source": prepared.manifest["source"]["name"], **prepared.manifest["parameters"]}
-    if made != {**{key: data.get(key) for key in made}, "source": Path(data["source"]).name}:
-        return None, None
-    spec = prepared.spec
-    classes = spec.classes if experiment.model.conditional else 0
-    return SampleSpec(spec.channels, spec.resolution, classes), prepared.hash
+    if made != {key: asked.get(key) for key in made}:
+        return _Run(name, names)
+    spec = prepared.spec if experiment.model.conditional else replace(prepared.spec, classes=0)
+    return _Run(name, names, spec, prepared.hash)
