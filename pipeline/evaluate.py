@@ -1,10 +1,13 @@
 """Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json, reports/evaluation."""
 
+from pathlib import Path
+
 from ganops import assemble, evaluation, layout
 from ganops.adaptors.evaluation import observe
 from ganops.data import Prepared
 from ganops.files import atomic_folder, write_json
 from ganops.generator import Generator
+from ganops.lineage import code
 from ganops.metrics.measure import measure
 from ganops.metrics.reference import Reference
 from ganops.report import write
@@ -18,11 +21,15 @@ def main() -> None:
         device = assemble.choose_device(experiment.compute.device)
         generator = Generator.load(layout.GENERATOR, device)
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
+        trained = evaluation.trained(experiment, generator.description)
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         results = measure(fake, reference, experiment.evaluate.split, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            pictures = evaluation.draw(generator, prepared, reference, fake.features, folder)
-            write(evaluation.report(experiment, results, prepared, reference, pictures), folder / "report.html")
+            pictures, known = evaluation.draw(generator, prepared, reference, fake.features, folder), code(Path())
+            if known:
+                known.save(folder)
+            page = evaluation.report(trained, results, prepared, reference, pictures, stage=name, known=known)
+            write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)
         say(name, f"{evaluation.in_words(results)}   {layout.EVALUATION_REPORT}/report.html")
 

@@ -19,6 +19,7 @@ def main() -> None:
                 metrics=layout.TRAIN_METRICS,
                 history=layout.HISTORY,
                 validation=layout.VALIDATION,
+                speed=layout.SPEED,
                 pictures=layout.FILMSTRIP,
             )
         say(name, f"{run.in_words()}   {layout.FILMSTRIP}/")

@@ -321,10 +321,14 @@ def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | N
         extractor: Hash of the extractor whose distance chooses the best weights.
         edits: What a process that sees git found of the code (see `identity.code`).
     """
-    content = experiment.content()
-    parts = {key: content[key] for key in ("seed", "model", "loss", "train")}
     of_code = {"mathematics": identity.MATHEMATICS, "edits": identity.code(edits).edits}
-    return {**flatten(parts), "data": data, "extractor": extractor, **of_code}
+    return {**flatten(decisive(experiment)), "data": data, "extractor": extractor, **of_code}
+
+
+def decisive(experiment: Experiment) -> dict[str, Any]:
+    """The sections that decide the weights: what a generator is said to have been trained with."""
+    content = experiment.content()
+    return {key: content[key] for key in ("seed", "model", "loss", "train")}
 
 
 def flatten(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -29,5 +29,9 @@ class ClusterError(UserError):
     """A cluster, or a job on it, that cannot be reached or used."""
 
 
+class LineageError(UserError):
+    """Files that are not those that a result came from."""
+
+
 class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""

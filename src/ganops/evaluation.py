@@ -1,6 +1,8 @@
 """The verdict on a generator: metrics on images it never saw with their protocol, pictures, and a report."""
 
 import csv
+import json
+import shlex
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -9,14 +11,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops import layout
+from ganops import assemble, layout
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.data.about import UNSTATED, About
+from ganops.data.sources import below
+from ganops.errors import LineageError
 from ganops.files import read_json
-from ganops.generator import Generator
+from ganops.generator import Description, Generator
 from ganops.latents import latents, normal_table
-from ganops.lineage import commit, lock_hashes
+from ganops.lineage import Code, code, git, proven
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.measure import Generated
 from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
@@ -25,6 +29,7 @@ from ganops.metrics.reference import Reference
 from ganops.pictures import save_grid
 from ganops.plots import distances, sheet
 from ganops.report import Report
+from ganops.search import trials
 from ganops.terminal import progress
 from ganops.walks import slerp
 
@@ -37,6 +42,8 @@ STEPS = 9
 """Pictures of a walk from one latent to another."""
 SHOWN = 2000
 """Generated images whose distances are drawn."""
+ELSEWHERE = ("register", "compute")
+"""Sections that did not make a generator: what is asked of it, and where it ran."""
 CLASSES = 20
 """The most classes that a picture has a row for."""
 
@@ -150,6 +157,25 @@ def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
     return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}
 
 
+def trained(experiment: Experiment, description: Description) -> Experiment:
+    """The experiment that a generator was trained with: what the search handed on, held against its own record.
+
+    Raises:
+        LineageError: The record is of other parameters, or there is none.
+    """
+    handed = trials.handed_on(experiment, layout.BEST_PARAMS)
+    expected, found = assemble.flatten(assemble.decisive(handed)), assemble.flatten(description.params)
+    differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
+    if differing:
+        first = differing[0]
+        raise LineageError(
+            f"{layout.GENERATOR} was trained with other parameters than {layout.BEST_PARAMS} and params.yaml give: "
+            f"{', '.join(differing[:5])} differ ({first}: it has {found.get(first)}, now {expected.get(first)}). "
+            "`dvc repro` trains with these."
+        )
+    return handed
+
+
 def report(
     experiment: Experiment,
     results: dict[str, Any],
@@ -158,9 +184,23 @@ def report(
     pictures: dict[str, Path],
     champion: dict[str, Any] | None = None,
     decision: dict[str, Any] | None = None,
+    *,
+    stage: str = "evaluate",
+    known: Code | None = None,
 ) -> Report:
-    """All that the report page shows, from the outputs of the stages; the last two as the report wants them."""
-    trials = read_json(layout.TUNE_REPORT / "trials.json")
+    """All that the report page shows, from the outputs of the stages.
+
+    Args:
+        experiment: What was trained (`trained`).
+        results: The content of `metrics/evaluation.json`.
+        prepared: The data.
+        reference: The extractor.
+        pictures: Name -> file.
+        champion: As the report wants it.
+        decision: Likewise.
+        stage: That which writes the report.
+        known: The code, whose patch lies beside the report; None: as git says it.
+    """
     strip = [(float(path.stem), path) for path in sorted(layout.FILMSTRIP.glob("*.png"))]
     training = read_json(layout.TRAIN_METRICS)
     return Report(
@@ -174,9 +214,13 @@ def report(
         memorisation=_memorisation(results),
         protocol=results["protocol"],
         card=reference.card,
-        trials=trials,
-        params=experiment.content(),
-        provenance=_provenance() | {"hardware": training["hardware"], "precision": training["precision"]},
+        trials=read_json(layout.TUNE_REPORT / trials.TRIALS),
+        params={key: value for key, value in experiment.content().items() if key not in ELSEWHERE},
+        provenance={
+            **_provenance(experiment, stage, known or code(Path())),
+            "hardware": training["hardware"],
+            "precision": training["precision"],
+        },
         pictures={**pictures, "preview": layout.PREVIEW},
         filmstrip=strip,
     )
@@ -227,8 +271,10 @@ def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:
 
 
 def history() -> list[dict[str, float]]:
-    """The curves of the training, the validation distances beside the losses of the same tick."""
+    """The curves of the training, the validation distances and speeds beside the losses of the same tick."""
     rows = {row["kimg"]: row for row in _table(layout.HISTORY)}
+    for row in _table(layout.SPEED) if layout.SPEED.is_file() else []:
+        rows[row["kimg"]] |= row
     for row in _table(layout.VALIDATION):
         rows[row["kimg"]]["fd_validation"] = row["distance"]
     return list(rows.values())
@@ -239,12 +285,47 @@ def _table(path: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def _provenance() -> dict[str, Any]:
-    """What made these results, as far as it is known here: commit, DVC's hashes, versions, commands."""
-    known = commit(Path())
+def _provenance(experiment: Experiment, stage: str, known: Code | None) -> dict[str, Any]:
+    """What made these results, as far as it is known here: code, DVC's hashes, versions, commands."""
+    handed = trials.origin(layout.BEST_PARAMS)
     return {
-        "commands": [*([f"git checkout {known[0]}"] if known else []), "make repro"],
-        "commit": known and known[0],
-        "hashes": lock_hashes(Path("dvc.lock")),
+        "commands": _commands(experiment, handed["parameters"], known),
+        "commit": known and known.commit,
+        "changed": known is not None and known.changed,
+        "patch": {"name": known.name, "content": known.patch} if known and known.patch else {},
+        "search": {key: handed[key] for key in ("search", "trial", "parameters", "reason") if key in handed}
+        if handed["parameters"]
+        else {},
+        "hashes": proven(Path("dvc.lock"), stage),
         "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
     }
+
+
+def _commands(experiment: Experiment, found: dict[str, Any], known: Code | None) -> list[str]:
+    """What gives the same generator in a clone. A search need not find the same again, so its parameters are given."""
+    lines = [f"git checkout {known.commit}"] if known else []
+    lines += [f"git apply --index {known.name}"] if known and known.patch else []
+    made = Path("Makefile").is_file()
+    if not found:
+        return [*lines, *_source(experiment), "make repro" if made else "dvc repro"]
+    values = "".join(f" -S {shlex.quote(f'{path}={_hydra(value)}')}" for path, value in found.items())
+    ready = ["make setup", ". .venv/bin/activate"] if made else []
+    return [*lines, *ready, *_source(experiment), f"dvc exp run -S tune.trials=0{values}"]
+
+
+def _source(experiment: Experiment) -> list[str]:
+    """How a clone gets images that git does not hold."""
+    place = str(below(layout.DATA, experiment.data.source))
+    if "://" in place or git(Path(), "ls-files", "--", place) != "":
+        return []
+    tracked = Path(f"{place}.dvc")
+    return [f"dvc pull {tracked}" if tracked.is_file() else f"# put the images at {place}: git does not hold them"]
+
+
+def _hydra(value: Any) -> str:
+    """A value as `dvc exp run -S` takes it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_hydra(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_hydra, value)) + "]"
+    return json.dumps(value)

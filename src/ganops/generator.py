@@ -1,6 +1,6 @@
 """The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Description:
     """Thousands of real samples that D had seen."""
     fingerprint: str
     """Of the training: parameters, data, extractor and code."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """The parameters that it was trained with, those of a search among them: sections as in `params.yaml`."""
 
 
 @dataclass(frozen=True)

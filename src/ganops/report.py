@@ -4,6 +4,7 @@ Python chooses what is said; `templates/report.html.j2` says how it looks. What 
 """
 
 import math
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,9 @@ class Report:
     params: Mapping[str, Any] = field(default_factory=dict)
     """The content of params.yaml."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    """`commands` [text], `commit`, `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
+    """`commands` [text] that give the same generator in a clone, `commit`, `changed` (files differed from it), `patch`
+    {`name`, `content` (bytes)}, `search` {`search`, `trial`, `parameters`, `reason`} where one found the parameters,
+    `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
     pictures: Mapping[str, Path] = field(default_factory=dict)
     """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
     filmstrip: Sequence[tuple[float, Path]] = ()
@@ -396,6 +399,9 @@ def _reproduce(report: Report) -> dict[str, Any]:
     return {
         "commands": provenance.get("commands"),
         "commit": provenance.get("commit"),
+        "changed": provenance.get("changed"),
+        "patch": _patch(provenance.get("patch") or {}),
+        "search": provenance.get("search") or {},
         "tables": {
             title: page.present(content)
             for title, content in {
@@ -407,6 +413,13 @@ def _reproduce(report: Report) -> dict[str, Any]:
         },
         "params": yaml.safe_dump(dict(report.params), sort_keys=False, allow_unicode=True) if report.params else None,
     }
+
+
+def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
+    """The patch as a link, so that the page alone is enough."""
+    if not patch:
+        return {}
+    return {"name": patch["name"], "uri": f"data:text/x-diff;base64,{b64encode(patch['content']).decode()}"}
 
 
 def _picture(path: Path | None, limit: int) -> str | None:

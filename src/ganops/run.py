@@ -249,6 +249,7 @@ class Run:
             resolution=self.spec.resolution,
             kimg=kimg,
             fingerprint=self.fingerprint,
+            params=assemble.decisive(self.experiment),
         )
 
     def save(self, folder: Path) -> None:
@@ -316,13 +317,28 @@ class Run:
             weights = load_file(folder / PENDING.format(number))
             self._submit(row, weights, self._restored(weights, kimg, self.device))
 
-    def publish(self, *, generator: Path, metrics: Path, history: Path, validation: Path, pictures: Path) -> None:
-        """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip."""
+    def publish(
+        self,
+        *,
+        generator: Path,
+        metrics: Path,
+        history: Path,
+        validation: Path,
+        pictures: Path,
+        speed: Path | None = None,
+    ) -> None:
+        """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
+
+        The same training again gives the same files, but for its numbers, which name the machine, and its speed.
+        """
         assert self.best_row is not None
         with atomic_folder(pictures) as draft:
             for name, picture in self.pictures.items():
                 (draft / name).write_bytes(picture)
-        _write_table(history, [{key: row[key] for key in row if not self._judged(key)} for row in self.history])
+        apart = ("images_per_second", self.judge.name if self.judge else "")
+        _write_table(history, [{key: row[key] for key in row if key not in apart} for row in self.history])
+        if speed:
+            _write_table(speed, [{key: row[key] for key in ("kimg", "images_per_second")} for row in self.history])
         judged = [{"kimg": row["kimg"], "distance": row[self.judge.name]} for row in self.history
                   if self.judge and self.judge.name in row]  # fmt: skip
         _write_table(validation, judged)

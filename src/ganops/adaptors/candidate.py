@@ -17,10 +17,13 @@ from ganops.evaluation import history
 from ganops.files import atomic_folder, read_json
 from ganops.gate import Decision, Rival, decide
 from ganops.generator import WEIGHTS, Generator
+from ganops.lineage import Code, code, proven
 from ganops.metrics.reference import Reference
 from ganops.report import write
 from ganops.search import trials
 
+STAGE = "register"
+"""In dvc.yaml."""
 MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""
 
@@ -39,6 +42,7 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     device = str(assemble.choose_device(experiment.compute.device))
     if (search := trials.read(layout.TUNE_REPORT)) is not None:
         record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
+    known = code(Path())
     made, reference = package(experiment), Reference.open(layout.FEATURES, device)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     decide(gate, made.metrics)  # what the gate cannot mean is told before anything is drawn
@@ -49,9 +53,10 @@ def enter(experiment: Experiment) -> dict[str, Any]:
             name=entry.name, root=Path(), samples=judged.samples, split=judged.split, seed=experiment.seed,
         )  # fmt: skip
         decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)
-        _write_report(experiment, reference, rival, decision)
+        changes = _write_report(experiment, reference, rival, decision, known)
         try:
-            registration = register(replace(made, report=report), name=entry.name, decision=decision, root=Path())
+            made = replace(made, report=report, changes=changes)
+            registration = register(made, name=entry.name, decision=decision, root=Path())
         except ChampionMovedError:
             if move == MOVES - 1:
                 raise
@@ -60,26 +65,37 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     raise AssertionError
 
 
-def _write_report(experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision) -> None:
+def _write_report(
+    experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision, known: Code | None
+) -> Path | None:
+    """Writes the report, and the patch of the code beside it, whose path is returned."""
+    trained = evaluation.trained(experiment, Generator.load(layout.GENERATOR).description)
     with atomic_folder(layout.REGISTRATION_REPORT) as folder:
         pictures = {path.stem: path for path in sorted(layout.EVALUATION_REPORT.glob("*.*g"))}
         page = evaluation.report(
-            experiment, read_json(layout.EVALUATION), Prepared.open(layout.PREPARED), reference, pictures,
-            rival.content() if rival else {}, decision.content(),
+            trained, read_json(layout.EVALUATION), Prepared.open(layout.PREPARED), reference, pictures,
+            rival.content() if rival else {}, decision.content(), stage=STAGE, known=known,
         )  # fmt: skip
         write(page, folder / "report.html")
+        patch = known.save(folder) if known else None
+    return patch and layout.REGISTRATION_REPORT / patch.name
 
 
 def package(experiment: Experiment) -> Package:
-    """The generator, its evaluation, its parameters, curves, pictures and lineage."""
+    """The generator, its evaluation, its parameters, curves, pictures and lineage.
+
+    Raises:
+        LineageError: Something of it is not what the stages made, or not of these parameters.
+    """
     generator = Generator.load(layout.GENERATOR)
     lock, about = Path("dvc.lock"), About.read(layout.ABOUT)
+    trained, origin = evaluation.trained(experiment, generator.description), trials.origin(layout.BEST_PARAMS)
     return Package(
         generator=generator.network,
         description=asdict(generator.description),
         weights=layout.GENERATOR / WEIGHTS,
         evaluation=read_json(layout.EVALUATION),
-        params=experiment.content(),
+        params={key: value for key, value in trained.content().items() if key not in evaluation.ELSEWHERE},
         history=[{"step": round(row["kimg"] * 1000), **row} for row in history()],
         pictures=[*sorted(layout.EVALUATION_REPORT.glob("*.png")), *sorted(layout.FILMSTRIP.glob("*.png"))[-1:]],
         report=layout.EVALUATION_REPORT / "report.html",
@@ -88,4 +104,6 @@ def package(experiment: Experiment) -> Package:
         data_licence=about.licence,
         data_name=about.name,
         data_hash=Prepared.open(layout.PREPARED).hash,
+        hashes=proven(lock, STAGE),
+        origin=origin if origin["parameters"] else {},
     )

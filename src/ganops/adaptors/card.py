@@ -17,7 +17,7 @@ def model_card(name: str, package: "Package") -> str:
     # a source may be a folder of the machine that trained: its name is enough here
     source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
-    architecture = {key: value for key, value in description.items() if key != "class_names"}
+    architecture = {key: value for key, value in description.items() if key not in ("class_names", "params")}
     return f"""# {name}
 
 A generator of {shape(description)} images, trained as a GAN on `{source}`.
@@ -62,6 +62,7 @@ They were measured under this protocol, and compare with other values under an e
 
 {_table("parameter", flatten(training))}
 
+{_origin(package.origin)}
 Fingerprint of the training: `{package.fingerprint}`
 
 ## Licence
@@ -94,6 +95,13 @@ def _metrics(evaluation: Mapping[str, Any]) -> str:
         ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
         lines.append(f"| {name} | {value:.4g} | {ends} |")
     return "\n".join(lines)
+
+
+def _origin(origin: Mapping[str, Any]) -> str:
+    if not origin:
+        return ""
+    found = ", ".join(f"`{path}` {value}" for path, value in origin["parameters"].items())
+    return f"Trial {origin['trial']} of the search `{origin['search']}` found {found}: {origin['reason']}.\n"
 
 
 def _licence(source: str, licence: str | None) -> str:

@@ -1,6 +1,5 @@
 """DVC by its own command, and what `dvc.yaml` says of the stages."""
 
-import os
 import re
 import subprocess
 import sys
@@ -8,8 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ganops import lineage
 from ganops.errors import ClusterError
 
 HOME = "ganops-home"
@@ -64,23 +62,15 @@ def stages(root: Path, *, acting: bool) -> list[str]:
     Such a stage has outputs that DVC does not cache. What it does to an MLflow store in a job's own folder would be
     lost with it: so without a server it is left to whoever brings the run home.
     """
-    return [name for name, stage in _stages(root).items() if acting or not any(_uncached(stage))]
+    return [name for name, stage in lineage.stages(root).items() if acting or not any(_uncached(stage))]
 
 
 def uncached(root: Path) -> Iterator[Path]:
     """dvc.lock, and the outputs of the pipeline that DVC leaves to git: relative to the project's folder."""
     yield Path("dvc.lock")
-    for stage in _stages(root).values():
+    for stage in lineage.stages(root).values():
         yield from _uncached(stage)
 
 
-def _stages(root: Path) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
-    return dict(content["stages"])
-
-
 def _uncached(stage: dict[str, Any]) -> Iterator[Path]:
-    for entry in (entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())):
-        for path, options in entry.items() if isinstance(entry, dict) else ():
-            if (options or {}).get("cache") is False:
-                yield Path(os.path.normpath(Path(stage.get("wdir", ".")) / path))
+    return (Path(path) for path, options in lineage.written(stage).items() if options.get("cache") is False)

@@ -30,7 +30,7 @@ from ganops.adaptors import dvc, runtime
 from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
-from ganops.lineage import COMMIT, DIRTY, JOB, git
+from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, code, git, packed
 from ganops.terminal import say
 
 PACKAGE = "src/ganops"
@@ -52,6 +52,8 @@ class Tree:
     dirty: bool
     edits: str = ""
     """Those of the code that decides the weights: see `identity.Code`."""
+    patch: bytes = b""
+    """From the commit to these files; empty: there are no differences, or too large ones."""
 
     @classmethod
     def of(cls, root: Path) -> "Tree":
@@ -60,8 +62,8 @@ class Tree:
         Raises:
             ClusterError: It is no git repository, or larger than Ray accepts.
         """
-        listed, commit = git(root, "ls-files", "-co", "--exclude-standard", "-z"), git(root, "rev-parse", "HEAD")
-        if listed is None or commit is None:
+        listed, known = git(root, "ls-files", "-co", "--exclude-standard", "-z"), code(root)
+        if listed is None or known is None:
             raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
         paths = sorted(Path(name) for name in set(listed.split("\0")) if name and (root / name).is_file())
         sizes = {path: (root / path).stat().st_size for path in paths}
@@ -77,10 +79,9 @@ class Tree:
         for path in paths:
             if not any(path.is_relative_to(each) for each in left_out):
                 digest.update(f"{path}\0{hash_file(root / path)}\n".encode())
-        changes = git(root, "status", "--porcelain")
         package = root.resolve() / PACKAGE
         edits = identity.state(package).edits if package.is_dir() else ""
-        return cls(digest.hexdigest(), sum(sizes.values()), commit, bool(changes), edits)
+        return cls(digest.hexdigest(), sum(sizes.values()), known.commit, known.changed, edits, known.patch)
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,7 @@ def submit(
         COMMIT: tree.commit,
         DIRTY: json.dumps(tree.dirty),
         identity.EDITS: tree.edits,
+        CHANGES: packed(tree.patch),
         JOB: name,
         **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
     }

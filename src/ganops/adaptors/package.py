@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -61,6 +61,12 @@ class Package:
     """What people call the training images."""
     data_hash: str | None = None
     """SHA-256 of the prepared set."""
+    hashes: Mapping[str, str] | None = None
+    """DVC's hashes of all that it comes from, by path; None: those of `lock`."""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    """Where a search found parameters: `search` (its name), `trial` (number), `parameters` and `reason`."""
+    changes: Path | None = None
+    """The patch from the commit to the tree that made it, where there is one."""
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -9,13 +9,10 @@ from rich.table import Table
 from ganops import layout
 from ganops.adaptors import tracking
 from ganops.adaptors.registered import resolve
-from ganops.adaptors.registry import DECISION, IDENTITY, REASONS
-from ganops.adaptors.tracking import FINGERPRINT, mlflow
+from ganops.adaptors.registry import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, FROM_TRIAL, IDENTITY, REASONS, TRACED
+from ganops.adaptors.tracking import FINGERPRINT, HASHES, mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import lock_hashes
-
-HASHES = "dvc."
-"""How the tags of a run begin that hold DVC's hashes."""
 
 
 @tracking.refusals()
@@ -29,7 +26,9 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
 
     Returns:
         name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, metrics, run, fingerprint,
-        commit, changes (files differed from the commit), job, experiment (of DVC), hashes {path: hash}, params.
+        commit, changes (files differed from the commit), patch (the artefact of the run with the differences, or None),
+        job, experiment (of DVC), search {search, trial, run (of MLflow, or None)} or {} where the parameters are not of
+        a search, hashes {path: hash}, params (what was trained).
 
     Raises:
         RegistryError: There is no such version, or its run was deleted.
@@ -39,7 +38,11 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
         run = client.get_run(version.run_id)
     except mlflow.MlflowException as error:
         raise RegistryError(f"the run {version.run_id} of version {version.version} is gone: {error}") from error
-    tags = run.data.tags
+    # the run is that of the training: another evaluation of it is another version. Older versions have no tags of their
+    # own
+    traced = {key: value for key, value in version.tags.items() if key.startswith(TRACED)}
+    tags = {**({} if traced else run.data.tags), **traced}
+    searched = {"search": FROM_SEARCH, "trial": FROM_TRIAL, "run": FROM_RUN}
     return {
         "name": version.name,
         "version": int(version.version),
@@ -54,14 +57,22 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
             if key.startswith("metric.")
         },
         "run": version.run_id,
-        "fingerprint": tags.get(FINGERPRINT),
+        "fingerprint": run.data.tags.get(FINGERPRINT),
         "commit": tags.get("mlflow.source.git.commit"),
         "changes": tags.get("ganops.git_dirty") == "true",
+        "patch": tags.get(CHANGES),
         "job": tags.get("ganops.job"),
         "experiment": tags.get("ganops.dvc_experiment"),
+        "search": {key: tags.get(tag) for key, tag in searched.items()} if FROM_SEARCH in tags else {},
         "hashes": {key.removeprefix(HASHES): value for key, value in sorted(tags.items()) if key.startswith(HASHES)},
-        "params": dict(sorted(run.data.params.items())),
+        "params": dict(sorted(_params(client, version, run).items())),
     }
+
+
+def _params(client: mlflow.MlflowClient, version: Any, run: Any) -> dict[str, str]:
+    """Those of the version's own model; older versions have them in their run."""
+    own = client.get_logged_model(version.model_id).params if version.model_id else {}
+    return dict(own or run.data.params)
 
 
 def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
@@ -75,11 +86,13 @@ def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
         raise RegistryError(
             f"{lock}: expected the dvc.lock of a pipeline that has trained, found no {layout.GENERATOR}"
         )
-    experiment = client.get_experiment_by_name(name)
     tag = f"tags.`{HASHES}{layout.GENERATOR}` = '{generator}'"
-    runs = {run.info.run_id for run in client.search_runs([experiment.experiment_id], tag)} if experiment else set()
-    found = client.search_model_versions(f"name = '{name}'") if runs else []
-    versions = sorted(int(version.version) for version in found if version.run_id in runs)
+    found = list(client.search_model_versions(f"name = '{name}' and {tag}"))
+    if not found and (experiment := client.get_experiment_by_name(name)):
+        # those that were registered before versions had tags of their own
+        runs = {run.info.run_id for run in client.search_runs([experiment.experiment_id], tag)}
+        found = [each for each in client.search_model_versions(f"name = '{name}'") if each.run_id in runs]
+    versions = sorted(int(version.version) for version in found)
     if not versions:
         raise RegistryError(f"no version of {name} has the generator {generator} of {lock}")
     return versions
@@ -89,8 +102,10 @@ def show(found: dict[str, Any]) -> Group:
     """`lineage` for a person."""
     known = Table(show_header=False, title=f"{found['name']} v{found['version']}")
     commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
+    search = found["search"] and "trial {trial} of the search {search}".format(**found["search"])
     facts = {
         "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
+        "patch": found["patch"], "parameters": search,
         "job": found["job"], "experiment": found["experiment"], "fingerprint": found["fingerprint"],
     }  # fmt: skip
     for key, value in facts.items():

@@ -11,18 +11,26 @@ from ganops.adaptors import champions, precedents, tracking
 from ganops.adaptors.card import shape
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package, build, prove
-from ganops.adaptors.tracking import FINGERPRINT, mlflow, settled
+from ganops.adaptors.searches import SEARCH, TRIAL
+from ganops.adaptors.tracking import FINGERPRINT, HASHES, mlflow, settled
 from ganops.data import SampleSpec
 from ganops.data.about import UNSTATED
 from ganops.errors import RegistryError
 from ganops.files import hash_folder, hash_json
 from ganops.gate import Decision
+from ganops.lineage import lock_hashes
 
 __all__ = ["Package", "find", "in_words", "register"]
 
 CHALLENGER = "challenger"
 IDENTITY, FILES = "ganops.identity", "ganops.files"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
+FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
+"""Where the parameters were found: the name of the search, the number of its trial, and the trial's run of MLflow."""
+CHANGES = "ganops.changes"
+"""Where the run keeps the patch from the commit to the tree that made the version."""
+TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
+"""How the tags begin that tell where a version comes from."""
 LONGEST = 5000
 """Characters of a tag that MLflow keeps."""
 
@@ -60,11 +68,14 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 def _register(package: Package, name: str, decision: Decision, root: Path) -> dict[str, Any]:
     client = tracking.connect(root)
     run = _record(client, package, name, root)
+    trial = _trial(client, package, run)
     version = find(client, name, package.identity())
     reused = version is not None
     if version is None:
         version = _create(client, package, name, run)
-    _note(client, name, version, package, decision)
+    found = tracking.link(client, trial, root) if trial else ""
+    _note(client, name, version, package, decision, found)
+    _trace(client, name, version, _origins(package, trial, root))
     former = None
     # what a person took back is theirs to bring back, however good its figures are
     taken_back = champions.taken_back(client, name, version)
@@ -120,13 +131,47 @@ def _record(client: mlflow.MlflowClient, package: Package, name: str, root: Path
         metrics=package.metrics,
         artifacts={
             "pictures": package.pictures,
-            "report": [package.report] if package.report else [],
+            "report": [path for path in (package.report, package.changes) if path],
             "lineage": [package.lock] if package.lock else [],
         },
     )
     if package.lock:
-        tracking.set_lineage(client, run, package.lock)
+        # of the training alone: another evaluation of it is another version of the same run
+        tracking.set_lineage(client, run, package.lock, "evaluate")
     return run
+
+
+def _trial(client: mlflow.MlflowClient, package: Package, run: str) -> str | None:
+    """The run of the trial that found the parameters; None: there was no search, or it is not recorded."""
+    if not package.origin:
+        return None
+    experiment = client.get_run(run).info.experiment_id
+    query = f"tags.`{SEARCH}` = '{package.origin['search']}' and tags.`{TRIAL}` = '{package.origin['trial']}'"
+    found = client.search_runs([experiment], query, max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
+    """Tags that tell where a version comes from."""
+    hashes = package.hashes
+    if hashes is None:
+        hashes = lock_hashes(package.lock, "register") if package.lock else {}
+    tags = {**tracking.code_tags(root), **tracking.hash_tags(hashes)}
+    if package.changes:
+        tags[CHANGES] = f"report/{package.changes.name}"
+    if package.origin:
+        tags |= {FROM_SEARCH: str(package.origin["search"]), FROM_TRIAL: str(package.origin["trial"])}
+    return tags | ({FROM_RUN: trial} if trial else {})
+
+
+def _trace(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Notes where a version comes from as its latest registration knows it: all of that, and nothing older."""
+    known = client.get_model_version(name, version).tags
+    for key in (key for key in known if key.startswith(TRACED) and key not in tags):
+        settled(client.delete_model_version_tag, name, version, key)
+    for key, value in tags.items():
+        if known.get(key) != value:
+            settled(client.set_model_version_tag, name, version, key, value)
 
 
 def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) -> str:
@@ -143,7 +188,7 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
         build(package, name, folder)
         tags["ganops.images_per_second"] = f"{prove(package, folder):.0f}"
         tags[FILES] = hash_folder(folder)
-        model = _log_model(client, folder, run, tags)
+        model = _log_model(client, folder, run, tags, tracking.flatten(package.params))
     version = _new_version(client, name, model, run, tags)
     # two calls at once make two versions: both see the first, and the later one takes its own away
     first = find(client, name, package.identity())
@@ -187,22 +232,29 @@ def _new_version(client: mlflow.MlflowClient, name: str, model: Any, run: str, t
     return str(made.version)
 
 
-def _log_model(client: mlflow.MlflowClient, folder: Path, run: str, tags: dict[str, str]) -> Any:
+def _log_model(
+    client: mlflow.MlflowClient, folder: Path, run: str, tags: dict[str, str], params: dict[str, str]
+) -> Any:
     """A model folder as a logged model of the run; `log_model` would build the folder again, unproved."""
     experiment = client.get_run(run).info.experiment_id
-    model = client.create_logged_model(experiment, name="generator", source_run_id=run, tags=tags)
+    model = client.create_logged_model(experiment, name="generator", source_run_id=run, tags=tags, params=params)
     client.log_model_artifacts(model.model_id, str(folder))
     client.finalize_logged_model(model.model_id, mlflow.entities.LoggedModelStatus.READY)
     client.log_outputs(run, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)])
     return model
 
 
-def _note(client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision) -> None:
+def _note(
+    client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision, trial: str
+) -> None:
     """What a person sees of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
+    if package.origin:
+        said = f"trial {package.origin['trial']} of the search {package.origin['search']}"
+        text += f"\n\nParameters: {f'[{said}]({trial})' if trial else said}."
     settled(client.update_model_version, name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:

@@ -364,16 +364,36 @@ def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def set_lineage(client: MlflowClient, run: str, lock: Path) -> None:
-    """Tags a run with `dvc.<path>`: the hash of every file that a stage of `dvc.lock` read or wrote."""
-    hashes = lock_hashes(lock)
-    for part in _parts([RunTag(_tag(f"dvc.{path}"), md5) for path, md5 in hashes.items()], 100):
+HASHES = "dvc."
+"""How the tags begin that hold DVC's hashes."""
+
+
+def set_lineage(client: MlflowClient, run: str, lock: Path, before: str | None = None) -> None:
+    """Tags a run with the hash of every file that a stage of `dvc.lock` read or wrote, or those that `before` needs."""
+    tags = [RunTag(key, md5) for key, md5 in hash_tags(lock_hashes(lock, before)).items()]
+    for part in _parts(tags, 100):
         settled(client.log_batch, run, tags=part)
+
+
+def hash_tags(hashes: Mapping[str, str]) -> dict[str, str]:
+    """DVC's hashes as tags: `dvc.<path>`."""
+    return {_tag(f"{HASHES}{path}"): md5 for path, md5 in hashes.items()}
 
 
 def _tag(key: str) -> str:
     """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
     return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
+
+
+def link(client: MlflowClient, run: str, root: Path) -> str:
+    """Where a browser shows a run: below the server's address, or in the page of whatever serves the embedded store."""
+    uri = store_uri(root)
+    server = f"{shown(uri).rstrip('/')}/" if uri.startswith(("http://", "https://")) else ""
+    return f"{server}#/experiments/{client.get_run(run).info.experiment_id}/runs/{run}"
+
+
+CODE = ("mlflow.source.git.commit", "ganops.git_dirty", "ganops.job", "ganops.dvc_experiment")
+"""The tags of `code_tags`."""
 
 
 def code_tags(root: Path) -> dict[str, str]:

@@ -16,7 +16,10 @@ Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
 COMPARABLE = ("finished", "stopped")
 """Those whose distance counts."""
-TRIALS, HEADER = "trials.json", "search.json"
+TRIALS, HEADER, TIMES = "trials.json", "search.json", "times.json"
+"""What a search found, and how long that took: apart, so that the same search again is the same to DVC."""
+SPEED = "images_per_second"
+"""What depends on the clock in a row of a history."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,9 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
 
     rows = [asdict(trial) for trial in search.trials] if search else []
     with atomic_folder(report) as draft:
-        write_json(draft / TRIALS, rows)
+        write_json(draft / TRIALS, [_lasting(row) for row in rows])
         write_json(draft / HEADER, _header(search) if search else {})
+        write_json(draft / TIMES, _times(search) if search else {})
         if rows:
             (draft / "trials.svg").write_bytes(trials_plot(rows))
         if search:
@@ -154,14 +158,41 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
 
 
 def _header(search: Search) -> dict[str, Any]:
-    """All of a search but its trials."""
-    return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in ("trials", "pictures")}
+    """All of a search but its trials and its times."""
+    apart = ("trials", "pictures", "seconds", "hardware")
+    return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in apart}
+
+
+def _lasting(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial without what depends on the clock."""
+    history = [{key: value for key, value in row.items() if key != SPEED} for row in trial["history"]]
+    return {key: value for key, value in trial.items() if key != "seconds"} | {"history": history}
+
+
+def _times(search: Search) -> dict[str, Any]:
+    """What depends on the clock and the machine: of the search, and by the numbers of its trials."""
+    of_trials = {
+        str(trial.number): {"seconds": trial.seconds, SPEED: [row.get(SPEED) for row in trial.history]}
+        for trial in search.trials
+    }
+    return {"seconds": search.seconds, "hardware": search.hardware, "trials": of_trials}
 
 
 def read(report: Path) -> Search | None:
-    """The search whose report `publish` wrote; None where there was none."""
+    """The search whose report `publish` wrote; None where there was none. Its times are those of the latest run."""
     header = read_json(report / HEADER) if (report / HEADER).is_file() else {}
-    return Search(**header, trials=tuple(map(trial_of, read_json(report / TRIALS)))) if header else None
+    if not header:
+        return None
+    times = read_json(report / TIMES) if (report / TIMES).is_file() else {}
+    of_trials = times.pop("trials", {})
+    trials = (_timed(content, of_trials.get(str(content["number"]), {})) for content in read_json(report / TRIALS))
+    return Search(**header, **times, trials=tuple(trials))
+
+
+def _timed(content: dict[str, Any], times: Mapping[str, Any]) -> Trial:
+    speeds = times.get(SPEED) or [None] * len(content["history"])
+    history = [row if v is None else row | {SPEED: v} for row, v in zip(content["history"], speeds, strict=True)]
+    return trial_of(content | {"seconds": times.get("seconds", 0.0), "history": history})
 
 
 def trial_of(content: Mapping[str, Any]) -> Trial:
@@ -176,10 +207,19 @@ def handed_on(experiment: Experiment, best_params: Path) -> Experiment:
     Raises:
         ConfigError: The file is missing or not one that `publish` wrote.
     """
+    return experiment.override(origin(best_params)["parameters"])
+
+
+def origin(best_params: Path) -> dict[str, Any]:
+    """What `publish` handed on: `parameters`, `reason`, and where there was a search, `trial`, `search`, `protocol`.
+
+    Raises:
+        ConfigError: The file is missing or not one that `publish` wrote.
+    """
     try:
-        content = yaml.safe_load(best_params.read_text(encoding="utf-8"))
-        return experiment.override(content["parameters"])
+        content: dict[str, Any] = yaml.safe_load(best_params.read_text(encoding="utf-8"))
+        return content | {"parameters": dict(content["parameters"])}
     except FileNotFoundError:
         raise ConfigError(f"{best_params} is missing: the stage tune writes it") from None
-    except (KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{best_params} is not what the stage tune writes ({error}): run it again") from None
