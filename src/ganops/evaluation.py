@@ -308,7 +308,8 @@ def _commands(experiment: Experiment, found: dict[str, Any], known: Code | None)
     made = Path("Makefile").is_file()
     if not found:
         return [*lines, *_source(experiment), "make repro" if made else "dvc repro"]
-    values = "".join(f" -S {shlex.quote(f'{path}={_hydra(value)}')}" for path, value in found.items())
+    # ++: whether params.yaml has the key or leaves it to its default
+    values = "".join(f" -S {shlex.quote(f'++{path}={_hydra(value)}')}" for path, value in found.items())
     ready = ["make setup", ". .venv/bin/activate"] if made else []
     return [*lines, *ready, *_source(experiment), f"dvc exp run -S tune.trials=0{values}"]
 

@@ -102,7 +102,7 @@ def show(found: dict[str, Any]) -> Group:
     """`lineage` for a person."""
     known = Table(show_header=False, title=f"{found['name']} v{found['version']}")
     commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
-    search = found["search"] and "trial {trial} of the search {search}".format(**found["search"])
+    search = found["search"] and "trial {trial} of the search {search}, run {run}".format(**found["search"])
     facts = {
         "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
         "patch": found["patch"], "parameters": search,
