@@ -27,6 +27,8 @@ IDENTITY, FILES = "ganops.identity", "ganops.files"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
 FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
 """Where the parameters were found: the name of the search, the number of its trial, and the trial's run of MLflow."""
+NOTE = "mlflow.note.content"
+"""What the page of a run says of it, in Markdown."""
 CHANGES = "ganops.changes"
 """Where the run keeps the patch from the commit to the tree that made the version."""
 TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
@@ -73,7 +75,7 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     reused = version is not None
     if version is None:
         version = _create(client, package, name, run)
-    found = tracking.link(client, trial, root) if trial else ""
+    found = _search(client, package, run, trial, root)
     _note(client, name, version, package, decision, found)
     _trace(client, name, version, _origins(package, trial, root))
     former = None
@@ -151,6 +153,22 @@ def _trial(client: mlflow.MlflowClient, package: Package, run: str) -> str | Non
     return str(found[0].info.run_id) if found else None
 
 
+def _search(client: mlflow.MlflowClient, package: Package, run: str, trial: str | None, root: Path) -> str:
+    """Notes at the run which search found its parameters, and says so, with a link; empty where none did."""
+    if not package.origin:
+        return ""
+    text = f"trial {package.origin['trial']} of the search {package.origin['search']}"
+    said = f"Parameters: {f'[{text}]({tracking.link(client, trial, root)})' if trial else text}."
+    tags = {**_found(package, trial), NOTE: said}
+    settled(client.log_batch, run, tags=[mlflow.entities.RunTag(key, value) for key, value in tags.items()])
+    return said
+
+
+def _found(package: Package, trial: str | None) -> dict[str, str]:
+    tags = {FROM_SEARCH: str(package.origin["search"]), FROM_TRIAL: str(package.origin["trial"])}
+    return tags | ({FROM_RUN: trial} if trial else {})
+
+
 def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
     """Tags that tell where a version comes from."""
     hashes = package.hashes
@@ -159,9 +177,7 @@ def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
     tags = {**tracking.code_tags(root), **tracking.hash_tags(hashes)}
     if package.changes:
         tags[CHANGES] = f"report/{package.changes.name}"
-    if package.origin:
-        tags |= {FROM_SEARCH: str(package.origin["search"]), FROM_TRIAL: str(package.origin["trial"])}
-    return tags | ({FROM_RUN: trial} if trial else {})
+    return tags | (_found(package, trial) if package.origin else {})
 
 
 def _trace(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
@@ -245,16 +261,14 @@ def _log_model(
 
 
 def _note(
-    client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision, trial: str
+    client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision, found: str
 ) -> None:
     """What a person sees of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
-    if package.origin:
-        said = f"trial {package.origin['trial']} of the search {package.origin['search']}"
-        text += f"\n\nParameters: {f'[{said}]({trial})' if trial else said}."
+    text += f"\n\n{found}" if found else ""
     settled(client.update_model_version, name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:

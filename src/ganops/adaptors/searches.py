@@ -54,13 +54,15 @@ def _record(search: Search, root: Path, name: str) -> str:
     client = tracking.connect(root)
     experiment = tracking.ensure_experiment(client, name, root)
     winner = best(search.trials)
+    # more trials, or more time, are the same search, whose run keeps its parameters
+    rules = {key: value for key, value in search.rules.items() if key not in ("trials", "minutes")}
     parent = tracking.ensure_run(
         client,
         experiment,
         f"search-{search.name}",
         name=f"search-{search.name[:8]}",
         tags={SEARCH: search.name, **tracking.code_tags(root)},
-        params={**search.rules, "objective": search.objective, "protocol": search.protocol},
+        params={**rules, "objective": search.objective, "protocol": search.protocol},
         history=[],
         metrics={search.objective: winner.score or 0.0, "trials": len(search.trials), "seconds": search.seconds},
         artifacts={},
