@@ -1,5 +1,7 @@
 """What a search hands on."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 
@@ -58,6 +60,28 @@ def test_what_was_published_can_be_read(tmp_path):
     search = Search(**{**vars(SEARCH), "trials": (*TRIALS, member)})
     publish(search, best_params=tmp_path / "best.yaml", report=tmp_path / "tune")
     assert read(tmp_path / "tune") == search
+
+
+def test_the_same_search_at_another_pace_changes_its_times_alone(tmp_path):
+    """What later stages read must not depend on the clock."""
+    rows = ({"kimg": 1.0, "images_per_second": 900.0}, {"kimg": 3.0, "rung": 1.0, "distance": 2.0})
+    quick = replace(SEARCH, trials=(replace(TRIALS[0], history=rows),), hardware="a machine")
+    slow_rows = tuple({**row, **({"images_per_second": 9.0} if len(row) == 2 else {})} for row in rows)
+    slow = replace(
+        quick, trials=(replace(TRIALS[0], history=slow_rows, seconds=99.0),), seconds=1e4, hardware="another"
+    )
+    for search, name in ((quick, "quick"), (slow, "slow")):
+        publish(search, best_params=tmp_path / name / "best.yaml", report=tmp_path / name / "tune")
+        assert read(tmp_path / name / "tune") == search
+    files = {path.relative_to(tmp_path / "quick") for path in (tmp_path / "quick").rglob("*") if path.is_file()}
+    same = {
+        str(path)
+        for path in files
+        if (tmp_path / "quick" / path).read_bytes() == (tmp_path / "slow" / path).read_bytes()
+    }
+    assert {str(path) for path in files} - same == {"tune/times.json", "tune/report.html"}
+    (tmp_path / "slow/tune/times.json").unlink()
+    assert read(tmp_path / "slow/tune").trials[0].score == TRIALS[0].score, "a search is one without its times, too"
 
 
 def test_no_search_hands_on_the_parameters_as_they_are(tmp_path):
