@@ -1,3 +1,4 @@
+import base64
 import gzip
 import json
 import re
@@ -309,7 +310,11 @@ def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
             card={"extractor": HOSTILE, "hash": HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
             trials=[{"number": 0, "parameters": {HOSTILE: HOSTILE}, "score": 1.0, "status": HOSTILE}],
             params={HOSTILE: HOSTILE},
-            provenance={"commands": [HOSTILE], "commit": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "hardware": HOSTILE},
+            provenance={
+                "commands": [HOSTILE], "commit": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "hardware": HOSTILE,
+                "patch": {"name": HOSTILE, "content": HOSTILE.encode()},
+                "search": {"search": HOSTILE, "trial": HOSTILE, "parameters": {HOSTILE: HOSTILE}, "reason": HOSTILE},
+            },
             pictures={HOSTILE: tmp_path / "picture.png"},
         )
     )  # fmt: skip
@@ -318,6 +323,18 @@ def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
     assert not [name for name, _ in read.attributes if name.startswith("on")]
     assert all(attrs["src"].startswith("data:") for tag, attrs in read.tags if tag == "img")
     assert read.text.count("<script>alert('x')</script>") >= 15
+
+
+def test_changes_that_no_commit_holds_come_with_the_page():
+    known = {"commands": ["git checkout abc"], "commit": "abc", "changed": True}
+    read = Page(render(Report(title="t", provenance={**known, "patch": {"name": "c.patch", "content": b"\xffdiff"}})))
+    ((_, link),) = [(tag, attrs) for tag, attrs in read.tags if "download" in attrs]
+    assert link["download"] == "c.patch"
+    assert base64.b64decode(link["href"].partition("base64,")[2]) == b"\xffdiff"
+    assert "into which c.patch was saved" in re.sub(r"\s+", " ", read.text)
+    assert "not at hand" not in read.text
+    assert "Files differed from it, and the differences are not at hand" in render(Report(title="t", provenance=known))
+    assert "differ" not in render(Report(title="t", provenance={**known, "changed": False})).partition("<main>")[2]
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -16,13 +16,6 @@ runpy.run_path("pipeline/train.py", run_name="__main__")
 """The stage with two workers of one host, whatever this machine has."""
 
 
-def curve(text: str) -> list[list[str]]:
-    """The history without its speeds."""
-    rows = [line.split(",") for line in text.splitlines()]
-    speed = rows[0].index("images_per_second")
-    return [[value for column, value in enumerate(row) if column != speed] for row in rows]
-
-
 def ticks(log: str) -> list[float]:
     """The kimg of the lines that the stage printed while it trained."""
     return [float(kimg) for kimg in re.findall(r"^train +kimg ([\d.]+)/", log, re.MULTILINE)]
@@ -111,4 +104,4 @@ class Training:
         """The weights' bytes and the curve."""
         self.shell(f"cp {WEIGHTS} {HISTORY} {self.cluster.shared}")
         weights, history = (self.cluster.shared / path.rsplit("/", 1)[1] for path in (WEIGHTS, HISTORY))
-        return weights.read_bytes(), curve(history.read_text())
+        return weights.read_bytes(), history.read_text()
