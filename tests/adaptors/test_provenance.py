@@ -48,11 +48,13 @@ def lineage(root, which):
 
 def test_each_version_has_its_own_hashes_though_they_share_a_run(put, root):
     """Another evaluation of the same training is another version of the same run."""
-    a = put(fd=9.0, hashes={"artifacts/generator": "aa", "metrics/evaluation.json": "11"}, params={"seed": 0})
-    b = put(fd=8.0, hashes={"artifacts/generator": "aa", "metrics/evaluation.json": "22"}, params={"seed": 0})
+    a = put(fd=9.0, hashes={"metrics/evaluation.json": "11"}, params={"seed": 0, "evaluate": {"samples": 300}})
+    b = put(fd=8.0, hashes={"metrics/evaluation.json": "22"}, params={"seed": 0, "evaluate": {"samples": 400}})
     one, two = lineage(root, a), lineage(root, b)
     assert one["run"] == two["run"]
     assert (one["hashes"]["metrics/evaluation.json"], two["hashes"]["metrics/evaluation.json"]) == ("11", "22")
+    assert (one["params"]["evaluate.samples"], two["params"]["evaluate.samples"]) == ("300", "400")
+    assert tracking.connect(root).get_run(one["run"]).data.params == {"seed": "0"}
 
 
 def test_a_version_is_found_by_the_hash_of_its_own_generator(put, root, tmp_path):

@@ -33,6 +33,8 @@ CHANGES = "ganops.changes"
 """Where the run keeps the patch from the commit to the tree that made the version."""
 TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """How the tags begin that tell where a version comes from."""
+BESIDE = ("tune", "evaluate")
+"""Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
 LONGEST = 5000
 """Characters of a tag that MLflow keeps."""
 
@@ -128,7 +130,7 @@ def _record(client: mlflow.MlflowClient, package: Package, name: str, root: Path
         package.fingerprint,
         name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
         tags=tracking.code_tags(root),
-        params=package.params,
+        params={key: value for key, value in package.params.items() if key not in BESIDE},
         history=package.history,
         metrics=package.metrics,
         artifacts={
