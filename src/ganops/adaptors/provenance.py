@@ -71,8 +71,9 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
 
 def _params(client: mlflow.MlflowClient, version: Any, run: Any) -> dict[str, str]:
     """Those of the version's own model; older versions have them in their run."""
-    own = client.get_logged_model(version.model_id).params if version.model_id else {}
-    return dict(own or run.data.params)
+    outputs = run.outputs.model_outputs if run.outputs else []
+    own = next((output.model_id for output in outputs if output.model_id in version.source), None)
+    return dict((client.get_logged_model(own).params if own else None) or run.data.params)
 
 
 def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
