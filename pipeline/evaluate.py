@@ -7,7 +7,7 @@ from ganops.adaptors.evaluation import observe
 from ganops.data import Prepared
 from ganops.files import atomic_folder, write_json
 from ganops.generator import Generator
-from ganops.lineage import code
+from ganops.lineage import revision
 from ganops.metrics.measure import measure
 from ganops.metrics.reference import Reference
 from ganops.report import write
@@ -25,7 +25,7 @@ def main() -> None:
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         results = measure(fake, reference, experiment.evaluate.split, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            pictures, known = evaluation.draw(generator, prepared, reference, fake.features, folder), code(Path())
+            pictures, known = evaluation.draw(generator, prepared, reference, fake.features, folder), revision(Path())
             if known:
                 known.save(folder)
             page = evaluation.report(trained, results, prepared, reference, pictures, stage=name, known=known)

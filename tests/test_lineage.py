@@ -10,7 +10,20 @@ import yaml
 from ganops import lineage
 from ganops.adaptors import dvc
 from ganops.errors import LineageError
-from ganops.lineage import CHANGES, COMMIT, DIRTY, Code, code, commit, git, lock_hashes, md5, outputs, packed, proven
+from ganops.lineage import (
+    CHANGES,
+    COMMIT,
+    DIRTY,
+    Revision,
+    commit,
+    git,
+    lock_hashes,
+    md5,
+    outputs,
+    packed,
+    proven,
+    revision,
+)
 
 ROOT = Path(__file__).parents[1]
 LOCK = """
@@ -45,7 +58,7 @@ def test_without_a_lock_or_a_repository_nothing_is_known(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert lock_hashes(tmp_path / "dvc.lock") == {}
     assert git(tmp_path, "rev-parse", "HEAD") is None
-    assert code(tmp_path) is None
+    assert revision(tmp_path) is None
 
 
 PIPELINE = """
@@ -200,8 +213,8 @@ def test_what_the_pipeline_makes_is_no_change(tree):
     make(tree)
     head = git(tree, "rev-parse", "HEAD")
     assert commit(tree) == (head, False)
-    assert code(tree) == Code(head, False)
-    assert code(tree).save(tree) is None
+    assert revision(tree) == Revision(head, False)
+    assert revision(tree).save(tree) is None
     run(tree, "git", "add", "-f", "m.json", "dvc.lock")
     committed(tree)
     (tree / "m.json").write_text("{1: 2}")
@@ -219,7 +232,7 @@ def test_a_clone_with_the_patch_is_the_tree(tree, tmp_path):
     for key, value in {"diff.noprefix": "true", "color.ui": "always", "diff.external": "false"}.items():
         run(tree, "git", "config", key, value)
     before = run(tree, "git", "status", "--porcelain"), run(tree, "git", "count-objects")
-    known = code(tree)
+    known = revision(tree)
     assert (run(tree, "git", "status", "--porcelain"), run(tree, "git", "count-objects")) == before
     assert known.changed
     assert b"password" not in known.patch
@@ -231,16 +244,16 @@ def test_a_clone_with_the_patch_is_the_tree(tree, tmp_path):
     run(clone, "git", "apply", "--index", saved.name)
     saved.unlink()
     assert files(clone) == expected
-    assert code(clone).patch == known.patch
-    assert code(clone).name == known.name == saved.name
+    assert revision(clone).patch == known.patch
+    assert revision(clone).name == known.name == saved.name
 
 
 def test_of_changes_that_are_too_large_it_is_said_that_there_are_some(tree, monkeypatch):
     (tree / "new.py").write_bytes(b"x" * 2000)
     monkeypatch.setattr(lineage, "LARGEST", 1999)
-    assert code(tree) == Code(git(tree, "rev-parse", "HEAD"), changed=True, patch=b"")
+    assert revision(tree) == Revision(git(tree, "rev-parse", "HEAD"), changed=True, patch=b"")
     monkeypatch.setattr(lineage, "LARGEST", 2000)
-    assert b"+" + b"x" * 2000 in code(tree).patch
+    assert b"+" + b"x" * 2000 in revision(tree).patch
 
 
 def test_a_patch_travels_with_a_job(tmp_path, monkeypatch):
@@ -248,11 +261,11 @@ def test_a_patch_travels_with_a_job(tmp_path, monkeypatch):
     monkeypatch.setenv(COMMIT, "abc")
     monkeypatch.setenv(DIRTY, "true")
     monkeypatch.setenv(CHANGES, packed(patch))
-    assert code(tmp_path) == Code("abc", changed=True, patch=patch)
+    assert revision(tmp_path) == Revision("abc", changed=True, patch=patch)
     monkeypatch.setenv(CHANGES, packed(os.urandom(100_000)))
-    assert code(tmp_path) == Code("abc", changed=True, patch=b""), "too large for a variable"
+    assert revision(tmp_path) == Revision("abc", changed=True, patch=b""), "too large for a variable"
     monkeypatch.setenv(CHANGES, "what is this")
-    assert code(tmp_path).patch == b""
+    assert revision(tmp_path).patch == b""
 
 
 CLOCK = {"metrics/train.json", "reports/train/speed.csv", "reports/tune/times.json", "reports/tune/report.html"}

@@ -20,7 +20,7 @@ from ganops.errors import LineageError
 from ganops.files import read_json
 from ganops.generator import Description, Generator
 from ganops.latents import latents, normal_table
-from ganops.lineage import Code, code, git, proven
+from ganops.lineage import Revision, git, proven, revision
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.measure import Generated
 from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
@@ -186,7 +186,7 @@ def report(
     decision: dict[str, Any] | None = None,
     *,
     stage: str = "evaluate",
-    known: Code | None = None,
+    known: Revision | None = None,
 ) -> Report:
     """All that the report page shows, from the outputs of the stages.
 
@@ -217,7 +217,7 @@ def report(
         trials=read_json(layout.TUNE_REPORT / trials.TRIALS),
         params={key: value for key, value in experiment.content().items() if key not in ELSEWHERE},
         provenance={
-            **_provenance(experiment, stage, known or code(Path())),
+            **_provenance(experiment, stage, known or revision(Path())),
             "hardware": training["hardware"],
             "precision": training["precision"],
         },
@@ -285,7 +285,7 @@ def _table(path: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def _provenance(experiment: Experiment, stage: str, known: Code | None) -> dict[str, Any]:
+def _provenance(experiment: Experiment, stage: str, known: Revision | None) -> dict[str, Any]:
     """What made these results, as far as it is known here: code, DVC's hashes, versions, commands."""
     handed = trials.origin(layout.BEST_PARAMS)
     return {
@@ -301,7 +301,7 @@ def _provenance(experiment: Experiment, stage: str, known: Code | None) -> dict[
     }
 
 
-def _commands(experiment: Experiment, found: dict[str, Any], known: Code | None) -> list[str]:
+def _commands(experiment: Experiment, found: dict[str, Any], known: Revision | None) -> list[str]:
     """What gives the same generator in a clone. A search need not find the same again, so its parameters are given."""
     lines = [f"git checkout {known.commit}"] if known else []
     lines += [f"git apply --index {known.name}"] if known and known.patch else []

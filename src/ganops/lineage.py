@@ -47,8 +47,8 @@ def _git(root: Path, *arguments: str, given: bytes = b"", variables: Mapping[str
 
 
 @dataclass(frozen=True)
-class Code:
-    """The code of a tree: a commit and what differs from it, without what the pipeline makes."""
+class Revision:
+    """A state of the code of a project: a commit and what differs from it, without what the pipeline makes."""
 
     commit: str
     changed: bool
@@ -83,14 +83,14 @@ def commit(root: Path) -> tuple[str, bool] | None:
     return None
 
 
-def code(root: Path) -> Code | None:
-    """The code of the tree in `root` with its patch; None where neither git nor a job knows."""
+def revision(root: Path) -> Revision | None:
+    """The state of the code in `root` with its patch; None where neither git nor a job knows."""
     known = commit(root)
     if known is None:
         return None
     if git(root, "rev-parse", "HEAD") is None:
-        return Code(*known, _unpacked(os.environ.get(CHANGES, "")))
-    return Code(*known, _patch(root) if known[1] else b"")
+        return Revision(*known, _unpacked(os.environ.get(CHANGES, "")))
+    return Revision(*known, _patch(root) if known[1] else b"")
 
 
 def packed(patch: bytes) -> str:

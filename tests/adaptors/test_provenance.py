@@ -14,7 +14,7 @@ from ganops.adaptors.card import model_card
 from ganops.errors import LineageError
 from ganops.gate import decide
 from ganops.generator import Description
-from ganops.lineage import Code
+from ganops.lineage import Revision
 from ganops.search.trials import Search, Trial, publish
 
 SEARCH = Search(
@@ -102,7 +102,7 @@ def test_a_server_is_part_of_the_link(root, monkeypatch):
 
 
 def test_the_patch_is_kept_beside_the_report(put, root, tmp_path):
-    patch = Code("abc", changed=True, patch=b"a patch").save(tmp_path)
+    patch = Revision("abc", changed=True, patch=b"a patch").save(tmp_path)
     found = lineage(root, put(changes=patch))
     assert found["patch"] == f"report/{patch.name}"
     kept = tracking.connect(root).download_artifacts(found["run"], found["patch"])

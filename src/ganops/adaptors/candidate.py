@@ -17,7 +17,7 @@ from ganops.evaluation import history
 from ganops.files import atomic_folder, read_json
 from ganops.gate import Decision, Rival, decide
 from ganops.generator import WEIGHTS, Generator
-from ganops.lineage import Code, code, proven
+from ganops.lineage import Revision, proven, revision
 from ganops.metrics.reference import Reference
 from ganops.report import write
 from ganops.search import trials
@@ -42,7 +42,7 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     device = str(assemble.choose_device(experiment.compute.device))
     if (search := trials.read(layout.TUNE_REPORT)) is not None:
         record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
-    known = code(Path())
+    known = revision(Path())
     made, reference = package(experiment), Reference.open(layout.FEATURES, device)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     decide(gate, made.metrics)  # what the gate cannot mean is told before anything is drawn
@@ -66,7 +66,7 @@ def enter(experiment: Experiment) -> dict[str, Any]:
 
 
 def _write_report(
-    experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision, known: Code | None
+    experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision, known: Revision | None
 ) -> Path | None:
     """Writes the report, and the patch of the code beside it, whose path is returned."""
     trained = evaluation.trained(experiment, Generator.load(layout.GENERATOR).description)

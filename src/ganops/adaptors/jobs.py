@@ -30,7 +30,7 @@ from ganops.adaptors import dvc, runtime
 from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
-from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, code, git, packed
+from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, git, packed, revision
 from ganops.terminal import say
 
 PACKAGE = "src/ganops"
@@ -62,7 +62,7 @@ class Tree:
         Raises:
             ClusterError: It is no git repository, or larger than Ray accepts.
         """
-        listed, known = git(root, "ls-files", "-co", "--exclude-standard", "-z"), code(root)
+        listed, known = git(root, "ls-files", "-co", "--exclude-standard", "-z"), revision(root)
         if listed is None or known is None:
             raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
         paths = sorted(Path(name) for name in set(listed.split("\0")) if name and (root / name).is_file())
