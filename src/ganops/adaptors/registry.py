@@ -187,6 +187,13 @@ def _trace(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[s
     known = client.get_model_version(name, version).tags
     for key in (key for key in known if key.startswith(TRACED) and key not in tags):
         settled(client.delete_model_version_tag, name, version, key)
+    _tag(client, name, version, known, tags)
+
+
+def _tag(
+    client: mlflow.MlflowClient, name: str, version: str, known: Mapping[str, str], tags: Mapping[str, str]
+) -> None:
+    """Sets the tags of a version that are not as `known` has them."""
     for key, value in tags.items():
         if known.get(key) != value:
             settled(client.set_model_version_tag, name, version, key, value)
@@ -281,10 +288,7 @@ def _note(
         REASONS: decision.words[:LONGEST],
         DECISION: "passed" if decision.passed else "rejected",
     }
-    known = client.get_model_version(name, version).tags
-    for key, value in tags.items():
-        if known.get(key) != value:
-            settled(client.set_model_version_tag, name, version, key, value)
+    _tag(client, name, version, client.get_model_version(name, version).tags, tags)
     settled(client.set_registered_model_alias, name, CHALLENGER, version)
 
 
