@@ -11,6 +11,7 @@ GROUND = {
     "errors",
     "files",
     "identity",
+    "labels",
     "latents",
     "layout",
     "lineage",

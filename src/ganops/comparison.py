@@ -9,6 +9,7 @@ from rich.table import Table
 from ganops import evaluation
 from ganops.errors import UserError
 from ganops.evaluation import Sampler
+from ganops.labels import Labelling
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
 
@@ -59,6 +60,8 @@ def of_samplers(
 ) -> Comparison:
     """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage.
 
+    Both draw the same seeds and, where they have as many classes, the same labels: those of `other`, the challenger.
+
     Raises:
         UserError: The two draw pictures of different shapes.
         FeatureError: There are no real features of that split.
@@ -67,11 +70,14 @@ def of_samplers(
         raise UserError(f"expected pictures of one shape, got {in_words(one.shape)} and {in_words(other.shape)}")
     reference.statistics(split)
 
-    def look(sampler: Sampler) -> Generated:
-        looks = (evaluation.look(sampler, reference, seeds) for seeds in evaluation.pieces(samples))
+    def look(sampler: Sampler, labelling: Labelling) -> Generated:
+        looks = (evaluation.look(sampler, reference, seeds, labelling) for seeds in evaluation.pieces(samples))
         return evaluation.gather(stage, looks, samples)
 
-    figures = compare(look(one), look(other), reference, split, seed=seed)
+    own, others = Labelling.of(one), Labelling.of(other)
+    if own.classes == others.classes:
+        own = others = others if others.counts else own
+    figures = compare(look(one, own), look(other, others), reference, split, seed=seed)
     return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
 
 

@@ -19,6 +19,7 @@ from ganops.data.sources import below
 from ganops.errors import LineageError
 from ganops.files import read_json
 from ganops.generator import Description, Generator
+from ganops.labels import Labelling
 from ganops.latents import latents, normal_table
 from ganops.lineage import Revision, git, proven, revision
 from ganops.metrics.extractors.extractor import Features
@@ -60,14 +61,18 @@ class Sampler(Protocol):
     def shape(self) -> tuple[int, ...]:
         """Of a picture: height, width, channels."""
 
-    def sample(self, seeds: NDArray[np.int64], /) -> NDArray[np.uint8]:
-        """One picture for each seed: uint8 [N, C, H, W]."""
+    def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[np.uint8]:
+        """One picture for each seed: uint8 [N, C, H, W]; labels are given where it has `classes`, int64 [N]."""
 
 
-def look(generator: Sampler, reference: Reference, seeds: NDArray[np.int64]) -> Generated:
-    """What the extractor makes of the samples with these consecutive seeds."""
-    features, probabilities = reference.extractor.features(generator.sample(seeds))
-    return Generated(features, probabilities, int(seeds[0]))
+def look(
+    generator: Sampler, reference: Reference, seeds: NDArray[np.int64], labelling: Labelling | None = None
+) -> Generated:
+    """What the extractor makes of the samples with these consecutive seeds; without `labelling`, under their own."""
+    labelling = labelling or Labelling.of(generator)
+    labels = labelling(seeds)
+    pictures = generator.sample(seeds) if labels is None else generator.sample(seeds, labels)
+    return Generated(*reference.extractor.features(pictures), int(seeds[0]), labels, labelling.name)
 
 
 def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
@@ -78,10 +83,13 @@ def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
             parts.append(part)
             advance(len(part.features))
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+    labels = [part.labels for part in parts if part.labels is not None]
     return Generated(
         np.concatenate([part.features for part in parts]),
         np.concatenate(probabilities) if probabilities else None,
         parts[0].first_seed,
+        np.concatenate(labels) if labels else None,
+        parts[0].drawn,
     )
 
 
@@ -140,7 +148,8 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
 
 def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
     """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
-    images = generator.sample(FIRST_SEED + np.arange(count))
+    seeds = FIRST_SEED + np.arange(count)
+    images = generator.sample(seeds, Labelling.of(generator)(seeds))
     values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
     order = np.argsort(values, kind="stable")
     rows = {"most real": order[::-1][:columns], "least real": order[:columns]}

@@ -38,6 +38,8 @@ class Description:
     """Of the training: parameters, data, extractor and code."""
     params: dict[str, Any] = field(default_factory=dict)
     """The parameters that it was trained with, those of a search among them: sections as in `params.yaml`."""
+    class_counts: tuple[int, ...] = ()
+    """The number of training samples of each class, in whose shares evaluations draw labels; empty: not known."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Generator:
 
         Args:
             seeds: Any integers.
-            labels: int64 [N], or None: the seed modulo the number of classes. Ignored without classes.
+            labels: int64 [N], or None: the seed modulo the number of classes, so that each is seen; evaluations draw
+                them in the shares of the training samples (`labels.Labelling`). Ignored without classes.
             truncation: Scale of the latents; 1 is what was trained, towards 0 the pictures lose variety.
             batch: Pictures computed at once.
         """
@@ -83,6 +86,11 @@ class Generator:
     def classes(self) -> int:
         """0: it takes no labels."""
         return self.description.classes
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """The number of training samples of each class; empty: not known."""
+        return self.description.class_counts
 
     @torch.no_grad()
     def render(
@@ -118,7 +126,8 @@ class Generator:
             )
         try:
             content = read_json(folder / DESCRIPTION)
-            description = Description(**content | {"class_names": tuple(content["class_names"])})
+            lists = {name: tuple(content.get(name, ())) for name in ("class_names", "class_counts")}
+            description = Description(**content | lists)
             network = generator_network(description)
             network.load_state_dict(load_file(folder / WEIGHTS))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:

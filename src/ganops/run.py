@@ -122,10 +122,11 @@ class Run:
         G, D = assemble.networks(experiment, self.spec)
         assemble.check_slices(experiment.train.batch, workers, assemble.group(D))
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
-        images = samples.images("train")
+        images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
+        self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
         self.batches = Batches(
             images=images,
-            labels=samples.labels("train") if self.spec.classes else None,
+            labels=labels,
             size=experiment.train.batch,
             seed=experiment.seed,
             device=device,
@@ -250,6 +251,7 @@ class Run:
             kimg=kimg,
             fingerprint=self.fingerprint,
             params=assemble.decisive(self.experiment),
+            class_counts=self.class_counts,
         )
 
     def save(self, folder: Path) -> None:

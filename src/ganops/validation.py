@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.generator import Generator
+from ganops.labels import Labelling
 from ganops.metrics.measure import distance, names
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.reference import Reference
@@ -21,8 +22,12 @@ class ValidationJudge:
         self.hash = str(reference.card["hash"])
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
-        """Fréchet distance of the pictures of `seeds`, int64 [N], to the validation split."""
-        self.judged, _ = self.reference.extractor.features(generator.sample(seeds))
+        """Fréchet distance of the pictures of `seeds`, int64 [N], to the validation split.
+
+        A conditional generator draws its labels in the shares of the training samples.
+        """
+        pictures = generator.sample(seeds, Labelling.of(generator)(seeds))
+        self.judged, _ = self.reference.extractor.features(pictures)
         return distance(self.judged, self.reference, "validation")
 
     def figures(self) -> dict[str, float]:
@@ -35,8 +40,8 @@ class ValidationJudge:
         count = min(len(real), len(self.judged))
         return precision_recall_density_coverage(real[:count], self.judged[:count])
 
-    def protocol(self, samples: int) -> dict[str, Any]:
-        """How the distance is taken, as plain values."""
+    def protocol(self, samples: int, labels: str | None = None) -> dict[str, Any]:
+        """How the distance is taken, as plain values; `labels` says how they are drawn (`Labelling.name`)."""
         card = self.reference.card
         return {
             "name": f"{self.name.removesuffix('_validation')}_{samples}_validation",
@@ -46,6 +51,7 @@ class ValidationJudge:
             "real": len(self.reference.features("validation")),
             "generated": samples,
             "first_seed": 0,
+            "labels": labels,
         }
 
     def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:

@@ -17,7 +17,8 @@ def model_card(name: str, package: "Package") -> str:
     # a source may be a folder of the machine that trained: its name is enough here
     source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
-    architecture = {key: value for key, value in description.items() if key not in ("class_names", "params")}
+    elsewhere = ("class_names", "class_counts", "params")
+    architecture = {key: value for key, value in description.items() if key not in elsewhere}
     return f"""# {name}
 
 A generator of {shape(description)} images, trained as a GAN on `{source}`.

@@ -76,6 +76,7 @@ class Registered:
         self.latent: int = self.served.config["latent"]
         self.classes: int = self.served.config["classes"]
         self.class_names: tuple[str, ...] = tuple(self.served.config.get("class_names", ()))
+        self.class_counts: tuple[int, ...] = tuple(self.served.config.get("class_counts", ()))
 
     @classmethod
     @contextmanager

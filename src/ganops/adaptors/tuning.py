@@ -30,6 +30,7 @@ from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import UserError
 from ganops.files import hash_json
+from ganops.labels import BY_FREQUENCY
 from ganops.metrics.reference import Reference
 from ganops.search.trials import Search, Trial
 from ganops.terminal import say
@@ -73,6 +74,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     data, judge = Prepared.open(prepared), ValidationJudge(Reference.open(features))
+    labels = BY_FREQUENCY if assemble.shown(experiment, data.spec).classes else None
     meaning = assemble.meaning(experiment, data=data.hash, extractor=judge.hash)
     name = fingerprint(experiment, meaning)
     ledger = Ledger(Storage.of(experiment.compute), f"tune-{name}")
@@ -101,7 +103,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
             return Search(
                 name=name,
                 objective=judge.name,
-                protocol=judge.protocol(experiment.train.validation_samples),
+                protocol=judge.protocol(experiment.train.validation_samples, labels),
                 rules=experiment.content()["tune"],
                 rungs=experiment.tune.rungs,
                 trials=tuple(referee.trials[number] for number in sorted(referee.trials)),

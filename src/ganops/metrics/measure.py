@@ -1,6 +1,6 @@
 """What a generator is worth: every metric under a name that says what it is, and the protocol it was taken by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Features
-from ganops.metrics.frechet import Statistics, distance_to, frechet_distance, frechet_infinity
+from ganops.metrics.frechet import (
+    Statistics,
+    distance_to,
+    frechet_between,
+    frechet_distance,
+    frechet_infinity,
+    infinity_smallest,
+)
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
-from ganops.metrics.intervals import REPETITIONS, Interval, halves, replicates
+from ganops.metrics.intervals import REPETITIONS, Interval, halves, replicates, subset
 from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size
 from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
@@ -45,9 +52,15 @@ class Generated:
     """[N, K] of a classifier: without them there is no inception score and no class_kl."""
     first_seed: int | None = None
     """Their seeds are consecutive from here on; None: they came as pictures."""
+    labels: NDArray[np.int64] | None = None
+    """Those of a conditional generator, int64 [N]: halves keep their shares. None: there are none, or not known."""
+    drawn: str | None = None
+    """How the labels were drawn: `BY_FREQUENCY` or `IN_TURN` of `ganops.labels`; None: there are none, or not known."""
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Generated":
-        return Generated(self.features[rows], None if self.probabilities is None else self.probabilities[rows])
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        labels = None if self.labels is None else self.labels[rows]
+        return Generated(self.features[rows], probabilities, None, labels, self.drawn)
 
 
 def measure(
@@ -74,15 +87,16 @@ def measure(
         repetitions: halves behind each interval; a fifth of them where features have over 512 dimensions.
 
     Returns:
-        Figures by name, all finite floats; `intervals`: name -> [low, high], 95 %; and `protocol`: only figures under
-        equal protocols can be compared. Those of `memorisation` compare with the split `train`, and hold the split (the
-        test split where it is train itself) for honest; with fewer than 50 samples a side there are none.
+        Figures by name, all finite floats; `intervals`: name -> [low, high], 95 % over latents and real samples; and
+        `protocol`: only figures under equal protocols can be compared. Those of `memorisation` compare with the split
+        `train`, and hold the split (the test split where it is train itself) for honest; with fewer than 50 samples a
+        side there are none. A figure that so few samples cannot give is absent; `left_out` of the protocol says why.
     """
     _check(fake.features, reference)
     real, statistics = reference.features(split), reference.statistics(split)
     ruler = Ruler.of(
         reference, split, len(fake.features), seed=seed, neighbours=neighbours, subsets=subsets, size=size,
-        repetitions=repetitions,
+        repetitions=repetitions, strata=fake.labels,
     )  # fmt: skip
     copying, searched = _copying(fake.features, reference, split, seed)
     result: dict[str, Any] = ruler.figures(fake) | copying
@@ -99,11 +113,13 @@ def measure(
         quantisation=reference.card["protocol"]["quantisation"],
         seed=seed,
         first_seed=fake.first_seed,
+        labels=fake.drawn,
         neighbours=neighbours,
         neighbour_samples=len(ruler.near),
         kernel_subsets=subsets,
         kernel_subset_size=subset_size(real, fake.features, size),
         repetitions=ruler.repetitions,
+        left_out=ruler.left_out,
         memorisation=searched,
         singular=statistics.singular or len(fake.features) <= reference.card["dimensions"],
     ).content()
@@ -127,20 +143,29 @@ class Ruler:
     """Of the subsets of the kernel distance."""
     seed: int
     repetitions: int
+    strata: NDArray[np.int64] | None = None
+    """A number for each generated sample, int64 [N], whose shares each half keeps; None: plain halves."""
+    smallest: int | None = None
+    """Of the subsets from which FD∞ is extrapolated; None: there are too few samples for it."""
+    left_out: Mapping[str, str] | None = None
+    """Figures that there are not, by name, and why."""
 
     @classmethod
     def of(
         cls, reference: Reference, split: str, generated: int, *, seed: int, neighbours: int = 5, subsets: int = 100,
-        size: int = 1000, repetitions: int = REPETITIONS,
+        size: int = 1000, repetitions: int = REPETITIONS, strata: NDArray[np.int64] | None = None,
     ) -> "Ruler":  # fmt: skip
         """A ruler for `generated` samples."""
         real, generator = reference.features(split), np.random.default_rng(seed)
         count = min(len(real), generated)
-        near, rows = (np.sort(generator.permutation(size)[:count]) for size in (len(real), generated))
+        near, rows = subset(len(real), count, generator), subset(generated, count, generator, strata)
         if reference.card["dimensions"] > MANY:
             repetitions = max(2, repetitions // 5)
-        distance = distance_to(reference.statistics(split))
-        return cls(reference, split, distance, real[near], rows, neighbours, subsets, size, seed, repetitions)
+        smallest, left_out = _extrapolation(reference, generated)
+        return cls(
+            reference, split, distance_to(reference.statistics(split)), real[near], rows, neighbours, subsets, size,
+            seed, repetitions, strata, smallest, left_out,
+        )  # fmt: skip
 
     @property
     def names(self) -> tuple[str, str]:
@@ -153,31 +178,45 @@ class Ruler:
         subsets = self._kernel_distances(fake)
         return {
             frechet: self.distance(Statistics.of(fake.features)),
-            **self._infinity(fake.features),
+            **self._infinity(fake.features, self.reference.statistics(self.split), self.smallest),
             kernel: float(subsets.mean()),
             f"{kernel}_std": float(subsets.std()),
-            **_classes(fake.probabilities, self.reference, self.split),
+            **_classes(fake.probabilities, self.reference, self.reference.classes(self.split)),
             **_class_details(fake.probabilities, self.reference),
-            **self._of_neighbours(fake.features[self.rows]),
+            **self._of_neighbours(fake.features[self.rows], self.near),
         }
 
     def replicates(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
-        """Each figure of random halves of the samples: name -> [repetitions].
+        """Each figure of random halves of the samples, generated and real: name -> [repetitions].
 
         FD∞, which is 15 distances, has a quarter of the halves, and none beyond 512 dimensions.
         """
-        count, near = len(fake.features), fake.features[self.rows]
-        options = {"repetitions": self.repetitions, "seed": self.seed}
-        found = replicates(lambda half: self._of_all(fake[half]), count, **options)
+        real, near = self.reference.features(self.split), fake.features[self.rows]
+        counts, options = (len(fake.features), len(real)), {"repetitions": self.repetitions, "seed": self.seed}
+
+        def distances(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
+            return {self.names[0]: frechet_between(fake.features[half], real[beside])}
+
+        def infinity(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
+            smallest = None if self.smallest is None else self.smallest // 2
+            return self._infinity(fake.features[half], Statistics.of(real[beside]), smallest)
+
+        def of_neighbours(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
+            return self._of_neighbours(near[half], self.near[beside])
+
+        found = replicates(distances, *counts, **options, strata=self.strata)
         if self.reference.card["dimensions"] <= MANY:
             some = options | {"repetitions": max(2, self.repetitions // 4)}
-            found |= replicates(lambda half: self._infinity(fake.features[half]), count, **some)
+            found |= replicates(infinity, *counts, **some, strata=self.strata)
         found[self.names[1]] = self._of_kernel(fake)
-        return found | replicates(lambda half: self._of_neighbours(near[half]), len(near), **options)
+        found |= self._of_classes(fake)
+        strata = None if self.strata is None else self.strata[self.rows]
+        return found | replicates(of_neighbours, len(near), len(near), **options, strata=strata)
 
-    def _infinity(self, features: Features) -> dict[str, float]:
-        statistics = self.reference.statistics(self.split)
-        return {f"{self.names[0]}_infinity": frechet_infinity(features, statistics, seed=self.seed)}
+    def _infinity(self, features: Features, real: Statistics, smallest: int | None) -> dict[str, float]:
+        if smallest is None:
+            return {}
+        return {f"{self.names[0]}_infinity": frechet_infinity(features, real, smallest=smallest, seed=self.seed)}
 
     def _kernel_distances(self, fake: Generated) -> NDArray[np.float64]:
         """Of each subset."""
@@ -185,26 +224,43 @@ class Ruler:
         return kernel_distance(real, fake.features, subsets=self.subsets, size=self.size, seed=self.seed)
 
     def _of_kernel(self, fake: Generated) -> NDArray[np.float64]:
-        """Of the kernel distance: what halves do to that of all pairs, and what the draw of subsets adds."""
-        y, real = fake.features[:MANY_SAMPLES], self.reference.features(self.split)
-        spread: NDArray[np.float64] = kernel_replicates(
-            real, y, halves(len(y), repetitions=self.repetitions, seed=self.seed)
-        )
-        # the variance falls as 1 / N, so that of more samples follows from that of the first ones
-        spread -= spread.mean()
-        spread *= np.sqrt(len(y) / len(fake.features))
+        """Of the kernel distance: what halves of a side do to that of all pairs, and what the draw of subsets adds."""
+        sides = [fake.features, self.reference.features(self.split)]
+        few = [side[:MANY_SAMPLES] for side in sides]
         subsets = self._kernel_distances(fake)
-        spread += np.resize(subsets - subsets.mean(), len(spread)) / np.sqrt(len(subsets))
+        spread: NDArray[np.float64] = np.resize(subsets - subsets.mean(), self.repetitions) / np.sqrt(len(subsets))
+        for side, strata in enumerate((self.strata, None)):
+            mine, others = few[side], few[1 - side]
+            strata = None if strata is None else strata[:MANY_SAMPLES]
+            chosen = halves(len(mine), repetitions=self.repetitions, seed=self.seed, strata=strata, side=side)
+            found = kernel_replicates(others, mine, chosen)
+            # the variance falls as 1 / N, so that of more samples follows from that of the first ones
+            spread += (found - found.mean()) * np.sqrt(len(mine) / len(sides[side]))
         return spread
 
-    def _of_all(self, fake: Generated) -> dict[str, float]:
-        return {
-            self.names[0]: self.distance(Statistics.of(fake.features)),
-            **_classes(fake.probabilities, self.reference, self.split),
-        }
+    def _of_classes(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
+        """Of the classes that the extractor sees: a random half of the real ones has a hypergeometric histogram."""
+        probabilities, real = fake.probabilities, self.reference.classes(self.split)
+        if probabilities is None or real is None:
+            return {}
+        generator = np.random.default_rng([self.seed, *real])
 
-    def _of_neighbours(self, features: Features) -> dict[str, float]:
-        return precision_recall_density_coverage(self.near, features, self.neighbours)
+        def figures(half: NDArray[np.int64]) -> dict[str, float]:
+            beside = generator.multivariate_hypergeometric(real, int(real.sum()) // 2)
+            return _classes(probabilities[half], self.reference, beside)
+
+        return replicates(figures, len(probabilities), repetitions=self.repetitions, seed=self.seed, strata=self.strata)
+
+    def _of_neighbours(self, features: Features, near: Features) -> dict[str, float]:
+        return precision_recall_density_coverage(near, features, self.neighbours)
+
+
+def _extrapolation(reference: Reference, generated: int) -> tuple[int | None, dict[str, str] | None]:
+    """The smallest subset behind FD∞; or None, and the figure that is left out with the reason."""
+    try:
+        return infinity_smallest(generated, reference.card["dimensions"]), None
+    except FeatureError as error:
+        return None, {f"{names(reference.card['extractor'], reference.card['published'])[0]}_infinity": str(error)}
 
 
 @dataclass(frozen=True)
@@ -219,7 +275,8 @@ class Difference:
 def compare(one: Generated, other: Generated, reference: Reference, split: str, *, seed: int) -> dict[str, Difference]:
     """The figures of two generators and their differences, each with its 95 % interval.
 
-    The samples of both should come from the same seeds: what they have in common does not blur the difference then.
+    The samples of both should come from the same seeds and labels, and are held against the same halves of the real
+    ones: what they have in common does not blur the difference then.
 
     Raises:
         FeatureError: There are not as many samples of the one as of the other.
@@ -229,13 +286,22 @@ def compare(one: Generated, other: Generated, reference: Reference, split: str, 
         raise FeatureError(f"expected as many samples of the one as of the other, got {counts}")
     _check(one.features, reference)
     _check(other.features, reference)
-    ruler = Ruler.of(reference, split, len(one.features), seed=seed)
+    ruler = Ruler.of(reference, split, len(one.features), seed=seed, strata=_strata(one.labels, other.labels))
     a, b, spread_a, spread_b = ruler.figures(one), ruler.figures(other), ruler.replicates(one), ruler.replicates(other)
     return {
         name: Difference(a[name], b[name], Interval.about(b[name] - a[name], spread_b[name] - spread_a[name]))
         for name in a
         if name in spread_a
     }
+
+
+def _strata(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """A number for each pair of labels that samples of one seed have."""
+    known = [labels for labels in (one, other) if labels is not None]
+    if not known:
+        return None
+    strata: NDArray[np.int64] = np.unique(np.stack(known), axis=1, return_inverse=True)[1].reshape(-1)
+    return strata
 
 
 def _copying(
@@ -249,9 +315,8 @@ def _copying(
     return memorisation(train, real, features, seed=seed), searched
 
 
-def _classes(probabilities: Features | None, reference: Reference, split: str) -> dict[str, float]:
-    """The inception score of the extractor's classes, and how far their histogram is from the real one."""
-    real = reference.classes(split)
+def _classes(probabilities: Features | None, reference: Reference, real: NDArray[np.int64] | None) -> dict[str, float]:
+    """The inception score of the extractor's classes, and how far their histogram is from the real one [K]."""
     if probabilities is None or real is None:
         return {}
     mean, _ = inception_score(probabilities)

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ganops.errors import FeatureError
+from ganops.metrics.intervals import COVERS
 
-VERSION = 2
+VERSION = 3
 """Goes up when any figure is computed in another way: then older figures cannot be compared."""
 
 
@@ -42,6 +43,12 @@ class Protocol:
     singular: bool = False
     """Fewer samples than dimensions on a side: a covariance has no inverse, and the distance is far from its limit."""
     version: int = VERSION
+    labels: str | None = None
+    """Where those of generated samples come from: one of those in `ganops.labels`; None: they have none."""
+    intervals: str = COVERS
+    """What they cover."""
+    left_out: Mapping[str, str] | None = None
+    """Figures that there are not, by name, and why."""
 
     @property
     def name(self) -> str:

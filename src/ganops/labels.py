@@ -1,0 +1,62 @@
+"""Labels from integer seeds, in the shares of the training samples: numpy alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+BY_FREQUENCY, IN_TURN = "training frequencies", "seed modulo classes"
+"""How labels are drawn, as protocols name it."""
+
+_GOLDEN = np.uint64(11400714819323198485)
+"""The odd integer next to 2^64 / φ, where φ is the golden ratio."""
+
+
+def class_labels(seeds: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.int64]:
+    """One label for one seed, whatever the batch: int64 [N] -> int64 [N].
+
+    Each run of consecutive seeds has each class in its share, up to a few samples: multiples of the golden ratio modulo
+    1 fill the unit interval evenly, however many there are (Knuth 1998, "The art of computer programming", volume 3,
+    section 6.4, theorem S). All of it in integers, so that no runtime rounds it otherwise.
+
+    Args:
+        seeds: any integers.
+        counts: the number of training samples of each class, not all 0. A class without samples is never drawn.
+    """
+    present = np.flatnonzero(counts)
+    ends = list(accumulate(int(count) for count in counts if count))
+    bounds = np.array([end * 2**64 // ends[-1] for end in ends[:-1]], np.uint64)
+    places = np.asarray(seeds, np.int64).astype(np.uint64) * _GOLDEN
+    labels: NDArray[np.int64] = present[np.searchsorted(bounds, places, side="right")].astype(np.int64)
+    return labels
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """The labels under which an evaluation draws a generator."""
+
+    classes: int = 0
+    """0: it takes none."""
+    counts: tuple[int, ...] = ()
+    """The number of training samples of each class; empty: they are not known, and classes come in turn."""
+
+    @classmethod
+    def of(cls, sampler: Any) -> Self:
+        """Those of whatever draws, if it has `classes` and `class_counts`."""
+        return cls(getattr(sampler, "classes", 0), tuple(getattr(sampler, "class_counts", ())))
+
+    @property
+    def name(self) -> str | None:
+        """For a protocol; None: there are no labels."""
+        if not self.classes:
+            return None
+        return BY_FREQUENCY if self.counts else IN_TURN
+
+    def __call__(self, seeds: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """One label for each seed, int64 [N]; None where there are none."""
+        if not self.classes:
+            return None
+        return class_labels(seeds, self.counts) if self.counts else np.asarray(seeds, np.int64) % self.classes
