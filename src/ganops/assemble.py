@@ -20,11 +20,12 @@ from ganops import config, identity
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
-from ganops.errors import ConfigError
+from ganops.errors import ConfigError, FeatureError
 from ganops.files import hash_json
 from ganops.identity import DECISIVE as DECISIVE  # its name of old
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.frechet import infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.randomness import seed_of
 from ganops.search import population, space
@@ -56,6 +57,7 @@ def check(experiment: Experiment) -> None:
     metrics = known_metrics(experiment)
     for metric in experiment.register_.gate:
         _known(f"register.gate.{metric}", metric, metrics)
+        _check_limit(experiment, metric)
     _check_search(experiment)
 
 
@@ -150,6 +152,17 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     neighbours = ("precision", "recall", "density", "coverage")
     memorisation = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
     return (*published, *distances, *classes, *neighbours, *memorisation)
+
+
+def _check_limit(experiment: Experiment, metric: str) -> None:
+    """Refuses a limit for a figure that the evaluation will leave out."""
+    dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
+    if not metric.endswith("_infinity") or dimensions is None:
+        return
+    try:
+        infinity_smallest(experiment.evaluate.samples, dimensions)
+    except FeatureError as error:
+        raise ConfigError(f"params.register.gate.{metric}: {error}. Raise evaluate.samples.") from None
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from ganops import evaluation
 from ganops.errors import UserError
 from ganops.evaluation import Sampler
 from ganops.labels import Labelling
+from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
 
@@ -41,11 +42,14 @@ class Comparison:
                    "other_is": self.verdict(name)}
             for name, each in self.figures.items()
         }  # fmt: skip
-        return {"samples": self.samples, "split": self.split, "singular": self.singular, "metrics": metrics}
+        return {
+            "samples": self.samples, "split": self.split, "singular": self.singular, "intervals": COVERS,
+            "metrics": metrics,
+        }  # fmt: skip
 
     def table(self) -> Table:
         """For a person."""
-        title = f"{self.samples:,} samples each, same seeds, against {self.split}"
+        title = f"{self.samples:,} samples each, same seeds, against {self.split}; 95 % {COVERS}"
         table = Table("metric", "one", "other", "difference", "95 % interval", "the other is", title=title)
         for name, each in self.figures.items():
             ends = escape(f"[{each.by.low:+.3g}, {each.by.high:+.3g}]")

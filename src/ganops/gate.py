@@ -6,7 +6,13 @@ from typing import Any
 
 from ganops.comparison import Comparison
 from ganops.errors import RegistryError
+from ganops.metrics.intervals import COVERS
 
+SELECTED = (
+    "A champion is the best of those that were held against one split of real samples: its figures there are selected, "
+    "and fresh real samples would show it a little worse."
+)
+"""What stands beside the figures of a champion."""
 Bound = Mapping[str, float | None]
 """`{"at_most": x}`, `{"at_least": x}` or both; None is no limit."""
 KINDS = {"at_most": lambda value, limit: value <= limit, "at_least": lambda value, limit: value >= limit}
@@ -43,7 +49,7 @@ class Rival:
         """As plain values."""
         if self.comparison is None:
             return {"version": self.version, "reason": self.reason}
-        return {"version": self.version, **self.comparison.content()}
+        return {"version": self.version, "selected": SELECTED, **self.comparison.content()}
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ class Improvement:
     difference: float | None = None
     """The challenger's value less the champion's."""
     interval: list[float] | None = None
-    """Where the difference lies with 95 % confidence."""
+    """Where the difference lies with 95 % confidence, over latents and real samples."""
 
     @classmethod
     def over_rival(cls, rival: Rival, metric: str) -> "Improvement":
@@ -74,7 +80,7 @@ class Improvement:
         found, verdict = figures[metric], rival.comparison.verdict(metric)
         words = (
             f"{metric} {found.other:.4g} against {found.one:.4g} of the champion v{rival.version}, difference "
-            f"{found.by.value:+.3g} [{found.by.low:+.3g}, {found.by.high:+.3g}]: {verdict}"
+            f"{found.by.value:+.3g} [{found.by.low:+.3g}, {found.by.high:+.3g}] (95 %, {COVERS}): {verdict}"
         )
         passed = verdict == "better"
         return cls(rival.version, passed, words, metric, found.one, found.other, found.by.value, found.by.ends)
@@ -118,7 +124,12 @@ class Decision:
 
 
 def decide(
-    gate: Mapping[str, Bound], metrics: Mapping[str, float], *, improve: str = "auto", rival: Rival | None = None
+    gate: Mapping[str, Bound],
+    metrics: Mapping[str, float],
+    *,
+    improve: str = "auto",
+    rival: Rival | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Decision:
     """Holds a generator against the limits, and beside the champion.
 
@@ -128,11 +139,12 @@ def decide(
         improve: The metric in which the champion must be beaten with 95 % confidence: its name, `auto` (the Fréchet
             distance) or `none`.
         rival: The champion, measured now beside the generator; None where there is no other champion.
+        left_out: Figures that the evaluation could not give, and why (its protocol says so).
 
     Raises:
         RegistryError: A metric is unknown, or a limit is neither at_most nor at_least.
     """
-    checks = tuple(check_gate(gate, metrics))
+    checks = tuple(check_gate(gate, metrics, left_out))
     improvement = None
     if rival is not None and improve != "none":
         figures = rival.comparison.figures if rival.comparison else {}
@@ -142,13 +154,18 @@ def decide(
     return Decision(checks, improvement, rival.version if rival else None)
 
 
-def check_gate(gate: Mapping[str, Bound], metrics: Mapping[str, float]) -> list[Check]:
+def check_gate(
+    gate: Mapping[str, Bound], metrics: Mapping[str, float], left_out: Mapping[str, str] | None = None
+) -> list[Check]:
     """Each limit of the gate, held against its metric.
 
     Raises:
         RegistryError: A metric is not in the evaluation, or a limit is neither at_most nor at_least.
     """
     unknown = sorted(set(gate) - set(metrics))
+    for metric in unknown:
+        if metric in (left_out or {}):
+            raise RegistryError(f"register.gate: the evaluation has no {metric}: {(left_out or {})[metric]}")
     if unknown:
         raise RegistryError(
             f"register.gate: the evaluation has no {', '.join(unknown)}; known: {', '.join(sorted(metrics)) or 'none'}"

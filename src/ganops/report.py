@@ -38,8 +38,9 @@ class Report:
     """name -> number, or {`value`, `interval` [low, high], `real`, `noise`}: the last two are the values that real
     samples and noise would get. `<name>_std` is shown beside <name>."""
     champion: Mapping[str, Any] = field(default_factory=dict)
-    """The former champion: `version`, `samples`, and `metrics` {name: {`one` (its value), `difference` (of this
-    generator from it), `interval` [low, high], `other_is` (this generator: better, worse, ...)}}, or `reason`."""
+    """The former champion: `version`, `samples`, `selected` (what its figures are worth), and `metrics` {name: {`one`
+    (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
+    worse, ...)}}, or `reason`."""
     decision: Mapping[str, Any] = field(default_factory=dict)
     """Whether this generator may become the champion: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
     at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
@@ -302,6 +303,8 @@ def _numbers(report: Report) -> dict[str, Any]:
     return {
         "rows": rows,
         "champion": report.champion if rows else {},
+        "covers": report.protocol.get("intervals"),
+        "left_out": report.protocol.get("left_out") or {},
         "card": _card(card),
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
         "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,

@@ -45,7 +45,8 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     known = revision(Path())
     made, reference = package(experiment), Reference.open(layout.FEATURES, device)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
-    decide(gate, made.metrics)  # what the gate cannot mean is told before anything is drawn
+    left_out = made.evaluation["protocol"].get("left_out")
+    decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn
     report = layout.REGISTRATION_REPORT / "report.html"
     for move in range(MOVES):
         rival = challenge(

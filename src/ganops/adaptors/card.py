@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganops.adaptors.tracking import flatten, numbers
 from ganops.data.about import UNSTATED
+from ganops.gate import SELECTED
 
 if TYPE_CHECKING:
     from ganops.adaptors.package import Package
@@ -51,7 +52,8 @@ New images that resemble the training data: demonstrations, augmentation, resear
 
 {_metrics(evaluation)}
 
-They were measured under this protocol, and compare with other values under an equal one only.
+{_covers(evaluation)}They were measured under this protocol, and compare with other values under an equal one only.
+{SELECTED}
 
 {_table("protocol", flatten(evaluation["protocol"]))}
 
@@ -103,6 +105,11 @@ def _origin(origin: Mapping[str, Any]) -> str:
         return ""
     found = ", ".join(f"`{path}` {value}" for path, value in origin["parameters"].items())
     return f"Trial {origin['trial']} of the search `{origin['search']}` found {found}: {origin['reason']}.\n"
+
+
+def _covers(evaluation: Mapping[str, Any]) -> str:
+    covers = evaluation["protocol"].get("intervals")
+    return f"Intervals are {covers}. " if covers else ""
 
 
 def _licence(source: str, licence: str | None) -> str:

@@ -21,6 +21,7 @@ from rich.table import Table
 from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
+from ganops.gate import SELECTED
 from ganops.lineage import JOB
 
 CHAMPION = "champion"
@@ -243,7 +244,7 @@ def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
 
 def table(name: str, moves: list[Move]) -> Table:
     """`history` for a person."""
-    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name)
+    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
     for move in moves:
         now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
         found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)

@@ -287,6 +287,7 @@ def evaluate(experiment: Experiment, generator: Path, features: Path) -> tuple[f
     protocol = {
         "extractor": card["extractor"], "weights": card["hash"], "published": card["published"], "split": judged.split,
         "real": len(reference.features(judged.split)), "generated": len(made.features), "first_seed": made.first_seed,
+        "labels": made.drawn,
         **{name: card["protocol"][name] for name in ("resize", "quantisation")},
     }  # fmt: skip
     return distance(made.features, reference, judged.split), protocol

@@ -155,7 +155,7 @@ def infinity_smallest(count: int, dimensions: int) -> int:
     if count < needed:
         raise FeatureError(
             f"cannot extrapolate in {dimensions:,} dimensions from {count:,} generated samples: expected at least "
-            f"{needed:,}, since a line through subsets of fewer than {PER_DIMENSION} samples a dimension misses the limit"
+            f"{needed:,}, since with fewer than {PER_DIMENSION} samples a dimension the line misses the limit"
         )
     return smallest
 
