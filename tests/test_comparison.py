@@ -3,12 +3,16 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from ganops.cli import app
+from ganops.comparison import of_samplers
 from ganops.errors import FeatureError, UserError
 from ganops.generator import Description, Generator, generator_network
+from ganops.labels import class_labels
+from ganops.metrics.reference import Reference
 from ganops.terminal import console
 
 DESCRIPTION = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
@@ -22,6 +26,40 @@ def at_home(featured, tmp_path, monkeypatch):
         description = dataclasses.replace(DESCRIPTION, resolution=resolution)
         Generator(generator_network(description), description).save(tmp_path / name)
     return tmp_path
+
+
+@dataclasses.dataclass
+class Drawer:
+    """Draws noise, and notes for which labels."""
+
+    classes: int
+    class_counts: tuple[int, ...]
+    shape: tuple[int, ...] = (16, 16, 1)
+    asked: list = dataclasses.field(default_factory=list)
+
+    def sample(self, seeds, labels=None):
+        self.asked.append(labels)
+        return np.random.default_rng([int(seeds[0])]).integers(0, 256, (len(seeds), 1, 16, 16), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "drawn"),
+    [
+        (Drawer(3, (1, 1, 1)), Drawer(3, (8, 1, 1)), [(8, 1, 1), (8, 1, 1)]),
+        (Drawer(3, ()), Drawer(3, (8, 1, 1)), [(8, 1, 1), (8, 1, 1)]),
+        (Drawer(3, (8, 1, 1)), Drawer(3, ()), [(8, 1, 1), (8, 1, 1)]),
+        (Drawer(2, (9, 1)), Drawer(3, (8, 1, 1)), [(9, 1), (8, 1, 1)]),
+        (Drawer(0, ()), Drawer(3, (8, 1, 1)), [None, (8, 1, 1)]),
+    ],
+)
+def test_both_draw_the_labels_of_the_challengers_training(featured, one, other, drawn):
+    reference = Reference.open(featured.folder / "artifacts/features")
+    of_samplers(one, other, reference, samples=100, split="validation", seed=0)
+    for side, counts in zip((one, other), drawn, strict=True):
+        (labels,) = side.asked
+        assert (
+            labels is None if counts is None else np.array_equal(labels, class_labels(10**6 + np.arange(100), counts))
+        )
 
 
 def compare(*arguments):

@@ -119,6 +119,15 @@ def test_refusals_name_the_path_and_what_was_expected(content, words):
     assert words in refused(content)
 
 
+def test_a_limit_for_what_so_few_samples_cannot_say_is_refused():
+    gate = {"register": {"gate": {"fd_inception_infinity": {"at_most": 5}}}, "features": {"extractor": "inception"}}
+    assemble.check(config.parse({**gate, "evaluate": {"samples": 9216}}))
+    with pytest.raises(
+        ConfigError, match=r"gate.fd_inception_infinity: cannot .* at least 9,216.*Raise evaluate.samples"
+    ):
+        assemble.check(config.parse({**gate, "evaluate": {"samples": 9215}}))
+
+
 def test_a_gate_may_limit_the_signs_of_memorisation():
     for name in (*SIGNS, "copied_share", "memorisation_verdict"):
         assemble.check(config.parse({"register": {"gate": {name: {"at_most": 0.1}}}}))

@@ -8,8 +8,8 @@ import pytest
 from ganops.comparison import Comparison, of_samplers
 from ganops.data import Prepared
 from ganops.errors import RegistryError
-from ganops.gate import Rival, check_gate, decide
-from ganops.metrics.intervals import Interval
+from ganops.gate import SELECTED, Rival, check_gate, decide
+from ganops.metrics.intervals import COVERS, Interval
 from ganops.metrics.measure import Difference
 from ganops.metrics.reference import Reference
 
@@ -33,6 +33,16 @@ def test_limits_themselves_pass():
         check_gate({"fd_domain": {"below": 5}}, METRICS)
     with pytest.raises(RegistryError, match="has no fid; known: coverage, fd_domain"):
         decide({"fid": {"at_most": 5}}, METRICS)
+    with pytest.raises(RegistryError, match="the evaluation has no fid_infinity: too few samples"):
+        decide({"fid_infinity": {"at_most": 5}}, METRICS, left_out={"fid_infinity": "too few samples"})
+
+
+def test_its_words_claim_no_more_than_the_intervals_hold():
+    beside = rival(fd_domain=(-1, 0.5))
+    assert COVERS == "over latents and real samples, not over training seeds"
+    assert f"[-1.5, -0.5] (95 %, {COVERS}): better" in decide({}, METRICS, rival=beside).words
+    assert COVERS in beside.comparison.table().title
+    assert (beside.content()["intervals"], beside.content()["selected"]) == (COVERS, SELECTED)
 
 
 @pytest.mark.parametrize(

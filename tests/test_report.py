@@ -14,6 +14,8 @@ from PIL import Image
 
 from ganops import plots
 from ganops.errors import UserError
+from ganops.gate import SELECTED
+from ganops.metrics.intervals import COVERS
 from ganops.pictures import save_grid
 from ganops.report import Report, render, write
 
@@ -360,9 +362,18 @@ def test_with_nothing_there_is_the_title():
     assert not {tag for tag, _ in page.tags} & {"section", "nav", "img", "table", "figure", "dl"}
 
 
+def test_it_says_what_intervals_cover_and_what_is_left_out():
+    protocol = {"intervals": COVERS, "left_out": {"fd_domain_infinity": "too few samples"}}
+    text = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, protocol=protocol))).text
+    assert "Intervals are 95 %, over latents and real samples, not over training seeds." in text
+    assert "left out: too few samples" in text
+
+
 def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):
     assert "The champion, version 4, was drawn again from the registry: 10,000 samples" in Page(page).text
     assert "champion 9.1, difference -1.2 [-1.5, -0.9]: better" in Page(page).text
+    selected = {"version": 4, "samples": 9, "metrics": {}, "selected": SELECTED}
+    assert SELECTED in Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=selected))).text
     reason = {"version": 4, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
     alone = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=reason))).text
     assert "The champion, version 4, cannot stand beside it: it draws 16 x 16 x 1 images" in alone

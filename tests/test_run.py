@@ -13,6 +13,8 @@ from ganops import assemble, config, identity
 from ganops.data import SampleSpec
 from ganops.errors import TrainingError
 from ganops.files import read_json, write_json
+from ganops.generator import DESCRIPTION, Generator
+from ganops.labels import Labelling
 from ganops.run import JOURNAL, MOST_PENDING, Run
 
 
@@ -130,6 +132,23 @@ def outcome(training):
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in training.history]
     best = {k: v for k, v in training.best_row.items() if k != "images_per_second"}
     return curve, best, {name: tensor.numpy().tobytes() for name, tensor in training.best.items()}
+
+
+def test_the_shares_of_the_training_samples_travel_with_the_generator(tmp_path):
+    class Imbalanced(Arrays):
+        def labels(self, split):
+            return np.arange(30) // 24  # 24 and 6
+
+    training = run(samples=Imbalanced())
+    list(training.play())
+    assert training.best_generator().description.class_counts == training.generator(0).class_counts == (24, 6)
+    training.best_generator().save(tmp_path / "generator")
+    assert Generator.load(tmp_path / "generator").class_counts == (24, 6)
+    content = read_json(tmp_path / "generator" / DESCRIPTION)
+    del content["class_counts"]  # as it was written before they were known
+    write_json(tmp_path / "generator" / DESCRIPTION, content)
+    assert Labelling.of(Generator.load(tmp_path / "generator")) == Labelling(2)
+    assert run(samples=Imbalanced(), **{"model.conditional": False}).generator(0).class_counts == ()
 
 
 def test_the_best_weights_are_those_of_the_smallest_validation_distance():

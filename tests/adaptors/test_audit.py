@@ -93,6 +93,7 @@ def test_commands_move_the_champion_and_tell_of_it(at_home, tmp_path):
     assert [(move["to"], move["kind"]) for move in moves] == [(1, "gate"), (2, "promote"), (1, "rollback")]
     assert moves[1]["why"] == "the client likes it"
     assert "rollback" in command("history").stdout
+    assert "its figures there are selected" in " ".join(command("history").stdout.split())
     assert "has no version 7" in str(command("promote", "7").exception)
     assert "has no alias chmpion" in str(command("promote", "chmpion").exception)
     assert "expected models:/NAME/VERSION" in str(command("promote", "models:/faces").exception)

@@ -19,7 +19,10 @@ NAME, SAMPLES = "garments", 200
 
 def make(folder, seed, resolution=16):
     torch.manual_seed(seed)
-    description = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, resolution, 1.0, f"training {seed}")
+    description = Description(
+        "dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, resolution, 1.0, f"training {seed}",
+        class_counts=(1, *range(seed, seed + 9)),
+    )  # fmt: skip
     generator = Generator(generator_network(description), description)
     generator.save(folder)
     made = Package(

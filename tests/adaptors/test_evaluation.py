@@ -2,14 +2,19 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
 import pytest
 
+from ganops import evaluation
 from ganops.adaptors.evaluation import observe
 from ganops.config import Compute
 from ganops.generator import Description, Generator, generator_network
+from ganops.labels import BY_FREQUENCY, IN_TURN, class_labels
+from ganops.metrics.reference import Reference
+from ganops.validation import ValidationJudge
 
 pytestmark = pytest.mark.ray
 
@@ -23,6 +28,21 @@ def places(featured, tmp_path, monkeypatch):
     return tmp_path / "generator", featured.folder / "artifacts/features"
 
 
+def test_validation_and_evaluation_draw_labels_in_the_shares_of_the_training_samples(places, monkeypatch):
+    folder, features = places
+    generator, counts = Generator.load(folder), (20, *range(9, 0, -1))
+    generator = replace(generator, description=replace(generator.description, class_counts=counts))
+    reference, asked = Reference.open(features), []
+    sample = Generator.sample
+    monkeypatch.setattr(Generator, "sample", lambda self, seeds, labels: (asked.append(labels), sample(self, seeds))[1])
+    ValidationJudge(reference).distance(generator, np.arange(60))
+    seen = evaluation.look(generator, reference, np.arange(100, 200))
+    for labels, seeds in zip(asked, (np.arange(60), np.arange(100, 200)), strict=True):
+        assert np.array_equal(labels, class_labels(seeds, counts))
+    assert np.array_equal(seen.labels, asked[1])
+    assert seen.drawn == BY_FREQUENCY
+
+
 HERE, THERE = Compute(launcher="local"), Compute(launcher="ray", workers=2)
 
 
@@ -32,6 +52,8 @@ def test_two_ray_workers_see_what_this_process_sees(places):
     assert np.allclose(here.features, there.features, rtol=0, atol=1e-5 * np.abs(here.features).max())
     assert np.allclose(here.probabilities, there.probabilities, rtol=0, atol=1e-5)
     assert here.first_seed == there.first_seed
+    assert np.array_equal(here.labels, there.labels)
+    assert (here.drawn, there.drawn) == (IN_TURN, IN_TURN)
 
 
 def kill_a_worker(killed: list[int]) -> None:

@@ -203,6 +203,7 @@ def test_card_says_what_a_consumer_must_know(registered):
         "| extractor | domain |",
         "2 kind 2",
         "8x8",
+        "the best of those that were held against one split of real samples",
     ):
         assert said in card, said
 

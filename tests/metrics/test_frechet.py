@@ -14,6 +14,7 @@ from ganops.metrics.frechet import (
     frechet_between,
     frechet_distance,
     frechet_infinity,
+    infinity_smallest,
 )
 
 
@@ -157,6 +158,30 @@ def test_extrapolation_removes_the_bias_of_few_samples():
     assert plain > 0.1
     assert abs(infinite) < plain / 5
     assert infinite == frechet_infinity(x, reference, seed=0) != frechet_infinity(x, reference, seed=1)
+
+
+@pytest.mark.parametrize("samples", [4.88, 10])
+def test_extrapolation_of_few_samples_a_dimension_misses_the_limit_by_little(samples):
+    """4.88 samples a dimension are 10,000 in 2,048; a tenth of them would be fewer than dimensions."""
+    d, missed, distances = 40, [], []
+    reference = Statistics(10**9, np.zeros(d), np.eye(d))
+    for seed in range(8):
+        x = np.random.default_rng(seed).normal(size=(int(samples * d), d))
+        distances.append(frechet_distance(reference, Statistics.of(x)))
+        missed.append(frechet_infinity(x, reference, seed=seed))
+    assert np.sqrt(np.mean(np.square(missed))) < 0.2 * np.mean(distances)
+    assert abs(np.mean(missed)) < 0.1 * np.mean(distances)
+
+
+def test_extrapolation_from_too_few_samples_a_dimension_is_refused():
+    reference = Statistics(10**9, np.zeros(40), np.eye(40))
+    x = np.random.default_rng(0).normal(size=(180, 40))
+    assert infinity_smallest(180, 40) == 120
+    assert infinity_smallest(10_000, 64) == 1000
+    assert np.isfinite(frechet_infinity(x, reference, seed=0))
+    with pytest.raises(FeatureError, match=r"in 40 dimensions from 179 generated samples: expected at least 180"):
+        frechet_infinity(x[1:], reference, seed=0)
+    assert np.isfinite(frechet_infinity(x[1:], reference, smallest=60, seed=0))  # for whoever asks for it
 
 
 def test_what_cannot_be_computed_is_refused():

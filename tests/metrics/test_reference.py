@@ -5,8 +5,9 @@ import shutil
 import numpy as np
 import pytest
 
-from ganops.errors import FeatureError
+from ganops.errors import FeatureError, RegistryError
 from ganops.files import read_json, write_json
+from ganops.gate import decide
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.measure import Generated, compare, distance, measure, names
 from ganops.metrics.memorisation import NAMES
@@ -120,6 +121,10 @@ def test_another_extractor_in_the_folder_is_refused(folder, tmp_path):
         _ = Reference.open(tmp_path).extractor
 
 
+def numbers(found):
+    return {name: value for name, value in found.items() if isinstance(value, float)}
+
+
 def seen(reference, images):
     return Generated(*reference.extractor.features(images))
 
@@ -164,6 +169,35 @@ def test_the_protocol_says_how_it_was_measured(reference):
     assert protocol["singular"] is False
     assert measure(seen(reference, blobs(64, 9)[0]), reference, "test", seed=3)["protocol"]["singular"] is True
     assert protocol["memorisation"] == {"train": 400, "samples_at_most": 10_000, "cells": 3, "closest_percent": 1}
+
+
+def test_what_so_few_samples_cannot_say_is_left_out_with_the_reason(reference):
+    few, many = (seen(reference, blobs(count, 9)[0]) for count in (287, 288))
+    found, more = (measure(fake, reference, "test", seed=0) for fake in (few, many))
+    assert "fd_domain_infinity" not in found.keys() | found["intervals"].keys()
+    assert found["protocol"]["left_out"].keys() == {"fd_domain_infinity"}
+    assert "64 dimensions from 287 generated samples: expected at least 288" in str(found["protocol"]["left_out"])
+    assert more["intervals"]["fd_domain_infinity"][0] < more["fd_domain_infinity"]
+    assert more["protocol"]["left_out"] is None
+    with pytest.raises(RegistryError, match="the evaluation has no fd_domain_infinity: cannot extrapolate in 64"):
+        decide({"fd_domain_infinity": {"at_most": 9}}, numbers(found), left_out=found["protocol"]["left_out"])
+
+
+def test_the_labels_of_samples_reach_their_intervals(reference):
+    """The halves of a conditional generator keep its shares: one that draws a class too few is so in each of them."""
+    images, labels = blobs(300, 9)
+    images, labels = images[labels < 2][:150], labels[labels < 2][:150]
+    features, probabilities = reference.extractor.features(images)
+    plain, labelled = (Generated(features, probabilities, labels=each) for each in (None, labels))
+    loose, kept = (measure(fake, reference, "test", seed=0)["intervals"] for fake in (plain, labelled))
+    assert np.diff(kept["fd_domain"]) < np.diff(loose["fd_domain"])
+    assert np.diff(kept["class_kl"]) < np.diff(loose["class_kl"])
+    assert labelled[np.arange(3)].labels.tolist() == labels[:3].tolist()
+    # beside one of other classes, halves keep the shares of both
+    other = Generated(features, probabilities, labels=np.arange(150) % 3)
+    assert all(
+        each.by.value == 0 == each.by.low for each in compare(labelled, other, reference, "test", seed=0).values()
+    )
 
 
 def test_measuring_twice_gives_the_same(reference):
