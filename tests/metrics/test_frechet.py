@@ -169,6 +169,7 @@ def test_extrapolation_of_few_samples_a_dimension_misses_the_limit_by_little(sam
         x = np.random.default_rng(seed).normal(size=(int(samples * d), d))
         distances.append(frechet_distance(reference, Statistics.of(x)))
         missed.append(frechet_infinity(x, reference, seed=seed))
+    print(f"{np.mean(missed):+.2f} ± {np.std(missed):.2f} where the plain distance is {np.mean(distances):.2f}")
     assert np.sqrt(np.mean(np.square(missed))) < 0.2 * np.mean(distances)
     assert abs(np.mean(missed)) < 0.1 * np.mean(distances)
 
