@@ -4,7 +4,7 @@
 
 Two checkpoints of one training are compared from the same seeds: the interval of their difference should exclude 0.
 Then the later one is compared with itself from other seeds, again and again: there the interval should hold 0 in 95 %
-of the repetitions.
+of the repetitions. Both sides stand against the same real images; `coverage.py` draws fresh ones.
 """
 
 import argparse

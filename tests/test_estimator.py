@@ -37,6 +37,7 @@ def test_labels_make_it_conditional():
     assert gan.predict(2).shape == (2, 16, 16, 3)
     assert not np.array_equal(gan.predict([1], labels=0), gan.predict([1], labels=2))
     assert np.array_equal(gan.predict([4]), gan.predict([4], labels=[1]))  # the seed modulo the classes
+    assert gan.generator.class_counts == (7, 7, 6)
 
 
 def test_the_same_seed_learns_the_same():

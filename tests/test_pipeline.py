@@ -54,6 +54,10 @@ def test_metrics_and_plots(finished):
     values = json.dumps(metrics)
     assert "fd_domain_infinity" in values
     assert "fd_domain_validation" in values
+    protocol = json.loads((finished.folder / "metrics/evaluation.json").read_text())["protocol"]
+    assert protocol["labels"] == "training frequencies"
+    counts = json.loads((finished.folder / "artifacts/generator/generator.json").read_text())["class_counts"]
+    assert sum(counts) == json.loads((finished.folder / "artifacts/features/card.json").read_text())["counts"]["train"]
     assert "static" in finished.run("dvc", "plots", "show") or (finished.folder / "dvc_plots/index.html").is_file()
     with (finished.folder / "reports/train/history.csv").open() as file:
         kimg = [float(row["kimg"]) for row in csv.DictReader(file)]

@@ -70,9 +70,8 @@ def look(
 ) -> Generated:
     """What the extractor makes of the samples with these consecutive seeds; without `labelling`, under their own."""
     labelling = labelling or Labelling.of(generator)
-    labels = labelling(seeds)
-    pictures = generator.sample(seeds) if labels is None else generator.sample(seeds, labels)
-    return Generated(*reference.extractor.features(pictures), int(seeds[0]), labels, labelling.name)
+    features, probabilities = reference.extractor.features(labelling.draw(generator, seeds))
+    return Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
 
 
 def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
@@ -148,8 +147,7 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
 
 def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
     """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
-    seeds = FIRST_SEED + np.arange(count)
-    images = generator.sample(seeds, Labelling.of(generator)(seeds))
+    images = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
     values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
     order = np.argsort(values, kind="stable")
     rows = {"most real": order[::-1][:columns], "least real": order[:columns]}

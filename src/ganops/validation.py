@@ -26,8 +26,7 @@ class ValidationJudge:
 
         A conditional generator draws its labels in the shares of the training samples.
         """
-        pictures = generator.sample(seeds, Labelling.of(generator)(seeds))
-        self.judged, _ = self.reference.extractor.features(pictures)
+        self.judged, _ = self.reference.extractor.features(Labelling.of(generator).draw(generator, seeds))
         return distance(self.judged, self.reference, "validation")
 
     def figures(self) -> dict[str, float]:
