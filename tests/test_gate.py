@@ -8,9 +8,10 @@ import pytest
 from ganops.comparison import Comparison, of_samplers
 from ganops.data import Prepared
 from ganops.errors import RegistryError
-from ganops.gate import SELECTED, Rival, check_gate, decide
+from ganops.gate import Rival, check_gate, decide
 from ganops.metrics.intervals import COVERS, Interval
 from ganops.metrics.measure import Difference
+from ganops.metrics.protocol import SELECTED
 from ganops.metrics.reference import Reference
 
 METRICS = {"fd_domain": 5.0, "coverage": 0.5}

@@ -14,8 +14,8 @@ from PIL import Image
 
 from ganops import plots
 from ganops.errors import UserError
-from ganops.gate import SELECTED
 from ganops.metrics.intervals import COVERS
+from ganops.metrics.protocol import SELECTED
 from ganops.pictures import save_grid
 from ganops.report import Report, render, write
 

@@ -7,12 +7,8 @@ from typing import Any
 from ganops.comparison import Comparison
 from ganops.errors import RegistryError
 from ganops.metrics.intervals import COVERS
+from ganops.metrics.protocol import SELECTED
 
-SELECTED = (
-    "A champion is the best of those that were held against one split of real samples: its figures there are selected, "
-    "and fresh real samples would show it a little worse."
-)
-"""What stands beside the figures of a champion."""
 Bound = Mapping[str, float | None]
 """`{"at_most": x}`, `{"at_least": x}` or both; None is no limit."""
 KINDS = {"at_most": lambda value, limit: value <= limit, "at_least": lambda value, limit: value >= limit}

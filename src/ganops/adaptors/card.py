@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ganops.adaptors.tracking import flatten, numbers
 from ganops.data.about import UNSTATED
-from ganops.gate import SELECTED
+from ganops.metrics.protocol import SELECTED
 
 if TYPE_CHECKING:
     from ganops.adaptors.package import Package

@@ -21,8 +21,8 @@ from rich.table import Table
 from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
-from ganops.gate import SELECTED
 from ganops.lineage import JOB
+from ganops.metrics.protocol import SELECTED
 
 CHAMPION = "champion"
 HISTORY = "ganops.history."

@@ -9,6 +9,11 @@ from ganops.metrics.intervals import COVERS
 
 VERSION = 3
 """Goes up when any figure is computed in another way: then older figures cannot be compared."""
+SELECTED = (
+    "A champion is the best of those that were held against one split of real samples: its figures there are selected, "
+    "and fresh real samples would show it a little worse."
+)
+"""What stands beside the figures of a champion."""
 
 
 @dataclass(frozen=True)
