@@ -19,8 +19,8 @@ golden` asks for it. A checkpoint is continued by any code of the same version.
 
 DECISIVE = (
     "assemble.py", "collective.py", "data/augment.py", "data/batches.py", "data/prepared.py", "data/transforms.py",
-    "generator.py", "identity.py", "latents.py", "losses", "metrics", "models", "pixels.py", "randomness.py", "run.py",
-    "training", "validation.py",
+    "generator.py", "identity.py", "labels.py", "latents.py", "losses", "metrics", "models", "pixels.py",
+    "randomness.py", "run.py", "training", "validation.py",
 )  # fmt: skip
 """Files and folders of this package whose code is the mathematics; `tune` and `train` depend on them in dvc.yaml."""
 
