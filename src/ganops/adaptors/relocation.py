@@ -53,23 +53,20 @@ def relocate(root: Path) -> list[Path]:
 
 
 def _follow(store: sqlite3.Connection, here: Path, root: Path) -> list[Path]:
-    store.execute("BEGIN IMMEDIATE")  # one process at a time; a reader goes on reading
-    try:
-        former = _former(store, here)  # another process may have been quicker
-        if former:
-            _keep(root)
-        for folder in former:
-            for old, new in _prefixes(folder, here):
-                for table, column in ADDRESSES:
-                    store.execute(
-                        f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
-                        f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
-                        (new, len(old) + 1, old, len(old) + 1, old + "/"),
-                    )
-        store.execute("COMMIT")
-    except BaseException:
-        store.execute("ROLLBACK")
-        raise
+    # one process at a time, while readers go on; whoever fails or dies before the end leaves all as it was
+    store.execute("BEGIN IMMEDIATE")
+    former = _former(store, here)  # another process may have been quicker
+    if former:
+        _keep(root)
+    for folder in former:
+        for old, new in _prefixes(folder, here):
+            for table, column in ADDRESSES:
+                store.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
+                    f" WHERE {column} = ? OR substr({column}, 1, ?) = ?",
+                    (new, len(old) + 1, old, len(old) + 1, old + "/"),
+                )
+    store.execute("COMMIT")
     return [_path(folder) for folder in former]
 
 
