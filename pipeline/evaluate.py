@@ -24,6 +24,8 @@ def main() -> None:
         trained = evaluation.trained(experiment, generator.description)
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         results = measure(fake, reference, experiment.evaluate.split, seed=experiment.seed)
+        samples = experiment.evaluate.samples
+        results = evaluation.judge(results, generator, prepared, samples=samples, seed=experiment.seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
             pictures, known = evaluation.draw(generator, prepared, reference, fake.features, folder), revision(Path())
             if known:

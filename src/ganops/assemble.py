@@ -151,7 +151,9 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
     neighbours = ("precision", "recall", "density", "coverage")
     memorisation = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
-    return (*published, *distances, *classes, *neighbours, *memorisation)
+    labelled = experiment.model.conditional and experiment.data.labels != "none"
+    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
+    return (*published, *distances, *classes, *neighbours, *memorisation, *classifiers)
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:

@@ -14,7 +14,7 @@ from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
 
-LOWER = ("fid", "fd_", "kid", "kd_", "class_kl")
+LOWER = ("fid", "fd_", "kid", "kd_", "class_kl", "c2st_auc", "cas_gap")
 """Beginnings of the names of metrics that are better when they are lower."""
 
 

@@ -22,7 +22,10 @@ from ganops.generator import Description, Generator
 from ganops.labels import Labelling
 from ganops.latents import latents, normal_table
 from ganops.lineage import Revision, git, proven, revision
+from ganops.metrics import classifiers
+from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.extractors.extractor import Features
+from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated
 from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
 from ganops.metrics.neighbours import nearest, realism
@@ -90,6 +93,64 @@ def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
         np.concatenate(labels) if labels else None,
         parts[0].drawn,
     )
+
+
+def judge(
+    results: dict[str, Any], generator: Generator, prepared: Prepared, *, samples: int, seed: int
+) -> dict[str, Any]:
+    """`results` of `measure` and the figures of `metrics.classifiers`, or the reason why there are none.
+
+    The networks run where the generator is. Held-out samples judge whatever split the other figures compare with: those
+    of `train` have been seen.
+
+    Args:
+        results: As `measure` returns them.
+        generator: It draws the samples, from the first seed of the evaluation on.
+        prepared: The real samples.
+        samples: Drawn at most.
+        seed: Draws the real samples, the first weights of the networks, and the order in which they learn.
+    """
+    size = int(np.prod(prepared.manifest["sample"]["shape"]))
+    train, held_out = (prepared.manifest["splits"][split]["samples"] for split in ("train", HELD_OUT))
+    counts = Counts.of(train, held_out, samples, size)
+    how = classifiers.protocol(counts) | {"split": HELD_OUT, "seed": seed, "first_seed": FIRST_SEED}
+    found: dict[str, Interval] = {}
+    if counts.enough:
+        fake = _generated(generator, counts)
+        device = str(next(generator.network.parameters()).device)
+        found = classifiers.judge(_real(prepared, counts, seed), fake, seed=seed, device=device)
+        how["cas"] = "measured" if "cas" in found else "left out: the generator takes no labels"
+    return {
+        **results,
+        **{name: interval.value for name, interval in found.items()},
+        "intervals": {**results["intervals"], **{name: interval.ends for name, interval in found.items()}},
+        "protocol": {**results["protocol"], "classifiers": how},
+    }
+
+
+def _real(prepared: Prepared, counts: Counts, seed: int) -> Side:
+    """Training samples to learn from and held-out ones that judge, drawn by the seed."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(split: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+        images, labels = prepared.images(split), prepared.labels(split)
+        rows = np.sort(rng.permutation(len(images))[:count])
+        return images[rows], None if labels is None else labels[rows]
+
+    (learnt, learnt_labels), (judging, judging_labels) = drawn("train", counts.learnt), drawn(HELD_OUT, counts.judging)
+    return Side(learnt, judging, learnt_labels, judging_labels)
+
+
+def _generated(generator: Generator, counts: Counts) -> Side:
+    """The first samples judge, the others are learnt from."""
+    images, labels = [], []
+    with progress("evaluate", counts.learnt + counts.judging, "images") as advance:
+        for seeds in pieces(counts.learnt + counts.judging):
+            labels.append(seeds % max(1, generator.classes))
+            images.append(generator.sample(seeds, labels[-1]))
+            advance(len(seeds))
+    x, y, m = np.concatenate(images), np.concatenate(labels), counts.judging
+    return Side(x[m:], x[:m], *((y[m:], y[:m]) if generator.classes else ()))
 
 
 def draw(
@@ -260,7 +321,8 @@ def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The numbers that people ask for first."""
     distance = next(name for name in results if name == "fid" or name.startswith("fd_"))
-    return {name: results[name] for name in (distance, "precision", "recall", "coverage")}
+    names = (distance, "precision", "recall", "coverage", "c2st_auc")
+    return {name: results[name] for name in names if name in results}
 
 
 def in_words(results: dict[str, Any]) -> str:

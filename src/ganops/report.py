@@ -94,6 +94,12 @@ METRICS = {
     ),
     "coverage": Meaning("higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1)),
     "modes": Meaning("higher", "Classes that the extractor sees among the generated samples."),
+    "c2st_auc": Meaning(
+        "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not at all.", (1, 0.5)
+    ),
+    "cas": Meaning("higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1)),
+    "cas_real": Meaning("higher", "The same of one that has learnt from as many real samples.", (0, 1)),
+    "cas_gap": Meaning("lower", "What a classifier loses by learning from generated samples: cas_real - cas."),
     "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
 }
 """What is known of a metric, by its name (a star stands for any text); the first match holds."""

@@ -19,9 +19,11 @@ from ganops.adaptors.training import fit
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import UserError
+from ganops.evaluation import judge
 from ganops.files import read_json, write_json
+from ganops.generator import Generator
 from ganops.metrics.measure import measure
-from ganops.metrics.protocol import require_equal
+from ganops.metrics.protocol import VERSION, require_equal
 from ganops.metrics.reference import Reference
 from ganops.run import Progress
 
@@ -98,13 +100,15 @@ def _one(
 ) -> dict[str, Any]:
     reference, judged, changed = Reference.open(features), experiment.evaluate, experiment.override({"seed": seed})
     meaning = assemble.meaning(changed, data=Prepared.open(prepared).hash, extractor=reference.card["hash"])
-    identity = [assemble.fingerprint(meaning), judged.samples, judged.split, experiment.seed]
+    identity = [assemble.fingerprint(meaning), judged.samples, judged.split, experiment.seed, VERSION]
     if (out / FIGURES).is_file() and (known := read_json(out / FIGURES))["identity"] == identity:
         return dict(known["figures"])
     with fit(changed, prepared, features, lambda progress: listen(seed, progress)) as run:
         run.best_generator().save(out / GENERATOR)
         made = observe(experiment.compute, out / GENERATOR, features, judged.samples)
         figures = measure(made, reference, judged.split, seed=experiment.seed)
+        generator = Generator.load(out / GENERATOR, assemble.choose_device(experiment.compute.device))
+        figures = judge(figures, generator, Prepared.open(prepared), samples=judged.samples, seed=experiment.seed)
         write_json(out / FIGURES, {"identity": identity, "figures": figures})
     return figures
 

@@ -1,0 +1,236 @@
+"""Figures that no extractor can flatter: small networks that learn, from the pixels alone, to judge generated samples.
+
+The classifier two-sample test (C2ST) of Lopez-Paz & Oquab 2017 ("Revisiting Classifier Two-Sample Tests"): a network
+learns to tell generated from real samples, and `c2st_auc` is the area under its ROC curve on samples that it has not
+seen: 0.5 where the two are indistinguishable to it, 1 where all are told apart. The classification accuracy score (CAS)
+of Ravuri & Vinyals 2019 ("Classification Accuracy Score for Conditional Generative Models"): the accuracy on real
+samples of a classifier that has learnt from generated ones and the labels they were drawn with, beside that of one that
+has learnt from as many real ones.
+
+The networks learn from the real samples that the generator learnt from as well, and are judged by samples that neither
+has seen. So all held-out samples judge, and a network learns from thousands where a half of the held-out ones would be
+hundreds. A generator that hands out its training samples is not told apart so: `memorisation` looks for that.
+
+The intervals are those of the judging samples, generated and real, with the networks as they are. Under a perfect
+generator the AUC of any fixed network is 0.5, so that 95 % of such intervals hold it, whatever the network has learnt.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ganops.errors import FeatureError
+from ganops.metrics.extractors.extractor import Images, Labels
+from ganops.metrics.intervals import Interval, Z
+from ganops.randomness import seed_of
+from ganops.terminal import progress
+
+NAMES = ("c2st_auc", "cas", "cas_real", "cas_gap")
+"""Of all figures; `cas_gap` is cas_real - cas."""
+COVERS = "the judging samples, generated and real, the networks as they are"
+"""What the intervals cover."""
+WIDTHS = (16, 32, 64)
+"""Channels of the convolutions."""
+HIDDEN = 64
+"""Units before the last layer."""
+BATCH = 128
+"""Samples of a step."""
+EPOCHS = 4
+"""The most often that a network is shown a sample."""
+KIMG = 32
+"""Thousands of samples that a network is shown at most."""
+BYTES = 2**28
+"""Of the generated samples at most: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
+FEWEST = 50
+"""Samples of a side that judge; with fewer an interval would say nothing."""
+LEARNING_RATE = 3e-3
+"""The peak of the one-cycle schedule (Smith & Topin 2019) of AdamW."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """Samples of one kind, real or generated."""
+
+    learnt: Images
+    """uint8 [N, C, H, W], for the networks to learn from."""
+    judging: Images
+    """uint8 [M, C, H, W], others: for judging the networks."""
+    learnt_labels: Labels | None = None
+    """int [N] in [0, K); None: no labels, no CAS."""
+    judging_labels: Labels | None = None
+    """int [M]."""
+
+
+def protocol(counts: "Counts") -> dict[str, Any]:
+    """How `judge` measures so many samples, or why it does not."""
+    if not counts.enough:
+        few = f"{counts.learnt} samples to learn from and {counts.judging} to judge by"
+        return {"left_out": f"{few}: at least {FEWEST} are needed"}
+    network = {"network": "-".join(map(str, WIDTHS)), "epochs": EPOCHS, "kimg": KIMG, "learning_rate": LEARNING_RATE}
+    return {**network, "learnt": counts.learnt, "judging": counts.judging, "intervals": COVERS}
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many samples of a side the networks learn from, and how many judge."""
+
+    learnt: int
+    judging: int
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are so many that the figures say anything."""
+        return min(self.learnt, self.judging) >= FEWEST
+
+    @classmethod
+    def of(cls, train: int, held_out: int, generated: int, size: int) -> "Counts":
+        """Of so many real samples, so many generated ones at most, and the bytes of a sample.
+
+        A quarter of the generated samples judges at most, because a network that has learnt from few sees little.
+        """
+        generated = min(generated, BYTES // size)
+        judging = min(held_out, generated // 4)
+        return cls(min(train, generated - judging, KIMG * 500), judging)
+
+
+def judge(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> dict[str, Interval]:
+    """The AUC of the two-sample test, and the accuracy scores where both sides have labels.
+
+    Args:
+        real: at least 50 samples to judge by.
+        fake: as many generated ones.
+        seed: draws the first weights and the order of the samples: the same bits for the same machine and threads.
+        device: where the networks run.
+
+    Raises:
+        FeatureError: Samples are too few, or of two shapes.
+    """
+    every = [samples for side in (real, fake) for samples in (side.learnt, side.judging)]
+    if min(map(len, every)) < FEWEST:
+        counts = ", ".join(str(len(samples)) for samples in every)
+        raise FeatureError(f"classifiers need at least {FEWEST} samples of each kind, got {counts}")
+    if len(shapes := {samples.shape[1:] for samples in every}) > 1:
+        raise FeatureError(f"classifiers need samples of one shape, got {' and '.join(map(str, sorted(shapes)))}")
+    return {"c2st_auc": two_sample_test(real, fake, seed=seed, device=device), **_accuracies(real, fake, seed, device)}
+
+
+def two_sample_test(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> Interval:
+    """The AUC of a network that has learnt to tell generated samples (the higher scores) from real ones."""
+    images = np.concatenate([real.learnt, fake.learnt])
+    labels = np.repeat([0, 1], [len(real.learnt), len(fake.learnt)])
+    network = _learn(images, labels, 2, seed_of(seed, "c2st"), device)
+    low, high = (np.subtract(*_logits(network, side.judging, device).T[::-1]) for side in (real, fake))
+    return area_under_roc(low, high)
+
+
+def area_under_roc(low: NDArray[np.floating[Any]], high: NDArray[np.floating[Any]]) -> Interval:
+    """The chance that a score of `high` [n] is above one of `low` [m], ties counted half, and its 95 % interval.
+
+    The variance is that of DeLong, DeLong & Clarke-Pearson 1988, by ranks (Sun & Xu 2014), and half a sample a side:
+    scores that do not overlap have a variance of 0, and would have an AUC of 1 for certain. So a share 3 / n of samples
+    of which chance has shown none, and which are like those of the other side, is within the interval (the rule of
+    three); near 1 it is too wide rather than too narrow.
+    """
+    from scipy.stats import rankdata  # scipy.stats takes more than a second
+
+    ranks = rankdata(np.concatenate([low, high]))
+    above = (ranks[len(low) :] - rankdata(high)) / len(low)  # share of `low` below each of `high`
+    below = 1 - (ranks[: len(low)] - rankdata(low)) / len(high)  # share of `high` above each of `low`
+    variance = sum(x.var(ddof=1) / len(x) + 0.25 / len(x) ** 2 for x in (above, below))
+    value, margin = float(above.mean()), Z * float(np.sqrt(variance))
+    return Interval(value, max(0.0, value - margin), min(1.0, value + margin))
+
+
+def _accuracies(real: Side, fake: Side, seed: int, device: str) -> dict[str, Interval]:
+    """CAS, the same of as many real samples, and the gap between them; nothing where there are no labels."""
+    if real.learnt_labels is None or real.judging_labels is None or fake.learnt_labels is None:
+        return {}
+    classes = 1 + max(int(labels.max()) for labels in (real.learnt_labels, real.judging_labels, fake.learnt_labels))
+    right = {}
+    for name, side, labels in (("cas", fake, fake.learnt_labels), ("cas_real", real, real.learnt_labels)):
+        count = min(len(real.learnt), len(fake.learnt))
+        network = _learn(side.learnt[:count], labels[:count], classes, seed_of(seed, "cas"), device)
+        right[name] = _logits(network, real.judging, device).argmax(axis=1) == real.judging_labels
+    gap = right["cas_real"].astype(float) - right["cas"]
+    shares = {name: share(int(each.sum()), len(each)) for name, each in right.items()}
+    return {**shares, "cas_gap": _mean(gap)}
+
+
+def share(count: int, total: int) -> Interval:
+    """`count` of `total` with the 95 % interval of Wilson 1927."""
+    from scipy.stats import binomtest
+
+    low, high = binomtest(count, total).proportion_ci(0.95, method="wilson")
+    return Interval(count / total, float(low), float(high))
+
+
+def _mean(values: NDArray[np.float64]) -> Interval:
+    """The mean of paired differences and its 95 % interval."""
+    value, margin = float(values.mean()), Z * float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(value, value - margin, value + margin)
+
+
+def _network(channels: int, height: int, width: int, outputs: int) -> nn.Sequential:
+    """Images [N, C, H, W] in [-1, 1] -> logits [N, K].
+
+    Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
+    """
+    stride = max(1, min(height, width) // 32)
+    convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
+    convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
+    layers: list[nn.Module] = []
+    for convolution in convolutions:
+        layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
+    cells = (height // stride // 8) * (width // stride // 8)
+    hidden = nn.Linear(WIDTHS[-1] * cells, HIDDEN, bias=False)
+    return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
+
+
+def _learn(images: Images, labels: Labels, classes: int, seed: int, device: str) -> nn.Module:
+    """A network that has learnt the labels: AdamW under a one-cycle schedule."""
+    generator, batch = torch.Generator().manual_seed(seed), min(BATCH, len(images))
+    steps = max(10, int(min(KIMG * 1000, EPOCHS * len(images)) / batch))
+    with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        torch.manual_seed(seed)
+        network = _network(*images.shape[1:], classes).to(device).to(memory_format=torch.channels_last)
+        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
+        with progress("evaluate", steps * batch, "images") as advance:
+            for rows in _batches(len(images), batch, steps, generator):
+                y = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
+                loss = F.cross_entropy(network(_scale(images[rows], device)), y)
+                optimiser.zero_grad()
+                torch.autograd.backward(loss)
+                optimiser.step()
+                schedule.step()
+                advance(batch)
+    return network.eval()
+
+
+@torch.no_grad()
+def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -> NDArray[np.float32]:
+    """Of each image: float32 [N, K]."""
+    parts = (images[start : start + batch] for start in range(0, len(images), batch))
+    return np.concatenate([network(_scale(part, device)).cpu().numpy() for part in parts])
+
+
+def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
+    """Indices of `steps` batches, from one shuffled epoch after another; what fills no batch is left out."""
+    for step in range(steps):
+        start = step % (count // batch) * batch
+        if start == 0:
+            order = torch.randperm(count, generator=generator).numpy()
+        yield order[start : start + batch]
+
+
+def _scale(images: Images, device: str) -> Tensor:
+    """uint8 -> [-1, 1] on the device, channels last."""
+    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
