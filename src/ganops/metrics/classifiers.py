@@ -177,11 +177,12 @@ def _mean(values: NDArray[np.float64]) -> Interval:
     return Interval(value, value - margin, value + margin)
 
 
-def _network(channels: int, height: int, width: int, outputs: int) -> nn.Sequential:
+def _network(shape: tuple[int, ...], outputs: int) -> nn.Sequential:
     """Images [N, C, H, W] in [-1, 1] -> logits [N, K].
 
     Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
     """
+    channels, height, width = shape
     stride = max(1, min(height, width) // 32)
     convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
     convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
@@ -199,7 +200,7 @@ def _learn(images: Images, labels: Labels, classes: int, seed: int, device: str)
     steps = max(10, int(min(KIMG * 1000, EPOCHS * len(images)) / batch))
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         torch.manual_seed(seed)
-        network = _network(*images.shape[1:], classes).to(device).to(memory_format=torch.channels_last)
+        network = _network(images.shape[1:], classes).to(device).to(memory_format=torch.channels_last)
         optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
         with progress("evaluate", steps * batch, "images") as advance:
