@@ -71,12 +71,17 @@ def test_evaluation_carries_its_protocol(finished):
     assert evaluation["protocol"]["generated"] == 300
     assert "fid" not in evaluation
     assert evaluation["memorisation_verdict"] == 0
+    for name in ("c2st_auc", "cas", "cas_real", "cas_gap"):
+        low, high = evaluation["intervals"][name]
+        assert low <= evaluation[name] <= high
+    assert evaluation["protocol"]["classifiers"]["split"] == "test"
 
 
 def test_the_report_is_whole(finished):
     page = (finished.folder / "reports/evaluation/report.html").read_text()
     assert "data:image/png;base64," in page
     assert all(f'id="{name}"' in page for name in ("data", "training", "pictures", "numbers", "memorisation"))
+    assert "tells generated from real samples" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
