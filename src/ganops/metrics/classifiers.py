@@ -11,8 +11,11 @@ The networks learn from the real samples that the generator learnt from as well,
 has seen. So all held-out samples judge, and a network learns from thousands where a half of the held-out ones would be
 hundreds. A generator that hands out its training samples is not told apart so: `memorisation` looks for that.
 
-The intervals are those of the judging samples, generated and real, with the networks as they are. Under a perfect
+The interval of the AUC is that of the judging samples, generated and real, with the network as it is. Under a perfect
 generator the AUC of any fixed network is 0.5, so that 95 % of such intervals hold it, whatever the network has learnt.
+An accuracy is more or less by luck with what a network was shown, and then a perfect generator would seem worse or
+better than real samples; so the accuracies are means over networks that learn from different samples, and their
+intervals cover this luck as well.
 """
 
 from collections.abc import Iterator
@@ -34,18 +37,23 @@ from ganops.terminal import progress
 
 NAMES = ("c2st_auc", "cas", "cas_real", "cas_gap")
 """Of all figures; `cas_gap` is cas_real - cas."""
-COVERS = "the judging samples, generated and real, the networks as they are"
-"""What the intervals cover."""
+COVERS = {
+    "c2st_auc": "over the judging samples, generated and real, the network as it is",
+    "cas": "over the judging samples, the samples that networks learn from, and the seeds of networks",
+}
+"""What the intervals cover: none of them other trainings of the generator."""
 WIDTHS = (16, 32, 64)
 """Channels of the convolutions."""
 HIDDEN = 64
 """Units before the last layer."""
-BATCH = 128
+NETWORKS = 4
+"""Of an accuracy: each learns from a part of the samples."""
+BATCH = 64
 """Samples of a step."""
-EPOCHS = 4
+EPOCHS = 8
 """The most often that a network is shown a sample."""
 KIMG = 32
-"""Thousands of samples that a network is shown at most."""
+"""Thousands of samples that all networks of one figure are shown at most."""
 BYTES = 2**28
 """Of the generated samples at most: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
 FEWEST = 50
@@ -73,7 +81,14 @@ def protocol(counts: "Counts") -> dict[str, Any]:
     if not counts.enough:
         few = f"{counts.learnt} samples to learn from and {counts.judging} to judge by"
         return {"left_out": f"{few}: at least {FEWEST} are needed"}
-    network = {"network": "-".join(map(str, WIDTHS)), "epochs": EPOCHS, "kimg": KIMG, "learning_rate": LEARNING_RATE}
+    network = {
+        "network": "-".join(map(str, WIDTHS)),
+        "epochs": EPOCHS,
+        "kimg": KIMG,
+        "learning_rate": LEARNING_RATE,
+        "batch": BATCH,
+        "networks_of_cas": NETWORKS,
+    }
     return {**network, "learnt": counts.learnt, "judging": counts.judging, "intervals": COVERS}
 
 
@@ -125,7 +140,7 @@ def two_sample_test(real: Side, fake: Side, *, seed: int, device: str = "cpu") -
     """The AUC of a network that has learnt to tell generated samples (the higher scores) from real ones."""
     images = np.concatenate([real.learnt, fake.learnt])
     labels = np.repeat([0, 1], [len(real.learnt), len(fake.learnt)])
-    network = _learn(images, labels, 2, seed_of(seed, "c2st"), device)
+    network = _learn(images, labels, 2, seed_of(seed, "c2st"), device, KIMG * 1000)
     low, high = (np.subtract(*_logits(network, side.judging, device).T[::-1]) for side in (real, fake))
     return area_under_roc(low, high)
 
@@ -153,27 +168,31 @@ def _accuracies(real: Side, fake: Side, seed: int, device: str) -> dict[str, Int
     if real.learnt_labels is None or real.judging_labels is None or fake.learnt_labels is None:
         return {}
     classes = 1 + max(int(labels.max()) for labels in (real.learnt_labels, real.judging_labels, fake.learnt_labels))
-    right = {}
+    count, right = min(len(real.learnt), len(fake.learnt)), {}
     for name, side, labels in (("cas", fake, fake.learnt_labels), ("cas_real", real, real.learnt_labels)):
-        count = min(len(real.learnt), len(fake.learnt))
-        network = _learn(side.learnt[:count], labels[:count], classes, seed_of(seed, "cas"), device)
-        right[name] = _logits(network, real.judging, device).argmax(axis=1) == real.judging_labels
-    gap = right["cas_real"].astype(float) - right["cas"]
-    shares = {name: share(int(each.sum()), len(each)) for name, each in right.items()}
-    return {**shares, "cas_gap": _mean(gap)}
+        hits = []
+        for part, rows in enumerate(np.array_split(np.arange(count), NETWORKS)):
+            network = _learn(side.learnt[rows], labels[rows], classes, seed_of(seed, name, part), device)
+            hits.append(_logits(network, real.judging, device).argmax(axis=1) == real.judging_labels)
+        right[name] = np.stack(hits).astype(np.float64)
+    shares = {name: crossed_mean(each) for name, each in right.items()}
+    inside = {name: Interval(x.value, max(0.0, x.low), min(1.0, x.high)) for name, x in shares.items()}
+    return {**inside, "cas_gap": crossed_mean(right["cas_real"] - right["cas"])}
 
 
-def share(count: int, total: int) -> Interval:
-    """`count` of `total` with the 95 % interval of Wilson 1927."""
-    from scipy.stats import binomtest
+def crossed_mean(values: NDArray[np.float64]) -> Interval:
+    """The mean of values [networks, samples] and its 95 % interval over networks and over samples, both drawn anew.
 
-    low, high = binomtest(count, total).proportion_ci(0.95, method="wilson")
-    return Interval(count / total, float(low), float(high))
+    The variances of the means of networks and of the means of samples add up; Student's t has the degrees of freedom of
+    Satterthwaite 1946, so that few networks that differ much widen the interval. Values that are all the same are not
+    certain either: 3 of n samples may differ that chance has not shown (the rule of three).
+    """
+    from scipy.stats import t  # takes more than a second
 
-
-def _mean(values: NDArray[np.float64]) -> Interval:
-    """The mean of paired differences and its 95 % interval."""
-    value, margin = float(values.mean()), Z * float(values.std(ddof=1) / np.sqrt(len(values)))
+    parts = [(values.mean(axis=1 - axis).var(ddof=1) / n, n - 1) for axis, n in enumerate(values.shape)]
+    variance = sum(part for part, _ in parts) + (3 / Z / values.shape[1]) ** 2
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts) if np.ptp(values) else np.inf
+    value, margin = float(values.mean()), float(t.ppf(0.975, freedom) * np.sqrt(variance))
     return Interval(value, value - margin, value + margin)
 
 
@@ -194,10 +213,12 @@ def _network(shape: tuple[int, ...], outputs: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
 
 
-def _learn(images: Images, labels: Labels, classes: int, seed: int, device: str) -> nn.Module:
-    """A network that has learnt the labels: AdamW under a one-cycle schedule."""
+def _learn(
+    images: Images, labels: Labels, classes: int, seed: int, device: str, shown: float = KIMG * 1000 / NETWORKS
+) -> nn.Module:
+    """A network that has learnt the labels from at most so many samples shown: AdamW under a one-cycle schedule."""
     generator, batch = torch.Generator().manual_seed(seed), min(BATCH, len(images))
-    steps = max(10, int(min(KIMG * 1000, EPOCHS * len(images)) / batch))
+    steps = max(10, int(min(shown, EPOCHS * len(images)) / batch))
     with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
         torch.manual_seed(seed)
         network = _network(images.shape[1:], classes).to(device).to(memory_format=torch.channels_last)
@@ -233,5 +254,5 @@ def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> 
 
 def _scale(images: Images, device: str) -> Tensor:
     """uint8 -> [-1, 1] on the device, channels last."""
-    x = torch.from_numpy(np.ascontiguousarray(images)).to(device)
+    x = torch.from_numpy(np.array(images)).to(device)  # a copy: prepared images are read-only
     return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
