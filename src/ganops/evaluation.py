@@ -143,14 +143,14 @@ def _real(prepared: Prepared, counts: Counts, seed: int) -> Side:
 
 def _generated(generator: Generator, counts: Counts) -> Side:
     """The first samples judge, the others are learnt from."""
-    images, labels = [], []
-    with progress("evaluate", counts.learnt + counts.judging, "images") as advance:
-        for seeds in pieces(counts.learnt + counts.judging):
-            labels.append(seeds % max(1, generator.classes))
-            images.append(generator.sample(seeds, labels[-1]))
+    labelling, images = Labelling.of(generator), []
+    count, m = counts.learnt + counts.judging, counts.judging
+    with progress("evaluate", count, "images") as advance:
+        for seeds in pieces(count):
+            images.append(labelling.draw(generator, seeds))
             advance(len(seeds))
-    x, y, m = np.concatenate(images), np.concatenate(labels), counts.judging
-    return Side(x[m:], x[:m], *((y[m:], y[:m]) if generator.classes else ()))
+    x, y = np.concatenate(images), labelling(FIRST_SEED + np.arange(count))
+    return Side(x[m:], x[:m]) if y is None else Side(x[m:], x[:m], y[m:], y[:m])
 
 
 def draw(

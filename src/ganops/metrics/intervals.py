@@ -29,6 +29,8 @@ from ganops.errors import FeatureError
 COVERS = "over latents and real samples, not over training seeds"
 """What an interval covers, as a person says it."""
 REPETITIONS = 100
+Z = 1.959964
+"""Of a normal distribution, 95 % lie within so many standard deviations."""
 FEWEST = 40
 """Samples of a side below which a half says nothing."""
 
