@@ -23,9 +23,10 @@ def main() -> None:
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
         trained = evaluation.trained(experiment, generator.description)
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
-        results = measure(fake, reference, experiment.evaluate.split, seed=experiment.seed)
-        samples = experiment.evaluate.samples
-        results = evaluation.judge(results, generator, prepared, samples=samples, seed=experiment.seed)
+        samples, split, seed = experiment.evaluate.samples, experiment.evaluate.split, experiment.seed
+        results = measure(fake, reference, split, seed=seed)
+        results |= evaluation.beside(reference, split, len(fake.features), seed=seed)
+        results = evaluation.judge(results, generator, prepared, samples=samples, seed=seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
             pictures, known = evaluation.draw(generator, prepared, reference, fake.features, folder), revision(Path())
             if known:

@@ -2,6 +2,7 @@
 
 from ganops import assemble, layout
 from ganops.adaptors.training import fit
+from ganops.metrics.reference import Reference
 from ganops.search import trials
 from ganops.terminal import say, stage, training_bar
 
@@ -10,6 +11,7 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
+        assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
         with (
             training_bar(name, experiment.train.kimg) as show,
             fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, p.alarms, p.judged)) as run,

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from ganops import assemble, layout
+from ganops.metrics.reference import Reference
 from ganops.search import trials
 from ganops.search.table import search_table
 from ganops.terminal import say, stage
@@ -13,6 +14,7 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment = assemble.load()
+        assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
         if experiment.tune.trials and experiment.tune.space:
             from ganops.adaptors.tuning import search
 

@@ -4,7 +4,7 @@ import inspect
 import json
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache
@@ -16,7 +16,7 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from ganops import config, identity
+from ganops import config, identity, layout
 from ganops.config import Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
@@ -24,6 +24,7 @@ from ganops.errors import ConfigError, FeatureError
 from ganops.files import hash_json
 from ganops.identity import DECISIVE as DECISIVE  # its name of old
 from ganops.losses import LOSSES, PENALTIES, square_norms
+from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import infinity_smallest
 from ganops.models import ARCHITECTURES
@@ -35,6 +36,8 @@ from ganops.training.step import Game
 
 LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 """What `tune.limits` can ask for."""
+SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
+"""Figures of memorisation that a gate may limit."""
 JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
 """What a search cannot try."""
 
@@ -143,6 +146,37 @@ def group(D: nn.Module) -> int:
     return int(getattr(D, "group", 1))
 
 
+def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> None:
+    """Refuses to let a metric decide that gives harmed images of this data set what real ones get.
+
+    Args:
+        experiment: the parameters.
+        blind: metric -> the rungs that it does not tell, as `Reference.blind`.
+
+    Raises:
+        ConfigError: A limit of the gate or of the search, or the improvement on the champion, is by such a metric.
+    """
+    if not blind:
+        return
+    entry = experiment.register_
+    asked = {f"register.gate.{metric}": metric for metric in entry.gate}
+    asked |= {f"tune.limits.{metric}": metric for metric in experiment.tune.limits}
+    asked["register.improve"] = _frechet(blind) if entry.improve == "auto" else entry.improve
+    for path, metric in asked.items():
+        if metric in blind:
+            able = ", ".join(name for name in known_metrics(experiment) if name not in (*blind, *SIGNS))
+            raise ConfigError(
+                f"params.{path}: {metric} is {sight.in_words(blind[metric])}, so it can decide nothing "
+                f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
+                "features.extractor"
+            )
+
+
+def _frechet(blind: Mapping[str, Sequence[str]]) -> str:
+    """The Fréchet distance, where it is among the blind metrics."""
+    return next((name for name in blind if name == "fid" or name.startswith("fd_")), "auto")
+
+
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     """Names that the evaluation of this experiment can have, and that a gate may limit."""
     extractor = experiment.features.extractor
@@ -150,10 +184,9 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
     distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
     neighbours = ("precision", "recall", "density", "coverage")
-    memorisation = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
     labelled = experiment.model.conditional and experiment.data.labels != "none"
     classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
-    return (*published, *distances, *classes, *neighbours, *memorisation, *classifiers)
+    return (*published, *distances, *classes, *neighbours, *SIGNS, *classifiers)
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:

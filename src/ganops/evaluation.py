@@ -26,10 +26,11 @@ from ganops.metrics import classifiers
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.intervals import Interval
-from ganops.metrics.measure import Generated
+from ganops.metrics.measure import Generated, floors
 from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
 from ganops.metrics.neighbours import nearest, realism
 from ganops.metrics.reference import Reference
+from ganops.metrics.sight import in_words as blind_words
 from ganops.pictures import save_grid
 from ganops.plots import distances, sheet
 from ganops.report import Report
@@ -244,6 +245,16 @@ def trained(experiment: Experiment, description: Description) -> Experiment:
     return handed
 
 
+def beside(reference: Reference, split: str, generated: int, *, seed: int) -> dict[str, Any]:
+    """What stands beside the figures of `measure` so that they can be read.
+
+    Returns:
+        `floors`: name -> the distance that other real images have, and `blind`: name -> the harms of the ladder that a
+        metric does not tell from real images.
+    """
+    return {"floors": floors(reference, split, generated, seed=seed), "blind": reference.blind}
+
+
 def report(
     experiment: Experiment,
     results: dict[str, Any],
@@ -295,13 +306,15 @@ def report(
 
 
 def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
-    """Figures as the report wants them: a number, or {`value`, `interval`}."""
-    intervals = results.get("intervals", {})
-    return {
-        name: {"value": value, "interval": intervals[name]} if name in intervals else value
-        for name, value in results.items()
-        if name not in ("protocol", "intervals", *NAMES)
+    """Figures as the report wants them: a number, or {`value`, `interval`, `floor`, `blind`} as far as known."""
+    shown = {name: value for name, value in results.items() if isinstance(value, int | float) and name not in NAMES}
+    known = {
+        "interval": results.get("intervals", {}),
+        "floor": results.get("floors", {}),
+        "blind": {name: blind_words(rungs) for name, rungs in results.get("blind", {}).items()},
     }
+    found = {name: {key: by[name] for key, by in known.items() if name in by} for name in shown}
+    return {name: {"value": value, **found[name]} if found[name] else value for name, value in shown.items()}
 
 
 def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
@@ -319,18 +332,26 @@ def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
-    """The numbers that people ask for first."""
+    """The numbers that people ask for first, but for those that are blind to a harm on these images."""
+    return {name: results[name] for name in _asked_for(results) if name not in results.get("blind", {})}
+
+
+def _asked_for(results: dict[str, Any]) -> tuple[str, ...]:
     distance = next(name for name in results if name == "fid" or name.startswith("fd_"))
     names = (distance, "precision", "recall", "coverage", "c2st_auc")
-    return {name: results[name] for name in names if name in results}
+    return tuple(name for name in names if name in results)
 
 
 def in_words(results: dict[str, Any]) -> str:
-    """The headline in one line, the distance with its interval."""
-    (name, value), *others = headline(results).items()
-    low, high = results["intervals"][name]
-    numbers = [f"{name} {value:.3g} [{low:.3g}, {high:.3g}]", *(f"{other} {v:.3g}" for other, v in others)]
-    return "  ".join(numbers)
+    """The headline in one line, the distance with its interval and its floor, and what is not in it."""
+    distance, numbers = _asked_for(results)[0], []
+    for name, value in headline(results).items():
+        low, high = results["intervals"][name]
+        interval = f" [{low:.3g}, {high:.3g}]" if name == distance else ""
+        floor = f" (floor {results['floors'][name]:.3g})" if name in results.get("floors", {}) else ""
+        numbers.append(f"{name} {value:.3g}{interval}{floor}")
+    blind = [name for name in _asked_for(results) if name in results.get("blind", {})]
+    return "  ".join([*numbers, *(f"{name} is {blind_words(results['blind'][name])}" for name in blind)])
 
 
 def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ganops.metrics.extractors.extractor import Extractor, Features, Images
 from ganops.metrics.extractors.inception import FILE, Inception, find_weights
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
 from ganops.metrics.frechet import frechet_between
-from ganops.metrics.measure import names
+from ganops.metrics.protocol import names
 from ganops.terminal import progress
 
 T = TypeVar("T")

@@ -35,8 +35,9 @@ class Report:
     history: Sequence[Mapping[str, Any]] = ()
     """One entry a tick: `kimg` and any of the keys in PANELS."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
-    """name -> number, or {`value`, `interval` [low, high], `real`, `noise`}: the last two are the values that real
-    samples and noise would get. `<name>_std` is shown beside <name>."""
+    """name -> number, or {`value`, `interval` [low, high], `real`, `noise`, `floor`, `blind`}: the values that real
+    samples and noise would get, that of training images in the place of generated ones, and what the metric does not
+    tell from real samples, in words. `<name>_std` is shown beside <name>."""
     champion: Mapping[str, Any] = field(default_factory=dict)
     """The former champion: `version`, `samples`, `selected` (what its figures are worth), and `metrics` {name: {`one`
     (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
@@ -120,6 +121,8 @@ RUNGS = {
     "half_control": "as many, all classes",
     "few": "few images, repeated",
     "few_control": "as many, all different",
+    "low_rank": "four principal components",
+    "black": "black images",
 }
 """Rungs of the ladder whose name does not say it."""
 
@@ -349,7 +352,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
         scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
     elif meaning and meaning.ends:
         scale = _scale(figure, ("", meaning.ends[0]), ("", meaning.ends[1]))
-    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion")}
+    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion", "floor", "blind")}
     return {"name": name, "meaning": meaning, "scale": scale, **shown}
 
 

@@ -44,6 +44,7 @@ def enter(experiment: Experiment) -> dict[str, Any]:
         record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
     known = revision(Path())
     made, reference = package(experiment), Reference.open(layout.FEATURES, device)
+    assemble.check_sight(experiment, reference.blind)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     left_out = made.evaluation["protocol"].get("left_out")
     decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn

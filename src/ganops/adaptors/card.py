@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ganops.adaptors.tracking import flatten, numbers
 from ganops.data.about import UNSTATED
 from ganops.metrics.protocol import SELECTED
+from ganops.metrics.sight import in_words
 
 if TYPE_CHECKING:
     from ganops.adaptors.package import Package
@@ -92,12 +93,15 @@ def _labels(description: Mapping[str, Any]) -> str:
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> str:
-    intervals = evaluation.get("intervals", {})
-    lines = ["| metric | value | 95 % interval |", "| --- | --- | --- |"]
+    intervals, floors, blind = (evaluation.get(key, {}) for key in ("intervals", "floors", "blind"))
+    lines = ["| metric | value | 95 % interval | |", "| --- | --- | --- | --- |"]
     for name, value in numbers(evaluation).items():
         ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
-        lines.append(f"| {name} | {value:.4g} | {ends} |")
-    return "\n".join(lines)
+        notes = [f"floor {floors[name]:.4g}"] if name in floors else []
+        notes += [in_words(blind[name])] if name in blind else []
+        lines.append(f"| {name} | {value:.4g} | {ends} | {'; '.join(notes)} |")
+    known = "\n\nFloor: the distance that training images have in the place of generated ones." if floors else ""
+    return "\n".join(lines) + known
 
 
 def _origin(origin: Mapping[str, Any]) -> str:

@@ -27,8 +27,8 @@ from ganops.data.sources import below
 from ganops.errors import DivergenceError, TrainingError
 from ganops.files import atomic, hash_json, read_json, remove, write_json
 from ganops.layout import DATA
-from ganops.metrics.measure import distance, names
-from ganops.metrics.protocol import require_equal
+from ganops.metrics.measure import distance
+from ganops.metrics.protocol import names, require_equal
 from ganops.metrics.reference import Reference, build
 from ganops.run import Progress
 from ganops.search import trials

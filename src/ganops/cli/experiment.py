@@ -29,10 +29,23 @@ def check(
         from ganops import assemble  # torch takes seconds to import
 
         assemble.check(experiment)
+        _check_sight(experiment)
     source = watched(layout.DATA, experiment.data.source)
     for line in precedents.concerns(experiment, Path()):
         say("check", line)
     say("check", f"params.yaml and {source} are fine")
+
+
+def _check_sight(experiment: config.Experiment) -> None:
+    """Warns of a metric that the features, where there are some, know to be blind: they may be of other images."""
+    from ganops import assemble
+    from ganops.metrics.reference import Reference
+
+    if (layout.FEATURES / "card.json").is_file():
+        try:
+            assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
+        except UserError as error:
+            say("check", f"unless {layout.FEATURES} is of other images, the stages will refuse {error}")
 
 
 @app.command()

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.errors import FeatureError
-from ganops.metrics.extractors.extractor import Images, Labels
 
+Images = NDArray[np.uint8]
+Labels = NDArray[np.integer[Any]]
 Generator = np.random.Generator
 
 
@@ -59,6 +60,36 @@ def blur(images: Images, amount: float) -> Images:
     from scipy.ndimage import gaussian_filter  # a fifth of a second, which only harms need wait
 
     return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
+
+
+def low_rank(images: Images, components: int) -> Images:
+    """The images rebuilt from their first principal components: shapeless blobs, as of a G in its first minutes.
+
+    They are the components of these very images, uint8 [N, C, H, W], and at most N.
+    """
+    x = images.reshape(len(images), -1).astype(np.float32)
+    mean = x.mean(axis=0)
+    x -= mean
+    # of the N x N products, since an image has far more pixels than a chunk has images
+    vectors = np.linalg.eigh(x @ x.T)[1][:, -components:]
+    return _quantise(vectors @ (vectors.T @ x) + mean).reshape(images.shape)
+
+
+def shuffle_patches(images: Images, side: int, generator: Generator) -> Images:
+    """Each image cut into `side` x `side` patches that change places: texture without shape.
+
+    What is left over at the right and at the bottom, where the size is no multiple of `side`, stays as it is.
+    """
+    count, channels, height, width = images.shape
+    side = min(side, height, width)
+    h, w = height // side, width // side
+    shuffled = images.copy()
+    whole = shuffled[:, :, : side * h, : side * w]
+    patches = whole.reshape(count, channels, side, h, side, w).transpose(0, 2, 4, 1, 3, 5)
+    order = generator.permuted(np.tile(np.arange(side * side), (count, 1)), axis=1)
+    moved = patches.reshape(count, side * side, channels, h, w)[np.arange(count)[:, None], order]
+    whole[:] = moved.reshape(patches.shape).transpose(0, 3, 1, 4, 2, 5).reshape(whole.shape)
+    return shuffled
 
 
 def shift(images: Images, amount: float, generator: Generator) -> Images:

@@ -1,14 +1,19 @@
-"""The ladder: an extractor deserves trust when worse images are further from the real ones, step by step."""
+"""The ladder: an extractor deserves trust when worse images are further from the real ones, step by step.
+
+Which metrics notice which rung is the subject of `sight`, on the same features.
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, distance_to
-from ganops.metrics.harms import blur, noise
+from ganops.metrics.harms import blur, low_rank, noise, shuffle_patches
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 Generator = np.random.Generator
@@ -21,16 +26,51 @@ RUNGS: dict[str, Callable[[Images, Generator], Images]] = {
     "faint_blur": lambda images, _: blur(images, 0.6),
     "strong_blur": lambda images, _: blur(images, 1.5),
     "noise": lambda images, generator: generator.integers(0, 256, images.shape, np.uint8),
+    "low_rank": lambda images, _: low_rank(images, 4),
+    "shuffled_patches": lambda images, generator: shuffle_patches(images, 4, generator),
+    "heavy_blur": lambda images, _: blur(images, 8),
+    "black": lambda images, _: np.zeros_like(images),
 }
-CHAINS = (("real", "faint_noise", "strong_noise", "noise"), ("real", "faint_blur", "strong_blur"))
+CHAINS = (
+    ("real", "faint_noise", "strong_noise", "noise"),
+    ("real", "faint_blur", "strong_blur"),
+    ("real", "low_rank"),
+    ("real", "shuffled_patches"),
+    ("real", "heavy_blur"),
+    ("real", "black"),
+)
 """Along each chain the distance from the real images must grow."""
 CERTAIN = 250
-"""With fewer held-out images the distance is mostly bias: the subtle rungs are measured, but not judged."""
-SUBTLE = ("faint_noise", "faint_blur", "half")
+"""With fewer held-out images the distance is mostly bias: the rungs of UNCERTAIN are measured, but not judged."""
+UNCERTAIN = ("faint_noise", "faint_blur", "half", "low_rank", "shuffled_patches", "heavy_blur", "black")
 SAMPLES = 2000
 FEWEST = 12
 NEIGHBOURS = 5
 CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Images as an extractor sees them."""
+
+    features: Features
+    """[N, d]."""
+    probabilities: Features | None = None
+    """[N, K] of a classifier."""
+    labels: Labels | None = None
+    """int [N]."""
+
+    def __getitem__(self, rows: NDArray[np.int64] | slice) -> "Sample":
+        probabilities = None if self.probabilities is None else self.probabilities[rows]
+        return Sample(self.features[rows], probabilities, None if self.labels is None else self.labels[rows])
+
+
+@dataclass(frozen=True)
+class Rungs:
+    """All that is compared: real images, and others unharmed (the rung `real`) and harmed, row by row the same."""
+
+    real: Sample
+    harmed: dict[str, Sample]
 
 
 def climb(
@@ -38,10 +78,12 @@ def climb(
 ) -> dict[str, float]:
     """Climbs the ladder: held-out real images, unharmed and harmed, against other real images.
 
-    The rungs are Fréchet distances: `real` (unharmed), faint and strong Gaussian noise and blur, and `noise` (uniform
-    noise in the place of images). Two more sets lack variety: `half` of the classes (without labels: one side of the
-    first principal component) and `few` images repeated; each stands beside a control of as many varied images, with
-    the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
+    The rungs are Fréchet distances: `real` (unharmed), faint and strong Gaussian noise and blur, `noise` (uniform noise
+    in the place of images), and those that generators really make: `low_rank` (rebuilt from four principal components),
+    `shuffled_patches` (4 x 4 of them: texture without shape), `heavy_blur` (of a quarter of the image) and `black`. Two
+    more sets lack variety: `half` of the classes (without labels: one side of the first principal component) and `few`
+    images repeated; each stands beside a control of as many varied images, with the distance and the coverage of both.
+    Sets that are compared have equal counts, hence an equal bias.
 
     Args:
         extractor: the extractor to judge.
@@ -56,50 +98,73 @@ def climb(
     Raises:
         FeatureError: a rung is out of order, or a lack of variety is not noticed; the message shows the ladder.
     """
+    return judge(extractor.name, look(extractor, real, held_out, labels, seed=seed))
+
+
+def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int) -> Rungs:
+    """What the extractor sees on each rung; arguments and errors as of `climb`."""
     if min(len(real), len(held_out)) < FEWEST:
         raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
     real = real[generator.permutation(len(real))[:SAMPLES]]
     rows = generator.permutation(len(held_out))[:SAMPLES]
     held_out, labels = held_out[rows], None if labels is None else labels[rows]
-    reference = _features(extractor, real, RUNGS["real"], generator)
+    reference = _sample(extractor, real, None, RUNGS["real"], generator)
+    return Rungs(
+        reference, {name: _sample(extractor, held_out, labels, harm, generator) for name, harm in RUNGS.items()}
+    )
+
+
+def judge(name: str, rungs: Rungs) -> dict[str, float]:
+    """The figures of `climb` from what the extractor `name` saw; errors as there."""
+    reference, varied = rungs.real.features, rungs.harmed["real"]
+    chosen = half(varied)
+    sets = {
+        "half": chosen,
+        "half_control": varied[: len(chosen.features)],
+        "few": few(varied),
+        "few_control": varied,
+    }
     distance = distance_to(Statistics.of(reference))
-    harmed = {name: _features(extractor, held_out, harm, generator) for name, harm in RUNGS.items()}
-    ladder = {name: distance(Statistics.of(features)) for name, features in harmed.items()}
-    varied, half, few = harmed["real"], _half(harmed["real"], labels), _few(harmed["real"])
-    sets = {"half": half, "half_control": varied[: len(half)], "few": few, "few_control": varied}
-    for name, features in sets.items():
-        ladder[name] = distance(Statistics.of(features))
-        ladder[f"{name}_coverage"] = precision_recall_density_coverage(reference, features, NEIGHBOURS)["coverage"]
-    _verify(extractor.name, ladder, skip=() if len(held_out) >= CERTAIN else SUBTLE)
+    ladder = {rung: distance(Statistics.of(sample.features)) for rung, sample in {**rungs.harmed, **sets}.items()}
+    for rung, sample in sets.items():
+        found = precision_recall_density_coverage(reference, sample.features, NEIGHBOURS)
+        ladder[f"{rung}_coverage"] = found["coverage"]
+    _verify(name, ladder, skip=() if len(varied.features) >= CERTAIN else UNCERTAIN)
     return ladder
 
 
-def _features(
-    extractor: Extractor, images: Images, harm: Callable[[Images, Generator], Images], generator: Generator
-) -> Features:
-    """The features of harmed images, harmed a chunk at a time."""
+def _sample(
+    extractor: Extractor,
+    images: Images,
+    labels: Labels | None,
+    harm: Callable[[Images, Generator], Images],
+    generator: Generator,
+) -> Sample:
+    """Harmed images as the extractor sees them; they are harmed a chunk at a time."""
     chunks = (harm(images[start : start + CHUNK], generator) for start in range(0, len(images), CHUNK))
-    features = np.concatenate([extractor.features(chunk)[0] for chunk in chunks])
-    if not np.isfinite(features).all():
+    features, probabilities = zip(*map(extractor.features, chunks), strict=True)
+    if not all(np.isfinite(part).all() for part in features):
         raise FeatureError(f"the extractor {extractor.name} gives features that are not finite")
-    return features
+    classes = None if probabilities[0] is None else np.concatenate(probabilities)
+    return Sample(np.concatenate(features), classes, labels)
 
 
-def _half(features: Features, labels: Labels | None) -> Features:
-    """The half with the lowest labels, or with the lowest first principal component."""
-    if labels is None:
+def half(sample: Sample) -> Sample:
+    """The half with the lowest labels, or with the lowest first principal component: half of the variety."""
+    features = sample.features
+    if sample.labels is None:
         centred = features - features.mean(axis=0)
         key = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
     else:
-        key = labels
-    return features[np.argsort(key, kind="stable")[: len(features) // 2]]
+        key = sample.labels
+    return sample[np.argsort(key, kind="stable")[: len(features) // 2]]
 
 
-def _few(features: Features) -> Features:
+def few(sample: Sample) -> Sample:
     """A twentieth of the images (at most 50), repeated until they are as many as before."""
-    few = features[: min(50, max(2, len(features) // 20))]
-    return few[np.arange(len(features)) % len(few)]
+    count = len(sample.features)
+    return sample[np.arange(count) % min(50, max(2, count // 20))]
 
 
 def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:

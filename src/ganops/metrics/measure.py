@@ -22,18 +22,13 @@ from ganops.metrics.intervals import REPETITIONS, Interval, halves, replicates, 
 from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size
 from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
-from ganops.metrics.protocol import Protocol
+from ganops.metrics.protocol import Protocol, names
 from ganops.metrics.reference import Reference
 
 MANY = 512
 """Dimensions beyond which a Fréchet distance takes seconds."""
 MANY_SAMPLES = 10_000
 """Generated samples beyond which a kernel matrix takes minutes."""
-
-
-def names(extractor: str, published: bool) -> tuple[str, str]:
-    """The names of the Fréchet and of the kernel distance: FID and KID are those of the published weights alone."""
-    return ("fid", "kid") if published else (f"fd_{extractor}", f"kd_{extractor}")
 
 
 def distance(fake: Features, reference: Reference, split: str) -> float:
@@ -302,6 +297,24 @@ def _strata(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> N
         return None
     strata: NDArray[np.int64] = np.unique(np.stack(known), axis=1, return_inverse=True)[1].reshape(-1)
     return strata
+
+
+def floors(reference: Reference, split: str, generated: int, *, seed: int) -> dict[str, float]:
+    """The distances of other real images from the split, the floor of a generator's: by name, as in `measure`.
+
+    They stand in the place of the generated samples and in their number, or all where they are fewer: training images,
+    or test images where the split is train itself. So chance and the bias of few samples raise the floor as they raise
+    the figure beside it. Nothing where there are no other images.
+    """
+    other = "test" if split == "train" else "train"
+    if other not in reference.card["counts"]:
+        return {}
+    real = reference.features(other)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(real))[:generated])
+    ruler = Ruler.of(reference, split, len(chosen), seed=seed)
+    figures = ruler.figures(Generated(real[chosen]))
+    frechet, kernel = ruler.names
+    return {name: figures[name] for name in (frechet, f"{frechet}_infinity", kernel) if name in figures}
 
 
 def _copying(

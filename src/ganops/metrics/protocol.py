@@ -16,6 +16,11 @@ SELECTED = (
 """What stands beside the figures of a champion."""
 
 
+def names(extractor: str, published: bool) -> tuple[str, str]:
+    """The names of the Fréchet and of the kernel distance: FID and KID are those of the published weights alone."""
+    return ("fid", "kid") if published else (f"fd_{extractor}", f"kd_{extractor}")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """All that a figure depends on beside the generator."""

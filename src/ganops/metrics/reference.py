@@ -1,12 +1,14 @@
 """The reference: a trusted extractor and the features of the real images, kept in one folder.
 
 extractor/                    weights.safetensors, description.json
-card.json                     what the extractor is, its accuracy, its ladder, the protocol, the hashes of these files:
+card.json                     what the extractor is, its accuracy, its ladder, which metrics are blind to which rung of
+                              it, the protocol, the hashes of these files:
 <split>/features.npy          float32 [N, d]
 <split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,13 @@ from safetensors.numpy import load_file, save_file
 
 from ganops.errors import FeatureError
 from ganops.files import atomic_folder, hash_file, read_json, write_json
+from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics
 from ganops.metrics.inception_score import class_histogram
-from ganops.metrics.ladder import FEWEST, climb
+from ganops.metrics.ladder import FEWEST, Rungs, judge, look
+from ganops.metrics.protocol import names
 
 HELD_OUT = 50
 """The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
@@ -57,7 +61,13 @@ class Reference:
         error = details.get("feature_error")
         exactness = "" if error is None else f"features {100 * error:.2g} % off float32, "
         rungs = f"real/real {ladder['real']:.2f} ... noise {ladder['noise']:.0f}"
-        return f"{self.card['extractor']} extractor: {accuracy}{exactness}ladder holds ({rungs})"
+        blind = "".join(f"; {metric} is {sight.in_words(missed)}" for metric, missed in self.blind.items())
+        return f"{self.card['extractor']} extractor: {accuracy}{exactness}ladder holds ({rungs}){blind}"
+
+    @property
+    def blind(self) -> dict[str, list[str]]:
+        """The rungs of the ladder that a metric gives what real images get, by its name; it decides nothing here."""
+        return dict(self.card.get("blind", {}))
 
     def features(self, split: str) -> Features:
         """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""
@@ -119,13 +129,15 @@ def build(
         raise FeatureError(f"the extractor needs images in the split train; got {list(images)}")
     x, y, held_x, held_y = _hold_out(images, labels, seed)
     made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **(options or {}))
+    rungs = look(made, x, held_x, held_y, seed=seed)
     card = {
         "extractor": extractor,
         "hash": made.hash,
         "published": made.published,
         "dimensions": made.dimensions,
         "details": made.card,
-        "ladder": climb(made, x, held_x, held_y, seed=seed),
+        "ladder": judge(made.name, rungs),
+        **_sight(rungs, extractor, made.published, seed),
         "counts": {split: len(x) for split, x in images.items()},
         "protocol": {"quantisation": "uint8", "resize": made.resize, "seed": seed},
     }
@@ -137,6 +149,21 @@ def build(
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
         write_json(draft / "card.json", card)
     return card
+
+
+def _sight(rungs: Rungs, extractor: str, published: bool, seed: int) -> dict[str, Any]:
+    """`sight`: metric -> rung -> its figures there, and `blind`: metric -> the rungs that it does not tell."""
+    frechet, kernel = names(extractor, published)
+    shown = {"fd": frechet, "kd": kernel, "is": f"is_{extractor}"}
+    examined = sight.examine(rungs, seed=seed)
+    blind = {shown.get(metric, metric): missed for metric, missed in sight.blind(examined).items()}
+    if frechet in blind:
+        blind[f"{frechet}_infinity"] = blind[frechet]
+    figures = {
+        shown.get(metric, metric): {rung: asdict(each) for rung, each in found.items()}
+        for metric, found in examined.items()
+    }
+    return {"sight": figures, "blind": blind}
 
 
 def _hold_out(

@@ -1,11 +1,16 @@
-"""The domain extractor: a small CNN that is trained in under a minute on the very images it will judge.
+"""The domain extractor: a small CNN that is trained on the very images it will judge.
 
 With labels it learns to classify. Without, it learns to tell images apart: two views of one image shall be closer than
 views of different images. No view is resampled, blurred or mirrored, because the features must notice a generator
 that does so.
+
+Where that leaves it short-sighted (colour, no labels, few images: see `Plan`) it learns more: harmed images (blurred,
+noisy, of low rank, their patches shuffled) are classes of their own, which it must tell from real ones. That is
+negative data augmentation (Sinha et al. 2021): what is off the manifold of real images shall be off it in the features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,9 +22,11 @@ from torch.nn import functional as F
 
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
+from ganops.metrics.harms import blur, low_rank, noise, shuffle_patches
 from ganops.terminal import progress
 
 WIDTHS = (16, 32, 64)
+WIDE = (32, 64, 128)
 DIMENSIONS = 64
 PROJECTION = 32
 TEMPERATURE = 0.2
@@ -27,6 +34,63 @@ BATCH = 128
 EPOCHS = 100
 """The most often that one image is shown: few images need no long training."""
 FEWEST = 10
+MANY = 1000
+"""Images that can fill the wide network; with fewer, or with easy ones, the narrow one does."""
+FEW = 2000
+"""Images below which labels alone teach too little."""
+ROUNDS = 6
+"""The least often that one image is shown where images are hard, up to MOST_KIMG."""
+MOST_KIMG = 300
+"""Thousands of images: about 10 minutes of one core."""
+NEGATIVES = 0.25
+"""Harmed images in a batch, as a share of its images or views."""
+
+Generator = np.random.Generator
+HARMS: dict[str, Callable[[Images, Generator], Images]] = {
+    "blur": lambda x, g: blur(x, float(np.exp(g.uniform(np.log(0.7), np.log(8))))),
+    "noise": lambda x, g: noise(x, float(np.exp(g.uniform(np.log(0.05), np.log(0.4)))), g),
+    "low_rank": lambda x, g: low_rank(x, int(g.integers(2, max(3, len(x) // 2)))),
+    "shuffled_patches": lambda x, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
+}
+"""What is done to images that the network must tell from real ones, of random strength."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much network and training a set of images needs."""
+
+    widths: tuple[int, ...] = WIDTHS
+    """Channels of the convolutions."""
+    residual: bool = False
+    """A residual block behind them."""
+    negatives: bool = False
+    """Whether harmed images are classes of their own."""
+    kimg: float = 60
+    """Thousands of images (with labels) or views (without) shown; at most 100 times the images there are."""
+
+    @classmethod
+    def of(cls, count: int, channels: int, classes: int) -> "Plan":
+        """The plan for `count` images; grey ones with labels are easy, colour, few images or no labels are hard."""
+        if channels == 1 and classes and count >= FEW:
+            return cls()
+        wide = count >= MANY
+        kimg = min(MOST_KIMG, max(cls.kimg, ROUNDS * count / 1000))
+        return cls(WIDE if wide else WIDTHS, residual=wide, negatives=True, kimg=kimg)
+
+
+class Residual(nn.Module):
+    """x + f(x), two convolutions (He et al. 2016): [N, C, H, W] -> [N, C, H, W]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+        self.body = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum, rectified."""
+        return F.relu(x + self.body(x))
 
 
 class Network(nn.Module):
@@ -35,16 +99,21 @@ class Network(nn.Module):
     Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
     """
 
-    def __init__(self, channels: int, height: int, width: int, outputs: int) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, outputs: int, widths: Sequence[int] = WIDTHS,
+        residual: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         stride = max(1, min(height, width) // 32)
-        embedding = nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)
-        convolutions = [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
+        embedding = nn.Conv2d(channels, widths[0], stride + 2, stride, padding=1, bias=False)
+        convolutions = [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths)]
         layers: list[nn.Module] = []
         for convolution in [embedding, *convolutions]:
             layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
+        if residual:
+            layers.append(Residual(widths[-1]))
         cells = (height // stride // 8) * (width // stride // 8)
-        bottleneck = nn.Linear(WIDTHS[-1] * cells, DIMENSIONS)
+        bottleneck = nn.Linear(widths[-1] * cells, DIMENSIONS)
         self.body = nn.Sequential(*layers, nn.Flatten(), bottleneck, nn.BatchNorm1d(DIMENSIONS, affine=False))
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(DIMENSIONS, outputs))
 
@@ -70,7 +139,7 @@ class Domain(Extractor):
         *,
         seed: int,
         device: str = "cpu",
-        kimg: float = 60,
+        kimg: float | None = None,
         learning_rate: float = 3e-3,
         minimum_accuracy: float | None = None,
     ) -> Self:
@@ -83,7 +152,8 @@ class Domain(Extractor):
             validation_labels: their labels, or None.
             seed: draws the first weights, the order and the views.
             device: where it trains and runs.
-            kimg: thousands of images (with labels) or views (without) shown; at most 100 times the images there are.
+            kimg: thousands of images (with labels) or views (without) shown, at most 100 times the images there are;
+                None: as many as these images need, see `Plan`.
             learning_rate: the peak of the one-cycle schedule (Smith & Topin 2019) of AdamW.
             minimum_accuracy: the least accuracy on `validation`; a quarter of the way from chance to 1 unless given.
 
@@ -97,6 +167,8 @@ class Domain(Extractor):
             )
         classes = 0 if labels is None else int(labels.max()) + 1
         classes = classes if classes > 1 else 0
+        plan = Plan.of(count, channels, classes)
+        plan = plan if kimg is None else replace(plan, kimg=kimg)
         card: dict[str, Any] = {
             "objective": "classification" if classes else "contrast",
             "channels": channels,
@@ -104,13 +176,16 @@ class Domain(Extractor):
             "width": width,
             "classes": classes,
             "images": count,
-            "kimg": kimg,
+            "kimg": plan.kimg,
+            "widths": list(plan.widths),
+            "residual": plan.residual,
+            "negatives": list(HARMS) if plan.negatives else [],
         }
         with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
             torch.manual_seed(seed)
-            network = Network(channels, height, width, classes or PROJECTION)
+            network = _network(card)
             network.to(device).to(memory_format=torch.channels_last)
-            _train(network, images, labels if classes else None, kimg, learning_rate, seed, device)
+            _train(network, images, labels if classes else None, plan, learning_rate, seed, device)
         extractor = cls(network, hash_weights(network.state_dict()), card, device)
         if classes and validation_labels is not None:
             extractor._judge(validation, validation_labels, minimum_accuracy)
@@ -121,7 +196,7 @@ class Domain(Extractor):
         """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
         weights, description = read(folder)
         card = description["card"]
-        network = Network(card["channels"], card["height"], card["width"], card["classes"] or PROJECTION)
+        network = _network(card)
         network.load_state_dict(weights)
         return cls(network, description["hash"], card, device)
 
@@ -131,7 +206,8 @@ class Domain(Extractor):
         if tuple(x.shape[1:]) != expected:
             raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")
         features, logits = self.network(_scale(x))
-        return features, logits.softmax(1) if self.card["classes"] else None
+        classes = self.card["classes"]
+        return features, logits[:, :classes].softmax(1) if classes else None
 
     def _judge(self, images: Images, labels: Labels, minimum: float | None) -> None:
         """Puts the accuracy on held-out images into the card, and refuses a classifier that has not learned enough."""
@@ -149,29 +225,66 @@ class Domain(Extractor):
             )
 
 
+def _network(card: dict[str, Any]) -> Network:
+    """The untrained network that a card describes; those without `negatives` are of the first kind.
+
+    Its outputs: classes or projection, then what tells real images from harmed ones.
+    """
+    size, classes, negatives = (card["channels"], card["height"], card["width"]), card["classes"], card.get("negatives")
+    outputs = (classes or PROJECTION) + (len(negatives) + (not classes) if negatives else 0)
+    return Network(*size, outputs, card.get("widths", WIDTHS), card.get("residual", False))
+
+
 def _train(
-    network: Network, images: Images, labels: Labels | None, kimg: float, learning_rate: float, seed: int, device: str
+    network: Network, images: Images, labels: Labels | None, plan: Plan, learning_rate: float, seed: int, device: str
 ) -> None:
     """AdamW under a one-cycle schedule; all random draws are made on the CPU from `seed`."""
-    generator = torch.Generator().manual_seed(seed)
+    generator, harming = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     batch, views = min(BATCH, len(images)), 1 if labels is not None else 2
-    steps = max(10, int(min(kimg * 1000, EPOCHS * len(images)) / (batch * views)))
+    steps = max(10, int(min(plan.kimg * 1000, EPOCHS * len(images)) / (batch * views)))
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
     network.train()
     with progress("features", steps * batch * views, "images") as advance:
         for chosen in _batches(len(images), batch, steps, generator):
-            x = torch.from_numpy(images[chosen]).to(device)
-            if labels is not None:
-                y = torch.from_numpy(labels[chosen].astype(np.int64)).to(device)
-                loss = F.cross_entropy(network(_scale(_shift(x, 16, generator)))[1], y)
-            else:
-                loss = contrast(network(torch.cat([_view(x, generator), _view(x, generator)]))[1])
+            x = torch.from_numpy(images[chosen])
+            y = None if labels is None else torch.from_numpy(labels[chosen].astype(np.int64)).to(device)
+            harmed = _harmed(images[chosen], round(NEGATIVES * batch * views), harming) if plan.negatives else None
+            loss = _loss(network, x.to(device), y, harmed, generator)
             optimiser.zero_grad()
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
             advance(batch * views)
+
+
+def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, generator: torch.Generator) -> Tensor:
+    """Cross entropy of the classes y [N], or contrast of two views of each x [N, C, H, W]; and of harms, if any."""
+    if y is None:
+        shown, own = torch.cat([_view(x, generator), _view(x, generator)]), PROJECTION
+    else:
+        shown, own = _scale(_shift(x, 16, generator)), 0
+    if harmed is None:
+        outputs = network(shown)[1]
+        return contrast(outputs) if y is None else F.cross_entropy(outputs, y)
+    negatives = torch.from_numpy(harmed).to(x.device)
+    count = len(shown)
+    kind = torch.arange(len(harmed), device=x.device) * len(HARMS) // len(harmed)
+    seen = _view(negatives, generator) if y is None else _scale(_shift(negatives, 16, generator))
+    outputs = network(torch.cat([shown, seen]))[1]
+    logits = outputs[:, own:]
+    real = torch.zeros(count, dtype=torch.long, device=x.device) if y is None else y
+    target = torch.cat([real, kind + logits.shape[1] - len(HARMS)])
+    told = F.cross_entropy(logits, target)
+    return told if y is not None else told + contrast(outputs[:count, :own])
+
+
+def _harmed(images: Images, count: int, generator: Generator) -> Images:
+    """About `count` of the images, harmed, an equal share in each way of HARMS in turn; at least 4, which have ranks."""
+    share = max(4, count // len(HARMS))
+    return np.concatenate(
+        [harm(images[generator.integers(len(images), size=share)], generator) for harm in HARMS.values()]
+    )
 
 
 def contrast(projections: Tensor) -> Tensor:

@@ -1,0 +1,158 @@
+"""Sight: which metric tells which rung of the ladder from real images, and which is blind to it on this data set.
+
+A metric that gives harmed images what it gives real ones is no judge of a generator that makes the same mistake. So
+each is measured on the rungs: random halves of the held-out images, unharmed and harmed, against as many other real
+images. It tells a rung where every harmed half is worse than every unharmed one, and their mean by a quarter.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.metrics.frechet import frechet_between
+from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
+from ganops.metrics.kernel import kernel_distance
+from ganops.metrics.ladder import Rungs, Sample, few, half
+from ganops.metrics.neighbours import precision_recall_density_coverage
+
+SHARE = 0.25
+"""Of the unharmed mean: by so much the harmed one must be worse."""
+HALVES = 10
+"""Random halves of the held-out images."""
+FEWEST, MOST = 100, 1000
+"""Held-out images: with fewer a half says nothing, more would only cost time."""
+
+SHAPELESS = ("noise", "low_rank", "shuffled_patches", "heavy_blur", "black")
+"""Rungs on which no image is like a real one."""
+MONOTONOUS = ("half", "few", "black")
+"""Rungs that lack variety."""
+NAMES = {"half": "half of the variety", "few": "few images, repeated", "black": "black images"}
+"""Rungs whose name does not say it."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """The rungs that a metric must tell from real images, and why these."""
+
+    rungs: tuple[str, ...]
+    because: str
+    better: str = "higher"
+    least: float = 0
+    """The figure that says nothing: an inception score of 1."""
+
+
+ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS)))
+DUTIES = {
+    "fd": Duty(ALL, "a distance of two crowds must grow with bad samples and with missing ones", "lower"),
+    "kd": Duty(ALL, "a distance of two crowds must grow with bad samples and with missing ones", "lower"),
+    "precision": Duty(SHAPELESS, "fidelity: none of these lies among real images; variety is the matter of recall"),
+    "density": Duty(SHAPELESS, "fidelity: none of these lies among real images; variety is the matter of coverage"),
+    "recall": Duty(MONOTONOUS, "variety: most real images are missing; wide-spread bad samples are precision's matter"),
+    "coverage": Duty(ALL, "a real image is covered by a sample that is like it: neither bad nor missing ones are"),
+    "is": Duty(
+        (*SHAPELESS, "half"),
+        "it claims that each sample is clearly of one class and that all classes are there",
+        least=1,
+    ),
+    "class_kl": Duty(("half", "black"), "it compares the shares of the classes, and nothing within a class", "lower"),
+}
+"""What each metric answers for. The signs of memorisation have controls of their own, see `memorisation`."""
+
+Figures = Callable[[Sample, Sample], dict[str, float]]
+
+
+def distances(real: Sample, fake: Sample) -> dict[str, float]:
+    """The Fréchet distance and the kernel distance, of all samples at once."""
+    kernel = kernel_distance(real.features, fake.features, subsets=1, size=len(real.features), seed=0)
+    return {"fd": frechet_between(real.features, fake.features), "kd": float(kernel[0])}
+
+
+def neighbours(real: Sample, fake: Sample) -> dict[str, float]:
+    """Precision, recall, density and coverage."""
+    return precision_recall_density_coverage(real.features, fake.features)
+
+
+def classes(real: Sample, fake: Sample) -> dict[str, float]:
+    """The inception score and the divergence of the classes, where the extractor is a classifier."""
+    if real.probabilities is None or fake.probabilities is None:
+        return {}
+    histograms = (class_histogram(sample.probabilities) for sample in (fake, real) if sample.probabilities is not None)
+    return {"is": inception_score(fake.probabilities)[0], "class_kl": class_divergence(*histograms)}
+
+
+FIGURES: tuple[Figures, ...] = (distances, neighbours, classes)
+"""What is measured on each rung. A new metric is a function here, and a row of DUTIES."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A metric on a rung: means over the halves, and whether it tells the rung from real images."""
+
+    unharmed: float
+    harmed: float
+    told: bool
+
+
+def examine(rungs: Rungs, *, seed: int, figures: Sequence[Figures] = FIGURES) -> dict[str, dict[str, Finding]]:
+    """Each metric on each rung that it answers for: metric -> rung -> finding.
+
+    Args:
+        rungs: what the extractor saw, see `ladder.look`.
+        seed: draws the halves.
+        figures: functions of real and harmed samples to figures by name, names in DUTIES.
+
+    Returns:
+        Nothing where there are fewer than 100 held-out images.
+    """
+    sides = rungs.real, rungs.harmed["real"]
+    count = min(*(len(side.features) for side in sides), MOST)
+    if count < FEWEST:
+        return {}
+    generator = np.random.default_rng(seed)
+    table = []
+    for _ in range(HALVES):
+        real, held_out = (np.sort(generator.permutation(len(side.features))[: count // 2]) for side in sides)
+        table.append(_measured(rungs, real, held_out, figures))
+    return {
+        metric: {rung: _finding(DUTIES[metric], rung, metric, table) for rung in DUTIES[metric].rungs}
+        for metric in table[0]["real"]
+    }
+
+
+def _finding(duty: Duty, rung: str, metric: str, table: list[dict[str, dict[str, float]]]) -> Finding:
+    """From the figures of each half: rung -> metric -> figure."""
+    control = "half_control" if rung == "half" else "real"
+    unharmed, harmed = (np.array([half[name][metric] for half in table]) for name in (control, rung))
+    sign = 1 if duty.better == "lower" else -1
+    apart = (sign * harmed).min() > (sign * unharmed).max()
+    clear = sign * (harmed.mean() - unharmed.mean()) > SHARE * abs(unharmed.mean() - duty.least)
+    return Finding(float(unharmed.mean()), float(harmed.mean()), bool(apart and clear))
+
+
+def _measured(
+    rungs: Rungs, real: NDArray[np.int64], held_out: NDArray[np.int64], figures: Sequence[Figures]
+) -> dict[str, dict[str, float]]:
+    """All figures by rung of these rows."""
+    reference = rungs.real[real]
+    samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in ("real", *ALL)}
+    varied = samples["real"]
+    samples["half"] = half(varied)
+    samples["half_control"] = varied[: len(samples["half"].features)]
+    samples["few"] = few(varied)
+    return {
+        name: {metric: value for each in figures for metric, value in each(reference, sample).items()}
+        for name, sample in samples.items()
+    }
+
+
+def blind(examined: Mapping[str, Mapping[str, Finding]]) -> dict[str, list[str]]:
+    """The rungs that each metric does not tell from real images; metrics that tell all of theirs are left out."""
+    missed = {metric: [rung for rung, each in rungs.items() if not each.told] for metric, rungs in examined.items()}
+    return {metric: rungs for metric, rungs in missed.items() if rungs}
+
+
+def in_words(rungs: Iterable[str]) -> str:
+    """`blind to low rank, black images on these images`."""
+    return f"blind to {', '.join(NAMES.get(rung, rung.replace('_', ' ')) for rung in rungs)} on these images"
