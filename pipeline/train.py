@@ -10,8 +10,9 @@ from ganops.terminal import say, stage, training_bar
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
-        assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
+        asked = assemble.load()
+        assemble.check_sight(asked, Reference.open(layout.FEATURES).blind)
+        experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
             training_bar(name, experiment.train.kimg) as show,
             fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, p.alarms, p.judged)) as run,

@@ -43,6 +43,7 @@ def package(folder, fd=9.0, seed=0, classes=3, channels=3):
         weights=files["generator.safetensors"],
         evaluation={
             "fd_domain": fd, "coverage": 0.5, "intervals": {"fd_domain": [fd - 0.5, fd + 0.5]},
+            "floors": {"fd_domain": 0.25}, "blind": {"coverage": ["low_rank"]},
             "protocol": {"extractor": "domain", "samples": 100},
         },
         params={"seed": seed, "data": {"source": str(folder / "photos")}, "train": {"kimg": 4}},

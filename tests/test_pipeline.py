@@ -172,6 +172,19 @@ def test_a_moved_project_goes_on_with_its_history(finished, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_a_blind_metric_is_refused_before_anything_is_trained(project):
+    """As the card of the features says which it is; `ganops check` warns, because the features may be of other data."""
+    card = json.loads((project.folder / "artifacts/features/card.json").read_text())
+    card["blind"] = {"precision": ["low_rank", "black"]}
+    (project.folder / "artifacts/features/card.json").write_text(json.dumps(card))
+    project.params(register={"gate": {"precision": {"at_least": 0.5}}})
+    words = "params.register.gate.precision: precision is blind to low rank, black images on these images"
+    for stage in ("tune", "train", "register"):
+        assert words in project.run(sys.executable, f"pipeline/{stage}.py", fails=True)
+    assert f"the stages will refuse {words}" in " ".join(project.run("ganops", "check").split())
+    assert not (project.folder / "artifacts/generator").exists()
+
+
 def test_a_failed_gate_keeps_the_champion(finished):
     finished.params(register={"name": "tiny", "gate": {"fd_domain": {"at_most": 0}}})
     log = finished.run("dvc", "repro")

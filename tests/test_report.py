@@ -450,6 +450,18 @@ def test_the_ladder_judges_the_distance_of_its_own_extractor_only():
     assert 'style="left:20.0%;right:70.0%"' in page
 
 
+def test_a_distance_has_its_floor_and_a_blind_metric_is_marked():
+    metrics = {
+        "fd_domain": {"value": 1.12, "interval": [1.03, 1.21], "floor": 0.6},
+        "precision": {"value": 0.9, "blind": "blind to low rank on these images"},
+        "recall": 0.7,
+    }
+    text = Page(render(Report(title="t", metrics=metrics))).text
+    assert "floor 0.6" in text
+    assert text.count("floor") == 1
+    assert text.count("blind to low rank on these images: it decides nothing") == 1
+
+
 @pytest.mark.parametrize("value", [float("nan"), None, "diverged"])
 def test_a_metric_that_is_no_number_has_no_place_on_a_line(value):
     page = render(Report(title="t", metrics={"recall": {"value": value}, "coverage": 0.5}))

@@ -344,14 +344,15 @@ def _asked_for(results: dict[str, Any]) -> tuple[str, ...]:
 
 def in_words(results: dict[str, Any]) -> str:
     """The headline in one line, the distance with its interval and its floor, and what is not in it."""
-    distance, numbers = _asked_for(results)[0], []
+    distance, blind, floors = _asked_for(results)[0], results.get("blind", {}), results.get("floors", {})
+    said = []
     for name, value in headline(results).items():
-        low, high = results["intervals"][name]
-        interval = f" [{low:.3g}, {high:.3g}]" if name == distance else ""
-        floor = f" (floor {results['floors'][name]:.3g})" if name in results.get("floors", {}) else ""
-        numbers.append(f"{name} {value:.3g}{interval}{floor}")
-    blind = [name for name in _asked_for(results) if name in results.get("blind", {})]
-    return "  ".join([*numbers, *(f"{name} is {blind_words(results['blind'][name])}" for name in blind)])
+        interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == distance else ""
+        floor = f" (floor {floors[name]:.3g})" if name in floors else ""
+        said.append(f"{name} {value:.3g}{interval}{floor}")
+    return "  ".join(
+        [*said, *(f"{name} is {blind_words(blind[name])}" for name in _asked_for(results) if name in blind)]
+    )
 
 
 def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:

@@ -198,7 +198,8 @@ def test_card_says_what_a_consumer_must_know(registered):
     for said in (
         "models:/faces@champion",
         "`photos`",
-        "| fd_domain | 9 | 8.5 to 9.5 |",
+        "| fd_domain | 9 | 8.5 to 9.5 | floor 0.25 |",
+        "| coverage | 0.5 |  | blind to low rank on these images |",
         "`photos`: CC BY 4.0. Their terms",
         "| extractor | domain |",
         "2 kind 2",

@@ -3,7 +3,9 @@ import pytest
 import torch
 
 from ganops.errors import FeatureError
-from ganops.metrics.extractors.domain import Domain, contrast
+from ganops.metrics.extractors.domain import HARMS, Domain, Network, Plan, contrast
+from ganops.metrics.harms import blur, low_rank, shuffle_patches
+from ganops.metrics.neighbours import precision_recall_density_coverage
 
 generator = np.random.default_rng(0)
 
@@ -117,3 +119,59 @@ def test_contrast_of_perfect_pairs():
     expected = np.log1p(2 * 3 * np.exp(-1 / 0.2))
     assert contrast(torch.cat([z, z])).item() == pytest.approx(expected, rel=1e-5)
     assert contrast(torch.cat([z, z.roll(1, 0)])) > 1
+
+
+def badges(count, seed):
+    """Colour without labels: a disc, a ring or a square of a random colour on black, with a bar across."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16][:, None] - 7.5 + generator.uniform(-1, 1, (2, count, 1, 1))
+    radius, kind = generator.uniform(4, 7, (count, 1, 1)), generator.integers(0, 3, (count, 1, 1))
+    away = np.where(kind == 2, np.maximum(abs(x), abs(y)), np.hypot(x, y))
+    body = (away < radius) & ~((kind == 1) & (away < radius - 2))
+    bar = (abs(y - generator.uniform(-3, 3, (count, 1, 1))) < 1) & body
+    colours = generator.integers(60, 256, (2, count, 3, 1, 1))
+    return np.where(bar[:, None], colours[0], colours[1] * body[:, None]).astype(np.uint8)
+
+
+def test_without_labels_it_tells_blurred_and_shuffled_images_from_real_ones():
+    """A network that only tells images apart gave them a density near that of real ones."""
+    train, held_out, other = (badges(count, seed) for seed, count in enumerate((400, 200, 200)))
+    extractor = Domain.make(train, None, held_out, None, seed=0, kimg=12)
+    real = extractor.features(other)[0]
+
+    def density(images):
+        found = precision_recall_density_coverage(real, extractor.features(images)[0])
+        return found["density"]
+
+    assert density(held_out) > 0.8
+    assert density(blur(held_out, 8)) < 0.4
+    assert density(shuffle_patches(held_out, 4, np.random.default_rng(0))) < 0.4
+    assert density(low_rank(held_out, 4)) < 0.4
+
+
+def test_what_a_set_of_images_needs():
+    easy = Plan()
+    assert Plan.of(8000, 1, 10) == easy  # as the embedded images
+    for hard in (Plan.of(8000, 3, 10), Plan.of(8000, 1, 0), Plan.of(500, 1, 10)):
+        assert hard.negatives
+    assert Plan.of(8000, 3, 10).widths > easy.widths == Plan.of(500, 3, 10).widths
+    assert [Plan.of(count, 3, 10).kimg for count in (3000, 20_000, 10**6)] == [60, 120, 300]
+
+
+def test_probabilities_are_those_of_the_classes_alone():
+    images, labels = stripes(60, channels=3)
+    extractor = Domain.make(images, labels, images, labels, seed=0, kimg=0.5, minimum_accuracy=0)
+    probabilities = extractor.features(images)[1]
+    assert extractor.card["negatives"] == list(HARMS)
+    assert probabilities.shape == (60, 3)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_folder_of_before_comes_back(tmp_path):
+    """Its card knows no plan, and its head has the classes alone."""
+    card = {"objective": "classification", "channels": 1, "height": 16, "width": 16, "classes": 3, "images": 9}
+    old = Domain(Network(1, 16, 16, 3), "hash", card, "cpu")
+    old.save(tmp_path)
+    loaded = Domain.load(tmp_path)
+    for one, two in zip(loaded.features(HELD_OUT), old.features(HELD_OUT), strict=True):
+        np.testing.assert_array_equal(one, two)

@@ -7,7 +7,7 @@ import pytest
 
 from ganops.errors import FeatureError
 from ganops.metrics.frechet import Statistics, frechet_distance
-from ganops.metrics.harms import blur, drop_classes, harms, memorise, noise, repeat, shift
+from ganops.metrics.harms import blur, drop_classes, harms, low_rank, memorise, noise, repeat, shift, shuffle_patches
 from ganops.metrics.memorisation import memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
@@ -146,3 +146,30 @@ def test_memorised_images_are_training_images():
     known = {image.tobytes() for image in TRAIN}
     assert [image.tobytes() in known for image in some] == [True] * 250 + [False] * 750
     assert len(memorise(POOL, TRAIN[:5], 1.0, generator())) == 1000
+
+
+def test_a_low_rank_is_the_closest_of_that_rank():
+    """Eckart & Young: the truncated singular value decomposition about the mean."""
+    images = POOL[:50]
+    x = images.reshape(50, -1).astype(float)
+    u, s, v = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
+    expected = (u[:, :4] * s[:4]) @ v[:4] + x.mean(axis=0)
+    found = low_rank(images, 4)
+    assert found.shape == images.shape
+    np.testing.assert_allclose(found.reshape(50, -1), expected.clip(0, 255), atol=0.51)
+    np.testing.assert_array_equal(low_rank(images, 50), images)
+
+
+@pytest.mark.parametrize(("size", "side"), [(32, 4), (16, 2), (18, 4)])
+def test_shuffled_patches_are_the_same_patches_elsewhere(size, side):
+    images = generator().integers(0, 256, (20, 3, size, size), np.uint8)
+    found, whole, step = shuffle_patches(images, side, generator()), size // side * side, size // side
+
+    def patches(image):
+        corners = range(0, whole, step)
+        return [image[:, i : i + step, j : j + step].tobytes() for i in corners for j in corners]
+
+    assert all(sorted(patches(a)) == sorted(patches(b)) for a, b in zip(images, found, strict=True))
+    assert sum(patches(a) == patches(b) for a, b in zip(images, found, strict=True)) < 10
+    np.testing.assert_array_equal(found[:, :, whole:], images[:, :, whole:])
+    np.testing.assert_array_equal(found[..., whole:], images[..., whole:])

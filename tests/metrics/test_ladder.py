@@ -81,3 +81,24 @@ def test_few_images_do_not_judge_the_subtle_rungs():
     with pytest.raises(FeatureError, match="not below faint_noise"):
         climb(Coarse(), REAL, HELD_OUT, seed=0)
     climb(Coarse(), REAL, HELD_OUT[:60], seed=0)
+
+
+@pytest.mark.parametrize(
+    ("rung", "see"),
+    [
+        ("shuffled_patches", lambda x: np.sort(x.reshape(len(x), -1))[:, ::16]),  # which pixels, not where
+        ("black", lambda x: x.reshape(len(x), -1) * (x.max(axis=(1, 2, 3)) > 0)[:, None] * 0 + 1),
+    ],
+)
+def test_what_generators_really_make_is_on_the_ladder(rung, see):
+    class Eye(Pixels):
+        def features(self, images, batch=None):
+            return see(images).astype(np.float32), None
+
+    with pytest.raises(FeatureError, match=rf"is not below {rung}"):
+        climb(Eye(), REAL, HELD_OUT, seed=0)
+
+
+def test_shapeless_images_are_further_than_real_ones():
+    ladder = climb(Pixels(), REAL, HELD_OUT, LABELS, seed=0)
+    assert ladder["real"] < min(ladder[rung] for rung in ("low_rank", "shuffled_patches", "heavy_blur", "black"))

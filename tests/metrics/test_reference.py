@@ -9,7 +9,7 @@ from ganops.errors import FeatureError, RegistryError
 from ganops.files import read_json, write_json
 from ganops.gate import decide
 from ganops.metrics.frechet import Statistics, frechet_distance
-from ganops.metrics.measure import Generated, compare, distance, measure, names
+from ganops.metrics.measure import Generated, compare, distance, floors, measure, names
 from ganops.metrics.memorisation import NAMES
 from ganops.metrics.reference import Reference, build
 
@@ -260,3 +260,37 @@ def test_constant_and_few_samples(reference):
     assert found["coverage"] < 0.2
     with pytest.raises(FeatureError, match="an interval needs at least 40 samples, got 39"):
         measure(constant[np.arange(39)], reference, "test", seed=0)
+
+
+def test_the_card_says_which_metric_is_blind_to_what(tmp_path):
+    """By the pixels of soft blobs, more of the same blobs are told from half of them, and nothing else is looked at."""
+    images = {"train": blobs(300, 0)[0], "validation": blobs(200, 1)[0]}
+    card = build(images, {}, tmp_path / "pixels", extractor="pixels", seed=0)
+    reference = Reference.open(tmp_path / "pixels")
+    assert card["sight"].keys() == {"fd_pixels", "kd_pixels", "precision", "recall", "density", "coverage"}
+    assert not {"fd_pixels", "coverage"} & reference.blind.keys()
+    for metric, rungs in card["sight"].items():
+        assert reference.blind.get(metric, []) == [rung for rung, found in rungs.items() if not found["told"]]
+    for metric, rungs in reference.blind.items():
+        assert f"{metric} is blind to" in reference.in_words()
+        assert rungs
+    old = Reference(tmp_path, {key: value for key, value in card.items() if key not in ("sight", "blind")}, "cpu")
+    assert old.blind == {}
+
+
+def test_the_floor_is_the_distance_of_training_images_at_the_counts_of_the_figure(reference):
+    train, test = reference.features("train"), reference.statistics("test")
+    all_of_them = floors(reference, "test", 10_000, seed=0)
+    assert all_of_them["fd_domain"] == pytest.approx(frechet_distance(test, Statistics.of(train)))
+    some = floors(reference, "test", 60, seed=0)
+    assert some["fd_domain"] > all_of_them["fd_domain"]  # fewer samples, more bias: in the figure as well
+    assert {"fd_domain", "kd_domain"} <= some.keys() <= {"fd_domain", "fd_domain_infinity", "kd_domain"}
+    swapped = floors(reference, "train", 10_000, seed=0)
+    assert swapped["fd_domain"] == pytest.approx(all_of_them["fd_domain"])
+
+
+def test_a_generator_as_good_as_other_real_images_has_the_floor(reference):
+    fresh = measure(seen(reference, blobs(400, 9)[0]), reference, "test", seed=0)
+    floor = floors(reference, "test", 400, seed=0)
+    low, high = fresh["intervals"]["fd_domain"]
+    assert abs(floor["fd_domain"] - fresh["fd_domain"]) < 2 * (high - low)

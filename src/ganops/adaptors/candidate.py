@@ -35,16 +35,17 @@ def enter(experiment: Experiment) -> dict[str, Any]:
         The content of `metrics/registration.json`.
 
     Raises:
+        ConfigError: The gate or the improvement is by a metric that is blind on these images.
         RegistryError: See `registry.register`, `challenge.challenge` and `gate.decide`.
         ChampionMovedError: Others became the champion while this one was measured, again and again.
     """
     entry, judged = experiment.register_, experiment.evaluate
     device = str(assemble.choose_device(experiment.compute.device))
+    reference = Reference.open(layout.FEATURES, device)
+    assemble.check_sight(experiment, reference.blind)
     if (search := trials.read(layout.TUNE_REPORT)) is not None:
         record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
-    known = revision(Path())
-    made, reference = package(experiment), Reference.open(layout.FEATURES, device)
-    assemble.check_sight(experiment, reference.blind)
+    known, made = revision(Path()), package(experiment)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     left_out = made.evaluation["protocol"].get("left_out")
     decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn

@@ -34,10 +34,8 @@ BATCH = 128
 EPOCHS = 100
 """The most often that one image is shown: few images need no long training."""
 FEWEST = 10
-MANY = 1000
-"""Images that can fill the wide network; with fewer, or with easy ones, the narrow one does."""
-FEW = 2000
-"""Images below which labels alone teach too little."""
+FEW = 1000
+"""Images below which labels alone teach too little; they would not fill a wide network either."""
 ROUNDS = 6
 """The least often that one image is shown where images are hard, up to MOST_KIMG."""
 MOST_KIMG = 300
@@ -73,7 +71,7 @@ class Plan:
         """The plan for `count` images; grey ones with labels are easy, colour, few images or no labels are hard."""
         if channels == 1 and classes and count >= FEW:
             return cls()
-        wide = count >= MANY
+        wide = count >= FEW
         kimg = min(MOST_KIMG, max(cls.kimg, ROUNDS * count / 1000))
         return cls(WIDE if wide else WIDTHS, residual=wide, negatives=True, kimg=kimg)
 
@@ -280,7 +278,7 @@ def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, 
 
 
 def _harmed(images: Images, count: int, generator: Generator) -> Images:
-    """About `count` of the images, harmed, an equal share in each way of HARMS in turn; at least 4, which have ranks."""
+    """About `count` of the images, at least 4 for each way of HARMS, an equal share harmed in each in turn."""
     share = max(4, count // len(HARMS))
     return np.concatenate(
         [harm(images[generator.integers(len(images), size=share)], generator) for harm in HARMS.values()]
