@@ -44,13 +44,14 @@ NEGATIVES = 0.25
 """Harmed images in a batch, as a share of its images or views."""
 
 Generator = np.random.Generator
-HARMS: dict[str, Callable[[Images, Generator], Images]] = {
-    "blur": lambda x, g: blur(x, float(np.exp(g.uniform(np.log(0.7), np.log(8))))),
-    "noise": lambda x, g: noise(x, float(np.exp(g.uniform(np.log(0.05), np.log(0.4)))), g),
-    "low_rank": lambda x, g: low_rank(x, int(g.integers(2, max(3, len(x) // 2)))),
-    "shuffled_patches": lambda x, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
+HARMS: dict[str, Callable[[Images, Images, Generator], Images]] = {
+    "blur": lambda x, _, g: blur(x, _between(0.7, 8, g)),
+    "noise": lambda x, _, g: noise(x, _between(0.05, 0.4, g), g),
+    # the components are those of the batch, of which a few images would have too few
+    "low_rank": lambda x, batch, g: low_rank(np.concatenate([x, batch]), round(_between(2, 32, g)))[: len(x)],
+    "shuffled_patches": lambda x, _, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
 }
-"""What is done to images that the network must tell from real ones, of random strength."""
+"""What is done to some images of a batch, at random strength, and what the network must tell from real ones."""
 
 
 @dataclass(frozen=True)
@@ -278,11 +279,16 @@ def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, 
 
 
 def _harmed(images: Images, count: int, generator: Generator) -> Images:
-    """About `count` of the images, at least 4 for each way of HARMS, an equal share harmed in each in turn."""
-    share = max(4, count // len(HARMS))
+    """About `count` of the images of a batch, an equal share, at least 1, harmed in each way of HARMS in turn."""
+    share = max(1, count // len(HARMS))
     return np.concatenate(
-        [harm(images[generator.integers(len(images), size=share)], generator) for harm in HARMS.values()]
+        [harm(images[generator.integers(len(images), size=share)], images, generator) for harm in HARMS.values()]
     )
+
+
+def _between(low: float, high: float, generator: Generator) -> float:
+    """A strength, of which doubling it is as likely anywhere."""
+    return float(np.exp(generator.uniform(np.log(low), np.log(high))))
 
 
 def contrast(projections: Tensor) -> Tensor:
