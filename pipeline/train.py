@@ -15,7 +15,9 @@ def main() -> None:
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
             training_bar(name, experiment.train.kimg) as show,
-            fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, p.alarms, p.judged)) as run,
+            fit(
+                experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, (*p.notes, *p.alarms), p.judged)
+            ) as run,
         ):
             run.publish(
                 generator=layout.GENERATOR,

@@ -16,8 +16,8 @@ import torch
 from pydantic import ValidationError, validate_call
 from torch import nn
 
-from ganops import config, identity, layout
-from ganops.config import Experiment
+from ganops import config, cores, identity, layout
+from ganops.config import Compute, Experiment
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, Augmentation
 from ganops.errors import ConfigError, FeatureError
@@ -227,6 +227,28 @@ def choose_device(name: str) -> torch.device:
             "params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run"
         )
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def threads(compute: Compute, operations: float, most: int) -> int:
+    """The threads of a training in each worker: those asked for, or as many as its network keeps busy.
+
+    They follow from the network alone, never from what else the machine does: their number decides the last bits.
+
+    Args:
+        compute: What was asked for.
+        operations: Those of one sample (see `operations`), times the samples of a worker; infinite where a GPU does
+            them, and the cores have nothing else to do.
+        most: The cores there are for one worker.
+    """
+    return cores.busy(operations, most) if compute.threads == "auto" else compute.threads
+
+
+def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
+    """Multiplications of one sample's way through G and D, as `cores.operations` counts them."""
+    number, like = group(D), next(G.parameters())
+    z = torch.zeros(number, latent, dtype=like.dtype, device=like.device)
+    y = torch.zeros(number, dtype=torch.long, device=like.device) if classes else None
+    return cores.operations((G, D), lambda: D(G(z, y), y))
 
 
 def streams(experiment: Experiment, size: int, device: torch.device) -> bool:

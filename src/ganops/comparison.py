@@ -75,7 +75,7 @@ def of_samplers(
     reference.statistics(split)
 
     def look(sampler: Sampler, labelling: Labelling) -> Generated:
-        looks = (evaluation.look(sampler, reference, seeds, labelling) for seeds in evaluation.pieces(samples))
+        looks = evaluation.looks(sampler, reference, evaluation.pieces(samples), labelling)
         return evaluation.gather(stage, looks, samples)
 
     own, others = Labelling.of(one), Labelling.of(other)

@@ -332,7 +332,7 @@ class TrialCompute(Section):
     workers: Count = 1
     """1: the trial trains in its own process; more: Ray Train starts so many for each trial."""
     cpus: Count = 1
-    """Cores of each worker, and its threads."""
+    """Cores of each worker, and at most so many threads."""
     gpus: Annotated[float, Field(gt=0, le=1)] = 1
     """Of a GPU, for each worker, where there are any: a fraction lets trials share one."""
 
@@ -349,9 +349,11 @@ class Compute(Section):
     launcher: Literal["ray", "local"] = "ray"
     """ray: Ray, here or on a cluster (RAY_ADDRESS), where that gains; local: in the stage's own process."""
     workers: Literal["auto"] | Count | tuple[Count, Count] = "auto"
-    """auto: one for each GPU, or without GPUs one with all cores of its host. [1, 4]: as many as there is room for."""
+    """auto: one for each GPU, or without GPUs one in all. [1, 4]: as many as there is room for."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
+    threads: Literal["auto"] | Count = "auto"
+    """Of each worker of a training. auto: one for a small network; what is continued keeps those it began with."""
     validation: Literal["auto", "inline", "apart"] = "auto"
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"

@@ -3,16 +3,19 @@
 import csv
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ganops import assemble, layout
 from ganops.config import Experiment
+from ganops.cores import side_by_side
 from ganops.data import Prepared
 from ganops.data.about import UNSTATED, About
 from ganops.data.sources import below
@@ -76,6 +79,14 @@ def look(
     labelling = labelling or Labelling.of(generator)
     features, probabilities = reference.extractor.features(labelling.draw(generator, seeds))
     return Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
+
+
+def looks(
+    generator: Sampler, reference: Reference, pieces: Iterable[NDArray[np.int64]], labelling: Labelling | None = None
+) -> Iterator[Generated]:
+    """What it makes of each piece, in their order, as many at once as there are cores."""
+    device = torch.device(reference.extractor.device).type
+    return side_by_side(partial(look, generator, reference, labelling=labelling), pieces, device)
 
 
 def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 from PIL import Image
 
+from ganops.cores import side_by_side
 from ganops.errors import DataError, FeatureError, UserError
 from ganops.metrics.extractors.extractor import Extractor, Features, Images
 from ganops.metrics.extractors.inception import FILE, Inception, find_weights
@@ -137,9 +139,12 @@ def peer_in_words(found: dict[str, Any]) -> str:
 def _features(folder: Folder, extractor: Extractor, advance: Callable[[int], None]) -> Features:
     """The features of all images of a folder."""
     features = []
-    for images in _batches(folder.files, extractor.batch if folder.even else 1):
-        features.append(extractor.features(images)[0])
-        advance(len(images))
+    batches = _batches(folder.files, extractor.batch if folder.even else 1)
+    for part in side_by_side(
+        lambda images: extractor.features(images)[0], batches, torch.device(extractor.device).type
+    ):
+        features.append(part)
+        advance(len(part))
     found = np.concatenate(features)
     if not np.isfinite(found).all():
         raise FeatureError(f"{folder.path}: features that are not finite; these weights cannot be right")

@@ -1,6 +1,7 @@
 """The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
 
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ganops.cores import side_by_side
 from ganops.errors import UserError
 from ganops.files import atomic_folder, read_json, write_json
 from ganops.latents import latents, normal_table
@@ -19,6 +21,7 @@ from ganops.pixels import to_uint8
 
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
+_table = cache(normal_table)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,6 @@ class Generator:
     network: nn.Module
     description: Description
 
-    @torch.no_grad()
     def sample(
         self,
         seeds: NDArray[np.int64],
@@ -69,7 +71,7 @@ class Generator:
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
             labels = seeds % self.description.classes
-        z = latents(seeds, self.description.latent, normal_table()) * np.float32(truncation)
+        z = latents(seeds, self.description.latent, _table()) * np.float32(truncation)
         return self.render(z, labels, batch)
 
     @property
@@ -92,7 +94,6 @@ class Generator:
         """The number of training samples of each class; empty: not known."""
         return self.description.class_counts
 
-    @torch.no_grad()
     def render(
         self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
     ) -> NDArray[np.uint8]:
@@ -100,10 +101,15 @@ class Generator:
         d = self.description
         weight = next(self.network.parameters())
         pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
-        for start in range(0, len(z), batch):
+
+        @torch.no_grad()  # of each thread
+        def draw(start: int) -> None:
             piece = slice(start, start + batch)
             y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
             pictures[piece] = to_uint8(self.network(torch.as_tensor(z[piece]).to(weight), y)).cpu().numpy()
+
+        for _ in side_by_side(draw, range(0, len(z), batch), weight.device.type):
+            pass
         return pictures
 
     def save(self, folder: Path) -> None:

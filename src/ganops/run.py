@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,13 +18,14 @@ from torch import Tensor
 
 from ganops import assemble, identity
 from ganops.config import Experiment
+from ganops.cores import count, threads
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.errors import TrainingError
 from ganops.files import atomic, atomic_folder, read_json, write_json
 from ganops.generator import Description, Generator
 from ganops.pictures import grid
-from ganops.training.loop import train
+from ganops.training.loop import Tick, train
 from ganops.training.state import State
 
 STATE = "state.safetensors"
@@ -87,6 +89,8 @@ class Progress:
     """What a person should look at."""
     judged: tuple[dict[str, float], ...] = ()
     """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
+    notes: tuple[str, ...] = ()
+    """How it computes, where that is not what one would expect."""
 
 
 @dataclass(frozen=True)
@@ -113,14 +117,20 @@ class Run:
         rank: int = 0,
         workers: int = 1,
         edits: str | None = None,
+        cores: int | None = None,
     ) -> None:
-        self.experiment, self.judge, self.rank = experiment, judge, rank
+        self.experiment, self.judge, self.rank, self.workers = experiment, judge, rank, workers
         self.spec = assemble.shown(experiment, samples.spec)
         self.device = device
         self.recipe = assemble.recipe(experiment)
         self.game = assemble.game(experiment, device)
         G, D = assemble.networks(experiment, self.spec)
         assemble.check_slices(experiment.train.batch, workers, assemble.group(D))
+        self.cores = cores or count()
+        self.operations = experiment.train.batch * assemble.operations(G, D, experiment.model.latent, self.spec.classes)
+        """Of all workers for one forward pass of both players."""
+        each = self.operations / workers if device.type == "cpu" else math.inf
+        self.threads = assemble.threads(experiment.compute, each, self.cores)
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
         images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
         self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
@@ -143,7 +153,7 @@ class Run:
             "hardware": assemble.hardware(device),
             "precision": assemble.precision(experiment, device),
             "workers": workers,
-            "threads": torch.get_num_threads(),
+            "threads": self.threads,
             "torch": torch.__version__,
         }
         self.history: list[dict[str, float]] = []
@@ -152,12 +162,19 @@ class Run:
         self.best_row: dict[str, float] | None = None
         self.pending: list[_Pending] = []
         self._alarms: list[str] = []
+        self._notes: list[str] = []
 
     def play(self, until: int | None = None) -> Iterator[Progress]:
         """Plays on; yields at each tick, after the validation and the picture that are due."""
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
-        for tick in train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end):
+        ticks = train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end)
+        self.hardware["threads"] = self.threads
+        with threads(self.threads):
+            yield from self._listen(ticks, every, end)
+
+    def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
+        for tick in ticks:
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
             judged: list[dict[str, float]] = []
@@ -166,7 +183,8 @@ class Run:
                 self.history.append(row)
                 judged = self._judge(row, tick.step == end) if due else self._take_in()
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
-            yield Progress(tick.step, end, row, due, alarms, tuple(judged))
+            notes, self._notes = tuple(self._notes), []
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
 
     def _draw(self, kimg: float) -> None:
         """A picture of fixed latents: a column for each class."""
@@ -310,7 +328,8 @@ class Run:
         if why := identity.difference(self.meaning, journal):
             raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
         self.state.load(folder / STATE)
-        self.history, self.best_row, self.hardware = journal["history"], journal["best"], journal["hardware"]
+        self.history, self.best_row = journal["history"], journal["best"]
+        self._go_on_with(journal["hardware"])
         self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None
         self.pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
         self.pending = []
@@ -318,6 +337,23 @@ class Run:
             row = next(row for row in self.history if row["kimg"] == kimg)
             weights = load_file(folder / PENDING.format(number))
             self._submit(row, weights, self._restored(weights, kimg, self.device))
+
+    def _go_on_with(self, began: dict[str, Any]) -> None:
+        """Computes with as many threads as the run began with: their number decides the last bits.
+
+        What `compute.threads` asks for goes before, and other workers have other slices.
+        """
+        self.hardware = began
+        if began["workers"] != self.workers or began["threads"] == self.threads:
+            return
+        if self.experiment.compute.threads != "auto":
+            self._notes.append(
+                f"{self.threads} threads (compute.threads), {began['threads']} before: equal up to rounding"
+            )
+            return
+        self.threads = began["threads"]
+        if self.threads > self.cores:
+            self._notes.append(f"{self.threads} threads as it began, on {self.cores} cores: the same bits, but slow")
 
     def publish(
         self,

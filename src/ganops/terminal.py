@@ -1,6 +1,7 @@
 """What a person sees while it works: one live bar on a terminal, plain lines elsewhere."""
 
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,14 +67,20 @@ def stage(file: str) -> Iterator[str]:
         sys.exit(130)
 
 
+SLOW, BACK = 0.5, 0.75
+"""Shares of the median speed of a training: below the one it is told to be slow, above the other that is over."""
+
+
 class _TrainingLine:
-    """Puts a row of a training's history in words; remembers the best distance and the pace."""
+    """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds."""
 
     def __init__(self, kimg: float) -> None:
         self.kimg = kimg
         self.start: tuple[float, float] | None = None
         self.distance = ""
         self.best = float("inf")
+        self.speeds: list[float] = []
+        self.slow = False
 
     def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]]) -> str:
         distances = ((name, each[name]) for each in judged for name in each if name.endswith("_validation"))
@@ -82,6 +89,19 @@ class _TrainingLine:
             self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
         parts = [f"{row['images_per_second']:,.0f} img/s", f"G {row['loss_g']:.2f}", f"D {row['loss_d']:.2f}"]
         return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
+
+    def trouble(self, row: Mapping[str, float]) -> list[str]:
+        """A line where the training falls far below the speed that it had: once, until it is nearly back there."""
+        now, had = row["images_per_second"], statistics.median(self.speeds or [0])
+        if now > had * (BACK if self.slow else SLOW):
+            self.speeds.append(now)
+            self.slow = False
+            return []
+        told, self.slow = self.slow, True
+        shared = (
+            f"slow: {now:,.0f} img/s where it had {had:,.0f}. Something else uses the cores; the result is the same"
+        )
+        return [] if told else [shared]
 
     def _left(self, row: Mapping[str, float]) -> str:
         now = time.monotonic()
@@ -106,7 +126,7 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
             row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
         ) -> None:
             say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
-            for alarm in alarms:
+            for alarm in (*alarms, *line.trouble(row)):
                 say(stage, f"alarm: {alarm}")
 
         yield tell
@@ -124,7 +144,7 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
             row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
         ) -> None:
             bar.update(task, completed=round(row["kimg"]), description=line(row, judged))
-            for alarm in alarms:
+            for alarm in (*alarms, *line.trouble(row)):
                 say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}")
 
         yield show

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.cores import threads
 from ganops.generator import Generator
 from ganops.labels import Labelling
 from ganops.metrics.measure import distance
@@ -27,8 +28,9 @@ class ValidationJudge:
 
         A conditional generator draws its labels in the shares of the training samples.
         """
-        self.judged, _ = self.reference.extractor.features(Labelling.of(generator).draw(generator, seeds))
-        return distance(self.judged, self.reference, "validation")
+        with threads(1):  # the same bits whoever judges, in line or apart
+            self.judged, _ = self.reference.extractor.features(Labelling.of(generator).draw(generator, seeds))
+            return distance(self.judged, self.reference, "validation")
 
     def figures(self) -> dict[str, float]:
         """Precision, recall, density and coverage of the pictures that were judged last, by equal counts of both sides.

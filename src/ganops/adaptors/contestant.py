@@ -92,7 +92,6 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         """Takes what all trials share, and the first order."""
         self.base, self.ledger, self.plan, self.alone = config.parse(content), ledger, plan, alone
         self.prepared, self.features, self.edits = prepared, features, edits
-        torch.set_num_threads(plan.cpus)
         self.reset_config(order)
 
     def reset_config(self, order: dict[str, Any]) -> bool:
@@ -132,7 +131,9 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _results(self) -> Iterator[dict[str, Any]]:
         order, course = self.order, Course.of(self.base, self.order.parameters)
-        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits)
+        run = Run(
+            course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus
+        )
         rung = self._begin(run, order)
         known = [self._row(run, course, row) for row in run.history]
         ended = None

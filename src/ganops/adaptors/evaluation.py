@@ -32,8 +32,7 @@ def observe(compute: Compute, generator: Path, features: Path, count: int) -> Ge
     if not _spreads(compute):
         device = assemble.choose_device(compute.device)
         made, reference = Generator.load(generator, device), Reference.open(features, str(device))
-        looks = (evaluation.look(made, reference, seeds) for seeds in pieces)
-        return evaluation.gather("evaluate", looks, count)
+        return evaluation.gather("evaluate", evaluation.looks(made, reference, pieces), count)
     with runtime.cluster():
         return evaluation.gather("evaluate", _on_workers(compute, generator, features, pieces), count)
 
@@ -46,7 +45,7 @@ def _spreads(compute: Compute) -> bool:
 
 
 def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[Seeds]) -> Iterator[Generated]:
-    """Each worker takes the next piece when it is ready; they come back in the order of their seeds.
+    """Each worker takes the next pieces when it is ready; they come back in the order of their seeds.
 
     A worker that dies is started again, and its piece is looked at again: it follows from its seeds.
     """
@@ -56,18 +55,21 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
     )
     # the parcels are held here until the last piece is looked at: a worker that is started again opens them again
     parcels = parcel.send(generator), parcel.send(features)
-    team = [worker.remote(*parcels, compute.device, plan.cpus) for _ in range(plan.workers)]
-    yield from ray.util.ActorPool(team).map(lambda each, seeds: each.look.remote(seeds), pieces)
+    team = [worker.remote(*parcels, compute.device) for _ in range(plan.workers)]
+    # each takes as many pieces as it has cores, but no more than its share
+    most = min(plan.cpus, -(-len(pieces) // plan.workers))
+    hands = [pieces[start : start + most] for start in range(0, len(pieces), most)]
+    for looks in ray.util.ActorPool(team).map(lambda each, hand: each.looks.remote(hand), hands):
+        yield from looks
 
 
 class _Worker:
     """Holds the generator and the extractor between pieces."""
 
-    def __init__(self, generator: Parcel, features: Parcel, device: str, threads: int) -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, generator: Parcel, features: Parcel, device: str) -> None:
         chosen = assemble.choose_device(device)
         self.generator = Generator.load(generator.open(), chosen)
         self.reference = Reference.open(features.open(), str(chosen))
 
-    def look(self, seeds: Seeds) -> Generated:
-        return evaluation.look(self.generator, self.reference, seeds)
+    def looks(self, pieces: list[Seeds]) -> list[Generated]:
+        return list(evaluation.looks(self.generator, self.reference, pieces))

@@ -88,7 +88,7 @@ class Plan:
 
     workers: int
     cpus: int
-    """Cores of a worker, and its threads."""
+    """Cores of a worker, and at most so many threads."""
     gpus: float
     """GPUs of a worker: 0 or 1, or a fraction where it trains a trial of its own."""
     apart: bool = False
@@ -105,7 +105,9 @@ class Plan:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
-def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False) -> Plan:
+def plan(
+    compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False, operations: float | None = None
+) -> Plan:
     """What `compute` means on the cluster that is connected.
 
     Args:
@@ -113,6 +115,8 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
         batch: Samples that the workers share equally; 0: nothing has to be shared.
         group: Samples that D compares with one another: they stay together.
         judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
+        operations: Those of all workers in a forward pass (see `assemble.operations`): without GPUs a worker gets the
+            cores that they keep busy; None: all of its share.
 
     Raises:
         TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
@@ -131,7 +135,7 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
         room = gpus - kept if gpus else sum(cores) - kept
         workers = max((n for n in counts if n <= room), default=counts[0])
     elif compute.workers == "auto":
-        # the most GPUs that share the batch equally; without GPUs threads of one process beat processes of one host
+        # the most GPUs that share the batch equally; without GPUs processes of one host wait for each other too often
         workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
     else:
         workers = compute.workers
@@ -143,6 +147,8 @@ def plan(compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = Fal
     if not cpus:
         raise _too_few(workers, kept, "core", sum(cores))
     cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
+    if operations is not None and not gpus:
+        cpus = min(cpus, assemble.threads(compute, operations / workers, cpus))
     # where workers come and go, what is free now is theirs soon
     free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
     apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))

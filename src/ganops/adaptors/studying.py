@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import yaml
 
-from ganops import assemble, study
+from ganops import assemble, cores, study
 from ganops.adaptors import preparing, runtime
 from ganops.adaptors.evaluation import observe
 from ganops.adaptors.seeds import Spread
@@ -66,6 +66,7 @@ def _images_per_second(experiment: Experiment, device: torch.device) -> float:
     experiment = experiment.override({"train.d_steps": 1, "train.kimg": kimg, "train.tick_kimg": kimg / 3})
     channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
     G, D = assemble.networks(experiment, SampleSpec(channels, experiment.data.resolution, 0))
+    operations = experiment.train.batch * assemble.operations(G, D, experiment.model.latent, 0)
     game = assemble.game(experiment, device)
     shape = (4 * experiment.train.batch, channels, experiment.data.resolution, experiment.data.resolution)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
@@ -75,7 +76,8 @@ def _images_per_second(experiment: Experiment, device: torch.device) -> float:
     )  # fmt: skip
     state = State.fresh(G.to(device), D.to(device), game.memory)
     ticks = train(state, batches, game, assemble.recipe(experiment), seed=0)
-    return max(tick.metrics["images_per_second"] for tick in ticks)
+    with cores.threads(assemble.threads(experiment.compute, operations, experiment.compute.trial.cpus)):
+        return max(tick.metrics["images_per_second"] for tick in ticks)
 
 
 def place(plan: Plan) -> str:

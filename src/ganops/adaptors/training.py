@@ -73,7 +73,10 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
-            plan = runtime.plan(experiment.compute, experiment.train.batch, assemble.group(run.state.D), judged=True)
+            group = assemble.group(run.state.D)
+            plan = runtime.plan(
+                experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
+            )
             storage.check()
             _tell_of_the_past(run, storage)
             grows = len(plan.counts) > 1
@@ -199,7 +202,7 @@ def _fit_on_ray(
             "params": run.experiment.content(),
             "prepared": prepared,
             "features": features,
-            "threads": plan.cpus,
+            "cores": plan.cpus,
             "apart": plan.apart,
             "board": board,
             "patience": patience(),
@@ -277,13 +280,13 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     """
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
-    torch.set_num_threads(config_of_loop["threads"])
     experiment = config.parse(config_of_loop["params"])
     prepared, features = config_of_loop["prepared"], config_of_loop["features"]
     # the judge's actor belongs to the worker that asks it: it is placed after the workers are, and ends with them
     apart = config_of_loop["apart"] and rank == 0
     device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
-    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, rank=rank, workers=workers)
+    place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
+    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
     seconds, watched = config_of_loop["patience"], config_of_loop["watched"]
     board = _Telling(config_of_loop["board"]) if rank == 0 else None
     checkpoint = ray.train.get_checkpoint()
@@ -381,8 +384,7 @@ def _leave() -> None:
 class JudgeApart(ValidationJudge):
     """Has an actor beside the training do the work, on one core, and on a GPU where the training has them.
 
-    The same code, weights and seeds give the distance of judging in line: the same number where that has one thread as
-    well. With another number of threads, of torch or of numpy's BLAS, the last bits may differ (seen: 1e-14 of it).
+    The same code, weights and seeds give the distance of judging in line: the same number, bit for bit.
     """
 
     def __init__(self, features: Parcel, device: torch.device) -> None:
@@ -410,7 +412,6 @@ class _Bench:
     """Where the judge works apart; holds the extractor between judgements."""
 
     def __init__(self, features: Parcel, device: str) -> None:
-        torch.set_num_threads(1)
         self.judge, self.device = ValidationJudge(Reference.open(features.open(), device)), device
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:

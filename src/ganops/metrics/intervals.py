@@ -17,13 +17,15 @@ Samples of a conditional generator have one label for one seed, in fixed shares,
 of their figures. Their halves keep the shares too: they are stratified by label.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 
 COVERS = "over latents and real samples, not over training seeds"
@@ -121,5 +123,12 @@ def replicates(
         halves(count, repetitions=repetitions, seed=seed, strata=None if side else strata, side=side)
         for side, count in enumerate(counts)
     ]
-    found = [figures(*chosen) for chosen in zip(*sides, strict=True)]
+    return collected(figures, zip(*sides, strict=True))
+
+
+def collected(
+    figures: Callable[..., dict[str, float]], chosen: Iterable[tuple[Any, ...]]
+) -> dict[str, NDArray[np.float64]]:
+    """Figures by name, of one choice after another: `figures` takes the parts of a choice, side by side with others."""
+    found = list(side_by_side(lambda parts: figures(*parts), chosen))
     return {name: np.array([each[name] for each in found]) for name in found[0]}

@@ -18,7 +18,7 @@ from ganops.metrics.frechet import (
     infinity_smallest,
 )
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
-from ganops.metrics.intervals import REPETITIONS, Interval, halves, replicates, subset
+from ganops.metrics.intervals import REPETITIONS, Interval, collected, halves, replicates, subset
 from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size
 from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
@@ -238,13 +238,11 @@ class Ruler:
         probabilities, real = fake.probabilities, self.reference.classes(self.split)
         if probabilities is None or real is None:
             return {}
-        generator = np.random.default_rng([self.seed, *real])
-
-        def figures(half: NDArray[np.int64]) -> dict[str, float]:
-            beside = generator.multivariate_hypergeometric(real, int(real.sum()) // 2)
-            return _classes(probabilities[half], self.reference, beside)
-
-        return replicates(figures, len(probabilities), repetitions=self.repetitions, seed=self.seed, strata=self.strata)
+        rng, count = np.random.default_rng([self.seed, *real]), self.repetitions
+        beside = rng.multivariate_hypergeometric(real, int(real.sum()) // 2, count)
+        half = halves(len(probabilities), repetitions=count, seed=self.seed, strata=self.strata)
+        chosen = zip(half, beside, strict=True)
+        return collected(lambda rows, classes: _classes(probabilities[rows], self.reference, classes), chosen)
 
     def _of_neighbours(self, features: Features, near: Features) -> dict[str, float]:
         return precision_recall_density_coverage(near, features, self.neighbours)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganops import cores
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
 from ganops.metrics.harms import blur, low_rank, noise, shuffle_patches
@@ -142,7 +143,7 @@ class Domain(Extractor):
         learning_rate: float = 3e-3,
         minimum_accuracy: float | None = None,
     ) -> Self:
-        """Trains the CNN: the same bits for the same seed, machine and number of threads.
+        """Trains the CNN: the same bits for the same seed and machine.
 
         Args:
             images: uint8 [N, C, H, W], N >= 10, H and W >= 16.
@@ -244,7 +245,9 @@ def _train(
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
     network.train()
-    with progress("features", steps * batch * views, "images") as advance:
+    work = cores.operations([network], lambda: network(_scale(torch.from_numpy(images[:1]).to(device))))
+    few = cores.busy(work * batch * views, cores.count()) if device == "cpu" else cores.count()
+    with cores.threads(few), progress("features", steps * batch * views, "images") as advance:
         for chosen in _batches(len(images), batch, steps, generator):
             x = torch.from_numpy(images[chosen])
             y = None if labels is None else torch.from_numpy(labels[chosen].astype(np.int64)).to(device)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 from ganops.files import atomic, read_json, write_json
 
@@ -70,16 +71,17 @@ class Extractor(ABC):
         """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K]."""
         if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
             raise FeatureError(f"expected images uint8 [N, C, H, W], N >= 1; got {images.dtype} {list(images.shape)}")
-        features, probabilities = [], []
-        batch = batch or self.batch
-        with torch.inference_mode():
-            for start in range(0, len(images), batch):
-                x = torch.from_numpy(np.array(images[start : start + batch], order="C")).to(self.device)
-                found, p = self.outputs(x.contiguous(memory_format=torch.channels_last))
-                features.append(found.float().cpu().numpy())
-                if p is not None:
-                    probabilities.append(p.float().cpu().numpy())
-        return np.concatenate(features), np.concatenate(probabilities) if probabilities else None
+        size = batch or self.batch
+
+        @torch.inference_mode()
+        def look(start: int) -> tuple[Features, Features | None]:
+            x = torch.from_numpy(np.array(images[start : start + size], order="C")).to(self.device)
+            found, p = self.outputs(x.contiguous(memory_format=torch.channels_last))
+            return found.float().cpu().numpy(), None if p is None else p.float().cpu().numpy()
+
+        starts = range(0, len(images), size)
+        features, probabilities = zip(*side_by_side(look, starts, torch.device(self.device).type), strict=True)
+        return np.concatenate(features), None if probabilities[0] is None else np.concatenate(probabilities)
 
     def save(self, folder: Path) -> None:
         """Writes `weights.safetensors` and `description.json`."""

@@ -1,0 +1,130 @@
+"""The cores of this machine: what computes with several threads, and what is computed side by side with one each.
+
+Threads of one operation wait for each other at its end, thousands of times in a step of a small network. That gains
+little, and where another process has one of the cores it loses nearly all: each time the others wait until the system
+gives that thread its turn again. Batches that do not depend on each other are therefore computed side by side, each
+with one thread: they wait for nobody, and their bits do not depend on the number of cores.
+"""
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_here = threading.local()
+
+
+def count() -> int:
+    """The cores that this process may use: those it may run on, at most OMP_NUM_THREADS.
+
+    That variable is how a user, and Ray in the processes it starts, says what a process may take.
+    """
+    there = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return max(1, min(there, int(told))) if told.isdigit() else there
+
+
+OPERATIONS = 4 * 10**9
+"""Multiplications of a forward pass of all that a training step computes, for each thread: with fewer, threads wait
+for each other at the end of each operation longer than they compute (`benchmarks/busy.py`)."""
+
+
+def busy(operations: float, most: int) -> int:
+    """The threads that a training keeps busy whose steps have so many `operations` in a forward pass."""
+    return max(1, int(min(most, operations / OPERATIONS)))
+
+
+def operations(networks: "Iterable[nn.Module]", forward: Callable[[], object]) -> int:
+    """Multiplications of one sample's way through networks, by a forward pass that leaves them as they were.
+
+    A layer with a matrix of weights uses each at every place of its output; where it is transposed, of its input.
+    """
+    import torch
+    from torch import nn
+
+    counts: list[int] = []
+
+    def add(layer: Any, given: "tuple[Tensor, ...]", made: "Tensor") -> None:
+        counts.append(layer.weight.numel() * min(given[0][0, 0].numel(), made[0, 0].numel()))
+
+    modules = [module for network in networks for module in network.modules()]
+    modes = [module.training for module in modules]
+    weighty = [
+        m for m in modules if not isinstance(m, nn.Embedding) and getattr(getattr(m, "weight", None), "ndim", 0) > 1
+    ]
+    hooks = [module.register_forward_hook(add) for module in weighty]
+    try:
+        for module in modules:
+            module.training = False  # statistics stay as they are
+        with torch.no_grad():
+            forward()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+    return sum(counts)
+
+
+@contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Lets torch, and the linear algebra of numpy and scipy, compute with `n` threads while the block runs."""
+    import torch  # takes seconds, and not all who know the cores compute
+    from threadpoolctl import threadpool_limits
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        with threadpool_limits(n, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def side_by_side(work: Callable[[T], R], items: Iterable[T], device: str = "cpu") -> Iterator[R]:
+    """Yields `work(item)` in the order of the items, as many at once as there are cores, each with one thread.
+
+    Within such work, what would be side by side again is done in turn: the cores are taken.
+
+    Args:
+        work: Called from several threads of this process; numpy and torch let each other compute.
+        items: Taken as they are needed: at most two for each core are under way or wait for their turn.
+        device: Where they are computed: a GPU takes them one after another.
+    """
+    if getattr(_here, "taken", False):
+        yield from map(work, items)
+        return
+    places = count() if device == "cpu" else 1
+    with threads(1):
+        if places == 1:
+            yield from map(work, items)
+            return
+        with ThreadPoolExecutor(places, initializer=_take) as pool:
+            under_way: deque[Future[R]] = deque()
+            try:
+                for item in items:
+                    under_way.append(pool.submit(work, item))
+                    if len(under_way) == 2 * places:
+                        yield under_way.popleft().result()
+                while under_way:
+                    yield under_way.popleft().result()
+            finally:
+                for future in under_way:
+                    future.cancel()
+
+
+def _take() -> None:
+    """Begins a thread that has one core: its operations have no threads of their own."""
+    import torch
+
+    _here.taken = True
+    torch.set_num_threads(1)
