@@ -240,7 +240,7 @@ def threads(compute: Compute, operations: float, most: int) -> int:
             them, and the cores have nothing else to do.
         most: The cores there are for one worker.
     """
-    return cores.busy(operations, most) if compute.threads == "auto" else compute.threads
+    return cores.threads_for(operations, most) if compute.threads == "auto" else compute.threads
 
 
 def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:

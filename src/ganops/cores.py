@@ -38,7 +38,7 @@ OPERATIONS = 4 * 10**9
 for each other at the end of each operation longer than they compute (`benchmarks/busy.py`)."""
 
 
-def busy(operations: float, most: int) -> int:
+def threads_for(operations: float, most: int) -> int:
     """The threads that a training keeps busy whose steps have so many `operations` in a forward pass."""
     return max(1, int(min(most, operations / OPERATIONS)))
 
