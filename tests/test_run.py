@@ -304,6 +304,63 @@ def test_samples_stream_when_they_would_take_more_than_half_of_the_memory():
     assert assemble.streams(config.parse({}), 10**18, cpu)
 
 
+def threads_while(training, until=None):
+    """The threads that torch really has while a run plays, and what it says about them."""
+    found, notes = set(), []
+    for progress in training.play(until):
+        found.add(torch.get_num_threads())
+        notes += progress.notes
+    return found, notes
+
+
+def test_a_small_game_computes_with_one_thread_whatever_torch_would_take():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        training = run()
+        assert threads_while(training) == ({1}, [])
+        assert torch.get_num_threads() == 2, "a notebook keeps its own"
+        assert training.hardware["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_resume_keeps_the_threads_that_the_run_began_with(tmp_path):
+    first = run(**{"compute.threads": 2})
+    assert threads_while(first, until=4)[0] == {2}
+    first.save(tmp_path / "two")
+    second = run(distances=[2])
+    assert second.threads == 1
+    second.load(tmp_path / "two")
+    threads, notes = threads_while(second)
+    assert threads == {2}
+    assert second.hardware["threads"] == 2
+    assert notes == (
+        ["threads: 2 as it began, on fewer cores (1): the same bits, but slow"] if second.cores < 2 else []
+    )
+    second.save(tmp_path / "end")
+    assert read_json(tmp_path / "end" / JOURNAL)["hardware"]["threads"] == 2
+
+
+def test_threads_that_were_asked_for_go_before_and_are_told(tmp_path):
+    first = run(**{"compute.threads": 2})
+    list(first.play(until=4))
+    first.save(tmp_path / "two")
+    second = run(distances=[2], **{"compute.threads": 1})
+    second.load(tmp_path / "two")
+    assert threads_while(second) == ({1}, ["threads: 1 (compute.threads) where it had 2: equal up to rounding"])
+    assert second.hardware["threads"] == 1
+
+
+def test_other_workers_have_other_slices_and_so_their_own_threads(tmp_path):
+    first = run(**{"compute.threads": 2})
+    first.save(tmp_path / "two")
+    experiment = config.parse({}).override(PARAMS)
+    team = Run(experiment, Arrays(), Judge([]), torch.device("cpu"), workers=2)
+    team.load(tmp_path / "two")
+    assert team.threads == 1
+
+
 def test_labels_may_serve_the_extractor_only():
     """The same pictures then come of data with labels as of data without, and the weights know no label."""
     unconditional = run(**{"model.conditional": False})

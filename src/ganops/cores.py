@@ -58,13 +58,15 @@ def operations(networks: "Iterable[nn.Module]", forward: Callable[[], object]) -
 
     modules = [module for network in networks for module in network.modules()]
     modes = [module.training for module in modules]
-    weighty = [
-        m for m in modules if not isinstance(m, nn.Embedding) and getattr(getattr(m, "weight", None), "ndim", 0) > 1
-    ]
-    hooks = [module.register_forward_hook(add) for module in weighty]
+
+    def is_matrix(layer: Any) -> bool:
+        return not isinstance(layer, nn.Embedding) and getattr(getattr(layer, "weight", None), "ndim", 0) > 1
+
+    hooks = []
     try:
         for module in modules:
-            module.training = False  # statistics stay as they are
+            module.training = False  # statistics, and the vectors behind a spectral norm, stay as they are
+        hooks += [module.register_forward_hook(add) for module in modules if is_matrix(module)]
         with torch.no_grad():
             forward()
     finally:

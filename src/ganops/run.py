@@ -169,8 +169,8 @@ class Run:
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end)
-        self.hardware["threads"] = self.threads
         with threads(self.threads):
+            self.hardware["threads"] = torch.get_num_threads()
             yield from self._listen(ticks, every, end)
 
     def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
@@ -348,12 +348,14 @@ class Run:
             return
         if self.experiment.compute.threads != "auto":
             self._notes.append(
-                f"{self.threads} threads (compute.threads), {began['threads']} before: equal up to rounding"
+                f"threads: {self.threads} (compute.threads) where it had {began['threads']}: equal up to rounding"
             )
             return
         self.threads = began["threads"]
         if self.threads > self.cores:
-            self._notes.append(f"{self.threads} threads as it began, on {self.cores} cores: the same bits, but slow")
+            self._notes.append(
+                f"threads: {self.threads} as it began, on fewer cores ({self.cores}): the same bits, but slow"
+            )
 
     def publish(
         self,

@@ -95,6 +95,30 @@ def test_a_core_and_a_gpu_for_the_judge(nodes, resources, compute, workers, cpus
 
 
 @pytest.mark.parametrize(
+    ("resources", "compute", "operations", "cpus", "apart"),
+    [
+        ([{"CPU": 2}], {}, 0.3e9, 1, True),
+        ([{"CPU": 1}], {}, 0.3e9, 1, False),
+        ([{"CPU": 64}], {}, 0.3e9, 1, True),
+        ([{"CPU": 2}], {"validation": "inline"}, 0.3e9, 1, False),
+        ([{"CPU": 2}], {}, 100e9, 2, False),
+        ([{"CPU": 2}], {"validation": "apart"}, 100e9, 1, True),
+        ([{"CPU": 64}], {}, 100e9, 25, True),
+        ([{"CPU": 64}], {"workers": 4}, 100e9, 6, True),
+        ([{"CPU": 2}], {"threads": 2}, 0.3e9, 2, False),
+        ([{"CPU": 2}], {"threads": 5}, 0.3e9, 2, False),
+        ([{"CPU": 16, "GPU": 1}], {}, 0.3e9, 15, False),
+    ],
+)
+def test_a_worker_gets_the_cores_that_its_network_keeps_busy_and_the_judge_one_of_the_others(
+    nodes, resources, compute, operations, cpus, apart
+):
+    nodes(*resources)
+    plan = runtime.plan(Compute(**compute), 64, judged=True, operations=operations)
+    assert (plan.cpus, plan.apart) == (cpus, apart)
+
+
+@pytest.mark.parametrize(
     ("resources", "workers", "words"),
     [
         ({"CPU": 2}, 2, r"2 workers need a core each, the judge another \(compute.validation: apart\), .* has 2"),

@@ -1,6 +1,7 @@
 """Training through its launchers: interrupted equals uninterrupted, and any number of workers."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -162,6 +163,32 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
         crowd = [training.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
         with pytest.raises(TrainingError, match="no core or GPU free"):
             crowd[-1].submit(generator, seeds).result(60)
+
+
+@pytest.mark.slow
+def test_a_worker_computes_with_the_threads_of_the_rule_and_goes_on_with_those_it_began_with(project):
+    def threads():
+        return json.loads((project.folder / "metrics/train.json").read_text())["threads"]
+
+    project.variables["OMP_NUM_THREADS"] = "2"  # torch would take them both
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray"})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    assert threads() == 1
+    one = result(project)
+    project.params(compute={"launcher": "ray", "threads": 2})
+    project.run("python", "pipeline/train.py")
+    assert threads() == 2
+    two = result(project)
+    kill_after_a_checkpoint(project)
+    project.params(compute={"launcher": "ray", "threads": "auto"})
+    project.run("python", "pipeline/train.py")
+    assert threads() == 2
+    assert result(project) == two
+    kill_after_a_checkpoint(project)
+    project.run("python", "pipeline/train.py")
+    assert threads() == 1
+    assert result(project) == one
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 
 Features = NDArray[np.float32]
@@ -189,5 +190,6 @@ def frechet_infinity(
         raise FeatureError(f"cannot extrapolate from subsets of {smallest} to all {count} samples")
     generator = np.random.default_rng(seed)
     distance = distance_to(reference)
-    distances = [distance(Statistics.of(features[generator.permutation(count)[:size]])) for size in sizes]
+    subsets = (features[generator.permutation(count)[:size]] for size in sizes)
+    distances = list(side_by_side(lambda subset: distance(Statistics.of(subset)), subsets))
     return float(np.polyfit(1 / sizes, distances, 1)[1])

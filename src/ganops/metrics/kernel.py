@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 
 BLOCK = 2**22
@@ -29,7 +30,8 @@ def kernel_distance(
     """
     size = subset_size(x, y, size)
     generator = np.random.default_rng(seed)
-    return np.array([_mmd(_draw(x, size, generator), _draw(y, size, generator)) for _ in range(subsets)])
+    pairs = ((_draw(x, size, generator), _draw(y, size, generator)) for _ in range(subsets))
+    return np.array(list(side_by_side(lambda pair: _mmd(*pair), pairs)))
 
 
 def kernel_replicates(

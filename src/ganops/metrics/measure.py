@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.cores import threads
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
@@ -58,6 +59,7 @@ class Generated:
         return Generated(self.features[rows], probabilities, None, labels, self.drawn)
 
 
+@threads(1)  # its matrices are small; what there is many times of is computed side by side
 def measure(
     fake: Generated,
     reference: Reference,
@@ -265,6 +267,7 @@ class Difference:
     by: Interval
 
 
+@threads(1)
 def compare(one: Generated, other: Generated, reference: Reference, split: str, *, seed: int) -> dict[str, Difference]:
     """The figures of two generators and their differences, each with its 95 % interval.
 

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 
 Array = NDArray[np.float64]
 
-BLOCK = 2**24
-"""The most distances that are held at once (128 MiB)."""
+BLOCK = 2**22
+"""The most distances of a block (32 MiB); for each core two blocks are held at once."""
 
 
 def precision_recall_density_coverage(
@@ -72,12 +73,17 @@ def nearest(
     if len(base) < k:
         raise FeatureError(f"{k} neighbours need at least {k} samples, got {len(base)}")
     indices, distances = np.empty((len(query), k), np.int64), np.empty((len(query), k))
-    for rows, block in _blocks(query, base):
+
+    def find(of: tuple[slice, Array]) -> None:
+        rows, block = of
         found = np.argpartition(block, k - 1, axis=1)[:, :k]
         values = np.take_along_axis(block, found, axis=1)
         order = np.lexsort((found, values))  # equal distances: the lower index first
         indices[rows] = np.take_along_axis(found, order, axis=1)
         distances[rows] = np.take_along_axis(values, order, axis=1)
+
+    for _ in side_by_side(find, _blocks(query, base)):
+        pass
     return indices, distances
 
 

@@ -245,7 +245,7 @@ def _train(
     optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
     network.train()
-    work = cores.operations([network], lambda: network(_scale(torch.from_numpy(images[:1]).to(device))))
+    work = cores.operations([network], lambda: network(_scale(torch.from_numpy(images[:1].copy()).to(device))))
     few = cores.threads_for(work * batch * views, cores.count()) if device == "cpu" else cores.count()
     with cores.threads(few), progress("features", steps * batch * views, "images") as advance:
         for chosen in _batches(len(images), batch, steps, generator):
