@@ -131,9 +131,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _results(self) -> Iterator[dict[str, Any]]:
         order, course = self.order, Course.of(self.base, self.order.parameters)
-        run = Run(
-            course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus
-        )
+        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
         rung = self._begin(run, order)
         known = [self._row(run, course, row) for row in run.history]
         ended = None
