@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from ganops import assemble, config
+from ganops import config
 from ganops.data import SPLITS, Prepared, prepare
+from ganops.metrics.extractors import options_of
 from ganops.metrics.reference import Reference, build
 
 ROOT = Path(__file__).parents[1]
@@ -23,5 +24,6 @@ def open_embedded(work: Path, experiment: config.Experiment | None = None) -> tu
     data = Prepared.open(work / "prepared")
     if not (work / "features").is_dir():
         parts = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))
-        build(*parts, work / "features", options=assemble.extractor_options(experiment), seed=experiment.seed)
+        options = options_of(experiment.features.model_dump(mode="json"))
+        build(*parts, work / "features", options=options, seed=experiment.seed)
     return data, Reference.open(work / "features")

@@ -33,8 +33,7 @@ from torch import nn
 from ganops import assemble, config
 from ganops.data import Prepared
 from ganops.evaluation import FIRST_SEED
-from ganops.metrics.measure import distance
-from ganops.metrics.reference import Reference
+from ganops.metrics.reference import Reference, distance
 from ganops.run import Run
 
 CPU = torch.device("cpu")

@@ -2,6 +2,7 @@
 
 from ganops import assemble, layout
 from ganops.data import SPLITS, Prepared
+from ganops.metrics.extractors import options_of
 from ganops.metrics.reference import Reference, build
 from ganops.terminal import say, stage
 
@@ -16,7 +17,7 @@ def main() -> None:
             {split: prepared.labels(split) for split in SPLITS},
             layout.FEATURES,
             extractor=experiment.features.extractor,
-            options=assemble.extractor_options(experiment),
+            options=options_of(experiment.features.model_dump(mode="json")),
             seed=experiment.seed,
             device=str(assemble.choose_device(experiment.compute.device)),
         )

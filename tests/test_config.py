@@ -9,7 +9,7 @@ import yaml
 
 from ganops import assemble, config
 from ganops.errors import ConfigError
-from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
 
 ROOT = Path(__file__).parents[1]
@@ -237,7 +237,7 @@ def test_each_extractor_is_named_in_its_sentence_and_given_what_it_takes():
     for name in EXTRACTORS:
         assert f"{name}:" in sentence
         experiment = config.parse({"features": {"extractor": name, "weights": "w.pth", "minimum_accuracy": 0.9}})
-        taken[name] = assemble.extractor_options(experiment)
+        taken[name] = options_of(experiment.features.model_dump(mode="json"))
     assert taken == {
         "domain": {"minimum_accuracy": 0.9},
         "inception": {"weights": "w.pth"},

@@ -362,17 +362,6 @@ def recipe(experiment: Experiment) -> Recipe:
     )
 
 
-def extractor_options(experiment: Experiment) -> dict[str, Any]:
-    """Keyword arguments of the extractor's `make`: the keys of the section that it takes."""
-    features = experiment.features
-    given = {
-        "weights": None if features.weights is None else str(features.weights),
-        "minimum_accuracy": features.minimum_accuracy,
-    }
-    taken = inspect.signature(EXTRACTORS[features.extractor].make).parameters
-    return {name: value for name, value in given.items() if name in taken}
-
-
 def _schedule(value: float | config.Course, scale: float = 1) -> Schedule:
     if not isinstance(value, config.Course):
         return constant(scale * value)

@@ -18,9 +18,11 @@ golden` asks for it. A checkpoint is continued by any code of the same version.
 """
 
 DECISIVE = (
-    "assemble.py", "collective.py", "data/augment.py", "data/batches.py", "data/prepared.py", "data/transforms.py",
-    "generator.py", "identity.py", "labels.py", "latents.py", "losses", "metrics", "models", "pixels.py",
-    "randomness.py", "run.py", "training", "validation.py",
+    "assemble.py", "collective.py", "cores.py", "data/augment.py", "data/batches.py", "data/prepared.py",
+    "data/transforms.py", "generator.py", "identity.py", "labels.py", "latents.py", "losses", "metrics/extractors",
+    "metrics/frechet.py", "metrics/harms.py", "metrics/inception_score.py", "metrics/intervals.py",
+    "metrics/neighbours.py", "metrics/protocol.py", "metrics/reference.py", "models", "pixels.py", "randomness.py",
+    "run.py", "training", "validation.py",
 )  # fmt: skip
 """Files and folders of this package whose code is the mathematics; `tune` and `train` depend on them in dvc.yaml."""
 

@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from ganops.cores import threads
 from ganops.generator import Generator
 from ganops.labels import Labelling
-from ganops.metrics.measure import distance
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.protocol import names
-from ganops.metrics.reference import Reference
+from ganops.metrics.reference import Reference, distance
 
 
 class ValidationJudge:

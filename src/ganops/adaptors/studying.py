@@ -27,9 +27,9 @@ from ganops.data.sources import below
 from ganops.errors import DivergenceError, TrainingError
 from ganops.files import atomic, hash_json, read_json, remove, write_json
 from ganops.layout import DATA
-from ganops.metrics.measure import distance
+from ganops.metrics.extractors import options_of
 from ganops.metrics.protocol import names, require_equal
-from ganops.metrics.reference import Reference, build
+from ganops.metrics.reference import Reference, build, distance
 from ganops.run import Progress
 from ganops.search import trials
 from ganops.search.trials import Trial
@@ -135,7 +135,7 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         {split: prepared.labels(split) for split in SPLITS},
         out / "features",
         extractor=experiment.features.extractor,
-        options=assemble.extractor_options(experiment),
+        options=options_of(experiment.features.model_dump(mode="json")),
         seed=experiment.seed,
         device=str(assemble.choose_device(experiment.compute.device)),
     )

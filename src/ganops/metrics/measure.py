@@ -14,7 +14,6 @@ from ganops.metrics.frechet import (
     Statistics,
     distance_to,
     frechet_between,
-    frechet_distance,
     frechet_infinity,
     infinity_smallest,
 )
@@ -24,18 +23,13 @@ from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_siz
 from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.protocol import Protocol, names
-from ganops.metrics.reference import Reference
+from ganops.metrics.reference import Reference, check
+from ganops.metrics.reference import distance as distance  # its former place
 
 MANY = 512
 """Dimensions beyond which a Fréchet distance takes seconds."""
 MANY_SAMPLES = 10_000
 """Generated samples beyond which a kernel matrix takes minutes."""
-
-
-def distance(fake: Features, reference: Reference, split: str) -> float:
-    """The Fréchet distance of generated features [N, d] to a split: the cheap figure for each tick of a training."""
-    _check(fake, reference)
-    return frechet_distance(reference.statistics(split), Statistics.of(fake))
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def measure(
         `train`, and hold the split (the test split where it is train itself) for honest; with fewer than 50 samples a
         side there are none. A figure that so few samples cannot give is absent; `left_out` of the protocol says why.
     """
-    _check(fake.features, reference)
+    check(fake.features, reference)
     real, statistics = reference.features(split), reference.statistics(split)
     ruler = Ruler.of(
         reference, split, len(fake.features), seed=seed, neighbours=neighbours, subsets=subsets, size=size,
@@ -280,8 +274,8 @@ def compare(one: Generated, other: Generated, reference: Reference, split: str, 
     if len(one.features) != len(other.features):
         counts = f"{len(one.features)} and {len(other.features)}"
         raise FeatureError(f"expected as many samples of the one as of the other, got {counts}")
-    _check(one.features, reference)
-    _check(other.features, reference)
+    check(one.features, reference)
+    check(other.features, reference)
     ruler = Ruler.of(reference, split, len(one.features), seed=seed, strata=_strata(one.labels, other.labels))
     a, b, spread_a, spread_b = ruler.figures(one), ruler.figures(other), ruler.replicates(one), ruler.replicates(other)
     return {
@@ -348,15 +342,3 @@ def _class_details(probabilities: Features | None, reference: Reference) -> dict
         f"is_{reference.card['extractor']}_std": inception_score(probabilities)[1],
         "modes": float(np.count_nonzero(class_histogram(probabilities))),
     }
-
-
-def _check(fake: NDArray[np.floating[Any]], reference: Reference) -> None:
-    expected = reference.card["dimensions"]
-    if fake.ndim != 2 or fake.shape[1] != expected:
-        raise FeatureError(f"expected features [N, {expected}] by the reference's extractor, got {list(fake.shape)}")
-    if not np.isfinite(fake).all():
-        broken = int((~np.isfinite(fake)).any(axis=1).sum())
-        raise FeatureError(
-            f"{broken} of {len(fake)} generated samples have features that are not finite: "
-            "the generator has diverged, or its images are not valid"
-        )

@@ -22,7 +22,7 @@ from ganops.files import atomic_folder, hash_file, read_json, write_json
 from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
-from ganops.metrics.frechet import Statistics
+from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.inception_score import class_histogram
 from ganops.metrics.ladder import FEWEST, Rungs, judge, look
 from ganops.metrics.protocol import names
@@ -96,6 +96,25 @@ class Reference:
                 )
             self._checked.add(path)
         return path
+
+
+def distance(fake: Features, reference: Reference, split: str) -> float:
+    """The Fréchet distance of generated features [N, d] to a split: the cheap figure for each tick of a training."""
+    check(fake, reference)
+    return frechet_distance(reference.statistics(split), Statistics.of(fake))
+
+
+def check(fake: NDArray[np.floating[Any]], reference: Reference) -> None:
+    """Refuse generated features that are not by the reference's extractor, or not finite (FeatureError)."""
+    expected = reference.card["dimensions"]
+    if fake.ndim != 2 or fake.shape[1] != expected:
+        raise FeatureError(f"expected features [N, {expected}] by the reference's extractor, got {list(fake.shape)}")
+    if not np.isfinite(fake).all():
+        broken = int((~np.isfinite(fake)).any(axis=1).sum())
+        raise FeatureError(
+            f"{broken} of {len(fake)} generated samples have features that are not finite: "
+            "the generator has diverged, or its images are not valid"
+        )
 
 
 def build(

@@ -1,5 +1,9 @@
 """Extractors: the frozen functions that turn images into feature vectors. A new one is a file and its line here."""
 
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
 from ganops.metrics.extractors.domain import Domain
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.extractors.inception import Inception
@@ -13,4 +17,10 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "pixels": Pixels,
 }
 
-__all__ = ["EXTRACTORS", "Domain", "Inception", "InceptionBF16", "Pixels"]
+__all__ = ["EXTRACTORS", "Domain", "Inception", "InceptionBF16", "Pixels", "options_of"]
+
+
+def options_of(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments that a section `features` has for the `make` of its extractor."""
+    taken = inspect.signature(EXTRACTORS[section["extractor"]].make).parameters
+    return {name: value for name, value in section.items() if name in taken}

@@ -1,0 +1,252 @@
+"""A result is stale when what decides it has changed: each stage's source files, held against `dvc.yaml`."""
+
+import ast
+import json
+import shutil
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ganops import identity
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "ganops"
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+SHOWS = "shows results to a person while it works; nothing of it is written"
+DRAWS = "draws what was found: a changed colour must not repeat the work"
+PLACES = "says where and how safely the work runs; laws 1 and 2 say that this changes no bit, and their tests hold it"
+PREPARES = "made data/prepared, which is a dependency itself"
+CHECKS = "refuses parameters before the work begins; of what it lets pass it changes nothing"
+JUDGES = "judged the extractor in the stage features, whose output is a dependency itself"
+NAMES = "names the commit of the code; the version of the mathematics in identity.py says what it computes"
+RECORDS = "copies trials to MLflow once they are found"
+SEARCHES = "made the page of the search in the stage tune, whose output is a dependency itself"
+
+EXEMPT: dict[str, dict[str, str]] = {
+    "*": {
+        "adaptors/__init__.py": PLACES,
+        "adaptors/board.py": PLACES,
+        "adaptors/parcel.py": PLACES,
+        "adaptors/patience.py": PLACES,
+        "adaptors/preparing.py": PLACES,
+        "adaptors/runtime.py": PLACES,
+        "adaptors/storage.py": PLACES,
+        "adaptors/trainer.py": PLACES,
+        "__init__.py": "names one class, which no stage uses",
+        "errors.py": "words of refusals",
+        "layout.py": "paths that stand in dvc.yaml, too",
+        "terminal.py": SHOWS,
+    },
+    "prepare": {"adaptors/precedents.py": SHOWS, "assemble.py": CHECKS},
+    "features": {"assemble.py": CHECKS, "data/prepare.py": PREPARES},
+    "tune": {
+        "adaptors/searches.py": RECORDS,
+        "data/prepare.py": PREPARES,
+        "lineage.py": NAMES,
+        "metrics/ladder.py": JUDGES,
+        "metrics/sight.py": JUDGES,
+        "pictures.py": DRAWS,
+        "plots.py": DRAWS,
+        "search/report.py": DRAWS,
+        "search/table.py": SHOWS,
+    },
+    "train": {
+        "data/prepare.py": PREPARES,
+        "lineage.py": NAMES,
+        "metrics/ladder.py": JUDGES,
+        "metrics/sight.py": JUDGES,
+        "pictures.py": DRAWS,
+        "plots.py": DRAWS,
+        "search/population.py": CHECKS,
+        "search/report.py": DRAWS,
+        "search/space.py": CHECKS,
+    },
+    "evaluate": {
+        "assemble.py": CHECKS,
+        "data/prepare.py": PREPARES,
+        "data/sources/__init__.py": PREPARES,
+        "metrics/ladder.py": JUDGES,
+        "search/report.py": SEARCHES,
+    },
+    "register": {
+        "assemble.py": CHECKS,
+        "data/prepare.py": PREPARES,
+        "data/sources/__init__.py": PREPARES,
+        "metrics/ladder.py": JUDGES,
+        "search/report.py": SEARCHES,
+    },
+}
+"""Stage (all: *) -> file -> why its changes leave the stage's outputs true; what it alone imports is not reached."""
+
+
+@cache
+def imported(path: Path) -> frozenset[Path]:
+    """Files of the package that a file imports, at its top or inside a function, or names, to copy or to run them.
+
+    What is imported for types alone does not count.
+    """
+    names, beside = set(), set()
+    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+            beside.add(path.parent / node.value)
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(file for name in names for file in files_of(name)) | {file for file in beside if file.is_file()}
+
+
+def walk(node: ast.AST):
+    """`ast.walk` that leaves out the body of `if TYPE_CHECKING:`."""
+    yield node
+    skipped = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    for child in node.orelse if skipped else ast.iter_child_nodes(node):
+        yield from walk(child)
+
+
+def files_of(module: str) -> list[Path]:
+    """The files that importing a module runs: its own, and that of each package above it."""
+    parts = module.split(".")
+    if parts[0] != "ganops":
+        return []
+    found = []
+    for depth in range(len(parts)):
+        place = PACKAGE.joinpath(*parts[1 : depth + 1])
+        found += [file for file in (place / "__init__.py", place.with_suffix(".py")) if file.is_file()]
+    return found
+
+
+def passes_on(file: Path) -> bool:
+    """Whether a file holds nothing but imports of others, and so decides nothing itself."""
+    body = ast.parse(file.read_text(encoding="utf-8")).body
+    return all(
+        isinstance(node, ast.Import | ast.ImportFrom)
+        or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        for node in body
+    )
+
+
+def reached(stage: str, exempt: dict[str, str]) -> set[str]:
+    """The files that decide a stage: all that it runs, without the exempt ones and what only they import.
+
+    Every stage reads params.yaml, and config.py fills in what is left out there.
+    """
+    seen, todo = set(exempt), [PACKAGE / "config.py", ROOT / "pipeline" / f"{stage}.py"]
+    found = {"config.py"}
+    while todo:
+        for file in imported(todo.pop()):
+            name = file.relative_to(PACKAGE).as_posix()
+            if name not in seen:
+                seen.add(name)
+                todo.append(file)
+                if not passes_on(file):
+                    found.add(name)
+    return found
+
+
+def exempt_of(stage: str) -> dict[str, str]:
+    return EXEMPT["*"] | EXEMPT[stage]
+
+
+def listed(stage: str) -> list[str]:
+    """The stage's dependencies below src/ganops, relative to it."""
+    entries = (str(entry).removeprefix("../") for entry in STAGES[stage]["deps"])
+    return [entry.removeprefix("src/ganops/") for entry in entries if entry.startswith("src/ganops/")]
+
+
+def covers(entry: str, file: str) -> bool:
+    return file == entry or file.startswith(f"{entry}/")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_each_file_that_a_stage_runs_is_listed_or_exempt(stage):
+    missing = [
+        file
+        for file in sorted(reached(stage, exempt_of(stage)))
+        if not any(covers(entry, file) for entry in listed(stage))
+    ]
+    assert not missing, f"dvc.yaml, {stage}: a change of these would go unseen: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_nothing_is_listed_that_the_stage_does_not_run(stage):
+    run = reached(stage, exempt_of(stage))
+    idle = [entry for entry in listed(stage) if entry != "templates" and not any(covers(entry, file) for file in run)]
+    assert not idle, f"dvc.yaml, {stage}: changes of these would repeat it for nothing: {', '.join(idle)}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_templates_are_listed_where_pages_are_written(stage):
+    assert ("templates" in listed(stage)) == ("page.py" in reached(stage, exempt_of(stage)))
+
+
+def test_the_fingerprint_of_a_training_covers_what_its_stage_depends_on():
+    beside = {
+        "adaptors/training.py": "says where it runs",
+        "config.py": "its values are in the fingerprint themselves",
+        "files.py": "writes and names what was computed",
+        "search/trials.py": "hands on parameters, which are in the fingerprint themselves",
+    }
+    assert {*identity.DECISIVE, *beside} == set(listed("train"))
+    assert set(listed("train")) <= set(listed("tune"))
+
+
+def test_each_exemption_is_needed():
+    """An exemption of a file that no stage reaches would hide one that comes under that name."""
+    for stage, exempt in EXEMPT.items():
+        stages = STAGES if stage == "*" else [stage]
+        used = {file for each in stages for file in reached(each, {})}
+        assert set(exempt) <= used, f"{stage}: {set(exempt) - used} is not reached"
+
+
+def test_the_law_would_notice():
+    assert "latents.py" in reached("train", exempt_of("train"))
+    assert "losses/adversarial.py" in reached("tune", exempt_of("tune"))
+    assert not covers("search", "searches.py")
+
+
+SABOTAGES = {
+    "latents.py": ("return table[", "return 2 * table[", {"tune", "train", "evaluate", "register"}),
+    "gate.py": ("value <= limit", "value >= limit", {"register"}),
+    "generator.py": ("labels = seeds %", "labels = 0 * seeds %", {"tune", "train", "evaluate", "register"}),
+    "losses/adversarial.py": ("F.relu(1 - real)", "F.relu(2 - real)", {"tune", "train"}),
+    "training/average.py": ("0.05 * seen", "0.5 * seen", {"tune", "train"}),
+    "randomness.py": ('"little"', '"big"', {"tune", "train"}),
+    "metrics/frechet.py": ("- 2 * fidelity", "- fidelity", {"features", "tune", "train", "evaluate", "register"}),
+    "models/dcgan.py": ("class Generator", "class  Generator", {"tune", "train", "evaluate", "register"}),
+    "data/decode.py": ("import ", "import  ", {"prepare"}),
+    "search/space.py": ("import ", "import  ", {"tune"}),
+    "pixels.py": ("127.5).round()", "128).round()", {"tune", "train", "evaluate", "register"}),
+    "evaluation.py": ("FIRST_SEED = 10**6", "FIRST_SEED = 0", {"evaluate", "register"}),
+    "adaptors/served_model.py": ("import ", "import  ", {"register"}),
+    "config.py": ("import ", "import  ", set(STAGES)),
+    "plots.py": ("import ", "import  ", {"evaluate", "register"}),
+    "cli/serving.py": ("import ", "import  ", set()),
+}
+"""File -> a line of it, the same line changed, and the stages whose outputs are not true any more."""
+
+
+@pytest.mark.ray
+def test_dvc_names_the_stages_of_a_change(finished):
+    """All changes at once: DVC tells the file, or its folder, under each stage that depends on it."""
+    for name, (line, other, _) in SABOTAGES.items():
+        path = finished.folder / "src" / "ganops" / name
+        text = path.read_text()
+        assert line in text, name
+        path.write_text(text.replace(line, other, 1))
+    try:
+        said = finished.run("dvc", "status", "--json")
+    finally:
+        shutil.rmtree(finished.folder / "src")
+        finished.run("git", "checkout", "--", "src")
+    changed = {
+        stage: [file.partition("src/ganops/")[2] for part in parts for file in dict(part).get("changed deps", {})]
+        for stage, parts in json.loads(said[said.index("{") :]).items()
+    }
+    for name, (*_, stages) in SABOTAGES.items():
+        named = {stage for stage, entries in changed.items() if any(entry and covers(entry, name) for entry in entries)}
+        assert named == stages, name
