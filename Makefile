@@ -36,7 +36,8 @@ check: setup  ## lint and types
 	mypy
 
 test: setup check  ## lint, types and all tests that end within minutes
-	pytest -m "not slow and not chaos"
+	OMP_NUM_THREADS=1 pytest -n 2 -m "not slow and not chaos and not engines"
+	pytest -m "not slow and not chaos and engines"
 
 test-slow: setup  ## the tests that take longer
 	pytest -m slow

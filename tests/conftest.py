@@ -10,6 +10,18 @@ import servers
 import torch
 from projects import Project, new_project
 
+ENGINES = {"featured", "finished", "services"}
+"""Fixtures behind which Ray, DVC or MLflow run."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that want the machine for themselves: those of the engines, and of whole pipelines."""
+    for item in items:
+        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        wanted = ENGINES & set(getattr(item, "fixturenames", ()))
+        if wanted or room in {"adaptors", "cluster", "infra"} or item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.engines)
+
 
 @pytest.fixture(scope="session")
 def featured(tmp_path_factory) -> Project:

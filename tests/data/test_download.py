@@ -25,7 +25,7 @@ def home(tmp_path, monkeypatch):
 @pytest.fixture
 def server(lay):
     """A folder that is reached as file://."""
-    return lay({name: gzip.compress(content) for name, content in FILES.items()}, "server")
+    return lay({name: gzip.compress(content, mtime=0) for name, content in FILES.items()}, "server")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def labels(path):
 
 
 def test_a_local_folder_comes_first_and_may_be_packed_otherwise(described, lay):
-    lay({f"tiny/local/{name}": gzip.compress(content, 1) for name, content in FILES.items()}, ".")
+    lay({f"tiny/local/{name}": gzip.compress(content, 1, mtime=0) for name, content in FILES.items()}, ".")
     assert labels(described()) == ["3", "1"]
     assert not download.cache(described()).exists()
 
@@ -62,7 +62,7 @@ def test_what_is_not_local_is_fetched_once_into_the_cache(described, server, tmp
 @pytest.mark.parametrize("where", ["tiny/local", "cache/ganops/tiny"])
 def test_a_file_with_another_content_is_refused_by_name_and_hash(described, lay, where):
     wrong = {**FILES, "labels-idx1-ubyte.gz": FILES["labels-idx1-ubyte.gz"][:-1] + b"\2"}
-    lay({f"{where}/{name}": gzip.compress(content) for name, content in wrong.items()}, ".")
+    lay({f"{where}/{name}": gzip.compress(content, mtime=0) for name, content in wrong.items()}, ".")
     with pytest.raises(DataError) as caught:
         read_source(described())
     for part in (
@@ -73,7 +73,8 @@ def test_a_file_with_another_content_is_refused_by_name_and_hash(described, lay,
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>not found</html>", gzip.compress(b"other"), gzip.compress(bytes(99))[:-9]]
+    "content",
+    [b"", b"<html>not found</html>", gzip.compress(b"other", mtime=0), gzip.compress(bytes(99), mtime=0)[:-9]],
 )
 def test_a_wrong_answer_is_not_kept(described, server, content):
     (server / "labels-idx1-ubyte.gz").write_bytes(content)
