@@ -24,6 +24,20 @@ def test_labels_add_their_embeddings_and_what_reads_them():
     assert labelled[1] - plain[1] == 10 * 768 + 768 * 767
 
 
+def test_the_label_begins_at_the_published_scale():
+    """D's embedding is a linear layer of one-hot labels, N(0, 1 / sqrt(width)) / sqrt(classes).
+
+    So over the labels a score has the variance of the features' mean square divided by the number of classes.
+    """
+    torch.manual_seed(0)
+    classes, features = 2000, []
+    _, D = r3gan.players(channels=1, resolution=16, classes=classes, latent=4, widths=16)
+    D.score.register_forward_hook(lambda layer, inputs, output: features.append(output))
+    with torch.no_grad():
+        scores = D(torch.randn(1, 1, 16, 16).expand(classes, -1, -1, -1), torch.arange(classes))
+    assert scores.var().item() == pytest.approx(features[0][0].square().mean().item() / classes, rel=0.1)
+
+
 def test_blocks_start_as_the_identity():
     block = r3gan.Block(8, 2, 2, blocks=4)
     x = torch.randn(2, 8, 5, 5)

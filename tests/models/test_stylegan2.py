@@ -80,3 +80,15 @@ def test_the_length_of_a_latent_matters():
     G, _ = stylegan2.players(channels=1, resolution=16, classes=0, latent=8, base=64, maximum=8)
     z = torch.randn(4, 8)
     assert not torch.allclose(G(z), G(z * 0.5), atol=1e-3)
+
+
+def test_the_score_is_the_product_with_the_mapped_label_as_it_is():
+    """As in StyleGAN2-ADA, D normalises the embedding but not the mapped label: twice as long is twice the score."""
+    torch.manual_seed(0)
+    _, D = stylegan2.players(channels=1, resolution=16, classes=3, latent=8, base=128, maximum=16)
+    x, y = torch.randn(6, 1, 16, 16), torch.tensor([0, 1, 2, 0, 1, 2])
+    with torch.no_grad():
+        scores = D(x, y)
+        for parameter in D.mapping.layers[-1].parameters():
+            parameter.mul_(2)  # a leaky ReLU passes factors on
+        assert torch.allclose(D(x, y), 2 * scores, rtol=1e-5, atol=0)

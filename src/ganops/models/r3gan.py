@@ -80,7 +80,9 @@ class Discriminator(nn.Module):
         self.score = _linear(widths[-1], widths[-1] if classes else 1)
         self.embed = nn.Embedding(classes, widths[-1]) if classes else None
         if self.embed is not None:
-            nn.init.normal_(self.embed.weight, std=widths[-1] ** -0.5)
+            # published as a linear layer of one-hot labels: N(0, gain / sqrt(fan in)) with a gain of 1 / sqrt(width)
+            # and as many inputs as there are classes
+            nn.init.normal_(self.embed.weight, std=(classes * widths[-1]) ** -0.5)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""

@@ -163,7 +163,8 @@ class Discriminator(nn.Module):
         features: Tensor = self.score(_activate(self.dense(as_rows(x))))
         if self.mapping is None:
             return features[:, 0]
-        return (features * _normal(self.mapping(None, y))).sum(1) / math.sqrt(features.shape[1])
+        of_label: Tensor = self.mapping(None, y)
+        return (features * of_label).sum(1) / math.sqrt(features.shape[1])
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
