@@ -22,10 +22,11 @@ from ganops.training.state import State
 from ganops.training.step import Game
 
 SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
+SMALL = {"architecture": "infogan", "width": 4, "hidden": 16}
 GAMES = {
     "began": {"architecture": "began", "width": 2, "loss": "began"},
     "dcgan": {"architecture": "dcgan", "width": 4},
-    "infogan": {"architecture": "infogan", "width": 4, "hidden": 16},
+    "infogan": SMALL,
     "mlp": {"architecture": "mlp", "width": 16, "r1": 0.5},
     "r3gan": {"architecture": "r3gan", "widths": 8, "groups": 2, "loss": "relativistic", "r1": 0.5, "r2": 0.5},
     "sngan": {"architecture": "sngan", "width": 8, "loss": "hinge"},
@@ -34,14 +35,18 @@ GAMES = {
     **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
     "augmented": {**SMOOTH, "r1": 0.5, "augment": "r3gan"},
     "consistent": {**SMOOTH, "r1": 0.5, "augment": "diffaugment", "consistency": 10},
+    "float32": {**SMALL, "loss": "relativistic_average", "dtype": "float32"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
 STEPS = 20
+ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-6}
+"""How far the weights of 20 steps of 1e-3 may lie apart."""
 
 
 def play(name: str, out: Path) -> None:
-    """20 steps in float64, conditional, as one of the workers that the environment names."""
+    """20 steps, conditional, as one of the workers that the environment names."""
     options = dict(GAMES[name])
+    dtype = getattr(torch, options.pop("dtype", "float64"))
     architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
     r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
@@ -52,12 +57,12 @@ def play(name: str, out: Path) -> None:
     torch.manual_seed(0)
     G, D = ARCHITECTURES[architecture](channels=1, resolution=16, classes=3, latent=6, **options)
     game = Game(loss, square_norms, nullcontext, penalty, clip, augment, consistency)
-    state = State.fresh(G.double(), D.double(), game.memory)
+    state = State.fresh(G.to(dtype), D.to(dtype), game.memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
         images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
         labels=torch.randint(0, 3, (50,), generator=source).numpy(),
-        size=12, seed=3, rank=rank, workers=workers, dtype=torch.float64,
+        size=12, seed=3, rank=rank, workers=workers, dtype=dtype,
     )  # fmt: skip
     recipe = Recipe(
         steps=STEPS, tick_steps=5, batch=12, latent=6, learning_rate_G=cosine(2e-3, 1e-3),
@@ -105,7 +110,7 @@ def test_two_workers_give_the_weights_of_one(game, weights):
     one, two = weights[game, 1], weights[game, 2]
     assert one.keys() == two.keys()
     for name, tensor in one.items():
-        assert torch.allclose(tensor, two[name], rtol=0, atol=1e-9), name
+        assert torch.allclose(tensor, two[name], rtol=0, atol=ROUNDING.get(tensor.dtype, 0)), name
 
 
 if __name__ == "__main__":

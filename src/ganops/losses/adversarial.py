@@ -30,6 +30,8 @@ class Adversarial:
     """Hears the mean scores of all workers after each turn of D."""
     memory: dict[str, Tensor] = field(default_factory=dict)
     """Scalars that `observe` moves in place: part of the state of a training."""
+    only_differences: bool = False
+    """What all scores have in common does not change the discriminator's objective."""
 
 
 def minimax() -> Adversarial:
@@ -69,7 +71,9 @@ def wasserstein() -> Adversarial:
 
     By `loss.clip` as in that paper, or by the gradient penalty `wgan_gp` (Gulrajani et al. 2017).
     """
-    return Adversarial(discriminator=lambda real, fake: fake - real, generator=lambda real, fake: -fake)
+    return Adversarial(
+        discriminator=lambda real, fake: fake - real, generator=lambda real, fake: -fake, only_differences=True
+    )
 
 
 def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
@@ -96,6 +100,7 @@ def relativistic() -> Adversarial:
     return Adversarial(
         discriminator=lambda real, fake: F.softplus(fake - real),
         generator=lambda real, fake: F.softplus(real() - fake),
+        only_differences=True,
     )
 
 
@@ -109,4 +114,4 @@ def relativistic_average() -> Adversarial:
         high_mean, low_mean = (mean_over_workers(scores.mean()) for scores in (high, low))
         return F.softplus(low_mean - high) + F.softplus(low - high_mean)
 
-    return Adversarial(discriminator=loss, generator=lambda real, fake: loss(fake, real()))
+    return Adversarial(discriminator=loss, generator=lambda real, fake: loss(fake, real()), only_differences=True)

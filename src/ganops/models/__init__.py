@@ -3,6 +3,10 @@
 A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, C, H, W], nominally
 in [-1, 1]. A discriminator D maps x and y to scores float [N]. Everything is plain PyTorch and made by
 `players(channels=, resolution=, classes=, latent=, **options) -> (G, D)`; classes = 0 means unconditional.
+
+Where a parameter of D moves the scores of all samples of a label alike, `D.offset` is its name: games that see only
+differences of scores leave it where it is. There must be no parameter on which no score depends, such as a bias before
+batch normalisation: its gradient would be rounding, which Adam makes a walk.
 """
 
 from collections.abc import Callable

@@ -32,6 +32,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Convolutions that halve the resolution down to 4x4 -> score."""
 
+    offset = "score.linear.bias"
+    """The parameter that moves all scores alike."""
+
     def __init__(self, channels: int, resolution: int, classes: int, width: int, norm: str) -> None:
         super().__init__()
         widths = _widths(resolution, width)

@@ -69,6 +69,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Two convolutions that halve the resolution -> a dense layer -> score."""
 
+    offset = "score.linear.bias"
+    """The parameter that moves all scores alike."""
+
     def __init__(self, channels: int, resolution: int, classes: int, width: int, hidden: int, *, norm: bool) -> None:
         super().__init__()
         self.layers = nn.Sequential(
@@ -96,7 +99,8 @@ class Autoencoder(nn.Module):
 
     def __init__(self, channels: int, resolution: int, classes: int, code: int, width: int, *, norm: bool) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*_halvings(channels, width, bias=True))
+        # nothing but a dense layer lies between the convolutions and batch normalisation
+        self.layers = nn.Sequential(*_halvings(channels, width, bias=not norm))
         self.code = nn.Sequential(
             nn.Linear(2 * width * (resolution // 4) ** 2, code, bias=not norm),
             *_norm(BatchNorm1d, code, norm),

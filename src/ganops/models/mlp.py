@@ -36,6 +36,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """A sample -> hidden layers -> its score."""
 
+    offset = "score.linear.bias"
+    """The parameter that moves all scores alike."""
+
     def __init__(
         self, *, shape: Sequence[int], classes: int = 0, width: int = 128, depth: int = 3, slope: float = SLOPE,
         bias: float = 0.0,

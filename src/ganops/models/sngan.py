@@ -79,6 +79,9 @@ class Down(nn.Module):
 class Discriminator(nn.Module):
     """Residual halvings down to 8x8, two flat blocks, the sum over all positions -> score; spectral norm throughout."""
 
+    offset = "score.bias"
+    """The parameter that moves all scores alike."""
+
     def __init__(self, channels: int, resolution: int, classes: int, width: int) -> None:
         super().__init__()
         halvings = stages(resolution) - 1

@@ -145,6 +145,9 @@ class Block(nn.Module):
 class Discriminator(nn.Module):
     """Residual halvings down to 4x4, what the samples of a group differ in -> score, or its product with the label."""
 
+    offset = "score.bias"
+    """The parameter that moves all scores of a label alike."""
+
     def __init__(self, channels: int, classes: int, widths: list[int], depth: int, group: int) -> None:
         super().__init__()
         self.inward = Convolution(channels, widths[0], 1)

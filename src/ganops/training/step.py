@@ -35,6 +35,10 @@ class Loss(Protocol):
     def memory(self) -> dict[str, Tensor]:
         """Scalars that `observe` moves in place."""
 
+    @property
+    def only_differences(self) -> bool:
+        """D's objective does not see what all scores have in common."""
+
 
 class Penalty(Protocol):
     """A demand on D's gradient at points of its own."""
@@ -221,7 +225,7 @@ def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
 def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     """One turn of D."""
     loss, terms = discriminator_loss(D.shared, game, turn, fake)
-    descend(loss, D.optimizer)
+    descend(loss, D.optimizer, still=_unseen(D.network, game))
     with torch.no_grad():
         if game.clip:
             torch._foreach_clamp_min_(list(D.network.parameters()), -game.clip)
@@ -233,15 +237,23 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     return terms | {name: value.clone() for name, value in game.memory.items()}
 
 
+def _unseen(D: nn.Module, game: Game) -> list[nn.Parameter]:
+    """The parameters of D on which nothing depends in this game: their gradients are rounding, which Adam enlarges."""
+    offset = getattr(D, "offset", None)
+    return [D.get_parameter(offset)] if offset and game.loss.only_differences else []
+
+
 def _spread(x: Tensor) -> Tensor:
     """How far samples differ from one another: their standard deviation over the batch, above 0."""
     return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
-def descend(loss: Tensor, optimizer: Optimizer) -> None:
-    """One step of the optimiser down the gradient of `loss`."""
+def descend(loss: Tensor, optimizer: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
+    """One step of the optimiser down the gradient of `loss`, in which the parameters `still` stay where they are."""
     optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
+    for parameter in still:
+        parameter.grad = None
     optimizer.step()
 
 
