@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from ganops import assemble, config
@@ -59,6 +60,15 @@ def refused(content) -> str:
             "params.loss.options.gamma: Input should be a valid number",
         ),
         ({"train": {"augment": {"strength": 2}}}, "params.train.augment.strength: must not exceed 1"),
+        (
+            {"loss": {"name": "wasserstein"}, "train": {"augment": {"transforms": "ada"}}},
+            "params.train.augment.strength: adaptive follows how often D takes real samples for real, and no score of "
+            "D says so where loss.name is wasserstein; expected a number such as 0.3",
+        ),
+        (
+            {"loss": {"name": "began"}, "train": {"augment": {"transforms": "bgc", "strength": "adaptive"}}},
+            "no score of D says so where loss.name is began",
+        ),
         ({"train": {"augment": {"strength": {"start": 0, "end": 3}}}}, "strength: must not exceed 1"),
         (
             {"train": {"augment": {"transforms": "adda"}}},
@@ -259,3 +269,22 @@ def test_one_number_is_the_learning_rate_of_both_players():
     assert "learning_rate.generator: expected greater than or equal to 0" in refused({"train": {"learning_rate": -1}})
     allowed = config.Experiment.model_json_schema()["$defs"]["Train"]["properties"]["learning_rate"]["anyOf"]
     assert {"minimum": 0, "type": "number"} in allowed
+
+
+@pytest.mark.parametrize(
+    ("augment", "strength"),
+    [
+        ({"transforms": "diffaugment"}, 1),
+        ({"transforms": "diffaugment", "strength": "auto"}, 1),
+        ({"transforms": "diffaugment", "strength": 0.3}, 0.3),
+        ({"transforms": "diffaugment", "strength": "adaptive"}, None),
+        ({"transforms": "ada"}, None),
+        ({"transforms": {"xint": 1}}, None),
+        ({"transforms": {"xint": 1}, "strength": 0.5}, 0.5),
+    ],
+)
+def test_an_augmentation_begins_where_its_authors_have_it_unless_a_strength_is_given(augment, strength):
+    experiment = config.parse({"train": {"augment": augment}})
+    course, augmentation = assemble.recipe(experiment).strength, assemble.augmentation(experiment, torch.device("cpu"))
+    assert augmentation.adaptive == (strength is None)
+    assert [course(0), course(1)] == [strength, strength] if course else strength is None

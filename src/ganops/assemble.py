@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -19,7 +19,7 @@ from torch import nn
 from ganops import config, cores, identity, layout
 from ganops.config import Compute, Experiment
 from ganops.data import SampleSpec
-from ganops.data.augment import NAMES, PRESETS, Augmentation
+from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation
 from ganops.errors import ConfigError, FeatureError
 from ganops.files import hash_json
 from ganops.identity import DECISIVE as DECISIVE  # its name of old
@@ -321,7 +321,7 @@ def augmentation(experiment: Experiment, device: torch.device) -> Augmentation |
     """What D is shown instead of the samples; None: they themselves.
 
     Raises:
-        ConfigError: A preset or a transform is not known.
+        ConfigError: A preset or a transform is not known, or the strength cannot adapt in this game.
     """
     augment = experiment.train.augment
     if isinstance(augment.transforms, str):
@@ -335,13 +335,27 @@ def augmentation(experiment: Experiment, device: torch.device) -> Augmentation |
         if augment.consistency:
             raise ConfigError("params.train.augment.consistency: needs transforms, such as {xint: 1, brightness: 1}")
         return None
-    adaptive, per_images = augment.strength == "adaptive", round(augment.kimg * 1000)
+    adaptive, per_images = strength(experiment) == "adaptive", round(augment.kimg * 1000)
+    name = experiment.loss.name
+    if adaptive and LOSSES[name](**experiment.loss.options).real_logit is None:
+        raise ConfigError(
+            "params.train.augment.strength: adaptive follows how often D takes real samples for real, and no score of "
+            f"D says so where loss.name is {name}; expected a number such as 0.3, or a course {{start: 0, end: 0.3}}"
+        )
     return Augmentation.on(device, transforms, adaptive=adaptive, target=augment.target, per_images=per_images)
+
+
+def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Course:
+    """The strength of the augmentation that `train.augment.strength` means."""
+    augment = experiment.train.augment
+    if augment.strength != "auto":
+        return augment.strength
+    return STRENGTHS.get(augment.transforms, "adaptive") if isinstance(augment.transforms, str) else "adaptive"
 
 
 def recipe(experiment: Experiment) -> Recipe:
     """How the players learn, in steps and samples."""
-    train, loss = experiment.train, experiment.loss
+    train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
     samples = train.batch * train.d_steps
     return Recipe(
         steps=max(1, round(train.kimg * 1000 / samples)),
@@ -358,7 +372,7 @@ def recipe(experiment: Experiment) -> Recipe:
         interval=loss.interval,
         half_life=_schedule(train.ema_kimg, scale=1000),
         d_steps=train.d_steps,
-        strength=None if train.augment.strength == "adaptive" else _schedule(train.augment.strength),
+        strength=None if augmented == "adaptive" else _schedule(augmented),
     )
 
 

@@ -170,10 +170,10 @@ class Augment(Section):
 
     transforms: str | dict[str, Factor] = "none"
     """none, ada, bgc, diffaugment or r3gan; or names and factors, such as {xint: 1, brightness: 0.5}."""
-    strength: Literal["adaptive"] | Schedule = "adaptive"
-    """The chance of each transform; adaptive: from 0 on, as far as D overfits (ADA)."""
+    strength: Literal["auto", "adaptive"] | Schedule = "auto"
+    """The chance of each transform; adaptive: from 0 on, as D overfits (ADA); auto: 1 for diffaugment, or adaptive."""
     target: Share = 0.6
-    """The mean sign of D on real samples that an adaptive strength aims at."""
+    """The mean sign of D's decision on real samples that an adaptive strength aims at."""
     kimg: Positive = 500
     """Thousands of samples in which an adaptive strength can go from 0 to 1."""
     consistency: NotNegative = 0
@@ -181,8 +181,10 @@ class Augment(Section):
 
     @field_validator("strength")
     @classmethod
-    def _strength_is_a_chance(cls, strength: Literal["adaptive"] | Schedule) -> Literal["adaptive"] | Schedule:
-        if strength != "adaptive" and _largest(strength) > 1:
+    def _strength_is_a_chance(
+        cls, strength: Literal["auto", "adaptive"] | Schedule
+    ) -> Literal["auto", "adaptive"] | Schedule:
+        if not isinstance(strength, str) and _largest(strength) > 1:
             raise ValueError("must not exceed 1")
         return strength
 

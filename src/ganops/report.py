@@ -140,7 +140,11 @@ PANELS = (
         "Share of pairs that D tells apart (an alarm at 1), and G's variety over that of real samples (near 0).",
     ),
     ("Gradient penalties", ("r1", "r2", "penalty"), ""),
-    ("Augmentation", ("strength",), "The chance of each transform."),
+    (
+        "Augmentation",
+        ("strength", "r_t"),
+        "The chance of each transform, and the mean sign of D's decision on real samples, to which it may adapt.",
+    ),
     ("Learning rates", ("learning_rate*", "lr_*"), ""),
     ("Images per second", ("images_per_second",), ""),
 )

@@ -97,3 +97,34 @@ def test_the_players_want_the_opposite(name):
 def test_one_loss_for_each_sample(name):
     loss = LOSSES[name]()
     assert loss.discriminator(REAL, FAKE).shape == loss.generator(lambda: REAL, FAKE).shape == (4,)
+
+
+THRESHOLDS = {"minimax": 0, "non_saturating": 0, "hinge": 0, "least_squares": 0.5}
+"""The score at which D holds a sample for neither, in the games whose scores have a level."""
+
+
+@pytest.mark.parametrize("name", ["relativistic", "relativistic_average", *THRESHOLDS])
+def test_a_real_sample_is_taken_for_real_where_exchanging_it_for_the_other_would_cost_d(name):
+    """The other scores the threshold, or anything where only differences count."""
+    loss = LOSSES[name]()
+    real = torch.linspace(-3, 3, 24, dtype=torch.float64)
+    for other in [THRESHOLDS[name]] if name in THRESHOLDS else [-2, 0, 1.3]:
+        fake = torch.full_like(real, other)
+        costs = torch.stack(
+            [loss.discriminator(f, r) - loss.discriminator(r, f) for r, f in zip(real, fake, strict=True)]
+        )
+        assert torch.equal(loss.real_logit(real, fake).sign(), costs.sign())
+
+
+def test_no_score_says_what_is_real_where_no_level_does():
+    assert {name for name, make in LOSSES.items() if make().real_logit is None} == {"wasserstein", "began"}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_game_of_differences_does_not_see_what_all_scores_have_in_common(name):
+    loss = LOSSES[name]()
+    loss.memory.get("balance", torch.zeros(())).fill_(0.5)
+    same = torch.allclose(loss.discriminator(REAL, FAKE), loss.discriminator(REAL + 7, FAKE + 7))
+    assert same == loss.only_differences
+    if same and loss.real_logit:
+        assert torch.allclose(loss.real_logit(REAL, FAKE), loss.real_logit(REAL + 7, FAKE + 7))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ganops.data.augment import Augmentation
 from ganops.errors import TrainingError
 from ganops.losses import LOSSES, square_norms
 from ganops.randomness import Draws
@@ -14,7 +15,7 @@ from ganops.training import average
 from ganops.training.loop import Recipe, alarms, train
 from ganops.training.schedule import constant, cosine, linear
 from ganops.training.state import State
-from ganops.training.step import Game, Turn, Weights, discriminator_loss, generator_loss
+from ganops.training.step import Game, Player, Turn, Weights, discriminator_loss, generator_loss, play
 
 
 class Linear(nn.Module):
@@ -98,6 +99,55 @@ def test_consistency_costs_the_squared_change_of_both_scores_and_leaves_the_deci
     consistent, terms = discriminator_loss(D, played, turn(x), fake)
     assert terms["inconsistency"].item() == pytest.approx(2 * shift**2, abs=1e-5)
     assert (consistent - plain).item() == pytest.approx(10 * 2 * shift**2, abs=1e-4)
+
+
+class Plain(Augmentation):
+    """Changes nothing, and follows what it hears."""
+
+    def __call__(self, x, draws, name):
+        return x
+
+
+@pytest.mark.parametrize(
+    ("loss", "heard"),
+    [
+        ("non_saturating", 1 / 3),  # two of three scores are above 0
+        ("hinge", 1 / 3),
+        ("least_squares", -1 / 3),  # one is above 1/2
+        ("relativistic", 1),  # all are above their partners'
+        ("relativistic_average", -1 / 3),  # one is above their mean, 2/3
+        ("wasserstein", 0),  # nothing
+        ("began", 0),
+    ],
+)
+def test_an_adaptive_augmentation_hears_how_often_d_takes_real_samples_for_real(loss, heard):
+    class Shifted(nn.Module):
+        def __init__(self, samples=None):
+            super().__init__()
+            self.w, self.samples = nn.Parameter(torch.zeros(())), samples
+
+        def forward(self, x, y=None):
+            return (x[:, 0] if self.samples is None else self.samples) + self.w
+
+    real, fake = torch.tensor([[0.4], [-1.0], [4.0]]), torch.tensor([[0.3], [-1.3], [3.0]])
+    networks = Shifted(fake), Shifted()
+    G, D = (Player(network, network, torch.optim.SGD(network.parameters(), 0.0)) for network in networks)
+    augment = Plain.on(torch.device("cpu"), {}, adaptive=True)
+    play(G, D, Game(LOSSES[loss](), square_norms, nullcontext, augment=augment), [turn(real)])
+    assert augment.memory["signs"].item() == pytest.approx(heard)
+
+
+@pytest.mark.parametrize("loss", ["relativistic", "relativistic_average"])
+def test_the_level_of_scores_moves_no_strength_where_only_differences_count(loss):
+    def strengths(level):
+        state, recipe = toy(steps=16, tick_steps=1)
+        score = state.D.forward
+        state.D.forward = lambda x, y=None: score(x, y) + level
+        augment = Plain.on(torch.device("cpu"), {}, adaptive=True, target=0.1, per_images=1000)
+        played = Game(LOSSES[loss](), square_norms, nullcontext, augment=augment)
+        return [tick.metrics["strength"] for tick in train(state, batches, played, recipe, seed=0)]
+
+    assert strengths(0) == strengths(5) == strengths(-5)
 
 
 def test_relativistic_losses_mirror_each_other():

@@ -34,6 +34,7 @@ GAMES = {
     **{f"loss {name}": {**SMOOTH, "loss": name} for name in LOSSES},
     **{f"penalty {name}": {**SMOOTH, "loss": "wasserstein", "penalty": name} for name in PENALTIES},
     "augmented": {**SMOOTH, "r1": 0.5, "augment": "r3gan"},
+    "relativistic and adaptive": {**SMOOTH, "loss": "relativistic_average", "augment": "ada", "target": 0},
     "consistent": {**SMOOTH, "r1": 0.5, "augment": "diffaugment", "consistency": 10},
     "float32": {**SMALL, "loss": "relativistic_average", "dtype": "float32"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
@@ -51,7 +52,7 @@ def play(name: str, out: Path) -> None:
     r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
     transforms = PRESETS[options.pop("augment", "none")]
-    adaptive = {"adaptive": True, "target": -1, "per_images": 200}  # within 20 steps from 0 to 1
+    adaptive = {"adaptive": True, "target": options.pop("target", -1), "per_images": 200}  # within 20 steps from 0 to 1
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)

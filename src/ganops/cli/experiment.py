@@ -53,7 +53,8 @@ def schema() -> None:
     """Write params.schema.json, which editors use to complete and explain params.yaml."""
     with atomic(Path("params.schema.json")) as draft:
         draft.write_text(
-            json.dumps(config.Experiment.model_json_schema(by_alias=True), indent=2) + "\n", encoding="utf-8"
+            json.dumps(config.Experiment.model_json_schema(by_alias=True), indent=2, ensure_ascii=False) + "\n",
+            encoding="utf-8",
         )
 
 

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from ganops.collective import mean_over_workers
-from ganops.data.transforms import NAMES, PRESETS, TRANSFORMS, Shape, Strength, Transform
+from ganops.data.transforms import NAMES, PRESETS, STRENGTHS, TRANSFORMS, Shape, Strength, Transform
 from ganops.errors import ConfigError
 from ganops.randomness import Draws
 
-__all__ = ["NAMES", "PRESETS", "TRANSFORMS", "Augmentation", "Drawn", "Transform", "adapt", "apply", "draw"]
+__all__ = [
+    "NAMES", "PRESETS", "STRENGTHS", "TRANSFORMS", "Augmentation", "Drawn", "Transform", "adapt", "apply", "draw",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_ima
 
     Args:
         p: [], the strength so far.
-        signs: [], the mean of sign(D(x)) over all real samples since the last change: r_t of equation 1.
+        signs: [], the mean sign of D's decision on all real samples since the last change: r_t of equation 1. It is
+            that of D(x) where the objective gives D(x) a level (see `losses/adversarial.py`).
         images: real samples since then; the paper changes p every 4 batches.
         target: of the mean sign.
         per_images: samples in which p can go from 0 to 1.
@@ -169,7 +172,7 @@ class Augmentation:
         return apply(x, drawn[draws.part])
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears the mean of sign(D(x)) over the real samples of this worker after each turn of D."""
+        """Hears after each turn of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
         if not self.adaptive:
             return
         self.memory["signs"].add_(mean_over_workers(signs))

@@ -215,9 +215,12 @@ PRESETS: dict[str, dict[str, float]] = {
 }
 """name -> the factor of p of each transform.
 
-`ada` is `bgc`, the published set of ADA, without what mirrors, turns by quarters or inverts a sample. `diffaugment` is
-meant for p = 1. `r3gan` is that of Huang et al. 2024.
+`ada` is `bgc`, the published set of ADA, without what mirrors, turns by quarters or inverts a sample. `r3gan` is that
+of Huang et al. 2024, who let p rise from 0 to 0.3 (FFHQ) or 0.55 (CIFAR-10) along half a cosine.
 
 What differs from the publications: ADA resamples at twice the resolution between low-pass filters (appendix B), here it
 is plain bilinear; the centre of DiffAugment's hole is uniform in the image, there on whole pixels.
 """
+
+STRENGTHS: dict[str, float] = {"diffaugment": 1.0}
+"""name -> p of the presets whose authors use one from the start to the end; the others adapt it."""

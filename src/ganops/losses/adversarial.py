@@ -2,6 +2,10 @@
 
 Both take both sides, so that relativistic games need no flag. G's objective takes the real scores as a function: games
 that do not ask for them do not pay for another pass through D.
+
+An adaptive augmentation asks how sure D is that real samples are real (r_t of Karras et al. 2020, equation 1: the mean
+sign of D(x)). `real_logit` says what is positive exactly where D takes a real sample for real, which is D(x) itself
+only where the objective says so.
 """
 
 from collections.abc import Callable
@@ -18,6 +22,11 @@ def _forget(real: Tensor, fake: Tensor) -> None:
     """What a game without a memory does with the scores of a turn."""
 
 
+def _score(real: Tensor, fake: Tensor) -> Tensor:
+    """The score of a game whose scores are above 0 where D takes a sample for real."""
+    return real
+
+
 @dataclass(frozen=True)
 class Adversarial:
     """One loss per sample for each player, and what the game remembers from one step to the next."""
@@ -32,6 +41,8 @@ class Adversarial:
     """Scalars that `observe` moves in place: part of the state of a training."""
     only_differences: bool = False
     """What all scores have in common does not change the discriminator's objective."""
+    real_logit: Callable[[Tensor, Tensor], Tensor] | None = _score
+    """(real scores [N], fake scores [N]) -> [N], above 0 where D takes a real sample for real; None: no score says."""
 
 
 def minimax() -> Adversarial:
@@ -51,15 +62,22 @@ def non_saturating() -> Adversarial:
 
 
 def least_squares() -> Adversarial:
-    """½ (D(x) - 1)² + ½ D(G(z))² against ½ (D(G(z)) - 1)² (Mao et al. 2017, equation 9)."""
+    """½ (D(x) - 1)² + ½ D(G(z))² against ½ (D(G(z)) - 1)² (Mao et al. 2017, equation 9).
+
+    D decides half-way between its targets 0 and 1.
+    """
     return Adversarial(
         discriminator=lambda real, fake: (real - 1).square() / 2 + fake.square() / 2,
         generator=lambda real, fake: (fake - 1).square() / 2,
+        real_logit=lambda real, fake: real - 0.5,
     )
 
 
 def hinge() -> Adversarial:
-    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) against -D(G(z)) (Lim & Ye 2017; Miyato et al. 2018, equation 17)."""
+    """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) against -D(G(z)) (Lim & Ye 2017; Miyato et al. 2018, equation 17).
+
+    D decides at 0, half-way between the margins at -1 and 1.
+    """
     return Adversarial(
         discriminator=lambda real, fake: F.relu(1 - real) + F.relu(1 + fake),
         generator=lambda real, fake: -fake,
@@ -69,10 +87,14 @@ def hinge() -> Adversarial:
 def wasserstein() -> Adversarial:
     """D(G(z)) - D(x) against -D(G(z)) (Arjovsky et al. 2017, equation 2): D must be kept smooth.
 
-    By `loss.clip` as in that paper, or by the gradient penalty `wgan_gp` (Gulrajani et al. 2017).
+    By `loss.clip` as in that paper, or by the gradient penalty `wgan_gp` (Gulrajani et al. 2017). D decides nothing: it
+    is to score real samples higher on the whole, by any amount and from any level.
     """
     return Adversarial(
-        discriminator=lambda real, fake: fake - real, generator=lambda real, fake: -fake, only_differences=True
+        discriminator=lambda real, fake: fake - real,
+        generator=lambda real, fake: -fake,
+        only_differences=True,
+        real_logit=None,
     )
 
 
@@ -80,7 +102,7 @@ def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
     """Scores are reconstruction errors: D(x) - k D(G(z)) against D(G(z)) (Berthelot et al. 2017, section 3.4).
 
     The balance k is moved by `rate` (λ in the paper) so that D(G(z)) stays `gamma` times D(x): small values ask for
-    quality, large ones for variety.
+    quality, large ones for variety. No error is that of a real sample by its size alone.
     """
     memory = {"balance": torch.zeros((), dtype=torch.float64)}
 
@@ -92,6 +114,7 @@ def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
         generator=lambda real, fake: fake,
         observe=observe,
         memory=memory,
+        real_logit=None,
     )
 
 
@@ -101,6 +124,7 @@ def relativistic() -> Adversarial:
         discriminator=lambda real, fake: F.softplus(fake - real),
         generator=lambda real, fake: F.softplus(real() - fake),
         only_differences=True,
+        real_logit=lambda real, fake: real - fake,
     )
 
 
@@ -114,4 +138,9 @@ def relativistic_average() -> Adversarial:
         high_mean, low_mean = (mean_over_workers(scores.mean()) for scores in (high, low))
         return F.softplus(low_mean - high) + F.softplus(low - high_mean)
 
-    return Adversarial(discriminator=loss, generator=lambda real, fake: loss(fake, real()), only_differences=True)
+    return Adversarial(
+        discriminator=loss,
+        generator=lambda real, fake: loss(fake, real()),
+        only_differences=True,
+        real_logit=lambda real, fake: real - mean_over_workers(fake.mean()),
+    )

@@ -39,6 +39,10 @@ class Loss(Protocol):
     def only_differences(self) -> bool:
         """D's objective does not see what all scores have in common."""
 
+    @property
+    def real_logit(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """(real scores, fake scores) -> [N], above 0 where D takes a real sample for real; None: no score says."""
+
 
 class Penalty(Protocol):
     """A demand on D's gradient at points of its own."""
@@ -63,7 +67,7 @@ class Augmentation(Protocol):
         """Samples [N, ...] -> the same shape; follows from the draws and the name."""
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears the mean sign of D(x) of this worker after each turn of D."""
+        """Hears after each turn of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
         "sign_real": on_real.sign().mean(),
         "told_apart": ((on_real - on_fake).sign().mean() + 1) / 2,  # equal scores count half
     }
+    if game.augment and game.loss.real_logit:
+        terms["r_t"] = game.loss.real_logit(on_real.detach(), on_fake.detach()).sign().mean()
     if turn.report:
         terms["spread"] = _spread(fake.detach()) / _spread(turn.x)
     for name, weight, samples, scores in (("r1", weights.r1, x, on_real), ("r2", weights.r2, fake, on_fake)):
@@ -232,8 +238,8 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
             torch._foreach_clamp_max_(list(D.network.parameters()), game.clip)
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
-        if game.augment:
-            game.augment.observe(turn.number, terms["sign_real"], turn.draws.batch)
+        if game.augment and "r_t" in terms:
+            game.augment.observe(turn.number, terms["r_t"], turn.draws.batch)
     return terms | {name: value.clone() for name, value in game.memory.items()}
 
 
