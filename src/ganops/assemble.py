@@ -28,7 +28,7 @@ from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import infinity_smallest
 from ganops.models import ARCHITECTURES
-from ganops.randomness import seed_of
+from ganops.randomness import generator
 from ganops.search import population, space
 from ganops.training.loop import Recipe
 from ganops.training.schedule import Schedule, constant, cosine, linear
@@ -289,7 +289,7 @@ def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
 def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:
     """G and D with initial weights that follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(experiment.seed, "weights"))
+        torch.set_rng_state(generator(experiment.seed, "weights").get_state())
         players = ARCHITECTURES[experiment.model.architecture](
             channels=spec.channels,
             resolution=spec.resolution,
