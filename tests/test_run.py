@@ -385,8 +385,11 @@ def test_another_commit_of_the_same_mathematics_continues_to_the_same_bits(tmp_p
     list(first.play(2))
     first.save(tmp_path / "run")
     assert read_json(tmp_path / "run" / JOURNAL)["commit"] == identity.code().commit
+    second.load(tmp_path / "run")
+    assert second.continues == ""
     journal_with(tmp_path / "run", {}, commit="abc1234def")
     second.load(tmp_path / "run")
+    assert second.continues == f"commit abc1234; the mathematics is the same, version {identity.MATHEMATICS}"
     list(second.play())
     a, b = whole.state.tensors(), second.state.tensors()
     assert all(torch.equal(a[name], b[name]) for name in a)

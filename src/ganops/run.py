@@ -161,6 +161,8 @@ class Run:
         self.best: dict[str, Tensor] | None = None
         self.best_row: dict[str, float] | None = None
         self.pending: list[_Pending] = []
+        self.continues = ""
+        """A line for a person where `load` has read what another commit wrote."""
         self._alarms: list[str] = []
         self._notes: list[str] = []
 
@@ -327,6 +329,7 @@ class Run:
             raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(others)} differ")
         if why := identity.difference(self.meaning, journal):
             raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
+        self.continues = identity.continues(journal.get("commit"))
         self.state.load(folder / STATE)
         self.history, self.best_row = journal["history"], journal["best"]
         self._go_on_with(journal["hardware"])

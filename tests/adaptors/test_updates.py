@@ -31,19 +31,10 @@ def leave(folder, checkpoint="checkpoint_2026-11-28_10-00-00.000001", commit="ab
     return f"train-{left.fingerprint}"
 
 
-@pytest.mark.parametrize("checkpoint", ["checkpoint", "checkpoint_2026-11-28_10-00-00.000001"])
-def test_a_checkpoint_of_another_commit_is_told_and_of_the_same_is_not(storage, tmp_path, checkpoint):
+def test_a_checkpoint_that_is_continued_is_no_line_here(storage, tmp_path):
     assert past(run(), storage) == ""
-    leave(tmp_path, checkpoint, commit=identity.code().commit)
-    assert past(run(), storage) == ""
-    leave(tmp_path, checkpoint)
-    line = f"continues a checkpoint of commit abc1234; the mathematics is the same, version {identity.MATHEMATICS}"
-    assert past(run(), storage) == line
-
-
-def test_the_latest_checkpoint_counts(storage, tmp_path):
-    leave(tmp_path, "checkpoint_2026-11-28_10-00-00.000001")
-    leave(tmp_path, "checkpoint_2026-11-28_11-00-00.000001", commit=identity.code().commit)
+    leave(tmp_path)
+    leave(tmp_path, mathematics=0)
     assert past(run(), storage) == ""
 
 
@@ -55,8 +46,9 @@ def test_the_latest_checkpoint_counts(storage, tmp_path):
         ({"mathematics": None, "edits": None, "code": "c"}, "before checkpoints named the version"),
     ],
 )
-def test_an_unfinished_training_of_other_code_is_told(storage, tmp_path, changes, words):
-    name = leave(tmp_path, **changes)
+@pytest.mark.parametrize("checkpoint", ["checkpoint", "checkpoint_2026-11-28_10-00-00.000001"])
+def test_an_unfinished_training_of_other_code_is_told(storage, tmp_path, changes, words, checkpoint):
+    name = leave(tmp_path, checkpoint, **changes)
     line = past(run(), storage)
     assert line.startswith(f"begins anew beside the unfinished training {storage.below(name)}: it was ")
     assert words in line

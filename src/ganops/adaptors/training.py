@@ -100,23 +100,24 @@ def _open(
     return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
 
 
+def _say_what_continues(line: str) -> None:
+    if line:
+        say("train", f"continues a checkpoint of {line}")
+
+
 def _tell_of_the_past(run: Run, storage: Storage) -> None:
     if line := past(run, storage):
         say("train", line)
 
 
 def past(run: Run, storage: Storage) -> str:
-    """Return a line on the checkpoint of another commit that a run will continue, or on one that it will not.
+    """Return a line on an unfinished training of the same parameters that a run does not continue; empty: none.
 
-    Empty: there is none, or it is of this very code. The storage names a training's folder by its fingerprint.
+    The storage names a training's folder by its fingerprint, in which the code counts.
     """
-    own = f"train-{run.fingerprint}"
     try:
         names = [name for name in storage.names("") if name.startswith("train-")]
-        if journal := _journal(storage, own) if own in names else None:
-            line = identity.continues(journal.get("commit"))
-            return line and f"continues a checkpoint of {line}"
-        for name in names:
+        for name in [] if f"train-{run.fingerprint}" in names else names:
             journal = _journal(storage, name)
             if journal and _without_code(journal["meaning"]) == _without_code(run.meaning):
                 why = identity.difference(run.meaning, journal)
@@ -144,6 +145,7 @@ def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder
     checkpoint = folder / "checkpoint"
     if checkpoint.is_dir():
         run.load(checkpoint)
+        _say_what_continues(run.continues)
     for progress in run.play():
         listen(progress)
         if progress.checkpoint:
@@ -291,9 +293,11 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     board = _Telling(config_of_loop["board"]) if rank == 0 else None
     checkpoint = ray.train.get_checkpoint()
     if checkpoint:
-        # nothing to tell yet: the board takes ticks
+        # of the storage there is nothing to tell yet: that would be an alarm beside a tick
         with _opened(checkpoint, seconds, lambda text: None) as folder:
             run.load(folder)
+        if board and not config_of_loop["start"]:
+            board.board.put.remote({"continues": run.continues})
     elif config_of_loop["start"]:
         store, name = config_of_loop["start"]
         with store.opened(name, seconds) as folder:
@@ -426,7 +430,10 @@ def _listening(board: Any, listen: Listener) -> Iterator[None]:
 
     def hear() -> None:
         for line in ray.get(board.take.remote()):
-            listen(Progress(**line))
+            if "continues" in line:
+                _say_what_continues(line["continues"])
+            else:
+                listen(Progress(**line))
 
     def watch() -> None:
         while not done.wait(0.5):
