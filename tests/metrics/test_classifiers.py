@@ -159,6 +159,15 @@ def test_the_same_seed_gives_the_same_bits_and_leaves_the_random_state_of_torch_
     assert again == first != other
 
 
+def test_the_number_of_cores_changes_no_bit(embedded, monkeypatch):
+    (x, y), found = (embedded[0][:400, :, ::2, ::2], embedded[1][:400]), []
+    real, fake = (Side(x[i : i + 100], x[i + 100 : i + 200], y[i : i + 100], y[i + 100 : i + 200]) for i in (0, 200))
+    for cores in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", cores)
+        found.append(judge(real, fake, seed=0))
+    assert found[0] == found[1]
+
+
 def test_samples_that_cannot_be_judged_are_refused(embedded):
     real, x = side(embedded, 0), embedded[0][:, :, ::2, ::2]
     with pytest.raises(FeatureError, match="at least 50 samples of each kind, got 1000, 600, 1000, 49"):

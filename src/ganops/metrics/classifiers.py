@@ -18,7 +18,7 @@ better than real samples; so the accuracies are means over networks that learn f
 intervals cover this luck as well.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ganops.cores import side_by_side
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Images, Labels
 from ganops.metrics.intervals import Interval, Z
@@ -121,7 +122,7 @@ def judge(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> dict[str
     Args:
         real: at least 50 samples to judge by.
         fake: as many generated ones.
-        seed: draws the first weights and the order of the samples: the same bits for the same machine and threads.
+        seed: draws the first weights and the order of the samples: the same bits for the same machine.
         device: where the networks run.
 
     Raises:
@@ -133,14 +134,18 @@ def judge(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> dict[str
         raise FeatureError(f"classifiers need at least {FEWEST} samples of each kind, got {counts}")
     if len(shapes := {samples.shape[1:] for samples in every}) > 1:
         raise FeatureError(f"classifiers need samples of one shape, got {' and '.join(map(str, sorted(shapes)))}")
-    return {"c2st_auc": two_sample_test(real, fake, seed=seed, device=device), **_accuracies(real, fake, seed, device)}
+    apart, accuracy = _apart(real, fake, seed), _accuracy(real, fake, seed)
+    network, *others = _taught([apart, *accuracy], device)
+    return {"c2st_auc": _area(network, real, fake, device), **_accuracies(others, real, device)}
 
 
 def two_sample_test(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> Interval:
     """The AUC of a network that has learnt to tell generated samples (the higher scores) from real ones."""
-    images = np.concatenate([real.learnt, fake.learnt])
-    labels = np.repeat([0, 1], [len(real.learnt), len(fake.learnt)])
-    network = _learn(images, labels, 2, seed_of(seed, "c2st"), device, KIMG * 1000)
+    (network,) = _taught([_apart(real, fake, seed)], device)
+    return _area(network, real, fake, device)
+
+
+def _area(network: nn.Module, real: Side, fake: Side, device: str) -> Interval:
     low, high = (np.subtract(*_logits(network, side.judging, device).T[::-1]) for side in (real, fake))
     return area_under_roc(low, high)
 
@@ -163,18 +168,12 @@ def area_under_roc(low: NDArray[np.floating[Any]], high: NDArray[np.floating[Any
     return Interval(value, max(0.0, value - margin), min(1.0, value + margin))
 
 
-def _accuracies(real: Side, fake: Side, seed: int, device: str) -> dict[str, Interval]:
-    """CAS, the same of as many real samples, and the gap between them; nothing where there are no labels."""
-    if real.learnt_labels is None or real.judging_labels is None or fake.learnt_labels is None:
+def _accuracies(networks: Sequence[nn.Module], real: Side, device: str) -> dict[str, Interval]:
+    """CAS, the same of real samples, and the gap between them, by the networks of `_accuracy`; nothing by none."""
+    if not networks:
         return {}
-    classes = 1 + max(int(labels.max()) for labels in (real.learnt_labels, real.judging_labels, fake.learnt_labels))
-    count, right = min(len(real.learnt), len(fake.learnt)), {}
-    for name, side, labels in (("cas", fake, fake.learnt_labels), ("cas_real", real, real.learnt_labels)):
-        hits = []
-        for part, rows in enumerate(np.array_split(np.arange(count), NETWORKS)):
-            network = _learn(side.learnt[rows], labels[rows], classes, seed_of(seed, name, part), device)
-            hits.append(_logits(network, real.judging, device).argmax(axis=1) == real.judging_labels)
-        right[name] = np.stack(hits).astype(np.float64)
+    hits = [_logits(network, real.judging, device).argmax(axis=1) == real.judging_labels for network in networks]
+    right = dict(zip(("cas", "cas_real"), np.stack(hits).astype(np.float64).reshape(2, NETWORKS, -1), strict=True))
     shares = {name: crossed_mean(each) for name, each in right.items()}
     inside = {name: Interval(x.value, max(0.0, x.low), min(1.0, x.high)) for name, x in shares.items()}
     return {**inside, "cas_gap": crossed_mean(right["cas_real"] - right["cas"])}
@@ -196,60 +195,111 @@ def crossed_mean(values: NDArray[np.float64]) -> Interval:
     return Interval(value, value - margin, value + margin)
 
 
-def _network(shape: tuple[int, ...], outputs: int) -> nn.Sequential:
-    """Images [N, C, H, W] in [-1, 1] -> logits [N, K].
+@dataclass(frozen=True)
+class Lesson:
+    """What one network learns."""
+
+    images: Images
+    labels: Labels
+    """int [N] in [0, classes)."""
+    classes: int
+    seed: int
+    most: int
+    """Samples shown at most."""
+
+    @property
+    def batch(self) -> int:
+        """Samples of a step."""
+        return min(BATCH, len(self.images))
+
+    @property
+    def steps(self) -> int:
+        """At least ten, however few samples there are."""
+        return max(10, min(self.most, EPOCHS * len(self.images)) // self.batch)
+
+
+def _apart(real: Side, fake: Side, seed: int) -> Lesson:
+    """To tell generated samples (1) from real ones (0)."""
+    labels = np.repeat([0, 1], [len(real.learnt), len(fake.learnt)])
+    return Lesson(np.concatenate([real.learnt, fake.learnt]), labels, 2, seed_of(seed, "c2st"), KIMG * 1000)
+
+
+def _accuracy(real: Side, fake: Side, seed: int) -> list[Lesson]:
+    """The labels: of parts of the generated samples, then of parts of as many real ones; nothing without labels."""
+    if real.learnt_labels is None or real.judging_labels is None or fake.learnt_labels is None:
+        return []
+    classes = 1 + max(int(labels.max()) for labels in (real.learnt_labels, real.judging_labels, fake.learnt_labels))
+    parts = np.array_split(np.arange(min(len(real.learnt), len(fake.learnt))), NETWORKS)
+    return [
+        Lesson(side.learnt[rows], labels[rows], classes, seed_of(seed, name, part), KIMG * 1000 // NETWORKS)
+        for name, side, labels in (("cas", fake, fake.learnt_labels), ("cas_real", real, real.learnt_labels))
+        for part, rows in enumerate(parts)
+    ]
+
+
+def _taught(lessons: Sequence[Lesson], device: str) -> list[nn.Module]:
+    """The networks that have learnt the lessons, side by side: their bits do not depend on the number of cores."""
+    networks = [_network(lesson) for lesson in lessons]  # in turn, because torch has one random state
+    shown = sum(lesson.steps * lesson.batch for lesson in lessons)
+    with torch.backends.cudnn.flags(benchmark=False, deterministic=True), progress("evaluate", shown, "images") as tell:
+        pairs = zip(networks, lessons, strict=True)
+        return list(side_by_side(lambda pair: _learn(*pair, device, tell), pairs, device))
+
+
+def _network(lesson: Lesson) -> nn.Module:
+    """Images [N, C, H, W] in [-1, 1] -> logits [N, K], with the first weights of the lesson's seed.
 
     Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
     """
-    channels, height, width = shape
-    stride = max(1, min(height, width) // 32)
-    convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
-    convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
-    layers: list[nn.Module] = []
-    for convolution in convolutions:
-        layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
-    cells = (height // stride // 8) * (width // stride // 8)
-    hidden = nn.Linear(WIDTHS[-1] * cells, HIDDEN, bias=False)
-    return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, outputs))
+    channels, height, width = lesson.images.shape[1:]
+    stride, layers = max(1, min(height, width) // 32), list[nn.Module]()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(lesson.seed)
+        convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
+        convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
+        for convolution in convolutions:
+            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
+        cells = (height // stride // 8) * (width // stride // 8)
+        hidden = nn.Linear(WIDTHS[-1] * cells, HIDDEN, bias=False)
+        last = nn.Linear(HIDDEN, lesson.classes)
+        return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), last)
 
 
-def _learn(
-    images: Images, labels: Labels, classes: int, seed: int, device: str, shown: float = KIMG * 1000 / NETWORKS
-) -> nn.Module:
-    """A network that has learnt the labels from at most so many samples shown: AdamW under a one-cycle schedule."""
-    generator, batch = torch.Generator().manual_seed(seed), min(BATCH, len(images))
-    steps = max(10, int(min(shown, EPOCHS * len(images)) / batch))
-    with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
-        torch.manual_seed(seed)
-        network = _network(images.shape[1:], classes).to(device).to(memory_format=torch.channels_last)
-        optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=steps)
-        with progress("evaluate", steps * batch, "images") as advance:
-            for rows in _batches(len(images), batch, steps, generator):
-                y = torch.from_numpy(labels[rows].astype(np.int64)).to(device)
-                loss = F.cross_entropy(network(_scale(images[rows], device)), y)
-                optimiser.zero_grad()
-                torch.autograd.backward(loss)
-                optimiser.step()
-                schedule.step()
-                advance(batch)
+def _learn(network: nn.Module, lesson: Lesson, device: str, tell: Callable[[int], None]) -> nn.Module:
+    """The network, which has learnt the lesson: AdamW under a one-cycle schedule."""
+    network.to(device).to(memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=lesson.steps)
+    for rows in _batches(lesson):
+        y = torch.from_numpy(lesson.labels[rows].astype(np.int64)).to(device)
+        loss = F.cross_entropy(network(_scale(lesson.images[rows], device)), y)
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
+        tell(len(rows))
     return network.eval()
 
 
-@torch.no_grad()
 def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -> NDArray[np.float32]:
     """Of each image: float32 [N, K]."""
-    parts = (images[start : start + batch] for start in range(0, len(images), batch))
-    return np.concatenate([network(_scale(part, device)).cpu().numpy() for part in parts])
+
+    @torch.no_grad()
+    def of(start: int) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = network(_scale(images[start : start + batch], device)).cpu().numpy()
+        return found
+
+    return np.concatenate(list(side_by_side(of, range(0, len(images), batch), device)))
 
 
-def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[NDArray[np.int64]]:
-    """Indices of `steps` batches, from one shuffled epoch after another; what fills no batch is left out."""
-    for step in range(steps):
-        start = step % (count // batch) * batch
+def _batches(lesson: Lesson) -> Iterator[NDArray[np.int64]]:
+    """Indices of each step's batch, from one shuffled epoch after another; what fills no batch is left out."""
+    rng, count = torch.Generator().manual_seed(lesson.seed), len(lesson.images)
+    for step in range(lesson.steps):
+        start = step % (count // lesson.batch) * lesson.batch
         if start == 0:
-            order = torch.randperm(count, generator=generator).numpy()
-        yield order[start : start + batch]
+            order = torch.randperm(count, generator=rng).numpy()
+        yield order[start : start + lesson.batch]
 
 
 def _scale(images: Images, device: str) -> Tensor:
