@@ -58,7 +58,11 @@ DUTIES = {
     ),
     "class_kl": Duty(("half", "black"), "it compares the shares of the classes, and nothing within a class", "lower"),
 }
-"""What each metric answers for. The signs of memorisation have controls of their own, see `memorisation`."""
+"""What each metric answers for.
+
+The signs of memorisation have controls of their own, see `memorisation`; the networks of `classifiers` learn anew from
+each generator's samples, so that there is nothing frozen to examine beforehand.
+"""
 
 Figures = Callable[[Sample, Sample], dict[str, float]]
 
