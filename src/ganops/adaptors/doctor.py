@@ -51,9 +51,8 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         "versions": _versions,
         "devices": _devices,
         "collectives": _collectives,
-        "parameters": lambda: _parameters(config.load(root / "params.yaml")),
+        "parameters": lambda: _parameters(config.load(root / "params.yaml"), root),
         "source": lambda: _source(config.load(root / "params.yaml"), root),
-        "earlier runs": lambda: _precedents(config.load(root / "params.yaml"), root),
         "git": lambda: _git(root),
         "disk": lambda: _disk(root),
         "DVC remote": lambda: _remote(root, needed=bool(address)),
@@ -100,19 +99,16 @@ def _collectives() -> Found:
     return "good", named
 
 
-def _parameters(experiment: Experiment) -> Found:
+def _parameters(experiment: Experiment, root: Path) -> Found:
     assemble.check(experiment)
     device = assemble.choose_device(experiment.compute.device)
-    return "good", f"params.yaml: {experiment.model.architecture}, {assemble.precision(experiment, device)} on {device}"
+    text = f"params.yaml: {experiment.model.architecture}, {assemble.precision(experiment, device)} on {device}"
+    lines = precedents.concerns(experiment, root)
+    return ("note" if lines else "good"), "\n".join([text, *lines])
 
 
 def _source(experiment: Experiment, root: Path) -> Found:
     return "good", str(watched(root / layout.DATA, experiment.data.source))
-
-
-def _precedents(experiment: Experiment, root: Path) -> Found:
-    lines = precedents.concerns(experiment, root)
-    return ("note", "\n".join(lines)) if lines else ("good", "none that contradicts this one")
 
 
 def _git(root: Path) -> Found:
