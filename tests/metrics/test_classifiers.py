@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
-from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 from ganops import assemble, config, evaluation
@@ -27,7 +26,7 @@ from ganops.metrics.classifiers import (
     judge,
     two_sample_test,
 )
-from ganops.metrics.harms import blur, noise
+from ganops.metrics.harms import blur, low_rank, noise
 from ganops.metrics.intervals import Z
 
 EMBEDDED = Path(__file__).parents[2] / "data/fashion-mnist-10k"
@@ -109,14 +108,6 @@ def side(embedded, start: int, harm=lambda x: x, relabel=lambda y: y) -> Side:
     return Side(x[:LEARNT], x[LEARNT:], relabel(learnt), judging)
 
 
-def low_rank(x: np.ndarray) -> np.ndarray:
-    """Shapeless blobs: what ten principal components hold."""
-    flat = x.reshape(len(x), -1).astype(float)
-    components = PCA(10, svd_solver="covariance_eigh").fit(flat)
-    kept = components.inverse_transform(components.transform(flat))
-    return kept.clip(0, 255).round().astype(np.uint8).reshape(x.shape)
-
-
 @pytest.fixture(scope="module")
 def honest(embedded):
     """What is found of a perfect generator: other real samples with their labels."""
@@ -133,7 +124,7 @@ def test_a_perfect_generator_cannot_be_told_apart_and_teaches_as_well_as_real_sa
 
 @pytest.mark.parametrize(
     "harm",
-    [low_rank, lambda x: blur(x, 2.0), lambda x: noise(x, 0.1, np.random.default_rng(0))],
+    [lambda x: low_rank(x, 10), lambda x: blur(x, 2.0), lambda x: noise(x, 0.1, np.random.default_rng(0))],
     ids=["low rank", "blur", "noise"],
 )
 def test_harmed_samples_are_told_apart(embedded, harm):
