@@ -28,6 +28,7 @@ def leave(folder, checkpoint="checkpoint_2026-11-28_10-00-00.000001", commit="ab
     meaning = {key: value for key, value in left.meaning.items() if value is not None}
     journal = {"meaning": meaning, "commit": commit, "edited": ["a.py"]}
     write_json(folder / f"train-{left.fingerprint}" / checkpoint / "run.json", journal)
+    write_json(folder / f"train-{left.fingerprint}" / "checkpoint_manager_snapshot.json", {})  # as Ray does
     return f"train-{left.fingerprint}"
 
 

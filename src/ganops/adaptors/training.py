@@ -129,7 +129,9 @@ def past(run: Run, storage: Storage) -> str:
 
 def _journal(storage: Storage, name: str) -> dict[str, Any] | None:
     """Of the latest checkpoint in a folder of the storage; None: there is none."""
-    for checkpoint in reversed([each for each in storage.names(name) if each.startswith("checkpoint")]):
+    # beside them Ray keeps a list of them, checkpoint_manager_snapshot.json
+    checkpoints = [each for each in storage.names(name) if each.startswith("checkpoint") and not each.endswith(".json")]
+    for checkpoint in reversed(checkpoints):
         if JOURNAL in storage.names(f"{name}/{checkpoint}"):
             journal: dict[str, Any] = json.loads(storage.read(f"{name}/{checkpoint}/{JOURNAL}"))
             return journal
