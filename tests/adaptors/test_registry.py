@@ -312,7 +312,7 @@ def test_failing_gate_leaves_the_champion(put, root):
     described = tracking.connect(root).get_model_version(NAME, "2").description
     assert described.endswith(
         "Did not pass the gate: fd_domain 12 is not at most 10; fd_domain 12 against 10 of the champion v1, difference "
-        "+2 [+1.5, +2.5]: worse."
+        "+2 [+1.5, +2.5] (95 %, over latents and real samples, not over training seeds): worse."
     )
     tags = tracking.connect(root).get_model_version(NAME, "2").tags
     assert tags["ganops.decision"] == "rejected"
