@@ -148,7 +148,7 @@ def test_a_search_is_published_with_its_page(tmp_path):
     assert {"trials.json", "trials.svg", "report.html", "lineage.svg", "samples"} <= names
     assert len(json.loads((tmp_path / "tune" / "trials.json").read_text())) == 6
     publish(None, best_params=tmp_path / "best.yaml", report=tmp_path / "tune")
-    assert {path.name for path in (tmp_path / "tune").iterdir()} == {"search.json", "trials.json"}
+    assert {path.name for path in (tmp_path / "tune").iterdir()} == {"search.json", "times.json", "trials.json"}
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
