@@ -165,30 +165,36 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
             crowd[-1].submit(generator, seeds).result(60)
 
 
-@pytest.mark.slow
-def test_a_worker_computes_with_the_threads_of_the_rule_and_goes_on_with_those_it_began_with(project):
-    def threads():
-        return json.loads((project.folder / "metrics/train.json").read_text())["threads"]
+def threads(project) -> int:
+    """Those that torch had in the process that trained."""
+    return json.loads((project.folder / "metrics/train.json").read_text())["threads"]
 
-    project.variables["OMP_NUM_THREADS"] = "2"  # torch would take them both
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray"})
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "had"), [("auto", 1), (2, 2)])
+def test_a_ray_worker_computes_with_the_threads_of_the_rule_whatever_torch_would_take(project, asked, had):
+    project.variables["OMP_NUM_THREADS"] = "2"
+    project.params(tune={"trials": 0}, train={"kimg": 2}, compute={"launcher": "ray", "threads": asked})
     project.run("python", "pipeline/tune.py")
     project.run("python", "pipeline/train.py")
-    assert threads() == 1
-    one = result(project)
-    project.params(compute={"launcher": "ray", "threads": 2})
+    assert threads(project) == had
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_with_the_threads_it_began_with_to_the_same_bits(project):
+    def place(number):
+        project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local", "threads": number})
+
+    place(2)
+    project.run("python", "pipeline/tune.py")
     project.run("python", "pipeline/train.py")
-    assert threads() == 2
-    two = result(project)
+    whole = result(project)
     kill_after_a_checkpoint(project)
-    project.params(compute={"launcher": "ray", "threads": "auto"})
-    project.run("python", "pipeline/train.py")
-    assert threads() == 2
-    assert result(project) == two
-    kill_after_a_checkpoint(project)
-    project.run("python", "pipeline/train.py")
-    assert threads() == 1
-    assert result(project) == one
+    place("auto")
+    text = project.run("python", "pipeline/train.py")
+    assert threads(project) == 2
+    assert result(project) == whole
+    assert "threads: 2 as it began, on fewer cores (1): the same bits, but slow" in text
 
 
 @pytest.mark.slow
