@@ -96,11 +96,8 @@ def show(as_json: bool, case: dict[str, Any], found: Interval) -> None:
     if as_json:
         print(json.dumps({**case, "value": found.value, "interval": found.ends}), flush=True)
     else:
-        start = f"{case['case']:<18} seed {case['seed']} {case['figure']:<9}"
-        print(
-            f"{start} {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]   {case['cpu_seconds']:.0f} s of one core",
-            flush=True,
-        )
+        interval, seconds = f"[{found.low:.3f}, {found.high:.3f}]", f"{case['cpu_seconds']:.0f} s of one core"
+        print(f"{case['case']:<18} {case['figure']:<9} {found.value:.3f} {interval}   {seconds}", flush=True)
 
 
 if __name__ == "__main__":
