@@ -141,7 +141,10 @@ def main() -> None:
     )
     options = parser.parse_args()
     load, hardware = os.getloadavg()[0], assemble.hardware(torch.device("cpu"))
-    rows = [measure(name, options.rounds, options.seconds) for name in options.case or CASES]
+    rows = []
+    for name in options.case or CASES:
+        rows.append(measure(name, options.rounds, options.seconds))
+        print(f"{name} done", file=sys.stderr, flush=True)
     runs = [row for revision in options.repro for row in repro(revision)]
     if options.json:
         print(json.dumps({"hardware": hardware, "load": load, "torch": torch.__version__, "rows": rows, "runs": runs}))
