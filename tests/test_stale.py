@@ -215,7 +215,7 @@ SABOTAGES = {
     "generator.py": ("labels = seeds %", "labels = 0 * seeds %", {"tune", "train", "evaluate", "register"}),
     "losses/adversarial.py": ("F.relu(1 - real)", "F.relu(2 - real)", {"tune", "train"}),
     "training/average.py": ("0.05 * seen", "0.5 * seen", {"tune", "train"}),
-    "randomness.py": ('"little"', '"big"', {"tune", "train"}),
+    "randomness.py": ('"little"', '"big"', {"tune", "train", "evaluate", "register"}),
     "metrics/frechet.py": ("- 2 * fidelity", "- fidelity", {"features", "tune", "train", "evaluate", "register"}),
     "models/dcgan.py": ("class Generator", "class  Generator", {"tune", "train", "evaluate", "register"}),
     "data/decode.py": ("import ", "import  ", {"prepare"}),

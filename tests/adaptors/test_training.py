@@ -58,7 +58,7 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     whole = result(project)
     assert not list((project.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
     running = kill_after_a_checkpoint(project)
-    actors = {name.split()[0].removeprefix("ray::") for name in running if name.startswith("ray::")}
+    actors = {name.removeprefix("ray::").split()[0].split(".")[0] for name in running if name.startswith("ray::")}
     ours = {"RayTrainWorker", "SynchronizationActor", "Board", "_Bench"} if launcher == "ray" else set()
     assert actors <= ours | {"DashboardAgent", "RuntimeEnvAgent"}, "each process more is time that the start takes"
     assert not any("dashboard.py" in name or "monitor.py" in name for name in running)
