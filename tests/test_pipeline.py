@@ -148,6 +148,7 @@ def test_a_licence_belongs_to_the_source_and_trains_nothing_again(finished, tmp_
     assert about == {"name": "Tiny garments", "licence": "CC BY 4.0"}
 
 
+@pytest.mark.slow
 def test_a_moved_project_goes_on_with_its_history(finished, tmp_path):
     """A copy, so that the others keep theirs; to the store it is the same whether the original is still there."""
     copy = shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
