@@ -23,7 +23,7 @@ from ganops.report import write
 from ganops.search import trials
 
 STAGE = "register"
-"""In dvc.yaml."""
+"""Name of the stage in dvc.yaml."""
 MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""
 

@@ -51,7 +51,7 @@ class Tree:
     commit: str
     dirty: bool
     edits: str = ""
-    """Those of the code that decides the weights: see `identity.Code`."""
+    """Edits of the code that decides the weights: see `identity.Code`."""
     patch: bytes = b""
     """From the commit to these files; empty: there are no differences, or too large ones."""
 

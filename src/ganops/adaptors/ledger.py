@@ -81,7 +81,7 @@ class Ledger:
         return float(self._read("search.json")["seconds"]) if "search.json" in self._names("") else 0.0
 
     def commit(self) -> str | None:
-        """Of the code that ran it last; None: an installed release, or not known."""
+        """Return the commit of the code that ran it last; None: an installed release, or not known."""
         return self._read("search.json").get("commit") if "search.json" in self._names("") else None
 
     def write(self, trial: Trial) -> None:

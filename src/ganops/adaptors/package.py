@@ -56,7 +56,7 @@ class Package:
     fingerprint: str
     """Names the training."""
     data_licence: str | None = None
-    """Of the training images; None: nobody has stated it."""
+    """Licence of the training images; None: nobody has stated it."""
     data_name: str | None = None
     """What people call the training images."""
     data_hash: str | None = None
