@@ -5,6 +5,7 @@ import time
 
 import pytest
 from registering import NAME
+from rich.console import Console
 
 from ganops.adaptors import champions, tracking
 from ganops.adaptors.champions import CHAMPION, ChampionMovedError, current, history, promote, rollback
@@ -74,6 +75,80 @@ def test_of_two_decisions_at_once_one_holds(client, monkeypatch):
         promote(client, NAME, "3", kind="gate", over=1)
     assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
     assert len([key for key in client.get_registered_model(NAME).tags if key.startswith(champions.HISTORY)]) == 2
+
+
+def test_of_two_decisions_whose_keys_come_out_of_order_the_one_that_was_told_so_holds(client, monkeypatch):
+    """The other drew its key first and wrote it last: it sees the later one, and takes its own back."""
+    promote(client, NAME, "1")
+    token = champions.secrets.token_hex
+
+    def slow(size):
+        monkeypatch.setattr(champions.secrets, "token_hex", token)
+        assert promote(client, NAME, "2", kind="gate", over=1) == "1"
+        return token(size)
+
+    monkeypatch.setattr(champions.secrets, "token_hex", slow)
+    with pytest.raises(ChampionMovedError, match="no longer version 1"):
+        promote(client, NAME, "3", kind="gate", over=1)
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+
+
+@pytest.mark.parametrize("ahead", [3600, 10 * 365 * 86400])
+def test_a_clock_that_is_ahead_does_not_bury_later_moves(client, monkeypatch, ahead):
+    promote(client, NAME, "1")
+    with monkeypatch.context() as patch:
+        now = time.time_ns
+        patch.setattr(champions.time, "time_ns", lambda: now() + ahead * 10**9)
+        promote(client, NAME, "2")
+    assert promote(client, NAME, "1") == "2"
+    assert (current(client, NAME), chain(client)) == ("1", [(1, None), (2, 1), (1, 2)])
+    assert promote(client, NAME, "3", kind="gate", over=1) == "1"
+    assert rollback(client, NAME) == "1"
+    assert (current(client, NAME), len(chain(client))) == ("1", 5)
+
+
+def test_no_promotion_is_claimed_that_another_undid(client, monkeypatch):
+    promote(client, NAME, "1")
+    align = champions._align
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(champions, "_align", align)
+        promote(client, NAME, "2")
+        align(*arguments)
+
+    monkeypatch.setattr(champions, "_align", overtaken)
+    with pytest.raises(ChampionMovedError, match="the champion of faces is version 2: another move came at the same"):
+        promote(client, NAME, "3")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("x", "hello"),
+        ("x", '{"at": "2026", "kind": "gate", "to": 1, "over": null, "by": "me", "why": ""}'),
+        ("1.ab", "{}"),
+        ("99999999999999999999.ab", '{"at": "2026", "kind": "gate", "to": "2", "over": null, "by": "me", "why": ""}'),
+        ("5.ab", "[" * 5000),
+    ],
+)
+def test_a_tag_of_others_that_is_no_move_is_passed_over(client, capfd, key, value):
+    promote(client, NAME, "1")
+    client.set_registered_model_tag(NAME, champions.HISTORY + key, value)
+    champions._pass_over.cache_clear()
+    assert promote(client, NAME, "2", kind="gate", over=1) == "1"
+    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+    told = capfd.readouterr().err.strip()
+    assert told.startswith(
+        f"registry: a tag of {NAME}, 'ganops.history.{key}', is no move of the champion and is passed"
+    )
+    assert len(told.splitlines()) == 1
+
+
+def test_what_people_write_is_no_markup(client, capsys):
+    promote(client, NAME, "1", why="fixes [/issue 12] [bold]and[/bold] [red]more")
+    console = Console(width=300)
+    console.print(champions.table(NAME, history(client, NAME)))
+    assert "fixes [/issue 12] [bold]and[/bold] [red]more" in capsys.readouterr().out
 
 
 def test_an_interrupted_move_is_finished_by_the_next_one(client, monkeypatch):

@@ -3,19 +3,25 @@
 MLflow moves an alias without asking what it pointed to, so that of two moves at once either may be lost. Here each move
 is first written down, as a tag of the registered model with a key of its own, and says which champion it was meant to
 replace. Read in order, moves that were meant for another champion are void: all readers come to the same champion, and
-whoever has written moves the alias until it stands there.
+whoever has written moves the alias until it stands there. Keys begin with a time, and that of a move is later than all
+that its writer saw, also where a clock was ahead.
 """
 
+import functools
 import getpass
 import json
 import os
+import re
 import secrets
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+from rich.markup import escape
 from rich.table import Table
 
 from ganops.adaptors import tracking
@@ -26,10 +32,13 @@ from ganops.metrics.protocol import SELECTED
 
 CHAMPION = "champion"
 HISTORY = "ganops.history."
+KEY = re.compile(rf"{re.escape(HISTORY)}\d{{1,25}}\.[0-9a-f]+")
 LONGEST = 3000
 """Characters of a reason that are kept."""
 ANY = "any"
 """Promote whoever is the champion now."""
+CONDITIONAL = ("gate", "rollback")
+"""Moves that were decided with one champion in view, and hold for no other."""
 YOUNG = 60.0
 """Seconds for which an alias that is behind its record is a move under way or interrupted; later, somebody moved it."""
 
@@ -56,7 +65,10 @@ class Move:
     @property
     def conditional(self) -> bool:
         """Whether it was decided with one champion in view, and holds for no other."""
-        return self.kind in ("gate", "rollback")
+        return self.kind in CONDITIONAL
+
+
+MOVE = TypeAdapter(Move)
 
 
 @tracking.refusals()
@@ -143,7 +155,8 @@ def settle(client: mlflow.MlflowClient, name: str) -> None:
     champion, found = _last(moves), None if alias is None else int(alias)
     if found == champion:
         return
-    young = moves and time.time_ns() - moves[-1][0] < YOUNG * 1e9
+    # either way: a move of a clock that is ahead is not young for as long as that
+    young = moves and abs(time.time_ns() - moves[-1][0]) < YOUNG * 1e9
     if young and champion is not None and _has(client, name, str(champion)):
         _align(client, name)
     else:
@@ -162,11 +175,21 @@ def taken_back(client: mlflow.MlflowClient, name: str, version: str) -> bool:
 
 
 def _move(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> None:
-    key = _write(client, name, kind, to, over, why)
-    if key not in {f"{HISTORY}{at}" for at, _ in _keyed(client, name)}:  # another move came first: this one is void
+    """Writes a move down and takes it back where another was written beside it; else moves the alias.
+
+    The keys of two such moves need not come in the order in which they were written. Who sees no other may have been
+    told that its move holds, so that who sees one takes its own back, be it earlier or later; of two that see each
+    other both do, and decide anew.
+    """
+    key, conditional = _write(client, name, kind, to, over, why), kind in CONDITIONAL
+    written = _written(client, name)
+    if conditional and (key != list(written)[-1] or key not in _valid(written)):
         client.delete_registered_model_tag(name, key)
+        _align(client, name)
         raise ChampionMovedError(f"the champion of {name} is no longer {_words(over)}: another move came first")
     _align(client, name)
+    if not conditional and (champion := _last(_read(client, name))) != to:
+        raise ChampionMovedError(f"the champion of {name} is {_words(champion)}: another move came at the same time")
 
 
 def _align(client: mlflow.MlflowClient, name: str) -> None:
@@ -187,27 +210,58 @@ def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int | None, ov
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
     by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
     move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
-    # by time, and two at the same time do not overwrite each other
-    key = f"{HISTORY}{time.time_ns()}.{secrets.token_hex(4)}"
+    # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
+    last = max(map(_time, _written(client, name)), default=0)
+    key = f"{HISTORY}{max(time.time_ns(), last + 1)}.{secrets.token_hex(4)}"
     client.set_registered_model_tag(name, key, json.dumps(asdict(move)))
     return key
 
 
-def _keyed(client: mlflow.MlflowClient, name: str) -> list[tuple[str, Move]]:
-    """The moves that hold, with the ends of their keys."""
-    tags = _model(client, name).tags
-    moves: list[tuple[str, Move]] = []
-    for key in sorted(key for key in tags if key.startswith(HISTORY)):
-        move, champion = Move(**json.loads(tags[key])), moves[-1][1].to if moves else None
+def _written(client: mlflow.MlflowClient, name: str) -> dict[str, Move]:
+    """All moves by their keys, the first one first, void ones too; tags that are no moves are passed over."""
+    moves = {}
+    for key, value in _model(client, name).tags.items():
+        if not key.startswith(HISTORY):
+            continue
+        try:
+            moves[key] = MOVE.validate_json(value, strict=True)
+        except ValidationError as error:
+            _pass_over(name, key, error.errors()[0]["msg"])
+        else:
+            if not KEY.fullmatch(key):
+                del moves[key]
+                _pass_over(name, key, "its name holds no time")
+    return dict(sorted(moves.items(), key=lambda item: (_time(item[0]), item[0])))
+
+
+@functools.cache
+def _pass_over(name: str, key: str, reason: str) -> None:
+    """Says it once."""
+    print(
+        f"registry: a tag of {name}, {key!r}, is no move of the champion and is passed over: {reason}", file=sys.stderr
+    )
+
+
+def _valid(written: dict[str, Move]) -> dict[str, Move]:
+    """The moves that hold."""
+    moves: dict[str, Move] = {}
+    champion = None
+    for key, move in written.items():
         if not move.conditional or move.over == champion:
             # one that holds for any champion may have seen another than the one that it came to replace
-            moves.append((key.removeprefix(HISTORY), replace(move, over=champion)))
+            moves[key] = replace(move, over=champion)
+            champion = move.to
     return moves
+
+
+def _time(key: str) -> int:
+    """Nanoseconds since 1970 of a move's key."""
+    return int(key.removeprefix(HISTORY).partition(".")[0])
 
 
 def _read(client: mlflow.MlflowClient, name: str) -> list[tuple[int, Move]]:
     """The moves that hold, with their times in nanoseconds."""
-    return [(int(key.partition(".")[0]), move) for key, move in _keyed(client, name)]
+    return [(_time(key), move) for key, move in _valid(_written(client, name)).items()]
 
 
 def _last(moves: Sequence[tuple[int, Move]]) -> int | None:
@@ -244,8 +298,9 @@ def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
 
 def table(name: str, moves: list[Move]) -> Table:
     """`history` for a person."""
-    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
+    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=escape(name), caption=SELECTED)
     for move in moves:
         now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
-        found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)
+        said = (escape(text) for text in (move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why))
+        found.add_row(*said)
     return found
