@@ -12,15 +12,23 @@ from projects import Project, new_project
 
 ENGINES = {"featured", "finished", "services"}
 """Fixtures behind which Ray, DVC or MLflow run."""
+LONGEST = ("cluster", "test_pipeline.py", "test_services.py", "test_training.py", "test_tuning.py")
+"""Groups of tests with engines that begin first, so that no process works alone in the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that want the machine for themselves: those of the engines, and of whole pipelines."""
+    """Mark the tests of the engines and of whole pipelines, a group for each file or cluster: it shares what runs."""
+    order = {}
     for item in items:
-        room = item.path.relative_to(Path(__file__).parent).parts[0]
+        room, *_ = item.path.relative_to(Path(__file__).parent).parts
         wanted = ENGINES & set(getattr(item, "fixturenames", ()))
         if wanted or room in {"adaptors", "cluster", "infra"} or item.get_closest_marker("ray"):
+            group = room if room == "cluster" else item.path.name
             item.add_marker(pytest.mark.engines)
+            item.add_marker(pytest.mark.xdist_group(group))
+            order[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+    items.sort(key=lambda item: order.get(item, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
