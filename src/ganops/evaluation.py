@@ -155,12 +155,13 @@ def _real(prepared: Prepared, counts: Counts, seed: int) -> Side:
 
 def _generated(generator: Generator, counts: Counts) -> Side:
     """The first samples judge, the others are learnt from."""
-    labelling, images = Labelling.of(generator), []
-    count, m = counts.learnt + counts.judging, counts.judging
+    labelling, count, m = Labelling.of(generator), counts.learnt + counts.judging, counts.judging
+    device = next(generator.network.parameters()).device.type
+    images = []
     with progress("evaluate", count, "images") as advance:
-        for seeds in pieces(count):
-            images.append(labelling.draw(generator, seeds))
-            advance(len(seeds))
+        for drawn in side_by_side(partial(labelling.draw, generator), pieces(count), device):
+            images.append(drawn)
+            advance(len(drawn))
     x, y = np.concatenate(images), labelling(FIRST_SEED + np.arange(count))
     return Side(x[m:], x[:m]) if y is None else Side(x[m:], x[:m], y[m:], y[:m])
 

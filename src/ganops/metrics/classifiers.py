@@ -257,8 +257,8 @@ def _network(lesson: Lesson) -> nn.Module:
         torch.manual_seed(lesson.seed)
         convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
         convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
-        for convolution in convolutions:
-            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(), nn.MaxPool2d(2)]
+        for convolution in convolutions:  # a ReLU behind the maximum is the same, of a quarter as many
+            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.MaxPool2d(2), nn.ReLU()]
         cells = (height // stride // 8) * (width // stride // 8)
         hidden = nn.Linear(WIDTHS[-1] * cells, HIDDEN, bias=False)
         last = nn.Linear(HIDDEN, lesson.classes)
