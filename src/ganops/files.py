@@ -40,7 +40,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         os.replace(draft, path)
 
 
-_DRAFT = re.compile(r"\..+\.draft-\w{8}")
+_DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
 """The names of folders for drafts; git ignores them."""
 
 
@@ -61,10 +61,13 @@ def _scratch(path: Path, clear: Callable[[Path], None]) -> Iterator[Path]:
 
 def _clear(folder: Path) -> None:
     """Removes the drafts in a folder that no process holds any more."""
-    for entry in [entry for entry in os.scandir(folder) if _DRAFT.fullmatch(entry.name)]:
-        with suppress(FileNotFoundError), _locked(Path(entry.path), fcntl.LOCK_EX | fcntl.LOCK_NB) as left:
+    for name in filter(None, [_DRAFT.fullmatch(entry.name) for entry in os.scandir(folder)]):
+        draft, target = folder / name[0], folder / name[1]
+        with suppress(FileNotFoundError), _locked(draft, fcntl.LOCK_EX | fcntl.LOCK_NB) as left:
+            if left and (draft / "old").exists() and not target.exists():
+                os.replace(draft / "new", target)  # it ended between the two renames of `atomic_folder`
             if left:
-                shutil.rmtree(entry.path, ignore_errors=True)
+                shutil.rmtree(draft, ignore_errors=True)
 
 
 _clear_once = cache(_clear)
