@@ -3,7 +3,9 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ganops.data.item import printable
 from ganops.data.sources import locate
+from ganops.data.sources.download import described
 from ganops.data.storage import scheme
 from ganops.errors import DataError
 from ganops.files import read_json, write_json
@@ -15,6 +17,9 @@ AUTO = "auto"
 
 UNSTATED = "not stated"
 """In the place of a licence that nobody has stated."""
+
+_LENGTH = 500
+"""Characters of a name or a licence; they are shown everywhere."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,7 @@ class About:
             last, own = str(source).rstrip("/").rpartition("/")[2], {}
         else:
             path = Path(str(locate(source)))
-            last, own = path.name, _own(path)
+            last, own = printable(path.name), _own(path)
         return cls(
             own.get("name", last) if name == AUTO else name,
             own.get("licence") if licence == AUTO else licence,
@@ -65,8 +70,8 @@ def _own(folder: Path) -> dict[str, str]:
     path = next((folder / file for file in FILES if (folder / file).is_file()), None)
     if path is None:
         return {}
-    try:
-        content = read_json(path)
-        return {key: content[key] for key in ("name", "licence") if isinstance(content.get(key), str)}
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"data.source: {path} cannot be read: {error}; expected JSON with name and licence") from error
+    content = described(path)
+    own = {key: content[key] for key in ("name", "licence") if isinstance(content.get(key), str)}
+    if too_long := [key for key, text in own.items() if len(text) > _LENGTH]:
+        raise DataError(f"data.source: {path}: {too_long[0]}: expected at most {_LENGTH} characters")
+    return {key: printable(text) for key, text in own.items()}

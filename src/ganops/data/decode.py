@@ -11,11 +11,14 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
-from ganops.data.item import Content, Deferred, ItemError, Pixels, check_size
+from ganops.data.item import Content, Deferred, ItemError, Pixels, check_size, reason
 from ganops.errors import ConfigError
 
 PIXEL_LIMIT = 89_478_485
 """Pixels of the largest image that is decoded: Pillow's own bound, a quarter of a gibibyte of RGB."""
+
+SIDE_LIMIT = 65_535
+"""Pixels of the longest side that is decoded, the most that JPEG can state: Pillow resizes no longer ones."""
 
 # Named, because Pillow would also try formats that start other programs (EPS) or have no signature (TGA).
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -95,7 +98,24 @@ def decode(content: Content, recipe: Recipe) -> tuple[Pixels, tuple[str, ...]]:
     Raises:
         ItemError: the content is no intact image.
     """
-    image, notes = _load(content)
+    data = _encoded(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return _sample(data, recipe)
+    except ItemError:
+        raise
+    except UnidentifiedImageError:
+        raise ItemError(f"not a readable image: {len(data):,} bytes that start with {bytes(data[:8])!r}") from None
+    except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
+        if "truncated" in str(error).lower():
+            raise ItemError(f"truncated after {len(data):,} bytes") from error
+        raise ItemError(f"damaged: {reason(error)}") from error
+
+
+def _sample(data: bytes | Pixels, recipe: Recipe) -> tuple[Pixels, tuple[str, ...]]:
+    image, notes = (Image.fromarray(data), ()) if isinstance(data, np.ndarray) else _parse(data)
+    _check_area(image)
     image, more = _plain(image, recipe)
     pixels = np.asarray(_square(image, recipe))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), (*notes, *more)
@@ -107,8 +127,8 @@ def decode_all(contents: Sequence[Content], recipe: Recipe) -> list[Decoded]:
     for content in _fetched(contents):
         try:
             results.append(decode(content, recipe))
-        except ItemError as reason:
-            results.append(reason)
+        except ItemError as failure:
+            results.append(failure)
     return results
 
 
@@ -123,34 +143,23 @@ def _fetched(contents: Sequence[Content]) -> Iterable[Content]:
 def _fetch(content: Content) -> Content:
     try:
         return content.read() if isinstance(content, Deferred) else content
-    except ItemError as reason:
-        return reason
+    except ItemError as failure:
+        return failure
 
 
-def _load(content: Content) -> tuple[Image.Image, tuple[str, ...]]:
-    """The first frame, upright, in the file's own mode."""
+def _encoded(content: Content) -> bytes | Pixels:
+    """What is to be decoded."""
     if isinstance(content, ItemError):
         raise content
     if isinstance(content, np.ndarray):
-        return Image.fromarray(content), ()
+        return content
     if isinstance(content, Deferred):
         data = content.read()
     else:
         data = read_file(content) if isinstance(content, Path) else content
     if not data:
         raise ItemError("empty, 0 bytes")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return _parse(data)
-    except ItemError:
-        raise
-    except UnidentifiedImageError:
-        raise ItemError(f"not a readable image: {len(data):,} bytes that start with {data[:8]!r}") from None
-    except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
-        if "truncated" in str(error).lower():
-            raise ItemError(f"truncated after {len(data):,} bytes") from error
-        raise ItemError(f"damaged: {error}") from error
+    return data
 
 
 def read_file(path: Path) -> bytes:
@@ -160,20 +169,29 @@ def read_file(path: Path) -> bytes:
         ItemError: it is too large, or cannot be read.
     """
     try:
-        check_size(path.stat().st_size)
-        return path.read_bytes()
+        check_size(size := path.stat().st_size)
+        with open(path, "rb") as file:
+            return file.read(size)
     except OSError as error:
         raise ItemError(f"cannot be read: {error.strerror}") from error
 
 
-def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        width, height = image.size
-    except Image.DecompressionBombError:
-        raise ItemError(f"too large: at most {PIXEL_LIMIT:,} pixels are decoded") from None
+def _check_area(image: Image.Image) -> None:
+    """ItemError where an image has no pixels or too many; Pillow knows it before it takes memory for them."""
+    width, height = image.size
     if not 0 < width * height <= PIXEL_LIMIT:
         raise ItemError(f"{width} x {height} pixels: from 1 to {PIXEL_LIMIT:,} are decoded")
+    if max(width, height) > SIDE_LIMIT:
+        raise ItemError(f"{width} x {height} pixels: sides of at most {SIDE_LIMIT:,} are decoded")
+
+
+def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """The first frame, upright, in the file's own mode."""
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise ItemError(f"too large: at most {PIXEL_LIMIT:,} pixels are decoded") from None
+    _check_area(image)
     image.load()
     notes = []
     if getattr(image, "is_animated", False):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from ganops.data.decode import Decoded, Recipe, decode_all
-from ganops.data.item import Content, Deferred, Item, ItemError, Pixels, Source
+from ganops.data.item import Content, Deferred, Item, ItemError, Pixels, Source, printable
 from ganops.errors import DataError
 from ganops.terminal import progress
 
@@ -118,12 +118,12 @@ def take_in(source: Source, spool: Spool, recipe: Recipe, mapper: Mapper) -> Int
 
 def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
     if isinstance(result, ItemError):
-        taken.rejected.append(Rejection(_printable(item.name), _printable(str(result))))
+        taken.rejected.append(Rejection(printable(item.name), printable(str(result))))
         return
     pixels, conversions = result
     spool.append(pixels)
-    taken.names.append(_printable(item.name))
-    taken.labels.append(None if item.label is None else _printable(item.label))
+    taken.names.append(printable(item.name))
+    taken.labels.append(None if item.label is None else printable(item.label))
     taken.conversions.update(conversions)
 
 
@@ -180,8 +180,3 @@ def _size(content: Content) -> int:
     if isinstance(content, Deferred):
         return content.size
     return len(content) if isinstance(content, bytes) else 0
-
-
-def _printable(text: str) -> str:
-    """File names are bytes; those that are no UTF-8 are escaped, for they could not be written as JSON."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -11,10 +11,16 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import DataError
+from ganops.errors import DataError, UserError
 
 FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""
+
+ITEM_LIMIT = 10_000_000
+"""Images and other files in a source, at most: each takes about 1 KiB of memory until the set is written."""
+
+_REASON = 300
+"""Characters of a foreign error that are shown."""
 
 Pixels = NDArray[np.uint8]
 """uint8 [C, H, W] with 1 or 3 channels; in an item of a source, gray [H, W]."""
@@ -55,6 +61,17 @@ def check_size(size: int) -> None:
         raise ItemError(f"too large: {size:,} bytes, at most {FILE_LIMIT:,} are read")
 
 
+def check_count(count: int, source: object) -> None:
+    """DataError where a source holds, or says that it holds, more files than a set can have."""
+    if count > ITEM_LIMIT:
+        raise DataError(f"data.source: {source} holds {count:,} images or more; at most {ITEM_LIMIT:,} are read")
+
+
+def printable(text: str) -> str:
+    """Names of files are bytes; those that are no UTF-8 are escaped, for they could not be written as JSON."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class Item(NamedTuple):
     """One image of a source: its name in there, the name of its class if it has one, and its content."""
 
@@ -80,11 +97,20 @@ class Source:
 
 
 @contextmanager
-def reading(path: object) -> Iterator[None]:
-    """Turns a failure to read `path` as a whole into a DataError that names it."""
+def reading(path: object, kind: str = "") -> Iterator[None]:
+    """Turns a failure to read `path` as a whole, a file of such a kind, into a DataError that names it."""
     try:
         yield
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
+    except (UserError, ItemError):
+        raise
+    except Exception as error:  # zipfile, tarfile, gzip and pyarrow raise whatever the bytes lead them to
+        access = not kind or isinstance(error, (OSError, EOFError, zlib.error))
+        problem = f"cannot be read: {reason(error)}" if access else f"is no intact {kind}: {reason(error)}"
         mend = "Replace it by an undamaged copy" + ("" if isinstance(path, Path) else ", or see to the way there")
-        raise DataError(f"data.source: {path} cannot be read: {reason}. {mend}.") from error
+        raise DataError(f"data.source: {path} {problem}. {mend}.") from error
+
+
+def reason(error: Exception) -> str:
+    """The words of a foreign error on one line; its type where it has none."""
+    words = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return (words if len(words) <= _REASON else words[:_REASON] + "...") or type(error).__name__

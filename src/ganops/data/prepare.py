@@ -11,6 +11,7 @@ import numpy as np
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
 from ganops.data.decode import Filter, Fit, Recipe
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
+from ganops.data.item import printable
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
 from ganops.errors import ConfigError, DataError
@@ -99,14 +100,14 @@ def prepare(
         for split, rows in splits.items():
             _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
         manifest = {
-            "source": {"name": path.name, "kind": found.kind},
+            "source": {"name": printable(path.name), "kind": found.kind},
             "sample": {"shape": [depth, resolution, resolution], "dtype": "uint8"},
             **_census(splits, class_names),
             "sha256": _hash(draft),
             "parameters": {**recipe.shown(), **parameters},
             "conversions": dict(sorted((+taken.conversions).items())),
             "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
-            "ignored": sorted(found.ignored),
+            "ignored": sorted(map(printable, found.ignored)),
         }
         write_json(draft / "manifest.json", manifest)
     save_grid(preview, _examples(Prepared.open(out)))

@@ -102,7 +102,7 @@ class Stored(Deferred):
         """
         check_size(self.size)
         with reading(self.store), self.store.opened() as file:
-            return bytes(file.read())
+            return bytes(file.read(self.size))
 
 
 @cache

@@ -1,11 +1,13 @@
 """Where images come from: one file for each kind of source, which recognises it and reads it."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from ganops.data.item import Source
+from ganops.data.item import Item, Source, check_count, reading
 from ganops.data.sources import archive, download, folder, idx, objects, parquet
 from ganops.data.storage import Store, scheme
 from ganops.errors import DataError
@@ -80,13 +82,25 @@ def watched(folder: Path, source: str) -> Path | Store:
 
 
 def read_source(path: Path | Store) -> Source:
-    """Opens whatever is at `path`; DataError where it cannot be used."""
+    """Opens whatever is at `path`; DataError where it cannot be used, also later, when the items are walked."""
+    with reading(path):
+        source = _read(path)
+    check_count(source.count, path)
+    return replace(source, items=_walked(source.items, path))
+
+
+def _read(path: Path | Store) -> Source:
     if isinstance(path, Store):
         return objects.read(path)
     for reader in SOURCES.values():
         if reader.recognises(path):
             return reader.read(path)
     raise DataError(f"data.source: {path} is not a known kind of source\n{_accepted()}")
+
+
+def _walked(items: Iterator[Item], path: Path | Store) -> Iterator[Item]:
+    with reading(path):
+        yield from items
 
 
 def _accepted() -> str:

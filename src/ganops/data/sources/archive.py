@@ -1,21 +1,34 @@
-"""A folder of images in a zip or tar file, read member by member; nothing is unpacked to disk."""
+"""A folder of images in a zip or tar file, read member by member; nothing is unpacked to disk.
 
+No more memory is taken than headers announce and the limits below allow, whatever a file holds.
+"""
+
+import gzip
 import stat
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
 
-from ganops.data.item import FILE_LIMIT, Item, ItemError, Source, reading
+from ganops.data.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading, reason
 from ganops.data.sources import tree
 from ganops.errors import DataError
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 
+DIRECTORY_LIMIT = 256 * 2**20
+"""Bytes of the list of members at the end of a zip file: some two million of them."""
+
+HEADER_LIMIT = 256 * 2**10
+"""Bytes of the headers of one member, its name and attributes among them."""
+
 _TAR = (".tar", ".tar.gz", ".tgz")
+_GZIP = b"\x1f\x8b"  # the first bytes of a file
+_LOCAL_HEADER = 30  # bytes before a member of a zip file, besides its name
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 
 
 def recognises(path: Path) -> bool:
@@ -40,65 +53,146 @@ class _Member(NamedTuple):
     size: int
 
 
+class _Bounded:
+    """A file of which no more bytes can be read than were allowed last; zipfile and tarfile believe any header."""
+
+    def __init__(self, file: BinaryIO, limit: int) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+        self.allow(limit)
+
+    def allow(self, limit: int) -> None:
+        """From here on, so many bytes."""
+        self._limit = self._left = limit
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes as of any file; ValueError where there are more than allowed."""
+        data = self._file.read(size if 0 <= size <= self._left else self._left + 1)
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError(f"its headers take more than {self._limit:,} bytes")
+        return data
+
+
 def _read_zip(path: Path) -> Source:
-    try:
-        with reading(path), zipfile.ZipFile(path) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-    except zipfile.BadZipFile as error:
-        raise DataError(f"data.source: {path} is no intact zip file: {error}") from error
+    with _opened_zip(path) as (archive, _):
+        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
+    check_count(len(infos), path)
     if any(info.flag_bits & 1 for info in infos):
         raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
-    members = [_Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos]
-    plan, ignored = _plan(members)
+    _check_apart(path, infos)
+    plan, ignored = _plan(
+        _Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos
+    )
 
     def items() -> Iterator[Item]:
-        with reading(path), zipfile.ZipFile(path) as archive:
+        with _opened_zip(path) as (archive, file):
             for i, item in plan.items():
+                file.allow(HEADER_LIMIT + infos[i].compress_size)
                 yield item if isinstance(item.content, ItemError) else item._replace(content=_unzip(archive, infos[i]))
 
     return Source("zip", len(plan), items(), ignored)
 
 
+@contextmanager
+def _opened_zip(path: Path) -> Iterator[tuple[zipfile.ZipFile, "_Bounded"]]:
+    with reading(path, "zip file"), open(path, "rb") as file:
+        bounded = _Bounded(file, DIRECTORY_LIMIT)
+        with zipfile.ZipFile(cast(BinaryIO, bounded)) as archive:
+            yield archive, bounded
+
+
+def _check_apart(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
+    """DataError where members share bytes: few of them would unpack to any size, and take for ever."""
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end:
+            raise DataError(f"data.source: {path} is no intact zip file: its members overlap, {info.filename!r} is one")
+        end = info.header_offset + _LOCAL_HEADER + info.compress_size
+
+
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError:
-    """The content of one member; zipfile reads no more than the size in the header, and checks the CRC."""
+    """The content of one member; without the size that is in the header it has not the CRC either."""
+    if info.compress_type not in _METHODS:
+        return ItemError(f"compressed by method {info.compress_type} of the zip format, expected 0 or 8 (deflate)")
     try:
-        return archive.read(info)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        return ItemError(f"damaged in the archive: {error}")
+        with archive.open(info) as file:
+            return file.read(info.file_size + 1)  # `read()` would unpack everything before it cuts
+    except OSError:
+        raise
+    except Exception as error:  # whatever the bytes lead zipfile to
+        return ItemError(f"damaged in the archive: {reason(error)}")
 
 
 def _read_tar(path: Path) -> Source:
-    with _opened_tar(path) as archive:
-        infos = [info for info in archive if not info.isdir()]
-    plan, ignored = _plan([_Member(info.name, info.isreg(), info.size) for info in infos])
+    places, sizes = array("q"), array("q")
+    sparse: set[int] = set()
+
+    def members() -> Iterator[_Member]:
+        for i, info in enumerate(_headers(path)):
+            places.append(info.offset_data)
+            sizes.append(info.size)
+            if info.issparse():
+                sparse.add(i)
+            yield _Member(info.name, info.isreg(), info.size)
+
+    plan, ignored = _plan(members())
 
     def items() -> Iterator[Item]:
-        with _opened_tar(path) as archive:
+        with _opened_tar(path) as file:
             for i, item in plan.items():
-                file = None if isinstance(item.content, ItemError) else archive.extractfile(infos[i])
-                yield item._replace(content=file.read()) if file else item
+                if isinstance(item.content, ItemError):
+                    yield item
+                elif i in sparse:
+                    yield item._replace(content=ItemError("a sparse file in an archive"))
+                else:
+                    file.seek(places[i])
+                    if len(data := file.read(sizes[i])) < sizes[i]:
+                        raise DataError(f"data.source: {path} is truncated: it ends within {item.name}")
+                    yield item._replace(content=data)
 
     return Source("tar", len(plan), items(), ignored)
 
 
+def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
+    """The headers of all members but folders; none is kept, and each lies behind the one before."""
+    with _opened_tar(path) as stream:
+        file = _Bounded(stream, HEADER_LIMIT)
+        with tarfile.open(fileobj=cast(BinaryIO, file), mode="r:") as archive:
+            count, end = 0, -1
+            while info := archive.next():
+                if info.offset <= end or info.size < 0:
+                    raise DataError(f"data.source: {path} is no intact tar file: its headers form a loop at {end:,}")
+                count, end = count + 1, info.offset
+                check_count(count, path)
+                if not info.isdir():
+                    yield info
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
+                file.allow(HEADER_LIMIT)
+        stream.seek(archive.offset)
+        if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+            raise DataError(f"data.source: {path} is no intact tar file: expected a header at byte {archive.offset:,}")
+
+
 @contextmanager
-def _opened_tar(path: Path) -> Iterator[tarfile.TarFile]:
-    try:
-        with reading(path), tarfile.open(path) as archive:
-            yield archive
-    except tarfile.TarError as error:
-        raise DataError(f"data.source: {path} is no intact tar file: {error}") from error
+def _opened_tar(path: Path) -> Iterator[BinaryIO]:
+    """The file, decompressed."""
+    with reading(path, "tar file"), open(path, "rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+        file.seek(0)
+        with gzip.open(file) if packed else file as content:
+            yield cast(BinaryIO, content)
 
 
-def _plan(members: Sequence[_Member]) -> tuple[dict[int, Item], tuple[str, ...]]:
+def _plan(members: Iterable[_Member]) -> tuple[dict[int, Item], tuple[str, ...]]:
     """The members that are images or must be listed as rejected, by position; and the names of the ignored ones."""
     refused: dict[int, Item] = {}
     images: dict[int, str] = {}
     ignored = []
     for i, member in enumerate(members):
         name = PurePosixPath(member.name.replace("\\", "/")).as_posix()
-        if reason := _objection(name, member):
-            refused[i] = Item(name, None, ItemError(reason))
+        if objection := _objection(name, member):
+            refused[i] = Item(name, None, ItemError(objection))
         elif tree.is_image(name) and not tree.is_hidden(name):
             images[i] = name
         elif not tree.is_hidden(name):
@@ -113,6 +207,8 @@ def _objection(name: str, member: _Member) -> str | None:
     path = PurePosixPath(name)
     if path.is_absolute() or name[1:2] == ":":
         return "an absolute path in an archive"
+    if not path.name:
+        return "a member without a name"
     if ".." in path.parts:
         return "a path that leaves the archive"
     if not member.regular:

@@ -1,21 +1,24 @@
 """A folder with a `source.json`: idx files that are on this machine or can be fetched, known by their hashes.
 
-Its keys: `files`, the names with the SHA-256 of their decompressed content; `local`, folders that may hold them; `url`,
-where they can be fetched; `package`, the system package that installs them into the first local folder, if any; `name`
-and `licence` of the images (see `data.about`).
+Whoever made the folder is not trusted: files have plain names, come by https, and are written into the cache only.
 """
 
 import gzip
 import hashlib
 import os
+import re
 import urllib.request
 import zlib
 from dataclasses import replace
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import IO, Annotated, Any
+from urllib.parse import urlsplit
 
-from ganops.data.item import Source
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from ganops.data.item import Source, reason
 from ganops.data.sources import idx
 from ganops.errors import DataError
 from ganops.files import atomic, read_json
@@ -23,7 +26,32 @@ from ganops.terminal import progress
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
+DOWNLOAD_LIMIT = 16 * 2**30
+"""Bytes of the largest file that is fetched."""
+
+DESCRIPTION_LIMIT = 2**20
+"""Bytes of the largest JSON file in which a source describes itself."""
+
 _TIMEOUT = 30  # seconds without an answer
+
+_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+_Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Description(BaseModel, strict=True):
+    """The keys of `source.json`; `name` and `licence` of the images stand there, too (see `data.about`)."""
+
+    files: Annotated[dict[_Name, _Hash], Field(min_length=1)]
+    """Names, without a folder, with the SHA-256 of the decompressed content."""
+
+    url: str
+    """Where they can be fetched, if no folder holds them."""
+
+    local: list[str] = []
+    """Folders that may hold them."""
+
+    package: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] | None = None
+    """The system package that installs them into the first local folder, if any."""
 
 
 def recognises(path: Path) -> bool:
@@ -42,57 +70,101 @@ def read(path: Path) -> Source:
     if folder is None:
         folder = cache(path)
         _fetch(folder, known)
-    for name, expected in known["files"].items():
+    for name, expected in known.files.items():
         if problem := _problem(folder / name, expected):
             raise DataError(f"data.source: {folder / name} is not the file it should be: {problem}. Remove it.")
-    return replace(idx.from_files(folder / name for name in known["files"]), kind="download")
+    return replace(idx.from_files(folder / name for name in known.files), kind="download")
 
 
-def _known(path: Path) -> dict[str, Any]:
+def described(path: Path) -> dict[str, Any]:
+    """The JSON object in a file with which a source describes itself.
+
+    Raises:
+        DataError: it holds something else, or cannot be read.
+    """
     try:
-        known: dict[str, Any] = {"files": {}, "url": "", **read_json(path)}
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"data.source: {path} cannot be read: {error}") from error
-    if not (known["files"] and known["url"]):
-        raise DataError(f"data.source: {path}: expected the keys files and url, got {sorted(known)}")
-    return known
+        if (size := path.stat().st_size) > DESCRIPTION_LIMIT:
+            raise ValueError(f"{size:,} bytes, at most {DESCRIPTION_LIMIT:,} are read")
+        if not isinstance(content := read_json(path), dict):
+            raise ValueError("it holds no keys")
+    except (OSError, ValueError) as error:
+        expected = 'expected JSON such as {"name": ..., "licence": ...}'
+        raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
+    return content
+
+
+def _known(path: Path) -> _Description:
+    try:
+        return _Description.model_validate(described(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"data.source: {path}: {where}: {first['msg']}, got {first['input']!r:.100}") from error
 
 
 def cache(path: Path) -> Path:
     """Where fetched files are kept: $XDG_CACHE_HOME/ganops/<name>, by default in ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "ganops" / path.absolute().name
+    return Path(home) / "ganops" / Path(os.path.abspath(path)).name
 
 
-def _locals(path: Path, known: dict[str, Any]) -> list[Path]:
-    return [path / Path(folder).expanduser() for folder in known.get("local", [])]
+def _locals(path: Path, known: _Description) -> list[Path]:
+    return [path / os.path.expanduser(folder) for folder in known.local]
 
 
-def _holds(folder: Path, known: dict[str, Any]) -> bool:
-    return all((folder / name).is_file() for name in known["files"])
+def _holds(folder: Path, known: _Description) -> bool:
+    return all(os.path.isfile(folder / name) for name in known.files)
 
 
-def _fetch(folder: Path, known: dict[str, Any]) -> None:
+def _fetch(folder: Path, known: _Description) -> None:
     """Downloads what is not in `folder` yet; a file gets its name only when its content is right."""
-    for name, expected in known["files"].items():
+    for name, expected in known.files.items():
         if (folder / name).is_file():
             continue
-        url = known["url"].rstrip("/") + "/" + name
+        url = known.url.rstrip("/") + "/" + name
         with atomic(folder / name) as draft:
             try:
-                _download(url, draft)
+                _download(_safe(url), draft)
             except (OSError, ValueError, HTTPException) as error:
-                raise DataError(_ways_out(url, str(error), folder, known)) from error
+                raise DataError(_ways_out(url, reason(error), folder, known)) from error
             if problem := _problem(draft, expected):
                 raise DataError(_ways_out(url, problem, folder, known))
 
 
 def _download(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, open(path, "wb") as file:
+    opener = urllib.request.build_opener(_Redirects)
+    with opener.open(url, timeout=_TIMEOUT) as answer, open(path, "wb") as file:
         size = int(answer.headers.get("Content-Length") or 0)
         with progress("download", size, "bytes") as advance:
             while data := answer.read(2**20):
                 advance(file.write(data))
+                if file.tell() > (size or DOWNLOAD_LIMIT):
+                    raise ValueError(f"more than {size or DOWNLOAD_LIMIT:,} bytes came")
+
+
+def _safe(url: str) -> str:
+    """The same address, if it is https or on this machine, and holds no password; else ValueError."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        here = False
+    if not host or not (parts.scheme == "https" or (parts.scheme == "http" and here)):
+        raise ValueError("expected an https:// address (http:// only on this machine)")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("expected an address without a user and a password")
+    return url
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Goes where an answer points only if the address is as good as the first one had to be."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        """The request to the new address; ValueError where it is not safe."""
+        return super().redirect_request(req, fp, code, msg, headers, _safe(newurl))
 
 
 def _problem(path: Path, expected: str) -> str | None:
@@ -105,10 +177,11 @@ def _problem(path: Path, expected: str) -> str | None:
     return None if got == expected else f"the SHA-256 of its content should be {expected}, and is {got}"
 
 
-def _ways_out(url: str, problem: str, folder: Path, known: dict[str, Any]) -> str:
-    lines = [f"data.source: {url} cannot be downloaded: {problem}. Ways out:"]
-    if package := known.get("package"):
-        lines.append(f"  apt-get install {package}, which puts the files into {known['local'][0]}")
-    lines.append(f"  copy {', '.join(known['files'])} into {folder}")
+def _ways_out(url: str, problem: str, folder: Path, known: _Description) -> str:
+    shown = re.sub(r"//[^/]*@", "//", url)  # no password
+    lines = [f"data.source: {shown} cannot be downloaded: {problem}. Ways out:"]
+    if known.package and known.local:
+        lines.append(f"  apt-get install {known.package}, which puts the files into {known.local[0]}")
+    lines.append(f"  copy {', '.join(known.files)} into {folder}")
     lines.append("  connect this machine to the network, or choose a data.source that is on it")
     return "\n".join(lines)

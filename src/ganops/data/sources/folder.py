@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ganops.data.item import Content, Item, ItemError, Source
+from ganops.data.item import Content, Item, ItemError, Source, check_count
 from ganops.data.sources import tree
 
 ACCEPTS = "a folder of images (its sub-folders are the classes)"
@@ -17,7 +17,10 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path) -> Source:
     """The images below `path`; other files are ignored and named, hidden ones are passed over."""
-    found = [(file.relative_to(path).as_posix(), content) for file, content in _walk(path, ())]
+    found = []
+    for file, content in _walk(path, (), set(), False):
+        found.append((file.relative_to(path).as_posix(), content))
+        check_count(len(found), path)
     wanted = [(name, content) for name, content in found if tree.is_image(name) or isinstance(content, _FolderError)]
     ignored = tuple(name for name, content in found if not (tree.is_image(name) or isinstance(content, _FolderError)))
     classes = tree.labels([name for name, _ in wanted])
@@ -29,9 +32,14 @@ class _FolderError(ItemError):
     """A folder that cannot be entered: there may be images in it, so it counts as rejected."""
 
 
-def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, Content]]:
-    """All files below `folder` in the order of their names; links are followed, circles are not."""
+def _walk(folder: Path, above: tuple[str, ...], entered: set[str], linked: bool) -> Iterator[tuple[Path, Content]]:
+    """All files below `folder` in the order of their names; links are followed, circles are not.
+
+    In a folder that a link led to (`linked`), another link leads to folders that were not `entered` yet only: else n
+    folders with two links each, to the next one, hold 2^n files.
+    """
     above = (*above, os.path.realpath(folder))
+    entered.add(above[-1])
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -42,7 +50,9 @@ def _walk(folder: Path, above: tuple[str, ...]) -> Iterator[tuple[Path, Content]
             yield path, path
         elif not path.is_dir():
             yield path, ItemError("neither a file nor a link to one")
-        elif os.path.realpath(path) in above:
+        elif (place := os.path.realpath(path)) in above:
             yield path, _FolderError("a link to a folder that contains it")
+        elif linked and path.is_symlink() and place in entered:
+            yield path, _FolderError("a link, below another one, to a folder that is read already")
         else:
-            yield from _walk(path, above)
+            yield from _walk(path, above, entered, linked or path.is_symlink())

@@ -4,21 +4,23 @@ A file is two zero bytes, 8 for uint8, the number of dimensions, each dimension 
 """
 
 import gzip
+import math
 import re
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
 
-from ganops.data.item import FILE_LIMIT, Item, Source, reading
+from ganops.data.item import FILE_LIMIT, Item, Source, check_count, reading
 from ganops.errors import DataError
 
 ACCEPTS = "an idx pair such as train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz, or a folder of them"
 
+_DEFLATE = 1032  # bytes that one byte of a compressed file can become, at most (the format of deflate)
 _IMAGES = re.compile(r"(.*)images([-.])idx3-ubyte(\.gz)?")
 
 
@@ -45,6 +47,7 @@ def from_files(paths: Iterable[Path]) -> Source:
             if not 0 < shape[1] * shape[2] <= FILE_LIMIT:
                 raise DataError(f"data.source: {file} says that its images are {shape[1]} x {shape[2]} pixels")
             count += shape[0]
+            check_count(count, file)
     return Source("idx", count, chain.from_iterable(map(_items, files)), raw=True)
 
 
@@ -61,14 +64,15 @@ def _labels_file(images: Path) -> Path | None:
     return next((images.with_name(name + end) for end in ("", ".gz") if images.with_name(name + end).exists()), None)
 
 
-def _labels(images: Path, count: int) -> Sequence[str | None]:
+def _labels(images: Path, count: int) -> Iterator[str | None]:
     """The labels of an images file as decimal numbers."""
     if (path := _labels_file(images)) is None:
-        return [None] * count
+        yield from repeat(None, count)
+        return
     with _opened(path, 1) as (file, (size,)):
         if size != count:
             raise DataError(f"data.source: {path} holds {size:,} labels for the {count:,} images of {images.name}")
-        return [str(value) for value in _take(file, size, path)]
+        yield from map(str, _take(file, size, path))
 
 
 def _items(images: Path) -> Iterator[Item]:
@@ -80,7 +84,7 @@ def _items(images: Path) -> Iterator[Item]:
 
 @contextmanager
 def _opened(path: Path, dimensions: int) -> Iterator[tuple[BinaryIO, tuple[int, ...]]]:
-    """The file, decompressed, at its first value; and the sizes in its header."""
+    """The file, decompressed, at its first value; and the sizes in its header, which it is long enough to hold."""
     expected = bytes([0, 0, 8, dimensions])
     with reading(path), gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
         header = file.read(4 + 4 * dimensions)
@@ -88,7 +92,11 @@ def _opened(path: Path, dimensions: int) -> Iterator[tuple[BinaryIO, tuple[int, 
             raise DataError(
                 f"data.source: {path} is no idx{dimensions} file: starts with {header[:4]!r}, not {expected!r}"
             )
-        yield cast(BinaryIO, file), struct.unpack(f">{dimensions}I", header[4:])
+        shape = struct.unpack(f">{dimensions}I", header[4:])
+        if math.prod(shape) > path.stat().st_size * (_DEFLATE if path.suffix == ".gz" else 1):
+            values = " x ".join(f"{size:,}" for size in shape)
+            raise DataError(f"data.source: {path} is truncated: it cannot hold the {values} values of its header")
+        yield cast(BinaryIO, file), shape
 
 
 def _take(file: BinaryIO, size: int, path: Path) -> bytes:

@@ -2,6 +2,8 @@
 
 An image is a struct of `bytes` and `path`, or plain binary. Class names come from the ClassLabel in the metadata of the
 schema, else from the values themselves.
+
+A value can repeat in a few bytes, so no more than one row is unpacked at a time.
 """
 
 import json
@@ -10,19 +12,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from ganops.data.item import Content, Deferred, Item, ItemError, Source, reading
+from ganops.data.item import Content, Deferred, Item, ItemError, Source, check_size, printable, reading
 from ganops.data.storage import Store
 from ganops.errors import DataError
 
 ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a folder of them"
 
-_ROWS = 256  # held in memory at a time
+_ROWS = 1  # unpacked at a time
 _GROUP_ROWS, _GROUP_BYTES = 1024, 64 * 2**20  # of a row group that is decoded in one piece; more is divided
+_UNPACKED = 100  # bytes that a byte in the file may become, beyond the first _GROUP_BYTES; images are packed already
+_LABEL = 1000  # characters of a class name
 
 
 def recognises(path: Path) -> bool:
@@ -94,20 +98,48 @@ class _Cell(Deferred):
 
     def read(self) -> bytes:
         """Its bytes."""
-        return _image(_column(self.rows)[self.row].as_py())
+        return _image(_walk(self.rows).at(self.row))
+
+
+class _Walk:
+    """The images of a row group, of which one is in memory; best asked for in their order."""
+
+    def __init__(self, group: _Group) -> None:
+        self._group = group
+        self._begin()
+
+    def _begin(self) -> None:
+        self._next, self._values = 0, _values(self._group, self._group.column)
+
+    def at(self, row: int) -> Any:
+        """The value in a row."""
+        if row < self._next:
+            self._begin()
+        for value in self._values:
+            self._next += 1
+            if self._next > row:
+                return value
+        raise DataError(f"data.source: {self._group.file} has fewer rows than its header says")
 
 
 @lru_cache(1)
-def _column(group: _Group) -> Any:
-    """The images of a row group, kept until another one is asked for."""
+def _walk(group: _Group) -> _Walk:
+    """The walk through a row group, kept until another one is asked for."""
+    return _Walk(group)
+
+
+def _values(group: _Group, column: str) -> Iterator[Any]:
+    """What a column of a row group holds, row by row."""
     with _opened(group.file) as file:
-        return file.read_row_group(group.number, columns=[group.column]).column(group.column)
+        for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=[column], use_threads=False):
+            yield from (value.as_py() for value in batch.column(column))
 
 
 def _image(value: Any) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     if data is None:
         raise ItemError("no bytes in this row")
+    check_size(len(data))
     return bytes(data)
 
 
@@ -119,28 +151,26 @@ def _files(path: Path) -> list[Path]:
 
 @contextmanager
 def _opened(store: Store) -> Iterator[Any]:
-    import pyarrow as pa  # half a second, which the worker processes that decode images need not wait
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # half a second, which the worker processes that decode images need not wait
 
-    try:
-        with (
-            reading(store if store.uri else Path(store.path)),
-            store.opened() as source,
-            pq.ParquetFile(source) as file,
-        ):
-            yield file
-    except pa.ArrowException as error:
-        raise DataError(f"data.source: {store} is no intact Parquet file: {error}") from error
+    with (
+        reading(store if store.uri else Path(store.path), "Parquet file"),
+        store.opened() as source,
+        pq.ParquetFile(source) as file,
+    ):
+        yield file
 
 
 def _table(path: Store) -> _Table:
     with _opened(path) as file:
         schema = file.schema_arrow
+        if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+            raise DataError(f"data.source: {path}: expected every column once, got {twice} twice")
         label = next((name for name in ("label", "labels") if name in schema.names), None)
         if label and not _is_label(schema.field(label).type):
             got = schema.field(label).type
             raise DataError(f"data.source: {path}: expected integers or text in column {label}, got {got}; rename it")
-        return _Table(file.metadata.num_rows, _image_column(path, schema), label, _class_names(schema, label))
+        return _Table(file.metadata.num_rows, _image_column(path, schema), label, _class_names(path, schema, label))
 
 
 def _is_label(kind: Any) -> bool:
@@ -156,8 +186,9 @@ def _image_column(path: Store, schema: Any) -> str:
 
     def holds_bytes(kind: Any) -> Any:
         if types.is_struct(kind):
-            return kind.get_field_index("bytes") >= 0
-        return types.is_binary(kind) or types.is_large_binary(kind)
+            return kind.get_field_index("bytes") >= 0 and holds_bytes(kind.field("bytes").type)
+        values = kind.value_type if types.is_dictionary(kind) else kind
+        return types.is_binary(values) or types.is_large_binary(values)
 
     columns = [field.name for field in schema if holds_bytes(field.type)]
     named = [name for name in ("image", "img") if name in columns] or columns
@@ -167,49 +198,60 @@ def _image_column(path: Store, schema: Any) -> str:
     raise DataError(f"data.source: {path}: {expected}; got {columns} of the columns {schema.names}")
 
 
-def _class_names(schema: Any, label: str | None) -> tuple[str, ...]:
-    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(label, {})
-    return tuple(feature.get("names", ()))
+def _class_names(path: Store, schema: Any, label: str | None) -> tuple[str, ...]:
+    """The names of the ClassLabel `label`, if the metadata that Hugging Face writes has them."""
+    names = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    for key in ("info", "features", label, "names"):
+        names = names.get(key) if isinstance(names, dict) else None
+    if not isinstance(names, list | None) or not all(isinstance(name, str) for name in names or ()):
+        raise DataError(
+            f"data.source: {path}: expected a list of class names for {label} in the metadata of its schema"
+        )
+    return tuple(map(printable, names or ()))
 
 
 def _items(path: Store, table: _Table) -> Iterator[Item]:
     """All rows; the images of a row group of moderate size are read by whoever decodes them."""
     walk = uuid4().hex
+    row = 0
     with _opened(path) as file:
-        row = 0
         for number in range(file.num_row_groups):
             about = file.metadata.row_group(number)
+            _check_unpacked(path, about)
+            group = _Group(path, number, table.image, walk)
+            labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES
-            read = _light if light else _heavy
-            for label, content in read(_Group(path, number, table.image, walk), file, table):
-                yield Item(f"{path.name}[{row}]", _label(label, table.class_names), content)
+            for label, content in zip(labels, (_cells if light else _contents)(group, about), strict=True):
+                yield Item(f"{path.name}[{row}]", _label(label, table.class_names, path), content)
                 row += 1
 
 
-def _light(group: _Group, file: Any, table: _Table) -> Iterator[tuple[Any, Content]]:
-    """The labels are read here, the images elsewhere."""
-    about = file.metadata.row_group(group.number)
-    labels = file.read_row_group(group.number, columns=[table.label]).column(0).to_pylist() if table.label else None
-    for row in range(about.num_rows):
-        cell = _Cell(group, row, about.total_byte_size // about.num_rows)
-        yield labels[row] if labels else None, cell
+def _check_unpacked(path: Store, about: Any) -> None:
+    """DataError where a row group says that it unpacks to far more than images do."""
+    packed = sum(about.column(i).total_compressed_size for i in range(about.num_columns))
+    if about.total_byte_size > _GROUP_BYTES + _UNPACKED * packed:
+        says = f"a row group says that its {packed:,} bytes unpack to {about.total_byte_size:,}"
+        raise DataError(f"data.source: {path}: {says}; images do not, and at most {_UNPACKED} times as many are read")
 
 
-def _heavy(group: _Group, file: Any, table: _Table) -> Iterator[tuple[Any, Content]]:
-    """Everything is read here, some rows at a time: no process could hold such a group."""
-    columns = [name for name in (table.image, table.label) if name]
-    for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=columns):
-        labels = batch.column(table.label).to_pylist() if table.label else [None] * batch.num_rows
-        for value, label in zip(batch.column(table.image), labels, strict=True):
-            try:
-                yield label, _image(value.as_py())
-            except ItemError as reason:
-                yield label, reason
+def _cells(group: _Group, about: Any) -> Iterator[Content]:
+    """The images are read elsewhere."""
+    return (_Cell(group, row, about.total_byte_size // about.num_rows) for row in range(about.num_rows))
 
 
-def _label(value: int | str | None, names: tuple[str, ...]) -> str | None:
+def _contents(group: _Group, about: Any) -> Iterator[Content]:
+    """The images are read here: no process could hold such a group."""
+    for value in _values(group, group.column):
+        try:
+            yield _image(value)
+        except ItemError as reason:
+            yield reason
+
+
+def _label(value: int | str | None, names: tuple[str, ...], path: Store) -> str | None:
     """The name of a class; an integer that the class names do not cover (-1 by convention) is no label."""
     if isinstance(value, int) and names:
         return names[value] if 0 <= value < len(names) else None
+    if isinstance(value, str) and len(value) > _LABEL:
+        raise DataError(f"data.source: {path}: a label of {len(value):,} characters; at most {_LABEL:,} are read")
     return None if value is None or value == -1 else str(value)
