@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow golden chaos ui format lock clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow golden fuzz chaos ui format lock clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -44,6 +44,9 @@ test-slow: setup  ## the tests that take longer
 
 golden: setup  ## measure the golden values anew, say what moved, write them
 	python tests/golden/golden.py
+
+fuzz: setup  ## ten minutes of foreign bytes at every door; SEED=N draws others
+	python tests/fuzz/fuzz.py --seed $(or $(SEED),0)
 
 chaos: setup  ## trainings on a cluster of two hosts under faults at random moments: half an hour, needs root
 	pytest -m chaos -s

@@ -1,0 +1,158 @@
+"""Bytes of strangers at every door: no traceback, no memory beyond a bound, no file outside the folder.
+
+    python tests/fuzz/fuzz.py [--seconds N] [--seed N] [--target NAME ...]
+
+Each target has a process of its own, whose cases Hypothesis draws from a seed: a finding can be seen again. Of the
+seconds each target has an equal part. The table shows cases, how many of them were refused, the memory that they took,
+and findings; with any, the exit code is 1.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+MEMORY = 1024
+"""MiB that a case may take beyond those of the process before the first one."""
+LIMIT = 12
+"""GiB of addresses of a process, so that a finding does not end the machine."""
+EXAMPLES = 200
+"""Cases that are drawn from one seed."""
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+EVENTS = {"os.mkdir": 1, "os.remove": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1}
+"""What changes files, with the number of paths."""
+
+
+class Outside(BaseException):
+    """A file outside the folder was written; nothing catches it."""
+
+
+def guard(root: Path) -> None:
+    """Ends the case that writes outside of `root`, from here on, as far as Python's own calls tell."""
+    allowed, here = (str(root), "/dev/"), os.getcwd()
+
+    def hear(event: str, given: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = given
+            paths = [path] if isinstance(flags, int) and flags & WRITING else []
+        else:
+            paths = list(given[: EVENTS.get(event, 0)])
+        for path in paths:
+            if isinstance(path, bytes | str) and not os.path.realpath(os.path.join(here, os.fsdecode(path))).startswith(
+                allowed
+            ):
+                raise Outside(f"{event}: {path!r}")
+
+    sys.addaudithook(hear)
+
+
+def peak() -> int:
+    """MiB that this process has had in memory at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+
+
+def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
+    """Draws cases for one target until the time is over or something is found."""
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import seed as drawn_from
+    from targets import REFUSALS, TARGETS
+
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT << 30, LIMIT << 30))
+    world = Path.cwd()
+    target = TARGETS[name](world)
+    found = {"cases": 0, "refused": 0, "seeds": 0, "finding": ""}
+    guard(world)
+    before, end = 0, time.monotonic() + seconds
+
+    def run(case: Any) -> None:
+        nonlocal before
+        if time.monotonic() > end:
+            return
+        found["cases"] += 1
+        try:
+            target.check(case)
+        except REFUSALS as error:
+            found["refused"] += 1
+            if not str(error).strip():
+                raise AssertionError("a refusal without a word") from error
+        before = before or peak()
+        assert peak() - before <= MEMORY, f"{peak() - before} MiB where {MEMORY} are allowed"
+
+    while time.monotonic() < end and not found["finding"]:
+        test = given(target.cases)(run)
+        test = settings(max_examples=EXAMPLES, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
+                        suppress_health_check=list(HealthCheck))(test)  # fmt: skip
+        try:
+            drawn_from(seed + found["seeds"])(test)()
+        except BaseException as error:  # whatever it is, it is a finding
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            found["finding"] = f"seed {seed + found['seeds']}\n" + "".join(traceback.format_exception(error))
+        found["seeds"] += 1
+    return {**found, "memory": max(0, peak() - before)}
+
+
+def fuzz(name: str, seed: int, seconds: float) -> dict[str, Any]:
+    """The same in a process of its own, so that one that dies is a finding as well."""
+    with tempfile.TemporaryDirectory(prefix="ganops-fuzz-") as folder:
+        world = Path(folder) / "world"
+        (world / "tmp").mkdir(parents=True)
+        own = {
+            "TMPDIR": str(world / "tmp"),
+            "HOME": str(world),
+            "XDG_CACHE_HOME": str(world / "cache"),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(world / "hypothesis"),
+            "PYTHONPATH": str(HERE.parents[1] / "src"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-X", "faulthandler", str(HERE / "fuzz.py"), "--child", name, "--seed", str(seed),
+                   "--seconds", str(seconds)]  # fmt: skip
+        done = subprocess.run(
+            command, cwd=world, env={**os.environ, **own}, capture_output=True, text=True, errors="replace"
+        )
+    if done.returncode:
+        said = "\n".join(done.stderr.splitlines()[-30:])
+        return {"cases": 0, "refused": 0, "seeds": 0, "memory": 0, "finding": f"died with {done.returncode}\n{said}"}
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main(tell: Callable[[str], None] = print) -> int:
+    from targets import TARGETS
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=600, help="of all targets together")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(options.child, options.seed, options.seconds)))
+        return 0
+    names = options.target or list(TARGETS)
+    rows = []
+    for name in names:
+        rows.append(fuzz(name, options.seed, options.seconds / len(names)))
+        print(f"{name}: {rows[-1]['cases']:,} cases", file=sys.stderr, flush=True)
+    tell(f"\n| target | cases | refused | MiB above the start | findings |\n|{'---|' * 5}")
+    for name, row in zip(names, rows, strict=True):
+        tell(f"| {name} | {row['cases']:,} | {row['refused']:,} | {row['memory']} | {int(bool(row['finding']))} |")
+    for name, row in zip(names, rows, strict=True):
+        if row["finding"]:
+            tell(f"\n{name}, {row['finding']}")
+    return int(any(row["finding"] for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
