@@ -458,7 +458,7 @@ def tags(_: Path) -> Target:
     """Tags of a registered model in MLflow that others may write."""
     from rich.console import Console
 
-    from ganops.adaptors import champions
+    from ganops.adaptors import champions, precedents
 
     move = {"at": "2026-11-28", "kind": "gate", "to": 1, "over": None, "by": "me", "why": "[/x]"}
     console = Console(file=io.StringIO(), width=200)
@@ -466,14 +466,19 @@ def tags(_: Path) -> Target:
     changed = st.fixed_dictionaries({key: st.just(value) | JSON for key, value in move.items()})
     values = (changed | JSON).map(json.dumps) | st.text(max_size=20) | st.just("[" * 3000)
 
-    def check(found: dict[str, str]) -> None:
+    def check(case: tuple[dict[str, str], str]) -> None:
+        found, gate = case
+        version = SimpleNamespace(version="1", tags={precedents.DATA: "cats", precedents.GATE: gate})
+        for limits in precedents._precedent(version).gate.values():
+            assert all(isinstance(limit, float) for limit in limits.values())
         model = SimpleNamespace(tags={f"{champions.HISTORY}{key}": value for key, value in found.items()}, aliases={})
         champions._pass_over.cache_clear()
         client: Any = SimpleNamespace(get_registered_model=lambda name: model)
         console.print(champions.table("faces", champions.history(client, "faces")))
         console.file.truncate(0)
 
-    return Target(st.dictionaries(keys, values, max_size=4), check)
+    gates = (JSON | st.just({"fd_domain": {"at_most": 5.0}})).map(json.dumps) | st.text(max_size=9)
+    return Target(st.tuples(st.dictionaries(keys, values, max_size=4), gates), check)
 
 
 TARGETS: dict[str, Callable[[Path], Target]] = {

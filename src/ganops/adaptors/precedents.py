@@ -6,12 +6,13 @@ and never with these is a limit of other data. The versions in the registry reme
 limits stand in params.yaml as it comes, is known here.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from ganops import config, layout
 from ganops.adaptors.relocation import DATABASE
@@ -27,6 +28,7 @@ DRAWS, GATE = "ganops.draws", "ganops.gate"
 
 Gate = Mapping[str, Mapping[str, float]]
 """Limits by metric: {"fd_domain": {"at_most": 5.0}}."""
+LIMITS = TypeAdapter(dict[str, dict[str, float]])
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,10 @@ def _known(name: str, root: Path) -> tuple[list[Precedent], Precedent | None]:
 
 def _precedent(version: Any) -> Precedent:
     tags = version.tags
-    gate = json.loads(tags.get(GATE, "{}"))
+    try:
+        gate = LIMITS.validate_json(tags.get(GATE, "{}"))
+    except ValidationError:  # others may write tags; one that is no gate's has no limits to compare with
+        gate = {}
     return Precedent(f"version {version.version}", tags[DATA], gate, tags.get(DATA_HASH), tags.get(DRAWS))
 
 
