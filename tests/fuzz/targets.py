@@ -282,12 +282,14 @@ def idx(folder: Path) -> Target:
 
     @st.composite
     def made(draw: Any) -> tuple[bytes, bytes | None, bool]:
-        body = draw(st.binary(max_size=200))
-        head = struct.pack(">I", draw(st.sampled_from([0x803, 0x801, 0x803, 0x8FF, 0]))) + b"".join(
-            struct.pack(">I", draw(sizes)) for _ in range(3)
+        magic, *shape = draw(st.tuples(st.sampled_from([0x803] * 4 + [0x801, 0x8FF, 0]), sizes, sizes, sizes))
+        count, held = shape[0], min(1000, shape[0] * shape[1] * shape[2])
+        body = bytes(held) if draw(st.booleans()) else draw(st.binary(max_size=200))
+        labels = struct.pack(">II", 0x801, draw(st.just(count) | sizes)) + draw(
+            st.just(bytes(min(count, 9))) | st.binary()
         )
-        labels = struct.pack(">II", 0x801, draw(sizes)) + draw(st.binary(max_size=8))
-        return head + body, draw(st.none() | st.just(labels) | st.binary(max_size=12)), draw(st.booleans())
+        pictures = struct.pack(">4I", magic, *shape) + body
+        return pictures, draw(st.none() | st.just(labels) | st.binary(max_size=12)), draw(st.booleans())
 
     def check(case: tuple[bytes, bytes | None, bool]) -> None:
         pictures, labels, packed = case
