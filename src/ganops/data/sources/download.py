@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ganops.data.item import Source, reason
 from ganops.data.sources import idx
@@ -34,8 +34,23 @@ DESCRIPTION_LIMIT = 2**20
 
 _TIMEOUT = 30  # seconds without an answer
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """Lets a text pass that is like a pattern; else it says what was expected."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+_Name = Annotated[
+    str, _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a plain name: letters, digits and ._- without a folder")
+]
+_Hash = Annotated[str, _like(r"[0-9a-f]{64}", "a SHA-256 as 64 hexadecimal digits")]
+_Package = Annotated[str, _like(r"[a-z0-9][a-z0-9.+-]*", "the name of a package")]
 
 
 class _Description(BaseModel, strict=True):
@@ -50,7 +65,7 @@ class _Description(BaseModel, strict=True):
     local: list[str] = []
     """Folders that may hold them."""
 
-    package: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] | None = None
+    package: _Package | None = None
     """The system package that installs them into the first local folder, if any."""
 
 
@@ -88,7 +103,7 @@ def described(path: Path) -> dict[str, Any]:
         if not isinstance(content := read_json(path), dict):
             raise ValueError("it holds no keys")
     except (OSError, ValueError) as error:
-        expected = 'expected JSON such as {"name": ..., "licence": ...}'
+        expected = "expected JSON with name and licence"
         raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
     return content
 
@@ -99,7 +114,9 @@ def _known(path: Path) -> _Description:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"data.source: {path}: {where}: {first['msg']}, got {first['input']!r:.100}") from error
+        raise DataError(
+            f"data.source: {path}: {where}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.100}"
+        ) from error
 
 
 def cache(path: Path) -> Path:
@@ -138,8 +155,10 @@ def _download(url: str, path: Path) -> None:
         with progress("download", size, "bytes") as advance:
             while data := answer.read(2**20):
                 advance(file.write(data))
-                if file.tell() > (size or DOWNLOAD_LIMIT):
-                    raise ValueError(f"more than {size or DOWNLOAD_LIMIT:,} bytes came")
+                if file.tell() > DOWNLOAD_LIMIT:
+                    raise ValueError(
+                        f"{max(size, file.tell()):,} bytes or more, at most {DOWNLOAD_LIMIT:,} are fetched"
+                    )
 
 
 def _safe(url: str) -> str:
