@@ -13,24 +13,21 @@ from dataclasses import replace
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from ganops.data.item import Source, reason
+from ganops.data.item import Source, described, reason
 from ganops.data.sources import idx
 from ganops.errors import DataError
-from ganops.files import atomic, read_json
+from ganops.files import atomic
 from ganops.terminal import progress
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
 DOWNLOAD_LIMIT = 16 * 2**30
 """Bytes of the largest file that is fetched."""
-
-DESCRIPTION_LIMIT = 2**20
-"""Bytes of the largest JSON file in which a source describes itself."""
 
 _TIMEOUT = 30  # seconds without an answer
 
@@ -89,23 +86,6 @@ def read(path: Path) -> Source:
         if problem := _problem(folder / name, expected):
             raise DataError(f"data.source: {folder / name} is not the file it should be: {problem}. Remove it.")
     return replace(idx.from_files(folder / name for name in known.files), kind="download")
-
-
-def described(path: Path) -> dict[str, Any]:
-    """The JSON object in a file with which a source describes itself.
-
-    Raises:
-        DataError: it holds something else, or cannot be read.
-    """
-    try:
-        if (size := path.stat().st_size) > DESCRIPTION_LIMIT:
-            raise ValueError(f"{size:,} bytes, at most {DESCRIPTION_LIMIT:,} are read")
-        if not isinstance(content := read_json(path), dict):
-            raise ValueError("it holds no keys")
-    except (OSError, ValueError) as error:
-        expected = "expected JSON with name and licence"
-        raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
-    return content
 
 
 def _known(path: Path) -> _Description:
