@@ -1,12 +1,17 @@
 """Archives: nothing leaves them, nothing is unpacked, and damage is named."""
 
 import io
+import os
 import stat
+import struct
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 
 import pytest
 
+from ganops.data import item
 from ganops.data.item import ItemError
 from ganops.data.sources import archive
 from ganops.errors import DataError
@@ -60,7 +65,7 @@ def tarred(tmp_path):
 def outcome(path):
     """Name -> bytes or reason."""
     items = archive.read(path).items
-    return {item.name: str(item.content) if isinstance(item.content, ItemError) else item.content for item in items}
+    return {each.name: str(each.content) if isinstance(each.content, ItemError) else each.content for each in items}
 
 
 def test_members_that_point_elsewhere_are_refused(zipped, tarred):
@@ -95,6 +100,113 @@ def test_a_bomb_that_lies_about_its_size_is_not_unpacked_past_it(zipped):
     honest, lie = (size.to_bytes(4, "little") for size in (100_000, 10))
     path.write_bytes(path.read_bytes().replace(honest, lie))
     assert outcome(path)["a/1.png"].startswith("damaged in the archive: Bad CRC-32")
+
+
+def test_a_bomb_takes_no_more_memory_than_it_announces(tmp_path):
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = b"".join(packer.compress(bytes(2**24)) for _ in range(8)) + packer.flush()  # 128 MiB of zeros
+    sizes, name = struct.pack("<IIIHH", 0, len(packed), 10, 7, 0), b"a/1.png"
+    local = b"PK\3\4" + struct.pack("<HHHHH", 20, 0, 8, 0, 0) + sizes + name + packed
+    central = b"PK\1\2" + struct.pack("<HHHHHH", 20, 20, 0, 8, 0, 0) + sizes + struct.pack("<HHHII", 0, 0, 0, 0, 0)
+    central += name
+    end = b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
+    (tmp_path / "bomb.zip").write_bytes(local + central + end)
+    tracemalloc.start()
+    try:
+        found = outcome(tmp_path / "bomb.zip")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found["a/1.png"].startswith("damaged in the archive: Bad CRC-32")
+    assert peak < 2e6
+
+
+def test_members_of_a_zip_that_overlap_are_refused(zipped):
+    """The same bytes under many names (Fifield, A better zip bomb, 2019)."""
+    path = zipped({"a/1.png": os.urandom(999), "a/2.png": b"2"})
+    data = path.read_bytes()
+    offset = data.index(b"PK\3\4", 4)
+    path.write_bytes(
+        data.replace(offset.to_bytes(4, "little"), bytes(4))
+    )  # the second member begins where the first does
+    with pytest.raises(DataError, match="its members overlap"):
+        archive.read(path)
+
+
+def test_a_directory_or_a_header_larger_than_its_limit_is_refused(zipped, tarred, monkeypatch):
+    monkeypatch.setattr(archive, "DIRECTORY_LIMIT", 1000)
+    with pytest.raises(DataError, match="more than 1,000 bytes"):
+        archive.read(zipped({f"a/{i}.png": b"1" for i in range(99)}))
+    info = tar_member(tarfile.REGTYPE)
+    info.pax_headers = {"comment": "x" * archive.HEADER_LIMIT}
+    with pytest.raises(DataError, match=f"more than {archive.HEADER_LIMIT:,} bytes"):
+        archive.read(tarred({}, [info]))
+
+
+def test_too_many_members_are_refused(zipped, tarred, monkeypatch):
+    monkeypatch.setattr(item, "ITEM_LIMIT", 3)
+    files = {f"a/{i}.png": b"1" for i in range(4)}
+    for path in (zipped(files), tarred(files)):
+        with pytest.raises(DataError, match="holds 4 images or more; at most 3 are read"):
+            archive.read(path)
+
+
+def test_a_loop_of_tar_headers_is_refused(tmp_path):
+    """A member of negative size is followed by the header before it (CVE-2025-8194)."""
+    names = [tarfile.TarInfo(f"a/{i}.png").tobuf() for i in range(2)]
+    header = bytearray(names[1])
+    header[124:136] = b"\xff" * 10 + struct.pack(">h", -1024)
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+    (tmp_path / "loop.tar").write_bytes(names[0] + header + bytes(1024))
+    with pytest.raises(DataError, match="its headers form a loop"):
+        archive.read(tmp_path / "loop.tar")
+
+
+def test_a_damaged_header_within_a_tar_file_is_an_error_not_its_end(tarred):
+    path = tarred({f"a/{i}.png": bytes(600) for i in range(4)}, kind="w")
+    data = bytearray(path.read_bytes())
+    data[3 * 512 + 5] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="expected a header at byte 1,536"):
+        archive.read(path)
+
+
+def test_a_sparse_member_is_rejected(tmp_path):
+    header = bytearray(tarfile.TarInfo("a/1.png").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[386:410] = b"00000000000\0" + b"77777777777\0"
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+    (tmp_path / "set.tar").write_bytes(header + bytes(1024))
+    assert outcome(tmp_path / "set.tar") == {"a/1.png": "a sparse file in an archive"}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_members_packed_by_what_cannot_be_bounded_are_rejected(tmp_path, method):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", method) as file:
+        file.writestr("a/1.png", b"1")
+    assert outcome(tmp_path / "set.zip") == {
+        "a/1.png": f"compressed by method {method} of the zip format, expected 0 or 8 (deflate)"
+    }
+
+
+def test_names_that_are_none_are_rejected_and_damaged_ones_are_an_error(zipped):
+    path = zipped({"x": b"1", "a/2.png": b"2"})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"x", b"\0"))
+    assert outcome(path) == {"a/2.png": b"2", ".": "a member without a name"}
+    path = zipped({"a/\N{SNOWMAN}.png": b"1"})
+    path.write_bytes(path.read_bytes().replace("\N{SNOWMAN}".encode(), b"\xff\xff\xff"))
+    with pytest.raises(DataError, match="is no intact zip file"):
+        archive.read(path)
+
+
+def test_a_version_of_the_future_is_an_error(zipped):
+    path = zipped({"a/1.png": b"1"})
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\1\2") + 6] = 99
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"is no intact zip file: zip file version 9\.9"):
+        archive.read(path)
 
 
 def test_a_member_with_flipped_bits_is_rejected_alone(zipped):
@@ -138,4 +250,4 @@ def test_a_truncated_archive_is_an_error(zipped, tarred, encode, noise, kind, sh
 def test_other_files_are_ignored_and_named(zipped):
     source = archive.read(zipped({"a/1.png": b"1", "README.md": b"", "__MACOSX/a/._1.png": b"", "a/.DS_Store": b""}))
     assert source.ignored == ("README.md",)
-    assert [item.name for item in source.items] == ["a/1.png"]
+    assert [each.name for each in source.items] == ["a/1.png"]

@@ -1,6 +1,7 @@
 """Every form an image comes in, against the value it must have; and every damage, against its reason."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -215,3 +216,59 @@ def test_one_failure_leaves_the_others(encode, noise):
 def test_impossible_parameters_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
         Recipe(**{"resolution": 8, **wrong})
+
+
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def raw_png(width, height, colour, scanlines):
+    """A PNG with 8 bits for each sample, as its specification has it; of a palette there is none."""
+    header = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(scanlines, 9)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_palette_image_without_a_palette_is_rejected(fit):
+    data = raw_png(40, 40, 3, (b"\0" + bytes(40)) * 40)
+    assert len(data) == 78
+    with pytest.raises(ItemError, match="damaged: AssertionError"):
+        decode(data, Recipe(8, fit=fit))
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(80_000_000, 1), (1, 80_000_000), (65_536, 1)])
+def test_a_side_is_bounded_before_memory_is_taken(fit, size):
+    data = raw_png(*size, 0, b"")
+    tracemalloc.start()
+    try:
+        with pytest.raises(ItemError, match=r"x .* pixels: sides of at most 65,535 are decoded"):
+            decode(data, Recipe(8, fit=fit))
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError(), MemoryError(), RecursionError("deep"), KeyError(3), UserWarning("w")]
+)
+def test_whatever_a_decoder_raises_rejects_that_file_alone(encode, noise, monkeypatch, error):
+    good, bad = encode(noise(0)), encode(noise(1, 9, 9))
+    convert = Image.Image.resize
+
+    def fail(self, *args, **options):
+        if self.size == (9, 9):
+            raise error
+        return convert(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", fail)
+    first, second = decode_all([bad, good], Recipe(4))
+    assert isinstance(first, ItemError)
+    assert str(first).startswith("damaged: ")
+    assert second[0].shape == (3, 4, 4)
+
+
+def test_a_failure_does_not_keep_the_bytes_of_its_image():
+    results = decode_all([b"no image"], Recipe(4))
+    assert results[0].__traceback__ is None

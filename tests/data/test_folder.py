@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from ganops.data import item
 from ganops.data.item import ItemError
 from ganops.data.sources import folder, read_source, tree
 from ganops.errors import DataError
@@ -58,6 +59,22 @@ def test_links_are_followed_but_not_in_circles(lay, encode, noise, tmp_path):
     assert isinstance(items["a/gone.png"], ItemError)
 
 
+def test_links_that_double_with_every_folder_are_followed_once(lay, encode, noise):
+    source = lay({f"f{i:02}/1.png": encode(noise(0)) for i in range(30)})
+    for i in range(29):
+        for link in ("x", "y"):
+            (source / f"f{i:02}" / link).symlink_to(source / f"f{i + 1:02}")
+    items = list(folder.read(source).items)  # 2^29 at f00/x/x/x/...
+    assert len(items) < 2000
+    assert any("a link, below another one, to a folder that is read already" in str(each.content) for each in items)
+
+
+def test_more_files_than_a_set_can_have_are_refused(lay, monkeypatch):
+    monkeypatch.setattr(item, "ITEM_LIMIT", 2)
+    with pytest.raises(DataError, match="holds 3 images or more; at most 2 are read"):
+        folder.read(lay({f"{i}.txt": b"" for i in range(3)}))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_an_unreadable_file_or_folder_is_listed(lay, encode, noise, run):
     source = lay({f"{i}.png": encode(noise(i)) for i in range(40)} | {"locked/1.png": b""})
@@ -87,6 +104,13 @@ def test_names_that_are_not_utf8_reach_the_manifest_escaped(lay, encode, noise, 
     with open(os.fsencode(source) + b"/\xff.png", "wb"):
         pass
     assert run(source, max_rejected=0.1)["rejected"] == [{"name": "\\udcff.png", "reason": "empty, 0 bytes"}]
+
+
+def test_ignored_names_that_are_not_utf8_reach_the_manifest_escaped(lay, encode, noise, run):
+    source = lay({f"{i}.png": encode(noise(i)) for i in range(30)})
+    with open(os.fsencode(source) + b"/\xff.txt", "wb"):
+        pass
+    assert run(source)["ignored"] == ["\\udcff.txt"]
 
 
 @pytest.mark.parametrize("files", [{}, {"README.txt": b"hello"}])

@@ -2,11 +2,13 @@
 
 import gzip
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ganops.data import item
 from ganops.data.sources import idx, read_source
 from ganops.errors import DataError
 
@@ -30,8 +32,8 @@ def test_a_pair_is_read(lay, compressed, dot):
         source = read_source(path)
         items = list(source.items)
         assert (source.kind, source.count, len(items)) == ("idx", 3, 3)
-        assert [item.label for item in items] == ["9", "0", "10"]
-        np.testing.assert_array_equal([item.content for item in items], np.arange(24).reshape(3, 2, 4))
+        assert [each.label for each in items] == ["9", "0", "10"]
+        np.testing.assert_array_equal([each.content for each in items], np.arange(24).reshape(3, 2, 4))
         assert items[2].name == f"{images}[2]"
 
 
@@ -43,7 +45,7 @@ def test_several_pairs_are_one_set_and_a_pair_that_is_there_twice_is_read_once(l
 
 
 def test_images_alone_are_unlabelled(lay):
-    assert [item.label for item in read_source(lay({"images-idx3-ubyte": images_file()})).items] == [None] * 3
+    assert [each.label for each in read_source(lay({"images-idx3-ubyte": images_file()})).items] == [None] * 3
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,25 @@ def test_a_damaged_pair_is_an_error(lay, images, labels, problem):
         list(read_source(folder).items)
 
 
+@pytest.mark.parametrize(("count", "compressed"), [(2**32 - 1, False), (2**32 - 1, True), (9_000_000, False)])
+def test_a_count_that_the_file_cannot_hold_is_refused_before_memory_is_taken(lay, count, compressed):
+    pack, end = (gzip.compress, ".gz") if compressed else (bytes, "")
+    images = bytes([0, 0, 8, 3]) + struct.pack(">III", count, 2, 4) + bytes(24)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="truncated: it cannot hold"):
+            list(read_source(lay({f"images-idx3-ubyte{end}": pack(images)})).items)
+        assert tracemalloc.get_traced_memory()[1] < 1e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_more_images_than_a_set_can_have_are_refused(lay, monkeypatch):
+    monkeypatch.setattr(item, "ITEM_LIMIT", 2)
+    with pytest.raises(DataError, match="holds 3 images or more; at most 2 are read"):
+        read_source(lay({"images-idx3-ubyte": images_file(3)}))
+
+
 def test_damaged_compression_is_an_error(lay):
     compressed = gzip.compress(images_file(100))
     for data in (compressed[:-20], b"no gzip at all", compressed[:30] + b"????" + compressed[34:]):
@@ -77,6 +98,6 @@ def test_the_embedded_set_is_the_published_one():
     embedded = Path(__file__).parents[2] / "data" / "fashion-mnist-10k"
     items = list(idx.read(embedded).items)
     assert len(items) == 10_000
-    assert sorted({item.label for item in items}) == list("0123456789")
-    pixels = np.stack([item.content for item in items])
+    assert sorted({each.label for each in items}) == list("0123456789")
+    pixels = np.stack([each.content for each in items])
     assert abs(pixels.mean() / 255 - 0.2868) < 1e-3  # of the 10,000 test images

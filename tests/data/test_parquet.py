@@ -1,6 +1,8 @@
 """Parquet in the layouts that Hugging Face writes."""
 
 import json
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -106,6 +108,74 @@ def test_a_row_without_bytes_is_rejected(write):
 def test_an_unclear_schema_is_an_error(write, columns, problem):
     with pytest.raises(DataError, match=problem):
         parquet.read(write(columns))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pa.array([{"bytes": "text"}]),
+        pa.array([{"bytes": 10**9}]),
+        pa.array([{"bytes": [b"x"]}]),
+        pa.array([{"bytes": None}]),
+    ],
+)
+def test_bytes_that_are_none_are_no_images(write, image):
+    with pytest.raises(DataError, match="expected one column of images"):
+        parquet.read(write({"image": image}))
+
+
+@pytest.mark.parametrize("names", [["image", "image"], ["image", "label", "label"], ["label", "label", "image"]])
+def test_a_column_that_is_there_twice_is_an_error(tmp_path, names):
+    arrays = [pa.array([b"x"]) if name == "image" else pa.array([1]) for name in names]
+    pq.write_table(pa.Table.from_arrays(arrays, names), tmp_path / "set.parquet")
+    with pytest.raises(DataError, match="expected every column once"):
+        parquet.read(tmp_path / "set.parquet")
+
+
+@pytest.mark.parametrize("metadata", [None, [], 7, "x", {"info": None}, {"info": {"features": [1]}}, {"info": 0}])
+def test_metadata_of_another_shape_states_no_class_names(tmp_path, metadata):
+    table = pa.table({"image": [b"x"], "label": [1]}).replace_schema_metadata({"huggingface": json.dumps(metadata)})
+    pq.write_table(table, tmp_path / "set.parquet")
+    assert labels(tmp_path / "set.parquet") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [*(json.dumps({"info": {"features": {"label": {"names": names}}}}) for names in (7, "ab", {"a": 1}, [1], [None])),
+     "{", "[" * 100_000, b"\xff"],
+)  # fmt: skip
+def test_metadata_that_cannot_be_read_is_an_error(tmp_path, metadata):
+    table = pa.table({"image": [b"x"], "label": [0]}).replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, tmp_path / "set.parquet")
+    with pytest.raises(DataError, match=r"set\.parquet"):
+        parquet.read(tmp_path / "set.parquet")
+
+
+def test_a_file_that_says_it_unpacks_to_far_more_than_images_do_is_refused(tmp_path):
+    pq.write_table(pa.table({"image": [bytes(2**22)] * 17}), tmp_path / "set.parquet", compression="zstd",
+                   use_dictionary=False)  # fmt: skip
+    with pytest.raises(DataError, match=r"bytes unpack to 71,3.*at most 100 times"):
+        parquet.read(tmp_path / "set.parquet")
+
+
+def test_a_value_that_repeats_in_a_few_bytes_is_in_memory_once(tmp_path):
+    pq.write_table(pa.table({"image": [bytes(2**22)] * 100}), tmp_path / "set.parquet", compression="zstd",
+                   dictionary_pagesize_limit=2**23)  # fmt: skip
+    code = f"""
+import pyarrow
+from pathlib import Path
+from ganops.data.sources import parquet
+for item in parquet.read(Path({str(tmp_path / "set.parquet")!r})).items:
+    assert len(item.content.read()) == 2**22
+print(pyarrow.default_memory_pool().max_memory())
+"""
+    peak = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(peak) < 10 * 2**22  # all rows are 100
+
+
+def test_a_label_as_long_as_a_book_is_an_error(write):
+    with pytest.raises(DataError, match="a label of 1,001 characters"):
+        labels(write({"image": struct(b"x"), "label": ["x" * 1001]}))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 and then nothing PAR1"])

@@ -3,7 +3,11 @@
 import hashlib
 import json
 import resource
+import subprocess
+import sys
 import tracemalloc
+from fnmatch import fnmatch
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from PIL import Image
 from ganops.data import SPLITS, Prepared, SampleSpec, intake, prepare
 from ganops.data.arrange import Row, deal, order_classes
 from ganops.errors import ConfigError, DataError
+from ganops.files import atomic_folder
 
 
 @pytest.fixture
@@ -361,3 +366,40 @@ def test_arrays_that_are_not_those_of_the_manifest_are_refused(lay, pictures, ru
         opened().images("train")
     with pytest.raises(DataError, match=r"labels\.npy cannot be read"):
         opened().labels("train")
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not(lay, pictures, run, tmp_path):
+    code = f"""
+import time
+from pathlib import Path
+from ganops.files import atomic_folder
+with atomic_folder(Path({str(tmp_path / "out" / "prepared")!r})) as draft:
+    (draft / "images.npy").write_bytes(bytes(99))
+    print(draft, flush=True)
+    time.sleep(60)
+"""
+    killed, living = (subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in "12")
+    left, used = (Path(process.stdout.readline().strip()).parent for process in (killed, living))
+    killed.kill()
+    killed.communicate()
+    try:
+        run(lay(pictures))
+        assert (left.exists(), used.exists()) == (False, True)
+    finally:
+        living.kill()
+        living.communicate()
+    run(lay(pictures))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"prepared", "preview.png"}
+    ignored = Path(__file__).parents[2] / ".gitignore"
+    assert any(fnmatch(used.name, line) for line in ignored.read_text().splitlines())
+
+
+def test_a_process_that_ends_between_the_two_renames_has_replaced_the_folder(tmp_path):
+    draft = tmp_path / ".set.draft-abcd1234"
+    for name in ("old", "new"):
+        (draft / name).mkdir(parents=True)
+        (draft / name / "which").write_text(name)
+    with atomic_folder(tmp_path / "other"):
+        pass
+    assert (tmp_path / "set" / "which").read_text() == "new"
+    assert not draft.exists()

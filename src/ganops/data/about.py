@@ -3,9 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ganops.data.item import printable
+from ganops.data.item import described, printable
 from ganops.data.sources import locate
-from ganops.data.sources.download import described
 from ganops.data.storage import scheme
 from ganops.errors import DataError
 from ganops.files import read_json, write_json

@@ -128,7 +128,7 @@ def decode_all(contents: Sequence[Content], recipe: Recipe) -> list[Decoded]:
         try:
             results.append(decode(content, recipe))
         except ItemError as failure:
-            results.append(failure)
+            results.append(ItemError(str(failure)))  # the same words, without the frames that hold the image
     return results
 
 

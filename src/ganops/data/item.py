@@ -6,18 +6,22 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.errors import DataError, UserError
+from ganops.files import read_json
 
 FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""
 
 ITEM_LIMIT = 10_000_000
 """Images and other files in a source, at most: each takes about 1 KiB of memory until the set is written."""
+
+DESCRIPTION_LIMIT = 2**20
+"""Bytes of the largest JSON file in which a source describes itself."""
 
 _REASON = 300
 """Characters of a foreign error that are shown."""
@@ -114,3 +118,20 @@ def reason(error: Exception) -> str:
     """The words of a foreign error on one line; its type where it has none."""
     words = " ".join(str(getattr(error, "strerror", None) or error).split())
     return (words if len(words) <= _REASON else words[:_REASON] + "...") or type(error).__name__
+
+
+def described(path: Path) -> dict[str, Any]:
+    """The JSON object in a file with which a source describes itself.
+
+    Raises:
+        DataError: it holds something else, or cannot be read.
+    """
+    try:
+        if (size := path.stat().st_size) > DESCRIPTION_LIMIT:
+            raise ValueError(f"{size:,} bytes, at most {DESCRIPTION_LIMIT:,} are read")
+        if not isinstance(content := read_json(path), dict):
+            raise ValueError("it holds no keys")
+    except (OSError, ValueError) as error:
+        expected = "expected JSON with name and licence"
+        raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
+    return content

@@ -61,6 +61,11 @@ class Store:
         """Where it is on this machine, if it is."""
         return None if scheme(self.uri) not in (None, "file") else Path(self.path)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int(self.system.get_file_info(self.path).size)
+
     def opened(self) -> Any:
         """A file, to be read anywhere."""
         return self.system.open_input_file(self.path)

@@ -28,6 +28,7 @@ HEADER_LIMIT = 256 * 2**10
 _TAR = (".tar", ".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a file
 _LOCAL_HEADER = 30  # bytes before a member of a zip file, besides its name
+_PIECE = 2**20  # bytes that are read at once: a file takes memory for as many as it is asked for
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 
 
@@ -67,11 +68,14 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         """Bytes as of any file; ValueError where there are more than allowed."""
-        data = self._file.read(size if 0 <= size <= self._left else self._left + 1)
+        wanted = size if 0 <= size <= self._left else self._left + 1
+        data = bytearray()
+        while piece := self._file.read(min(wanted - len(data), _PIECE)):
+            data += piece
         self._left -= len(data)
         if self._left < 0:
             raise ValueError(f"its headers take more than {self._limit:,} bytes")
-        return data
+        return bytes(data)
 
 
 def _read_zip(path: Path) -> Source:

@@ -13,15 +13,15 @@ from dataclasses import replace
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from ganops.data.item import Source, reason
+from ganops.data.item import Source, described, reason
 from ganops.data.sources import idx
 from ganops.errors import DataError
-from ganops.files import atomic, read_json
+from ganops.files import atomic
 from ganops.terminal import progress
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
@@ -29,13 +29,25 @@ ACCEPTS = "a folder with a source.json that says where the files are, such as fa
 DOWNLOAD_LIMIT = 16 * 2**30
 """Bytes of the largest file that is fetched."""
 
-DESCRIPTION_LIMIT = 2**20
-"""Bytes of the largest JSON file in which a source describes itself."""
-
 _TIMEOUT = 30  # seconds without an answer
 
-_Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
-_Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+def _like(pattern: str, expected: str) -> AfterValidator:
+    """Lets a text pass that is like a pattern; else it says what was expected."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"expected {expected}")
+        return text
+
+    return AfterValidator(check)
+
+
+_Name = Annotated[
+    str, _like(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", "a plain name: letters, digits and ._- without a folder")
+]
+_Hash = Annotated[str, _like(r"[0-9a-f]{64}", "a SHA-256 as 64 hexadecimal digits")]
+_Package = Annotated[str, _like(r"[a-z0-9][a-z0-9.+-]*", "the name of a package")]
 
 
 class _Description(BaseModel, strict=True):
@@ -50,7 +62,7 @@ class _Description(BaseModel, strict=True):
     local: list[str] = []
     """Folders that may hold them."""
 
-    package: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*$")] | None = None
+    package: _Package | None = None
     """The system package that installs them into the first local folder, if any."""
 
 
@@ -76,30 +88,15 @@ def read(path: Path) -> Source:
     return replace(idx.from_files(folder / name for name in known.files), kind="download")
 
 
-def described(path: Path) -> dict[str, Any]:
-    """The JSON object in a file with which a source describes itself.
-
-    Raises:
-        DataError: it holds something else, or cannot be read.
-    """
-    try:
-        if (size := path.stat().st_size) > DESCRIPTION_LIMIT:
-            raise ValueError(f"{size:,} bytes, at most {DESCRIPTION_LIMIT:,} are read")
-        if not isinstance(content := read_json(path), dict):
-            raise ValueError("it holds no keys")
-    except (OSError, ValueError) as error:
-        expected = 'expected JSON such as {"name": ..., "licence": ...}'
-        raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
-    return content
-
-
 def _known(path: Path) -> _Description:
     try:
         return _Description.model_validate(described(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise DataError(f"data.source: {path}: {where}: {first['msg']}, got {first['input']!r:.100}") from error
+        raise DataError(
+            f"data.source: {path}: {where}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.100}"
+        ) from error
 
 
 def cache(path: Path) -> Path:
@@ -138,8 +135,10 @@ def _download(url: str, path: Path) -> None:
         with progress("download", size, "bytes") as advance:
             while data := answer.read(2**20):
                 advance(file.write(data))
-                if file.tell() > (size or DOWNLOAD_LIMIT):
-                    raise ValueError(f"more than {size or DOWNLOAD_LIMIT:,} bytes came")
+                if file.tell() > DOWNLOAD_LIMIT:
+                    raise ValueError(
+                        f"{max(size, file.tell()):,} bytes or more, at most {DOWNLOAD_LIMIT:,} are fetched"
+                    )
 
 
 def _safe(url: str) -> str:

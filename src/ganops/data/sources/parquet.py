@@ -25,7 +25,7 @@ ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a 
 
 _ROWS = 1  # unpacked at a time
 _GROUP_ROWS, _GROUP_BYTES = 1024, 64 * 2**20  # of a row group that is decoded in one piece; more is divided
-_UNPACKED = 100  # bytes that a byte in the file may become, beyond the first _GROUP_BYTES; images are packed already
+_UNPACKED = 100  # bytes that a byte of a file may become, beyond the first _GROUP_BYTES; images are packed already
 _LABEL = 1000  # characters of a class name
 
 
@@ -163,6 +163,7 @@ def _opened(store: Store) -> Iterator[Any]:
 
 def _table(path: Store) -> _Table:
     with _opened(path) as file:
+        _check_unpacked(path, file.metadata)
         schema = file.schema_arrow
         if twice := sorted({name for name in schema.names if schema.names.count(name) > 1}):
             raise DataError(f"data.source: {path}: expected every column once, got {twice} twice")
@@ -171,6 +172,15 @@ def _table(path: Store) -> _Table:
             got = schema.field(label).type
             raise DataError(f"data.source: {path}: expected integers or text in column {label}, got {got}; rename it")
         return _Table(file.metadata.num_rows, _image_column(path, schema), label, _class_names(path, schema, label))
+
+
+def _check_unpacked(path: Store, about: Any) -> None:
+    """DataError where a file says that it unpacks to far more than images do."""
+    packed = path.size
+    unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
+    if unpacked > _GROUP_BYTES + _UNPACKED * packed:
+        says = f"{path} says that its {packed:,} bytes unpack to {unpacked:,}"
+        raise DataError(f"data.source: {says}; images do not, and at most {_UNPACKED} times as many are read")
 
 
 def _is_label(kind: Any) -> bool:
@@ -217,21 +227,12 @@ def _items(path: Store, table: _Table) -> Iterator[Item]:
     with _opened(path) as file:
         for number in range(file.num_row_groups):
             about = file.metadata.row_group(number)
-            _check_unpacked(path, about)
             group = _Group(path, number, table.image, walk)
             labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES
             for label, content in zip(labels, (_cells if light else _contents)(group, about), strict=True):
                 yield Item(f"{path.name}[{row}]", _label(label, table.class_names, path), content)
                 row += 1
-
-
-def _check_unpacked(path: Store, about: Any) -> None:
-    """DataError where a row group says that it unpacks to far more than images do."""
-    packed = sum(about.column(i).total_compressed_size for i in range(about.num_columns))
-    if about.total_byte_size > _GROUP_BYTES + _UNPACKED * packed:
-        says = f"a row group says that its {packed:,} bytes unpack to {about.total_byte_size:,}"
-        raise DataError(f"data.source: {path}: {says}; images do not, and at most {_UNPACKED} times as many are read")
 
 
 def _cells(group: _Group, about: Any) -> Iterator[Content]:
