@@ -4,8 +4,8 @@ import inspect
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import psutil
 import torch
-from pydantic import ValidationError, validate_call
+from pydantic import TypeAdapter, ValidationError, validate_call
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ganops import config, cores, identity, layout
 from ganops.config import Compute, Experiment
@@ -38,6 +39,12 @@ LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 """What `tune.limits` can ask for."""
 SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
 """Figures of memorisation that a gate may limit."""
+LISTED = 1024
+"""The most workers that a message lists."""
+PARAMETERS = 2 * 10**9
+"""The most numbers in the weights of both players: 8 GB as float32."""
+TENSORS = 2_000
+"""The most tensors in which they lie: beyond it, networks are deeper than any that was published."""
 JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
 """What a search cannot try."""
 
@@ -71,12 +78,12 @@ def _check_game(experiment: Experiment) -> None:
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     model = experiment.model
-    together = _together(model.architecture, model.latent, json.dumps(model.options), experiment.data.resolution)
+    together = _together(model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution)
     augmentation(experiment, torch.device("cpu"))
     workers, batch = experiment.compute.workers, experiment.train.batch
     if isinstance(workers, tuple):
         if not counts(workers, batch, together):
-            possible = ", ".join(map(str, counts((1, batch), batch, together)))
+            possible = ", ".join(map(str, counts((1, min(batch, LISTED)), batch, together)))
             raise ConfigError(
                 f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
                 f"(params.train.batch); possible are {possible}"
@@ -88,21 +95,56 @@ def _check_game(experiment: Experiment) -> None:
 
 @cache
 def _together(architecture: str, latent: int, options: str, resolution: int) -> int:
-    """The samples that D compares with one another: known once the networks were built.
+    """The samples that D compares with one another: known once the networks were built, here without their memory.
 
     Raises:
-        ConfigError: They cannot be built.
+        ConfigError: They cannot be built, or are too large.
     """
     players = ARCHITECTURES[architecture]
+    given, known = json.loads(options), inspect.signature(players).parameters
     try:
-        with torch.random.fork_rng(devices=[]):
-            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **json.loads(options))
-    except (TypeError, ValueError, RuntimeError) as error:
-        known = inspect.signature(players).parameters
+        for name, value in given.items():
+            if name in known:
+                TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
+        with _bounded(architecture), torch.device("meta"):
+            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+    except ValidationError as error:
+        raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
-        message = str(error).replace("players() got ", "")
+        message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)
+
+
+@contextmanager
+def _bounded(architecture: str) -> Iterator[None]:
+    """Refuses networks of more than `PARAMETERS` numbers in `TENSORS` tensors as soon as they pass either bound.
+
+    Raises:
+        ConfigError: They do.
+    """
+    numbers = tensors = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal numbers, tensors
+        if parameter is None:  # such as a bias that is left out
+            return
+        if not parameter.numel():
+            raise ConfigError(f"params.model: {architecture} with these options has a layer without a single weight")
+        numbers, tensors = numbers + parameter.numel(), tensors + 1
+        if numbers > PARAMETERS or tensors > TENSORS:
+            raise ConfigError(
+                f"params.model: {architecture} with these options has at least {numbers:,} parameters in {tensors:,} "
+                f"tensors ({numbers * 4 / 2**30:,.0f} GiB, and its training takes about five times as much); expected "
+                f"at most {PARAMETERS:,} in {TENSORS:,}. Smaller options, such as width, or a smaller data.resolution"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _check_search(experiment: Experiment) -> None:
@@ -138,7 +180,7 @@ def check_slices(batch: int, workers: int, together: int) -> None:
 
 def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
     """The numbers of workers between the bounds, both included, that do not change the experiment."""
-    return tuple(n for n in range(bounds[0], bounds[1] + 1) if n == 1 or batch % (n * group) == 0)
+    return tuple(n for n in range(bounds[0], min(bounds[1], batch) + 1) if n == 1 or batch % (n * group) == 0)
 
 
 def group(D: nn.Module) -> int:
