@@ -27,7 +27,7 @@ from ganops.identity import DECISIVE as DECISIVE  # its name of old
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
-from ganops.metrics.frechet import infinity_smallest
+from ganops.metrics.frechet import MANY, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.randomness import generator
 from ganops.search import population, space
@@ -68,6 +68,7 @@ def check(experiment: Experiment) -> None:
     for metric in experiment.register_.gate:
         _known(f"register.gate.{metric}", metric, metrics)
         _check_limit(experiment, metric)
+    _known("register.improve", experiment.register_.improve, ("auto", "none", *compared_metrics(experiment)))
     _check_search(experiment)
 
 
@@ -78,7 +79,9 @@ def _check_game(experiment: Experiment) -> None:
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     model = experiment.model
-    together = _together(model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution)
+    together = _together(
+        model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution
+    )
     augmentation(experiment, torch.device("cpu"))
     workers, batch = experiment.compute.workers, experiment.train.batch
     if isinstance(workers, tuple):
@@ -221,14 +224,25 @@ def _frechet(blind: Mapping[str, Sequence[str]]) -> str:
 
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     """Names that the evaluation of this experiment can have, and that a gate may limit."""
+    labelled = experiment.model.conditional and experiment.data.labels != "none"
+    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
+    return (*_measured(experiment), *SIGNS, *classifiers)
+
+
+def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
+    dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
+    without = "_infinity" if dimensions is not None and dimensions > MANY else None
+    return tuple(name for name in _measured(experiment) if without is None or not name.endswith(without))
+
+
+def _measured(experiment: Experiment) -> tuple[str, ...]:
+    """Names that `metrics.measure` can give, but for those of memorisation."""
     extractor = experiment.features.extractor
     published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
     classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
     distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
-    neighbours = ("precision", "recall", "density", "coverage")
-    labelled = experiment.model.conditional and experiment.data.labels != "none"
-    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
-    return (*published, *distances, *classes, *neighbours, *SIGNS, *classifiers)
+    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:

@@ -11,9 +11,9 @@ from rich.table import Table
 from ganops import layout
 from ganops.adaptors import champions, registered, tracking
 from ganops.adaptors.champions import CHAMPION
-from ganops.adaptors.registered import TRACES as TRACES  # their place of old
+from ganops.adaptors.registered import FILES as FILES  # found here of old
+from ganops.adaptors.registered import TRACES as TRACES
 from ganops.adaptors.registered import Registered, download
-from ganops.adaptors.registry import FILES as FILES
 from ganops.adaptors.registry import IDENTITY
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
