@@ -127,15 +127,17 @@ def _bounded(architecture: str) -> Iterator[None]:
     Raises:
         ConfigError: They do.
     """
-    numbers = tensors = 0
+    known: dict[int, nn.Parameter] = {}
+    numbers = 0
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        nonlocal numbers, tensors
-        if parameter is None:  # such as a bias that is left out
+        nonlocal numbers
+        if parameter is None or id(parameter) in known:  # a bias that is left out; a weight that changes its place
             return
         if not parameter.numel():
             raise ConfigError(f"params.model: {architecture} with these options has a layer without a single weight")
-        numbers, tensors = numbers + parameter.numel(), tensors + 1
+        known[id(parameter)] = parameter
+        numbers, tensors = numbers + parameter.numel(), len(known)
         if numbers > PARAMETERS or tensors > TENSORS:
             raise ConfigError(
                 f"params.model: {architecture} with these options has at least {numbers:,} parameters in {tensors:,} "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.table import Table
+from rich.text import Text
 
 from ganops import layout
 from ganops.adaptors import champions, registered, tracking
@@ -18,6 +18,7 @@ from ganops.adaptors.registry import IDENTITY
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
 from ganops.files import read_json
+from ganops.terminal import Table
 
 AGAIN = "`dvc repro --force --single-item register` registers it again"
 
@@ -108,5 +109,5 @@ def table(name: str, findings: list[Finding]) -> Table:
     """`verify` for a person."""
     found = Table("", "looked at", "found", title=name)
     for each in findings:
-        found.add_row("[green]ok[/green]" if each.state == "ok" else "[red]bad[/red]", each.what, each.said)
+        found.add_row(Text(each.state, "green" if each.state == "ok" else "red"), each.what, each.said)
     return found

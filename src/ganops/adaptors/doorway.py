@@ -68,13 +68,13 @@ class Doorway:
         return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answers 421 to who asks for another name, 403 to foreign pages, 413 or 408 to bodies beyond a bound."""
+        """Answers 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
             request = Request(scope, receive)
-            self._expect_known(request.headers)
+            self._examine(request.headers)
             inward = _again(await received(request, SECONDS), receive) if self.body else receive
         except Refused as error:
             answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close"})
@@ -84,8 +84,11 @@ class Doorway:
         else:
             await self.app(scope, inward, send)
 
-    def _expect_known(self, headers: Headers) -> None:
+    def _examine(self, headers: Headers) -> None:
         known = f"expected one of {', '.join(sorted(self.names))}; --allowed-host adds a name"
+        size = sum(len(name) + len(value) for name, value in headers.raw)
+        if size > HEADERS:
+            raise Refused(431, f"expected at most {HEADERS} bytes of headers, got {size}")
         hosts, origin = headers.getlist("host"), headers.get("origin")
         if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
             raise Refused(421, f"this server does not answer to the host {_short(', '.join(hosts))}: {known}")
