@@ -246,7 +246,7 @@ def test_true_is_no_number_wherever_one_may_stand(truth):
         put(content, place)
         with pytest.raises(ConfigError) as error:
             config.parse(content)
-        assert "params." + ".".join(map(str, place[:2])) in str(error.value), place
+        assert str(error.value).startswith(f"params.{place[0]}"), place
 
 
 def test_true_and_false_stay_where_they_are_meant():
