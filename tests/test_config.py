@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,11 @@ import torch
 import yaml
 
 from ganops import assemble, config
+from ganops.data import SampleSpec
 from ganops.errors import ConfigError
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
+from ganops.models import ARCHITECTURES
 
 ROOT = Path(__file__).parents[1]
 
@@ -123,6 +126,33 @@ def refused(content) -> str:
         ),
         ({"compute": {"launcher": "local", "validation": "apart"}}, "params.compute: validation: apart needs launcher"),
         ([1], "params: expected a section"),
+        (
+            {"model": {"options": {"width": True}}},
+            "params.model.options.width: Input should be a valid integer, got True",
+        ),
+        ({"model": {"options": {"width": 0}}}, "params.model: dcgan with these options has a layer without a single"),
+        (
+            {"model": {"options": {"width": 1_000_000}}},
+            "params.model: dcgan with these options has at least 8,192,000,000 parameters in 1 tensors (31 GiB, and "
+            "its training takes about five times as much); expected at most 2,000,000,000 in 2,000",
+        ),
+        ({"model": {"architecture": "mlp", "options": {"depth": 10**9, "width": 1}}}, "parameters in 2,001 tensors"),
+        ({"model": {"architecture": "stylegan2", "options": {"mapping": 10**9}}}, "parameters in 2,001 tensors"),
+        ({"train": {"batch": 10**12}}, "params.train.batch: expected less than or equal to 1048576, got 1000000000000"),
+        (
+            {"compute": {"workers": [4, 5]}, "train": {"batch": 2 * 331}},
+            "possible are 1, 2, 331, 662",
+        ),
+        (
+            {"register": {"improve": "fd_domian"}},
+            "params.register.improve: unknown 'fd_domian'; known: auto, none, fd_domain, fd_domain_infinity,",
+        ),
+        ({"register": {"improve": "cas"}}, "params.register.improve: unknown 'cas'; known: auto, none, fd_domain,"),
+        (
+            {"register": {"improve": "fid_infinity"}, "features": {"extractor": "inception"}},
+            "params.register.improve: unknown 'fid_infinity'; known: auto, none, fid, kid,",
+        ),
+        ({"register": {"improve": "fid"}}, "params.register.improve: unknown 'fid'"),
     ],
 )
 def test_refusals_name_the_path_and_what_was_expected(content, words):
@@ -159,6 +189,95 @@ def test_malformed_files_are_refused(tmp_path, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(ConfigError, match="not valid YAML"):
         config.load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize("text", ["[]", "false", "0", "''", "0.0"])
+def test_what_is_no_section_is_no_empty_file(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="params: expected a section of keys and values, got"):
+        config.load(path)
+    for empty in ("", "# nothing\n", "{}", "~"):
+        path.write_text(empty)
+        assert config.load(path) == config.parse({})
+
+
+def numbers(content, path=()):
+    """The places of an experiment that hold a number."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from numbers(value, (*path, key))
+    elif isinstance(content, list):
+        for i, value in enumerate(content):
+            yield from numbers(value, (*path, i))
+    elif isinstance(content, int | float) and not isinstance(content, bool):
+        yield path
+
+
+FULL = {
+    "data": {"channels": 1},
+    "train": {"learning_rate": 1e-3, "augment": {"transforms": {"xint": 1}, "strength": {"start": 0.1, "end": 1}}},
+    "loss": {"r1": {"start": 1, "end": 1}},
+    "tune": {
+        "minutes": 1, "limits": {"coverage": {"at_least": 1}},
+        "space": {
+            "loss.r2": {"uniform": [0, 1], "points": 3}, "train.beta1": [{"log_uniform": [0.1, 1]}],
+            "train.d_steps": {"integer": [1, 3]},
+        },
+    },
+    "register": {"gate": {"fd_domain": {"at_most": 1}}},
+    "compute": {"workers": [1, 4], "threads": 1},
+}  # fmt: skip
+"""A number wherever one may stand."""
+
+
+@pytest.mark.parametrize("truth", [True, False])
+def test_true_is_no_number_wherever_one_may_stand(truth):
+    def put(content, path):
+        *parents, last = path
+        for key in parents:
+            content = content[key]
+        content[last] = truth
+
+    places = list(numbers(config.parse(FULL).content()))
+    assert len(places) > 50
+    for place in places:
+        content = config.parse(FULL).content()
+        put(content, place)
+        with pytest.raises(ConfigError) as error:
+            config.parse(content)
+        assert str(error.value).startswith(f"params.{place[0]}"), place
+
+
+def test_true_and_false_stay_where_they_are_meant():
+    content = {"data": {"mirror": True}, "tune": {"space": {"model.conditional": {"choice": [True, False]}}}}
+    experiment = config.parse(content)
+    assert experiment.data.mirror is True
+    assert experiment.tune.space["model.conditional"].choice == (True, False)
+
+
+def test_a_range_of_workers_is_no_loop_over_it():
+    started = time.perf_counter()
+    assert assemble.counts((1, 10**9), 12, 1) == (1, 2, 3, 4, 6, 12)
+    assert assemble.counts((1, 10**9), 12, 4) == (1, 3)
+    assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_every_network_is_measured_without_its_memory(architecture):
+    """What `check` counts is what a training holds."""
+    experiment = config.parse({"model": {"architecture": architecture}, "data": {"resolution": 16}})
+    with pytest.MonkeyPatch.context() as patch:
+        built = assemble.networks(experiment, SampleSpec(1, 16, 0))
+        size = sum(weight.numel() for player in built for weight in player.parameters())
+        patch.setattr(assemble, "PARAMETERS", size)
+        assemble._together.cache_clear()
+        assemble.check(experiment)
+        patch.setattr(assemble, "PARAMETERS", size - 1)
+        assemble._together.cache_clear()
+        with pytest.raises(ConfigError, match=f"at least {size:,} parameters"):
+            assemble.check(experiment)
+    assemble._together.cache_clear()
 
 
 def test_a_missing_file_is_refused(tmp_path):

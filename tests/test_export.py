@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganops.errors import RegistryError
+from ganops.errors import RegistryError, TrainingError
 from ganops.export import Renderer, compare, export_onnx, graph_inputs, to_uint8
 
 LATENT, CLASSES = 6, 3
@@ -114,9 +114,27 @@ class Noisy(Tiny):
         return samples + torch.randn_like(samples)
 
 
+class Broken(Tiny):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, z, y=None):
+        return super().forward(z, y) + self.value
+
+
 @pytest.mark.parametrize(("G", "message"), [(Branching(), "batch"), (Noisy(), "grey levels")])
 def test_generator_that_cannot_be_served_is_refused_and_leaves_no_file(tmp_path, G, message):
     with pytest.raises(RegistryError, match=message):
+        export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_generator_of_no_numbers_is_refused_and_leaves_no_file(tmp_path, value):
+    """Rounded to uint8, NaN would be black, and infinity white."""
+    G = Broken(value)
+    with pytest.raises(TrainingError, match=r"not finite \(NaN or infinity\) in 8 of 8 samples"):
         export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
     assert list(tmp_path.iterdir()) == []
 

@@ -4,8 +4,8 @@ import inspect
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 import psutil
 import torch
-from pydantic import ValidationError, validate_call
+from pydantic import TypeAdapter, ValidationError, validate_call
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from ganops import config, cores, identity, layout
 from ganops.config import Compute, Experiment
@@ -26,7 +27,7 @@ from ganops.identity import DECISIVE as DECISIVE  # its name of old
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
-from ganops.metrics.frechet import infinity_smallest
+from ganops.metrics.frechet import MANY, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.randomness import generator
 from ganops.search import population, space
@@ -38,6 +39,12 @@ LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 """What `tune.limits` can ask for."""
 SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
 """Figures of memorisation that a gate may limit."""
+LISTED = 1024
+"""The most workers that a message lists."""
+PARAMETERS = 2 * 10**9
+"""The most numbers in the weights of both players: 8 GB as float32."""
+TENSORS = 2_000
+"""The most tensors in which they lie: beyond it, networks are deeper than any that was published."""
 JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
 """What a search cannot try."""
 
@@ -61,6 +68,7 @@ def check(experiment: Experiment) -> None:
     for metric in experiment.register_.gate:
         _known(f"register.gate.{metric}", metric, metrics)
         _check_limit(experiment, metric)
+    _known("register.improve", experiment.register_.improve, ("auto", "none", *compared_metrics(experiment)))
     _check_search(experiment)
 
 
@@ -71,12 +79,14 @@ def _check_game(experiment: Experiment) -> None:
     _known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
     _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
     model = experiment.model
-    together = _together(model.architecture, model.latent, json.dumps(model.options), experiment.data.resolution)
+    together = _together(
+        model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution
+    )
     augmentation(experiment, torch.device("cpu"))
     workers, batch = experiment.compute.workers, experiment.train.batch
     if isinstance(workers, tuple):
         if not counts(workers, batch, together):
-            possible = ", ".join(map(str, counts((1, batch), batch, together)))
+            possible = ", ".join(map(str, counts((1, min(batch, LISTED)), batch, together)))
             raise ConfigError(
                 f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
                 f"(params.train.batch); possible are {possible}"
@@ -88,21 +98,58 @@ def _check_game(experiment: Experiment) -> None:
 
 @cache
 def _together(architecture: str, latent: int, options: str, resolution: int) -> int:
-    """The samples that D compares with one another: known once the networks were built.
+    """The samples that D compares with one another: known once the networks were built, here without their memory.
 
     Raises:
-        ConfigError: They cannot be built.
+        ConfigError: They cannot be built, or are too large.
     """
     players = ARCHITECTURES[architecture]
+    given, known = json.loads(options), inspect.signature(players).parameters
     try:
-        with torch.random.fork_rng(devices=[]):
-            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **json.loads(options))
-    except (TypeError, ValueError, RuntimeError) as error:
-        known = inspect.signature(players).parameters
+        for name, value in given.items():
+            if name in known:
+                TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
+        with _bounded(architecture), torch.device("meta"):
+            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+    except ValidationError as error:
+        raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
-        message = str(error).replace("players() got ", "")
+        message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)
+
+
+@contextmanager
+def _bounded(architecture: str) -> Iterator[None]:
+    """Refuses networks of more than `PARAMETERS` numbers in `TENSORS` tensors as soon as they pass either bound.
+
+    Raises:
+        ConfigError: They do.
+    """
+    known: dict[int, nn.Parameter] = {}
+    numbers = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal numbers
+        if parameter is None or id(parameter) in known:  # a bias that is left out; a weight that changes its place
+            return
+        if not parameter.numel():
+            raise ConfigError(f"params.model: {architecture} with these options has a layer without a single weight")
+        known[id(parameter)] = parameter
+        numbers, tensors = numbers + parameter.numel(), len(known)
+        if numbers > PARAMETERS or tensors > TENSORS:
+            raise ConfigError(
+                f"params.model: {architecture} with these options has at least {numbers:,} parameters in {tensors:,} "
+                f"tensors ({numbers * 4 / 2**30:,.0f} GiB, and its training takes about five times as much); expected "
+                f"at most {PARAMETERS:,} in {TENSORS:,}. Smaller options, such as width, or a smaller data.resolution"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _check_search(experiment: Experiment) -> None:
@@ -138,7 +185,7 @@ def check_slices(batch: int, workers: int, together: int) -> None:
 
 def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
     """The numbers of workers between the bounds, both included, that do not change the experiment."""
-    return tuple(n for n in range(bounds[0], bounds[1] + 1) if n == 1 or batch % (n * group) == 0)
+    return tuple(n for n in range(bounds[0], min(bounds[1], batch) + 1) if n == 1 or batch % (n * group) == 0)
 
 
 def group(D: nn.Module) -> int:
@@ -179,14 +226,25 @@ def _frechet(blind: Mapping[str, Sequence[str]]) -> str:
 
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
     """Names that the evaluation of this experiment can have, and that a gate may limit."""
+    labelled = experiment.model.conditional and experiment.data.labels != "none"
+    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
+    return (*_measured(experiment), *SIGNS, *classifiers)
+
+
+def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
+    dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
+    without = "_infinity" if dimensions is not None and dimensions > MANY else None
+    return tuple(name for name in _measured(experiment) if without is None or not name.endswith(without))
+
+
+def _measured(experiment: Experiment) -> tuple[str, ...]:
+    """Names that `metrics.measure` can give, but for those of memorisation."""
     extractor = experiment.features.extractor
     published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
     classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
     distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
-    neighbours = ("precision", "recall", "density", "coverage")
-    labelled = experiment.model.conditional and experiment.data.labels != "none"
-    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
-    return (*published, *distances, *classes, *neighbours, *SIGNS, *classifiers)
+    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
-
 from ganops import evaluation
 from ganops.errors import UserError
 from ganops.evaluation import Sampler
@@ -13,6 +10,7 @@ from ganops.labels import Labelling
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
+from ganops.terminal import Table
 
 LOWER = ("fid", "fd_", "kid", "kd_", "class_kl", "c2st_auc", "cas_gap")
 """Beginnings of the names of metrics that are better when they are lower."""
@@ -52,7 +50,7 @@ class Comparison:
         title = f"{self.samples:,} samples each, same seeds, against {self.split}; 95 % {COVERS}"
         table = Table("metric", "one", "other", "difference", "95 % interval", "the other is", title=title)
         for name, each in self.figures.items():
-            ends = escape(f"[{each.by.low:+.3g}, {each.by.high:+.3g}]")
+            ends = f"[{each.by.low:+.3g}, {each.by.high:+.3g}]"
             table.add_row(
                 name, f"{each.one:.4g}", f"{each.other:.4g}", f"{each.by.value:+.3g}", ends, self.verdict(name)
             )

@@ -6,7 +6,7 @@ The comment under each field is the sentence that editors show (see `params.sche
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -194,7 +194,7 @@ class Train(Section):
 
     kimg: Positive = 120
     """Thousands of real samples shown to D in all."""
-    batch: Annotated[int, Field(ge=2)] = 32
+    batch: Annotated[int, Field(ge=2, le=2**20)] = 32
     """Samples of one turn of D over all workers."""
     d_steps: Annotated[int, Field(ge=1, le=100)] = 1
     """Turns of D for each turn of G."""
@@ -238,7 +238,7 @@ class Space(Section):
     """The bounds of a whole number, both of which may be drawn."""
     choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     """A list of values."""
-    points: Annotated[int, Field(ge=2)] | None = None
+    points: Annotated[int, Field(ge=2, le=1000)] | None = None
     """Of a range in a grid: so many values at equal steps, the bounds among them."""
     when: dict[str, Any] = {}
     """Only where these other choices of the space have this value, or one of a list: {model.architecture: r3gan}."""
@@ -462,7 +462,7 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
         raise ConfigError(f"{path} is missing: run in the project's folder, where params.yaml is") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
-    experiment = parse(content or {})
+    experiment = parse({} if content is None else content)  # an empty file: all defaults
     if not (elsewhere := os.environ.get(COMPUTE)):
         return experiment
     try:
@@ -477,15 +477,33 @@ def parse(content: Any) -> Experiment:
     Raises:
         ConfigError: One line for each unknown, missing or impossible key, with its full path.
     """
+    lines: dict[str, list[str]] = {}
     try:
-        return Experiment.model_validate(content)
+        experiment = Experiment.model_validate(content)
     except ValidationError as error:
-        lines: dict[str, list[str]] = {}
         for problem in error.errors():
             path, text = _explain(problem)
             lines.setdefault(path, []).append(text)
+    else:
+        for path, got in _truths("params", content, experiment.content()):
+            lines[path] = [f"expected a number, got {str(got).lower()}"]
+    if lines:
         explained = (f"{path}: " + " or ".join(dict.fromkeys(texts)) for path, texts in lines.items())
-        raise ConfigError("\n".join(explained)) from None
+        raise ConfigError("\n".join(explained))
+    return experiment
+
+
+def _truths(path: str, given: Any, taken: Any) -> Iterator[tuple[str, bool]]:
+    """The paths at which true or false was given and something else, such as the number 1, was taken for it."""
+    if isinstance(given, bool):
+        if taken is not given:
+            yield path, given
+    elif isinstance(given, Mapping) and isinstance(taken, Mapping):
+        for key in given.keys() & taken.keys():
+            yield from _truths(f"{path}.{key}", given[key], taken[key])
+    elif isinstance(given, Sequence) and isinstance(taken, Sequence) and not isinstance(given, str):
+        for i, (one, other) in enumerate(zip(given, taken, strict=False)):
+            yield from _truths(f"{path}.{i}", one, other)
 
 
 _UNION_BRANCHES = {

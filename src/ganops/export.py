@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganops.errors import RegistryError
 from ganops.files import atomic
 from ganops.latents import latents, normal_table
-from ganops.pixels import to_uint8
+from ganops.pixels import finite, to_uint8
 
 TOLERANCE = 1
 """Grey levels by which two runtimes may differ: each rounds its own sums to the nearest level."""
@@ -38,12 +38,22 @@ class Renderer(nn.Module):
 
     def forward(self, z: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
         """`z` float32 [N, D], `truncation` float32 [N], `labels` int64 [N] -> uint8 [N, H, W, C]."""
-        return to_uint8(self.G(z * truncation[:, None], labels)).permute(0, 2, 3, 1)
+        return to_uint8(self.samples(z, truncation, labels)).permute(0, 2, 3, 1)
+
+    def samples(self, z: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The same before it is rounded: [N, C, H, W] of nominal range [-1, 1]."""
+        drawn: Tensor = self.G(z * truncation[:, None], labels)
+        return drawn
 
     @torch.no_grad()
     def render(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
-        """The pictures of one batch of `graph_inputs`, computed by PyTorch: uint8 [N, H, W, C]."""
-        pictures: NDArray[np.uint8] = self(**{name: torch.from_numpy(value) for name, value in inputs.items()}).numpy()
+        """The pictures of one batch of `graph_inputs`, computed by PyTorch: uint8 [N, H, W, C].
+
+        Raises:
+            TrainingError: G gives NaN or infinity.
+        """
+        drawn = finite(self.samples(**{name: torch.from_numpy(value) for name, value in inputs.items()}))
+        pictures: NDArray[np.uint8] = to_uint8(drawn).permute(0, 2, 3, 1).numpy()
         return pictures
 
 
@@ -72,6 +82,7 @@ def export_onnx(module: nn.Module, path: Path, *, latent: int, classes: int) -> 
 
     Raises:
         RegistryError: The module cannot be exported, or the file's pictures differ by more than one grey level.
+        TrainingError: It gives NaN or infinity.
     """
     renderer = Renderer(module)
     inputs = graph_inputs(np.arange(8), 1.0, latent=latent, classes=classes)

@@ -17,7 +17,7 @@ from ganops.errors import UserError
 from ganops.files import atomic_folder, read_json, write_json
 from ganops.latents import latents, normal_table
 from ganops.models import ARCHITECTURES
-from ganops.pixels import to_uint8
+from ganops.pixels import finite, to_uint8
 
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
@@ -97,7 +97,11 @@ class Generator:
     def render(
         self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
     ) -> NDArray[np.uint8]:
-        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
+        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W].
+
+        Raises:
+            TrainingError: The network gives NaN or infinity.
+        """
         d = self.description
         weight = next(self.network.parameters())
         pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
@@ -106,7 +110,7 @@ class Generator:
         def draw(start: int) -> None:
             piece = slice(start, start + batch)
             y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
-            pictures[piece] = to_uint8(self.network(torch.as_tensor(z[piece]).to(weight), y)).cpu().numpy()
+            pictures[piece] = to_uint8(finite(self.network(torch.as_tensor(z[piece]).to(weight), y))).cpu().numpy()
 
         for _ in side_by_side(draw, range(0, len(z), batch), weight.device.type):
             pass

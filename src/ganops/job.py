@@ -14,7 +14,7 @@ import yaml
 
 from ganops.adaptors import dvc
 from ganops.errors import UserError
-from ganops.terminal import console, say
+from ganops.terminal import refuse, say
 
 
 def main(root: Path = Path()) -> int:
@@ -65,5 +65,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except UserError as error:
-        console.print(str(error), markup=False, style="red")
+        refuse(error)
         sys.exit(1)

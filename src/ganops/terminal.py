@@ -7,20 +7,46 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from rich import table
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ganops.errors import UserError
 
-console = Console(stderr=False, highlight=False, soft_wrap=True)
+console = Console(stderr=False, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+UNSEEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+"""Characters that a terminal obeys, and what is shown in their place."""
+
+
+def plain(text: str) -> Text:
+    """Return text that means nothing to rich or to a terminal: people write [markup] and control codes."""
+    return Text(text.translate(UNSEEN))
+
+
+class Table(table.Table):
+    """A table of rich whose title and cells are plain text, whoever wrote them."""
+
+    def __init__(self, *headers: table.Column | str, title: str | None = None, **settings: Any) -> None:
+        super().__init__(*headers, title=None if title is None else plain(title), **settings)
+
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """Add a row; cells that are strings are `plain`."""
+        super().add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells), **settings)
+
+
+def refuse(error: UserError, stage: str = "") -> None:
+    """Say what a user can mend, behind the name of a stage where there is one."""
+    console.print(Text.assemble((f"{stage:<10} " if stage else "", "bold red"), plain(str(error))), style="red")
 
 
 def say(stage: str, text: str) -> None:
     """One line of a stage: its name in a column, then what there is to say."""
     # in one piece: a live bar below would be drawn between two
-    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", text))
+    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", plain(text)))
 
 
 @contextmanager
@@ -28,10 +54,10 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
     """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds."""
     if console.is_terminal:
         columns = (
-            TextColumn(f"{stage:<10}"),
+            TextColumn(f"{stage:<10}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn(unit),
+            TextColumn(unit, markup=False),
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=console, transient=True) as bar:
@@ -59,8 +85,7 @@ def stage(file: str) -> Iterator[str]:
     try:
         yield path.stem
     except UserError as error:
-        console.print(f"[bold red]{path.stem:<10}[/bold red] ", end="")
-        console.print(str(error), markup=False)
+        refuse(error, path.stem)
         sys.exit(1)
     except KeyboardInterrupt:
         say(path.stem, "interrupted; the same command continues from the last checkpoint")
@@ -132,10 +157,10 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
         yield tell
         return
     columns = (
-        TextColumn(f"{stage:<10} kimg"),
+        TextColumn(f"{stage:<10} kimg", markup=False),
         MofNCompleteColumn(),
         BarColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=round(kimg))

@@ -17,7 +17,7 @@ from playwright.sync_api import expect, sync_playwright
 from test_registry import NAME, package, register
 
 from ganops import layout, votes
-from ganops.adaptors import champions, playground, registry, tracking
+from ganops.adaptors import champions, doorway, playground, registry, tracking
 from ganops.adaptors.exhibits import LARGEST, Exhibition, Settings
 from ganops.errors import RegistryError, UserError
 
@@ -157,6 +157,33 @@ def test_strangers_get_no_files_and_leave_none(shown):
                 assert (await client.get(f"/gradio_api/file={path}")).status_code in (403, 404), path
             large = await client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(10**6))})
             assert large.status_code == 413
+
+    asyncio.run(ask())
+
+
+def test_nobody_votes_from_a_foreign_page_or_uploads_anything(shown):
+    """DNS rebinding: the browser of a visitor takes a foreign name for this machine, and sends that name."""
+    vote = {"data": [""], "fn_index": 10, "session_hash": "s"}
+
+    async def ask():
+        transport = httpx.ASGITransport(playground.app(shown, "127.0.0.1", ["gan.example.com"]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
+
+            async def status(path, host="127.0.0.1:7860", **sent):
+                return (await client.post(path, headers={"host": host, **sent.pop("headers", {})}, **sent)).status_code
+
+            join = "/gradio_api/queue/join"
+            assert await status(join, json=vote, host="evil.example.com:7860") == 421
+            assert await status(join, json=vote, headers={"origin": "http://evil.example.com"}) == 403
+            assert await status(join, content=b" " * (doorway.BODY + 1)) == 413
+            for host in ("localhost", "[::1]:7860", "gan.example.com"):
+                assert await status(join, json=vote, host=host) == 200, host
+            assert (await client.get("/", headers={"host": "evil.example.com"})).status_code == 421
+            assert await status("/gradio_api/upload", files={"files": ("a.txt", b"small")}) == 404
+            for path in ("/gradio_api/run/predict", "/gradio_api/call/draw", "/gradio_api/process_recording"):
+                assert await status(path, json=vote) == 404, path
+            for path in ("proxy=http://127.0.0.1/", "file=a.txt", "upload_progress?upload_id=1", "openapi.json"):
+                assert (await client.get(f"/gradio_api/{path}")).status_code == 404, path
 
     asyncio.run(ask())
 

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
+from ganops import assemble, config
 from ganops.errors import FeatureError, RegistryError
 from ganops.files import read_json, write_json
 from ganops.gate import decide
@@ -219,6 +220,11 @@ def test_broken_features_are_refused_before_anything_is_computed(reference):
     features[3, 5] = np.nan
     with pytest.raises(FeatureError, match="1 of 60 generated samples"):
         measure(Generated(features, probabilities), reference, "test", seed=0)
+
+
+def test_what_a_champion_may_have_to_be_beaten_in_is_what_two_generators_are_compared_in(reference):
+    one, other = (seen(reference, blobs(400, seed)[0]) for seed in (9, 10))
+    assert {*compare(one, other, reference, "test", seed=0)} == {*assemble.compared_metrics(config.parse({}))}
 
 
 def test_only_published_weights_give_fid():

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ganops.data.augment import Augmentation
-from ganops.errors import TrainingError
+from ganops.errors import DivergenceError, TrainingError
 from ganops.losses import LOSSES, square_norms
 from ganops.randomness import Draws
 from ganops.training import average
@@ -219,6 +219,13 @@ def test_a_saved_state_that_differs_is_noticed(tmp_path):
 def test_divergence_is_an_error_with_advice():
     state, recipe = toy(learning_rate_D=constant(float("inf")))
     with pytest.raises(TrainingError, match=r"not.*finite|stopped being finite.*learning rates"):
+        list(train(state, batches, game(), recipe, seed=0))
+
+
+def test_an_average_that_breaks_after_the_last_losses_is_a_divergence():
+    """The losses of a tick are those before its last step."""
+    state, recipe = toy(steps=4, learning_rate_G=lambda at: float("inf") if at >= 0.75 else 0.01, half_life=constant(0))
+    with pytest.raises(DivergenceError, match=r"body.weight of the average of G stopped being finite at step 4"):
         list(train(state, batches, game(), recipe, seed=0))
 
 

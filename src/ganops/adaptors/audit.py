@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rich.table import Table
+from rich.text import Text
 
 from ganops import layout
-from ganops.adaptors import champions, tracking
+from ganops.adaptors import champions, registered, tracking
 from ganops.adaptors.champions import CHAMPION
+from ganops.adaptors.registered import FILES as FILES  # found here of old
+from ganops.adaptors.registered import TRACES as TRACES
 from ganops.adaptors.registered import Registered, download
-from ganops.adaptors.registry import FILES, IDENTITY
+from ganops.adaptors.registry import IDENTITY
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
-from ganops.files import hash_folder, read_json
+from ganops.files import read_json
+from ganops.terminal import Table
 
 AGAIN = "`dvc repro --force --single-item register` registers it again"
-TRACES = ("registered_model_meta", "__pycache__")
-"""What reading a version from its very folder leaves there: a note of mlflow's, bytecode of Python's."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,15 @@ def _recorded(moves: list[champions.Move], champion: str | None) -> Finding:
 
 def _files(version: mlflow.entities.model_registry.ModelVersion, root: Path, *, loads: bool) -> Finding:
     what = f"version {version.version}"
-    expected = version.tags.get(FILES)
     with tempfile.TemporaryDirectory() as scratch:
         try:
             folder = download(version, root, Path(scratch))
         except RegistryError as error:
             return Finding(what, "bad", f"{error}. `ganops rollback` leaves it, if it is the champion")
-        if expected is None:
-            return Finding(what, "bad", "it was not registered by ganops, which notes the hash of its files")
-        if hash_folder(folder, without=TRACES) != expected:
-            return Finding(what, "bad", "its files are no longer those that were registered: do not use it")
+        try:
+            registered.verify(version, folder)
+        except RegistryError as error:
+            return Finding(what, "bad", str(error))
         if loads:
             try:
                 Registered(folder)
@@ -109,5 +109,5 @@ def table(name: str, findings: list[Finding]) -> Table:
     """`verify` for a person."""
     found = Table("", "looked at", "found", title=name)
     for each in findings:
-        found.add_row("[green]ok[/green]" if each.state == "ok" else "[red]bad[/red]", each.what, each.said)
+        found.add_row(Text(each.state, "green" if each.state == "ok" else "red"), each.what, each.said)
     return found

@@ -21,14 +21,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from rich.markup import escape
-from rich.table import Table
 
 from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import JOB
 from ganops.metrics.protocol import SELECTED
+from ganops.terminal import Table
 
 CHAMPION = "champion"
 HISTORY = "ganops.history."
@@ -298,9 +297,8 @@ def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
 
 def table(name: str, moves: list[Move]) -> Table:
     """`history` for a person."""
-    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=escape(name), caption=SELECTED)
+    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
     for move in moves:
         now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
-        said = (escape(text) for text in (move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why))
-        found.add_row(*said)
+        found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)
     return found

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from rich.table import Column, Table
+from rich.table import Column
+from rich.text import Text
 
 from ganops import assemble, config, layout
 from ganops.adaptors import dvc, jobs, precedents, tracking
@@ -19,9 +20,10 @@ from ganops.config import Experiment
 from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.lineage import commit
+from ganops.terminal import Table
 
 State = Literal["good", "note", "bad"]
-MARKS = {"good": "[green]✔[/]", "note": "[yellow]•[/]", "bad": "[red]✘[/]"}
+MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Text("✘", "red")}
 ROOM = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
 
@@ -71,7 +73,8 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
 
 def table(findings: list[Finding]) -> Table:
     """`findings` for a person."""
-    found = Table.grid("", Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2, 0, 0))
+    columns = ("", Column(no_wrap=True), Column(overflow="fold"))
+    found = Table(*columns, box=None, padding=(0, 2, 0, 0), collapse_padding=True, show_header=False, pad_edge=False)
     for each in findings:
         found.add_row(MARKS[each.state], each.what, each.text)
     return found

@@ -23,7 +23,7 @@ import ray
 import yaml
 from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
-from rich.table import Column, Table
+from rich.table import Column
 
 from ganops import identity
 from ganops.adaptors import dvc, runtime
@@ -31,7 +31,7 @@ from ganops.config import COMPUTE, Compute, Experiment
 from ganops.errors import ClusterError
 from ganops.files import atomic, hash_file
 from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, git, packed, revision
-from ganops.terminal import say
+from ganops.terminal import Table, say
 
 PACKAGE = "src/ganops"
 """Folder of the code in a project."""

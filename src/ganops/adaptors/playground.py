@@ -9,6 +9,7 @@ import functools
 import importlib
 import io
 import os
+import re
 import secrets
 import socket
 import warnings
@@ -20,11 +21,12 @@ from urllib.parse import parse_qsl
 
 import jinja2
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 from numpy.typing import NDArray
+from starlette.responses import JSONResponse
 
 from ganops import pictures
+from ganops.adaptors.doorway import Doorway, server
 from ganops.adaptors.exhibits import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
 from ganops.errors import UserError
 from ganops.votes import Ballot
@@ -47,6 +49,14 @@ POLICY = "; ".join(
     ]
 )
 """The browser asks no other host for anything."""
+ASKED = re.compile(
+    r"(GET|HEAD) /(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt|(assets|static)/.*)?|"
+    r"GET /gradio_api/(queue/data|heartbeat/\w+|startup-events|info|app_id|theme\.css)|"
+    r"POST /gradio_api/(queue/join|cancel|reset)"
+)
+"""What the page itself asks for. Gradio would also keep uploads and hand out files."""
+WAITING = 64
+"""The most requests that wait for their turn."""
 
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 
@@ -60,7 +70,7 @@ def _gradio() -> Any:
         return importlib.import_module("gradio")
 
 
-def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None]) -> None:
+def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None], allowed: Sequence[str] = ()) -> None:
     """Serves the page until it is interrupted.
 
     Args:
@@ -68,6 +78,7 @@ def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None])
         host: Address to listen at.
         port: 0: a free one.
         tell: Is given the page's address when it can be opened.
+        allowed: Names by which browsers may call it, beside those of this machine and `host` (see `doorway.Doorway`).
 
     Raises:
         UserError: There is no champion to show, or the address cannot be used.
@@ -75,9 +86,9 @@ def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None])
     shown.exhibit(shown.champion())  # what does not load is told here, not to the first visitor
     with suppress(KeyboardInterrupt), _listening(host, port) as listener:
         # pages that are open keep a connection: they are not waited for
-        server = uvicorn.Server(uvicorn.Config(app(shown), log_level="warning", timeout_graceful_shutdown=1))
+        serving = server(app(shown, host, allowed), log_level="warning", timeout_graceful_shutdown=1)
         tell(_address(listener))
-        server.run(sockets=[listener])
+        serving.run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -95,11 +106,12 @@ def _address(listener: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def app(shown: Exhibition) -> FastAPI:
-    """The page as an application that any ASGI server runs."""
+def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ()) -> FastAPI:
+    """The page as an application that any ASGI server runs, for those who call it by one of these names."""
     gr = _gradio()
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.add_middleware(_Policy)
+    outer.add_middleware(Doorway, host=host, allowed=allowed)
     theme = gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -114,12 +126,16 @@ def app(shown: Exhibition) -> FastAPI:
 
 
 class _Policy:
-    """Adds `POLICY` to each answer."""
+    """Hands on what the page asks for, and nothing else of Gradio's; adds `POLICY` to each answer."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not ASKED.fullmatch(f"{scope['method']} {scope['path']}"):
+            await JSONResponse({"error": "the page has no such part"}, 404)(scope, receive, send)
+            return
+
         async def sent(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), (b"content-security-policy", POLICY.encode())]
@@ -181,6 +197,7 @@ class Page:
             for event in (opened, renewed):
                 event.success(self.draw, [version, *settings], drawn, **hidden)
                 event.success(self.walk, [version, *strip.values()], walked, **hidden)
+        page.queue(max_size=WAITING)
         return page
 
     def _draw_tab(self, gr: Any, version: Any) -> tuple[list[Any], Any]:

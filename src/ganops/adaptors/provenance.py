@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group
-from rich.table import Table
 
 from ganops import layout
 from ganops.adaptors import tracking
@@ -13,6 +12,7 @@ from ganops.adaptors.registry import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, F
 from ganops.adaptors.tracking import FINGERPRINT, HASHES, mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import lock_hashes
+from ganops.terminal import Table
 
 
 @tracking.refusals()

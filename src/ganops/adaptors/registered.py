@@ -14,9 +14,15 @@ from ganops import config
 from ganops.adaptors import tracking
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
+from ganops.files import hash_folder, remove
 
 if TYPE_CHECKING:
     from ganops.generator import Generator
+
+FILES = "ganops.files"
+"""The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
+TRACES = ("registered_model_meta", "__pycache__")
+"""What reading a version from its very folder leaves there: a note of mlflow's, bytecode of Python's."""
 
 
 @tracking.refusals()
@@ -62,6 +68,24 @@ def download(version: Any, root: Path, folder: Path) -> Path:
     return Path(files)
 
 
+def verify(version: Any, folder: Path) -> None:
+    """Refuses downloaded files whose hash is not that of the version's registration.
+
+    A model carries code that runs when it is loaded, and whoever can write to the store of files can change it.
+    Bytecode is removed, since Python would run it in the place of the sources whose hash is compared.
+
+    Raises:
+        RegistryError: They are others than were registered, or no hash of them was kept.
+    """
+    expected = version.tags.get(FILES)
+    if expected is None:
+        raise RegistryError("it was not registered by ganops, which notes the hash of its files")
+    for trace in [path for path in folder.rglob("*") if path.name in TRACES]:
+        remove(trace)
+    if hash_folder(folder) != expected:
+        raise RegistryError("its files are no longer those that were registered: do not use it")
+
+
 class Registered:
     """A registered version that draws as a generator does."""
 
@@ -84,13 +108,14 @@ class Registered:
         """A version whose files are here while the block runs.
 
         Raises:
-            RegistryError: The files are not there, or cannot be loaded.
+            RegistryError: The files are not there, not those that were registered, or cannot be loaded.
         """
         with tempfile.TemporaryDirectory() as scratch:
             folder = download(version, root, Path(scratch))
             try:
+                verify(version, folder)
                 found = cls(folder)
-            except Exception as error:  # mlflow's own, onnxruntime's
+            except Exception as error:  # ours, mlflow's own, onnxruntime's
                 what = f"version {version.version} of {version.name}"
                 raise RegistryError(f"{what} cannot be loaded: {error}") from error
             yield found

@@ -11,6 +11,7 @@ from ganops.adaptors import champions, precedents, tracking
 from ganops.adaptors.card import shape
 from ganops.adaptors.champions import CHAMPION
 from ganops.adaptors.package import Package, build, prove
+from ganops.adaptors.registered import FILES
 from ganops.adaptors.searches import SEARCH, TRIAL
 from ganops.adaptors.tracking import FINGERPRINT, HASHES, mlflow, settled
 from ganops.data import SampleSpec
@@ -23,7 +24,7 @@ from ganops.lineage import lock_hashes
 __all__ = ["Package", "find", "in_words", "register"]
 
 CHALLENGER = "challenger"
-IDENTITY, FILES = "ganops.identity", "ganops.files"
+IDENTITY = "ganops.identity"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
 FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
 """Where the parameters were found: the name of the search, the number of its trial, and the trial's run of MLflow."""

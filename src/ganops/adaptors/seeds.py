@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 
 from ganops import assemble
 from ganops.adaptors.evaluation import observe
@@ -26,6 +24,7 @@ from ganops.metrics.measure import measure
 from ganops.metrics.protocol import VERSION, require_equal
 from ganops.metrics.reference import Reference
 from ganops.run import Progress
+from ganops.terminal import Table
 
 FIGURES = "evaluation.json"
 GENERATOR = "generator"
@@ -119,5 +118,5 @@ def table(spreads: dict[str, Spread]) -> Table:
     found = Table("metric", "mean", "± between trainings", "95 % of the mean", title=f"{count} trainings")
     for name, spread in spreads.items():
         low, high = spread.interval
-        found.add_row(name, f"{spread.mean:.4g}", f"{spread.deviation:.2g}", escape(f"[{low:.4g}, {high:.4g}]"))
+        found.add_row(name, f"{spread.mean:.4g}", f"{spread.deviation:.2g}", f"[{low:.4g}, {high:.4g}]")
     return found

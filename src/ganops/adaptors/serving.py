@@ -5,16 +5,16 @@ import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import uvicorn
 from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import DeploymentUnavailableError
 
 from ganops.adaptors import runtime, tracking
+from ganops.adaptors.doorway import Doorway, server
 from ganops.adaptors.registered import resolve
 from ganops.adaptors.replica import Replica, Target
 from ganops.adaptors.web import SECONDS, Answer, Front, Order, Refused, State
@@ -101,7 +101,14 @@ class Replicas:
 
 
 def run(
-    target: Target, *, host: str, port: int, replicas: int, tell: Callable[[str], None], logs: bool = False
+    target: Target,
+    *,
+    host: str,
+    port: int,
+    replicas: int,
+    tell: Callable[[str], None],
+    logs: bool = False,
+    allowed: Sequence[str] = (),
 ) -> None:
     """Serves until SIGINT or SIGTERM; requests that are being served then are finished.
 
@@ -112,6 +119,7 @@ def run(
         replicas: How many; each needs a core.
         tell: Hears one line whenever something changes.
         logs: Whether Ray Serve may log what it does.
+        allowed: Names by which clients may call it, beside those of this machine and `host` (see `doorway.Doorway`).
 
     Raises:
         RegistryError: The store cannot be reached, or has no such version.
@@ -127,7 +135,8 @@ def run(
         stack.enter_context(runtime.cluster())
         handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in the place
-        asyncio.run(_listen(Replicas(handle, replicas), listener, target, tell))
+        front = Front(Replicas(handle, replicas), tell, target.poll)
+        asyncio.run(_listen(front, Doorway(front.app, host, allowed, body=False), listener))
 
 
 @contextlib.contextmanager
@@ -194,19 +203,16 @@ def _cause(name: str) -> str:
     return lines[-1] if lines else ""
 
 
-async def _listen(backend: Replicas, listener: socket.socket, target: Target, tell: Callable[[str], None]) -> None:
-    front = Front(backend, tell, target.poll)
+async def _listen(front: Front, app: Doorway, listener: socket.socket) -> None:
     await front.look()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            front.app, log_config=None, access_log=False, lifespan="off", backlog=4096, timeout_keep_alive=75,
-            timeout_graceful_shutdown=SECONDS,
-        )
+    serving = server(
+        app, log_config=None, access_log=False, lifespan="off", backlog=4096, timeout_keep_alive=75,
+        timeout_graceful_shutdown=SECONDS,
     )  # fmt: skip
     host, port = listener.getsockname()[:2]
-    tell(f"http://{f'[{host}]' if ':' in host else host}:{port}/generate; Ctrl-C ends it")
+    front.tell(f"http://{f'[{host}]' if ':' in host else host}:{port}/generate; Ctrl-C ends it")
     watching = asyncio.create_task(front.watch())
     try:
-        await server.serve(sockets=[listener])
+        await serving.serve(sockets=[listener])
     finally:
         watching.cancel()

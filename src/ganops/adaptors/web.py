@@ -28,16 +28,17 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ganops.adaptors.doorway import BODY as BODY  # room for the seeds and labels of the most pictures
+from ganops.adaptors.doorway import SECONDS as SECONDS  # also those in which pictures have to be drawn
+from ganops.adaptors.doorway import Refused as Refused
+from ganops.adaptors.doorway import received
+
 REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""
-BODY = 64 * 1024
-"""Bytes of a request: room for the seeds and labels of the most pictures."""
 PICTURES = 1024
 """Pictures of one request, where a picture is small."""
 PIXELS = 256 * 1024 * 1024
 """Bytes of the pictures that are waited for at once, undecoded; one request may have an eighth of it."""
-SECONDS = 60
-"""How long a request may take to arrive, and how long its pictures may."""
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
 
@@ -92,14 +93,6 @@ class Backend(Protocol):
 
     async def states(self) -> list[State]:
         """Of all replicas that answer."""
-
-
-class Refused(Exception):  # noqa: N818  # an answer, not a defect
-    """An answer other than pictures."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 def parse(body: bytes, most: int) -> Order:
@@ -217,7 +210,7 @@ class Front:
         """Draws."""
         started = time.perf_counter()
         with self._admitted():
-            order = parse(await _body(request), self.most)
+            order = parse(await received(request, SECONDS), self.most)
             with self._room(order):
                 answer = await _while_there(request, self.backend.draw(order))
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
@@ -299,23 +292,6 @@ class _Metrics:
         for state in states:
             self.version.labels(state.version).inc()
         self.behind.set(sum(bool(state.trouble) for state in states))
-
-
-async def _body(request: Request) -> bytes:
-    """What was sent, if it is not too much: then it is refused before, or as soon as, the bound is passed."""
-    declared = request.headers.get("content-length", "0")
-    if declared.isdigit() and int(declared) > BODY:
-        raise Refused(413, f"expected at most {BODY} bytes, got {declared}")
-    body = bytearray()
-    try:
-        async with asyncio.timeout(SECONDS):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > BODY:
-                    raise Refused(413, f"expected at most {BODY} bytes, got more")
-    except TimeoutError:
-        raise Refused(408, f"the request did not arrive within {SECONDS} s") from None
-    return bytes(body)
 
 
 async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -> Answer:

@@ -5,7 +5,7 @@ import sys
 from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
 from ganops.errors import UserError
-from ganops.terminal import console
+from ganops.terminal import refuse
 
 __all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving", "study"]
 
@@ -15,5 +15,5 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        console.print(str(error), markup=False, style="red")
+        refuse(error)
         sys.exit(1)

@@ -16,6 +16,9 @@ def playground(
     name: Name = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw and vote.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
+    allowed_host: Annotated[
+        list[str] | None, typer.Option(help="A name that it is called by, such as a proxy's; may be given again.")
+    ] = None,
 ) -> None:
     """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
     import sys
@@ -29,4 +32,4 @@ def playground(
         say("playground", f"{shown.name} at {address}   Ctrl-C ends it; votes are kept in {layout.VOTES}")
         sys.stdout.flush()
 
-    playground.run(shown, host=host, port=port, tell=tell)
+    playground.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())

@@ -15,6 +15,8 @@ Features = NDArray[np.float32]
 """float32 [N, d]: one feature vector for one sample."""
 Array = NDArray[np.float64]
 
+MANY = 512
+"""Dimensions beyond which a distance takes seconds."""
 PER_DIMENSION = 3
 """Samples a dimension below which the distance is no longer linear in 1/N."""
 LEVER = 1.5

@@ -11,6 +11,7 @@ from ganops.cores import threads
 from ganops.errors import FeatureError
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
+    MANY,
     Statistics,
     distance_to,
     frechet_between,
@@ -26,8 +27,6 @@ from ganops.metrics.protocol import Protocol, names
 from ganops.metrics.reference import Reference, check
 from ganops.metrics.reference import distance as distance  # its former place
 
-MANY = 512
-"""Dimensions beyond which a Fréchet distance takes seconds."""
 MANY_SAMPLES = 10_000
 """Generated samples beyond which a kernel matrix takes minutes."""
 

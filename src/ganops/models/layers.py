@@ -130,7 +130,8 @@ class _Spectral(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """[C', ...] -> the same shape."""
-        with torch.autocast(weight.device.type, enabled=False):
+        device = "cpu" if weight.is_meta else weight.device.type  # where only sizes are asked for, nothing is cast
+        with torch.autocast(device, enabled=False):
             matrix = weight.flatten(1)
             with torch.no_grad():
                 v = F.normalize(self.u @ matrix, dim=0)

@@ -86,8 +86,8 @@ class Mapping(nn.Module):
     def __init__(self, latent: int, classes: int, width: int, depth: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(classes, width) if classes else None
-        inputs = [latent + (width if classes else 0)] + [width] * (depth - 1)
-        self.layers = nn.ModuleList(Linear(i, width, rate=0.01) for i in inputs)
+        first = latent + (width if classes else 0)
+        self.layers = nn.ModuleList(Linear(width if i else first, width, rate=0.01) for i in range(depth))
 
     def forward(self, z: Tensor | None, y: Tensor | None) -> Tensor:
         """Float [N, latent] or None where that is 0, int64 [N] -> [N, width]."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -82,7 +82,7 @@ def train(
         until: Stop before this step although the schedules go on; None: `recipe.steps`.
 
     Raises:
-        DivergenceError: A loss is not finite, on all workers together.
+        DivergenceError: A loss, or a weight of the average, is not finite, on all workers together.
     """
     G = Player(state.G, _shared(state.G), state.adam_G)
     D = Player(state.D, _shared(state.D), state.adam_D)
@@ -104,6 +104,7 @@ def train(
         average.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks:
             metrics = _means(terms, state.step)
+            _expect_finite(state)
             metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
             yield Tick(state.step, seen / 1000, metrics, alarms(metrics), state)
             terms, started = [], time.perf_counter()
@@ -156,9 +157,19 @@ def _means(terms: list[Terms], step: int) -> dict[str, float]:
     if broken:
         first = next((i for i, t in enumerate(terms) if not all(v.isfinite() for v in t.values())), len(terms) - 1)
         culprits = [name for name, value in terms[first].items() if not value.isfinite()] or broken
-        raise DivergenceError(
-            f"{', '.join(culprits)} stopped being finite at step {step - len(terms) + first}: the game diverged. The "
-            "last checkpoint is kept. Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: "
-            "fp32."
-        )
+        raise _diverged(culprits, step - len(terms) + first)
     return metrics
+
+
+def _expect_finite(state: State) -> None:
+    """Refuses an average that is broken although the losses before its last steps were not: the same on all workers."""
+    broken = [name for name, value in state.average.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        raise _diverged([f"{broken[0]} of the average of G"], state.step)
+
+
+def _diverged(culprits: Sequence[str], step: int) -> DivergenceError:
+    return DivergenceError(
+        f"{', '.join(culprits)} stopped being finite at step {step}: the game diverged. The last checkpoint is kept. "
+        "Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: fp32."
+    )

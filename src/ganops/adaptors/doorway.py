@@ -1,0 +1,197 @@
+"""The door of our servers: who may be asked for, how much of a request is read, and how many connections there are.
+
+Any page in a browser can send requests to this machine, and its owner can have a name of theirs point here (DNS
+rebinding): then the browser takes the answers for theirs. Such requests carry that name, so that a server which answers
+to its own names alone is out of reach.
+"""
+
+import asyncio
+import ipaddress
+import resource
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import h11
+import uvicorn
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+BODY = 64 * 1024
+"""Bytes of a request's body."""
+HEADERS = 32 * 1024
+"""Bytes of a request's first line and headers."""
+SECONDS = 60
+"""Seconds in which a request has to arrive: its headers, and then its body."""
+CONNECTIONS = 4096
+"""Connections at once, or half the files that the process may open: beyond, the one that has waited longest without
+having sent the headers of a request is closed, which may be the new one."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Names of this machine for itself."""
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Any, Receive, Send], Awaitable[None]]
+
+
+class Refused(Exception):  # noqa: N818  # an answer, not a defect
+    """An answer that says why there is no other one."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Doorway:
+    """An application behind a door: requests for other names are refused, and bodies are read up to `BODY` bytes.
+
+    Args:
+        app: Any ASGI application.
+        host: The address that is listened at. One that stands for all of this machine's (0.0.0.0, ::) allows each
+            address, which cannot be rebound, and the machine's own names.
+        allowed: Further names, such as that of a proxy.
+        body: Whether bodies are read here; else the application does, by `received`.
+    """
+
+    def __init__(self, app: App, host: str, allowed: Sequence[str] = (), *, body: bool = True) -> None:
+        self.app, self.body = app, body
+        self.everywhere = host in ("0.0.0.0", "::")
+        own = (socket.gethostname(), socket.getfqdn()) if self.everywhere else (host,)
+        self.names = {name.lower().strip("[]") for name in (*LOOPBACK, *own, *allowed)}
+
+    def allows(self, name: str | None) -> bool:
+        """Whether the server goes by this name, which is in lower case and without a port."""
+        return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Answers 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        try:
+            request = Request(scope, receive)
+            self._examine(request.headers)
+            inward = _again(await received(request, SECONDS), receive) if self.body else receive
+        except Refused as error:
+            answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close"})
+            await answer(scope, receive, send)
+        except ClientDisconnect:
+            pass
+        else:
+            await self.app(scope, inward, send)
+
+    def _examine(self, headers: Headers) -> None:
+        known = f"expected one of {', '.join(sorted(self.names))}; --allowed-host adds a name"
+        size = sum(len(name) + len(value) for name, value in headers.raw)
+        if size > HEADERS:
+            raise Refused(431, f"expected at most {HEADERS} bytes of headers, got {size}")
+        hosts, origin = headers.getlist("host"), headers.get("origin")
+        if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
+            raise Refused(421, f"this server does not answer to the host {_short(', '.join(hosts))}: {known}")
+        if origin is not None and not self.allows(_name(origin)):
+            raise Refused(403, f"this server does not answer to pages of {_short(origin)}: {known}")
+
+
+async def received(request: Request, seconds: float) -> bytes:
+    """The body of a request, if it is not too much: then it is refused before, or as soon as, the bound is passed.
+
+    Raises:
+        Refused: 413, it is larger than `BODY`; 408, it takes longer than `seconds`.
+        ClientDisconnect: The client has left.
+    """
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > BODY:
+        raise Refused(413, f"expected at most {BODY} bytes, got {declared}")
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY:
+                    raise Refused(413, f"expected at most {BODY} bytes, got more")
+    except TimeoutError:
+        raise Refused(408, f"the request did not arrive within {seconds:g} s") from None
+    return bytes(body)
+
+
+def _name(address: str) -> str | None:
+    """The host of an address in lower case; None: it has none, or is no address."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hands on a body that was read, and then whatever comes."""
+    told = False
+
+    async def again() -> Message:
+        nonlocal told
+        if told:
+            return await receive()
+        told = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+class Guarded(H11Protocol):
+    """A connection that is closed when it takes longer than `SECONDS` to send the headers of a request.
+
+    uvicorn by itself waits for them without end, and on any number of connections.
+    """
+
+    waits: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begins to wait; where there are too many connections, closes one."""
+        super().connection_made(transport)
+        self._wait()
+        if len(self.connections) > min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2):
+            waiting = {each.waits.when(): each for each in self.connections if isinstance(each, Guarded) and each.waits}
+            waiting[min(waiting)].transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Waits as long as headers are not whole; the bodies that follow are the application's to wait for."""
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._whole()
+        elif self.waits is None:
+            self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Waits no longer."""
+        self._whole()
+        super().connection_lost(exc)
+
+    def _wait(self) -> None:
+        self.waits = self.loop.call_later(SECONDS, self.transport.abort)
+
+    def _whole(self) -> None:
+        if self.waits is not None:
+            self.waits.cancel()
+            self.waits = None
+
+
+def server(app: App, **settings: Any) -> uvicorn.Server:
+    """A server of `app` with bounded headers and connections; `settings` are uvicorn's own."""
+    return uvicorn.Server(
+        uvicorn.Config(app, http=Guarded, ws="none", h11_max_incomplete_event_size=HEADERS, **settings)
+    )
