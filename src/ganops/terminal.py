@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ganops.errors import UserError
+from ganops.files import refusal
 
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
@@ -51,6 +52,11 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
     yield advance
 
 
+def words(error: Exception) -> str | None:
+    """Return what a user is told of an error that can be mended: theirs, or a disk's; None: it is a defect."""
+    return str(error) if isinstance(error, UserError) else refusal(error) or None
+
+
 @contextmanager
 def stage(file: str) -> Iterator[str]:
     """Runs a stage in the project's folder and yields its name; what its user can mend is told without a traceback."""
@@ -58,9 +64,12 @@ def stage(file: str) -> Iterator[str]:
     os.chdir(path.parents[1])
     try:
         yield path.stem
-    except UserError as error:
+    except Exception as error:
+        text = words(error)
+        if text is None:
+            raise
         console.print(f"[bold red]{path.stem:<10}[/bold red] ", end="")
-        console.print(str(error), markup=False)
+        console.print(text, markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         say(path.stem, "interrupted; the same command continues from the last checkpoint")

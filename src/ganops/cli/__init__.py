@@ -4,8 +4,7 @@ import sys
 
 from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
-from ganops.errors import UserError
-from ganops.terminal import console
+from ganops.terminal import console, words
 
 __all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving", "study"]
 
@@ -14,6 +13,9 @@ def main() -> None:
     """Runs a command; what its user can mend is told without a traceback."""
     try:
         app()
-    except UserError as error:
-        console.print(str(error), markup=False, style="red")
+    except Exception as error:
+        text = words(error)
+        if text is None:
+            raise
+        console.print(text, markup=False, style="red")
         sys.exit(1)
