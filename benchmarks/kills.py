@@ -128,7 +128,7 @@ class Project:
 def killed(project: Project, log: Path, numbers: random.Random, seconds: dict[str, float], most: int) -> Iterator[Row]:
     """Runs the pipeline; its stages are killed, `most` times in all, and run again."""
     for stage in STAGES:
-        events = []
+        events: list[str] = []
         while len(events) < min(TIMES, most):
             moment = numbers.uniform(0, seconds[stage])
             if project.kill(stage, log, moment):
