@@ -122,6 +122,17 @@ def test_a_search_that_is_killed_again_and_again_ends_as_one_that_was_not(arena,
     assert lasting(again) == lasting(whole)
 
 
+def test_a_trial_whose_state_is_damaged_is_judged_again_to_the_same_figures(arena):
+    whole = arena.search(arena.experiment(trials=1), arena.ledger("whole"))
+    ledger, events = arena.ledger("damaged"), iter(range(1000))
+    with pytest.raises(Killed):
+        arena.search(arena.experiment(trials=1), ledger, lambda _: bool(ledger.checkpoints()) and next(events) > 2)
+    ((number, rung),) = ledger.checkpoints()
+    path = ledger.storage.folder(ledger.checkpoint(number, rung)) / "run" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert lasting(arena.search(arena.experiment(trials=1), ledger)) == lasting(whole)
+
+
 def test_one_more_trial_is_one_more(arena):
     three = arena.search(arena.experiment(), arena.ledger())
     arena.heard.clear()

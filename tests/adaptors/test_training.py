@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -90,7 +91,8 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(project
     if launcher == "ray":  # it writes its list in place
         (unfinished / training.LIST).write_text('{"ray_ver')
     log = project.run("python", "pipeline/train.py").replace("\n", " ")
-    assert f"the checkpoint {newest} is damaged (ValueError: state.safetensors: not as written); it goes on from" in log
+    # the kill may have come amid the upload of the newest: then other files of it are missing as well
+    assert re.search(rf"the checkpoint {newest} is damaged \(.*state\.safetensors.*\); it goes on from", log), log
     assert ("Ray's list of the checkpoints" in log) == (launcher == "ray")
     assert result(project) == whole
 
