@@ -220,6 +220,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--disks", type=int, default=20)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # a disk is unmounted, the files are removed
     print("| run | stage | what befell it | ended |\n| --- | --- | --- | --- |", flush=True)
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="ganops-kills-") as work:
