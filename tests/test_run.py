@@ -11,11 +11,11 @@ import torch
 
 from ganops import assemble, config, identity
 from ganops.data import SampleSpec
-from ganops.errors import TrainingError
+from ganops.errors import DamageError, TrainingError
 from ganops.files import read_json, write_json
 from ganops.generator import DESCRIPTION, Generator
 from ganops.labels import Labelling
-from ganops.run import JOURNAL, MOST_PENDING, Run
+from ganops.run import JOURNAL, MOST_PENDING, STATE, Run
 
 
 class Arrays:
@@ -427,3 +427,91 @@ def test_edits_here_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(identity, "code", lambda told=None: identity.Code("abc", "e", ("src/ganops/run.py",)))
     with pytest.raises(TrainingError, match=r"src/ganops/run.py here has edits that no commit holds: commit or undo"):
         run().load(tmp_path / "run")
+
+
+def left(folder, ticks):
+    """A checkpoint after so many ticks."""
+    training = run(judge=Looks([]), **OFTEN)
+    list(training.play(until=ticks))
+    training.save(folder)
+    return folder
+
+
+def flip(path, place):
+    """Changes one bit of a file."""
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", [STATE, "best.safetensors", "pictures/00000.010.png"])
+def test_a_flipped_bit_anywhere_in_a_checkpoint_is_noticed_and_changes_nothing(tmp_path, name):
+    path = left(tmp_path / "checkpoint", 3) / name
+    training, whole = run(judge=Looks([]), **OFTEN), path.read_bytes()
+    before = {name: tensor.clone() for name, tensor in training.state.tensors().items()}
+    for place in np.random.default_rng(0).integers(0, 2**31, 25):
+        flip(path, int(place))
+        with pytest.raises(DamageError, match=f"checkpoint is damaged .*{name}: not as written"):
+            training.load(tmp_path / "checkpoint")
+        path.write_bytes(whole)
+    assert (training.state.step, training.history, training.best, training.pictures) == (0, [], None, {})
+    assert all(torch.equal(before[name], tensor) for name, tensor in training.state.tensors().items())
+    training.load(tmp_path / "checkpoint")
+    assert training.state.step == 3
+
+
+def test_a_flipped_bit_of_the_journal_is_noticed_where_it_would_decide_anything(tmp_path):
+    path = left(tmp_path / "checkpoint", 3) / JOURNAL
+    whole, meant = path.read_bytes(), run(judge=Looks([]), **OFTEN)
+    meant.load(tmp_path / "checkpoint")
+    for place in np.random.default_rng(0).integers(0, len(whole), 150):
+        flip(path, int(place))
+        training = run(judge=Looks([]), **OFTEN)
+        try:
+            training.load(tmp_path / "checkpoint")
+        except TrainingError:
+            assert (training.state.step, training.history) == (0, [])
+        else:  # the name of a commit, or space
+            assert outcome(training) == outcome(meant)
+            assert training.hardware == meant.hardware
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+@pytest.mark.parametrize("name", [STATE, "best.safetensors", JOURNAL])
+@pytest.mark.parametrize("damage", ["half", "empty", "gone"])
+def test_half_a_file_or_none_is_damage_with_hashes_and_without(tmp_path, name, damage, hashed):
+    path = left(tmp_path / "checkpoint", 2) / name
+    if not hashed:  # as it was written before there were any
+        journal = read_json(tmp_path / "checkpoint" / JOURNAL)
+        write_json(tmp_path / "checkpoint" / JOURNAL, {k: v for k, v in journal.items() if k not in ("hash", "hashes")})
+        run(judge=Looks([]), **OFTEN).load(tmp_path / "checkpoint")
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes(content[: len(content) // 2] if damage == "half" else b"")
+    if (name, damage, hashed) == ("best.safetensors", "gone", False):
+        return  # a run without a judgement had none
+    with pytest.raises(DamageError, match=r"checkpoint is damaged \("):
+        run(judge=Looks([]), **OFTEN).load(tmp_path / "checkpoint")
+
+
+def test_the_newest_whole_checkpoint_is_taken_and_what_was_passed_over_is_said(tmp_path):
+    whole = run(judge=Looks([]), **OFTEN)
+    list(whole.play())
+    folders = [left(tmp_path / str(ticks), ticks) for ticks in (7, 5, 3)]
+    assert run(judge=Looks([]), **OFTEN).resume(folders) == folders[0]
+    flip(folders[0] / STATE, 12345)
+    (folders[1] / JOURNAL).write_text("{")
+    for damaged, taken in ((folders, folders[2]), (folders[:2], None)):
+        training = run(judge=Looks([]), **OFTEN)
+        assert training.resume(damaged) == taken
+        notes = [note for progress in training.play() for note in progress.notes]
+        where = f"it goes on from {taken}" if taken else "no other is whole: it begins anew"
+        assert [note.partition(" is damaged")[0] for note in notes] == [
+            f"the checkpoint {each}" for each in folders[:2]
+        ]
+        assert all(note.endswith(where) for note in notes)
+        assert outcome(training) == outcome(whole)
+        a, b = whole.state.tensors(), training.state.tensors()
+        assert all(torch.equal(a[name], b[name]) for name in a)

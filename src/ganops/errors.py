@@ -21,6 +21,10 @@ class TrainingError(UserError):
     """A training run that cannot start or must not go on."""
 
 
+class DamageError(TrainingError):
+    """A checkpoint whose files are not those that were written: another one may be whole."""
+
+
 class DivergenceError(TrainingError):
     """A game whose losses are not finite any more: on all workers at once, and again if it were tried again."""
 

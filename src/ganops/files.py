@@ -1,11 +1,13 @@
 """Files that are either whole or absent, and the hashes that name their content."""
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -13,31 +15,60 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
+SHORT = re.compile(r"\d+ requested and \d+ written")
+"""The words of numpy, which gives no number, for a disk that is full."""
+NUMBERED = re.compile(r"os error (\d+)")
+"""The words of safetensors, whose errors are no OSErrors, for the number of one."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path` for a file; it replaces `path` when the block succeeds."""
+    """Yields a temporary path beside `path` for a file; it replaces `path` when the block succeeds.
+
+    Raises:
+        OSError: It cannot be written: the error names `path`.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch(path, _clear_once) as scratch:
-        draft = scratch / path.name
-        yield draft
-        os.replace(draft, path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _scratch(path, _clear_once) as scratch:
+            draft = scratch / path.name
+            yield draft
+            os.replace(draft, path)
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; it replaces the whole of `path` when the block succeeds."""
+def atomic_folder(path: Path, *, former: Path | None = None, lasting: bool = False) -> Iterator[Path]:
+    """Yields a temporary folder beside `path`; it replaces the whole of `path` when the block succeeds.
+
+    Args:
+        path: The folder.
+        former: Where the folder that is replaced is kept, beside it; None: nowhere.
+        lasting: The disk must hold it before it has its name: a loss of power then leaves it whole, or the former one.
+
+    Raises:
+        OSError: It cannot be written: the error names `path`.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _scratch(path, _clear) as scratch:
-        draft = scratch / "new"
-        draft.mkdir()
-        yield draft
-        if path.exists():
-            # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new one stands
-            os.replace(path, scratch / "old")
-        os.replace(draft, path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _scratch(path, _clear) as scratch:
+            draft, old = scratch / "new", scratch / "old"
+            draft.mkdir()
+            yield draft
+            if lasting:
+                persist(draft)
+            if path.exists():
+                # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
+                os.replace(path, old)
+            os.replace(draft, path)
+            if former and old.exists():
+                remove(former)
+                os.replace(old, former)
+            if lasting:
+                _sync(path.parent)
 
 
 _DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
@@ -85,6 +116,83 @@ def _locked(folder: Path, how: int) -> Iterator[bool]:
         except OSError:  # another process holds it, or the file system knows no locks
             held = False
         yield held
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Lets what a disk refuses amid a write name `path`: most writers name no file, or a draft that is gone."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        number = _number(error)
+        name = getattr(error, "filename", None)
+        if number is None or (name is not None and f"/.{path.name}.draft-" not in str(name)):
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def _number(error: BaseException) -> int | None:
+    """The `errno` of what a writer raised; None: it is not the disk's."""
+    if not isinstance(error, OSError | SafetensorError):
+        return None
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if SHORT.search(str(error)):
+        return errno.ENOSPC
+    found = NUMBERED.search(str(error))
+    return int(found[1]) if found else None
+
+
+ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""Numbers of errors of a disk, or of a share of it, that is full."""
+RIGHTS = {errno.EROFS: "Make it writable", errno.EACCES: "Give yourself the right to it",
+          errno.EPERM: "Give yourself the right to it", errno.EIO: "Mend the disk"}  # fmt: skip
+"""Numbers of errors of a disk that refuses otherwise, and the cure."""
+SQLITE = {
+    sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_READONLY: errno.EROFS, sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+}  # fmt: skip
+"""The same by SQLite's codes."""
+
+
+def refusal(error: BaseException | None) -> str:
+    """Return a sentence with the path and the cure where a disk is behind an error: full, read-only, forbidden, broken.
+
+    Args:
+        error: Its causes are looked at too: other packages wrap what their databases and files say.
+
+    Returns:
+        The sentence; empty for any other error.
+    """
+    while error is not None:
+        path: str | None
+        if isinstance(error, sqlite3.Error):
+            # the lowest byte of a code names its kind; the error itself names no file
+            number, path, said = SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF), "a database", str(error)
+        else:
+            number, path = _number(error), getattr(error, "filename", None)
+            said = os.strerror(number or 0)
+        if number in ROOM:
+            where = path or f"a file (of this project, or below {tempfile.gettempdir()})"
+            return f"{where} cannot be written: {said}. Make room; the same command then goes on"
+        if number in RIGHTS and path:  # without one it may be a port's
+            return f"{path} cannot be used: {said}. {RIGHTS[number]}; the same command then goes on"
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return ""
+
+
+def persist(folder: Path) -> None:
+    """Has the disk hold all files of a folder, and their names."""
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
     finally:
         os.close(handle)
 

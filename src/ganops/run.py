@@ -3,8 +3,9 @@
 import csv
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,8 +22,8 @@ from ganops.config import Experiment
 from ganops.cores import count, threads
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
-from ganops.errors import TrainingError
-from ganops.files import atomic, atomic_folder, read_json, write_json
+from ganops.errors import DamageError, TrainingError
+from ganops.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.generator import Description, Generator
 from ganops.pictures import grid
 from ganops.training.loop import Tick, train
@@ -33,6 +34,9 @@ BEST = "best.safetensors"
 PENDING = "pending-{}.safetensors"
 JOURNAL = "run.json"
 PICTURES = "pictures"
+
+DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
+"""Keys of a journal that decide how a training goes on; the others are words for people."""
 
 MOST_PENDING = 2
 """Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
@@ -274,41 +278,46 @@ class Run:
             class_counts=self.class_counts,
         )
 
-    def save(self, folder: Path) -> None:
-        """Writes all of it as a folder, atomically.
+    def save(self, folder: Path, *, former: Path | None = None) -> None:
+        """Writes all of it as a folder, atomically, and so that a loss of power takes none of it.
+
+        Args:
+            folder: The checkpoint.
+            former: Where the checkpoint that it replaces is kept, beside it; None: nowhere.
 
         Raises:
             TrainingError: It cannot be written; what was there before is as it was.
         """
         try:
-            self._save(folder)
-        except (OSError, SafetensorError) as error:
+            with atomic_folder(folder, former=former, lasting=True) as draft:
+                self._write(draft)
+        except OSError as error:
             raise TrainingError(
-                f"the checkpoint {folder} cannot be written: {error}. Make room, or name another folder in "
-                "compute.storage; the same command continues from the last whole checkpoint."
+                f"the checkpoint {folder} cannot be written: {error.strerror or error}. Make room, or name another "
+                "folder in compute.storage; the same command continues from the last whole checkpoint."
             ) from error
 
-    def _save(self, folder: Path) -> None:
-        with atomic_folder(folder) as draft:
-            self.state.save(draft / STATE)
-            if self.best is not None:
-                _save_weights(self.best, draft / BEST)
-            for number, pending in enumerate(self.pending):
-                _save_weights(pending.weights, draft / PENDING.format(number))
-            code = identity.code()
-            journal = {
-                "meaning": self.meaning,
-                "commit": code.commit,
-                "edited": list(code.edited),
-                "history": self.history,
-                "best": self.best_row,
-                "pending": [pending.row["kimg"] for pending in self.pending],
-                "hardware": self.hardware,
-            }
-            write_json(draft / JOURNAL, journal)
-            (draft / PICTURES).mkdir()
-            for name, picture in self.pictures.items():
-                (draft / PICTURES / name).write_bytes(picture)
+    def _write(self, folder: Path) -> None:
+        self.state.save(folder / STATE)
+        if self.best is not None:
+            _save_weights(self.best, folder / BEST)
+        for number, pending in enumerate(self.pending):
+            _save_weights(pending.weights, folder / PENDING.format(number))
+        (folder / PICTURES).mkdir()
+        for name, picture in self.pictures.items():
+            (folder / PICTURES / name).write_bytes(picture)
+        code = identity.code()
+        journal = {
+            "meaning": self.meaning,
+            "commit": code.commit,
+            "edited": list(code.edited),
+            "history": self.history,
+            "best": self.best_row,
+            "pending": [pending.row["kimg"] for pending in self.pending],
+            "hardware": self.hardware,
+            "hashes": _hashes(folder),
+        }
+        write_json(folder / JOURNAL, journal | {"hash": _hash(journal)})
 
     def load(self, folder: Path, *, takeover: bool = False) -> None:
         """Continues from a folder that `save` wrote.
@@ -318,10 +327,31 @@ class Run:
             takeover: It may be of a training of the same networks with other parameters: this one goes on with its own.
 
         Raises:
+            DamageError: Its files are not those that were written; this run is as it was.
             TrainingError: It belongs to another training; the keys that differ are named. Or another version of the
                 mathematics wrote it, or edits that no commit holds.
         """
-        journal: dict[str, Any] = read_json(folder / JOURNAL)
+        with _damage(folder):
+            journal: dict[str, Any] = read_json(folder / JOURNAL)
+            self._check_meaning(folder, journal, takeover)
+            _verify(folder, journal)
+            best = load_file(folder / BEST) if (folder / BEST).is_file() else None
+            pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+            waiting = journal.get("pending", []) if self.rank == 0 else []
+            pending = [
+                (next(row for row in journal["history"] if row["kimg"] == kimg), load_file(folder / PENDING.format(n)))
+                for n, kimg in enumerate(waiting)
+            ]
+            history, best_row, hardware = journal["history"], journal["best"], journal["hardware"]
+            self.state.load(folder / STATE)
+        self.continues = identity.continues(journal.get("commit"))
+        self.history, self.best_row, self.best, self.pictures = history, best_row, best, pictures
+        self._go_on_with(hardware)
+        self.pending = []
+        for row, weights in pending:
+            self._submit(row, weights, self._restored(weights, row["kimg"], self.device))
+
+    def _check_meaning(self, folder: Path, journal: dict[str, Any], takeover: bool) -> None:
         differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]
         if takeover:
             differing = [key for key in differing if not key.startswith(("loss.", "train."))]
@@ -329,17 +359,23 @@ class Run:
             raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(others)} differ")
         if why := identity.difference(self.meaning, journal):
             raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
-        self.continues = identity.continues(journal.get("commit"))
-        self.state.load(folder / STATE)
-        self.history, self.best_row = journal["history"], journal["best"]
-        self._go_on_with(journal["hardware"])
-        self.best = load_file(folder / BEST) if (folder / BEST).is_file() else None
-        self.pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
-        self.pending = []
-        for number, kimg in enumerate(journal.get("pending", []) if self.rank == 0 else []):
-            row = next(row for row in self.history if row["kimg"] == kimg)
-            weights = load_file(folder / PENDING.format(number))
-            self._submit(row, weights, self._restored(weights, kimg, self.device))
+
+    def resume(self, checkpoints: Iterable[Path]) -> Path | None:
+        """Continues from the first of a training's own checkpoints that is whole, and returns it; None: no one is.
+
+        Those before it, the newest first, are noted: the next tick tells them.
+        """
+        passed = []
+        for folder in checkpoints:
+            try:
+                self.load(folder)
+            except TrainingError as error:  # of another training it can only be by damage: these are its own
+                passed.append(str(error))
+                continue
+            self._notes += [f"{each}; it goes on from {folder}" for each in passed]
+            return folder
+        self._notes += [f"{each}; no other is whole: it begins anew" for each in passed]
+        return None
 
     def _go_on_with(self, began: dict[str, Any]) -> None:
         """Computes with as many threads as the run began with: their number decides the last bits.
@@ -405,6 +441,38 @@ class Run:
 
     def _judged(self, key: str) -> bool:
         return self.judge is not None and key == self.judge.name
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a checkpoint but its journal, by name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {name: hash_file(path) for path in files if (name := path.relative_to(folder).as_posix()) != JOURNAL}
+
+
+def _hash(journal: dict[str, Any]) -> str:
+    """SHA-256 of what decides in a journal."""
+    return hash_json({key: journal.get(key) or None for key in DECISIVE})
+
+
+def _verify(folder: Path, journal: dict[str, Any]) -> None:
+    """ValueError where a file is not as it was written. Checkpoints from before there were hashes pass unseen."""
+    if "hash" not in journal and "hashes" not in journal:
+        return
+    if journal.get("hash") != _hash(journal):
+        raise ValueError(f"{JOURNAL} is not as it was written")
+    if wrong := {*journal["hashes"].items()} ^ {*_hashes(folder).items()}:
+        raise ValueError(f"{', '.join(sorted({name for name, _ in wrong}))}: not as written")
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    """Takes what cannot be made out of a checkpoint for damage; what the disk refuses stays the disk's."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, SafetensorError) as error:
+        raise DamageError(f"the checkpoint {folder} is damaged ({error})") from error
+    except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as error:
+        raise DamageError(f"the checkpoint {folder} is damaged ({type(error).__name__}: {error})") from error
 
 
 def _save_weights(weights: dict[str, Tensor], path: Path) -> None:

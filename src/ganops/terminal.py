@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich import table
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from ganops.errors import UserError
+from ganops.files import refusal
 
 console = Console(stderr=False, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
@@ -38,9 +39,9 @@ class Table(table.Table):
         super().add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells), **settings)
 
 
-def refuse(error: UserError, stage: str = "") -> None:
+def refuse(text: object, stage: str = "") -> None:
     """Say what a user can mend, behind the name of a stage where there is one."""
-    console.print(Text.assemble((f"{stage:<10} " if stage else "", "bold red"), plain(str(error))), style="red")
+    console.print(Text.assemble((f"{stage:<10} " if stage else "", "bold red"), plain(str(text))), style="red")
 
 
 def say(stage: str, text: str) -> None:
@@ -77,6 +78,15 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
     yield advance
 
 
+def give_up(error: Exception, stage: str = "") -> NoReturn:
+    """Ends the process: what its user can mend is told in a sentence, behind the name of a stage; else a traceback."""
+    text = str(error) if isinstance(error, UserError) else refusal(error)
+    if not text:
+        raise error
+    refuse(text, stage)
+    sys.exit(1)
+
+
 @contextmanager
 def stage(file: str) -> Iterator[str]:
     """Runs a stage in the project's folder and yields its name; what its user can mend is told without a traceback."""
@@ -84,9 +94,8 @@ def stage(file: str) -> Iterator[str]:
     os.chdir(path.parents[1])
     try:
         yield path.stem
-    except UserError as error:
-        refuse(error, path.stem)
-        sys.exit(1)
+    except Exception as error:
+        give_up(error, path.stem)
     except KeyboardInterrupt:
         say(path.stem, "interrupted; the same command continues from the last checkpoint")
         sys.exit(130)

@@ -122,6 +122,17 @@ def test_a_search_that_is_killed_again_and_again_ends_as_one_that_was_not(arena,
     assert lasting(again) == lasting(whole)
 
 
+def test_a_trial_whose_state_is_damaged_is_judged_again_to_the_same_figures(arena):
+    whole = arena.search(arena.experiment(trials=1), arena.ledger("whole"))
+    ledger, events = arena.ledger("damaged"), iter(range(1000))
+    with pytest.raises(Killed):
+        arena.search(arena.experiment(trials=1), ledger, lambda _: bool(ledger.checkpoints()) and next(events) > 2)
+    ((number, rung),) = ledger.checkpoints()
+    path = ledger.storage.folder(ledger.checkpoint(number, rung)) / "run" / "state.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert lasting(arena.search(arena.experiment(trials=1), ledger)) == lasting(whole)
+
+
 def test_one_more_trial_is_one_more(arena):
     three = arena.search(arena.experiment(), arena.ledger())
     arena.heard.clear()
@@ -192,10 +203,12 @@ def test_a_limit_ends_a_trial_and_says_which(arena):
 def test_what_failed_is_tried_again_by_the_next_command(arena, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(Run, "save", raising(OSError(28, "No space left on device")))
-        found = arena.search(arena.experiment(trials=2), arena.ledger())
-        assert [(trial.status, trial.reason) for trial in found] == [
-            ("failed", "[Errno 28] No space left on device")
-        ] * 2
+        ledger = arena.ledger()
+        found = arena.search(arena.experiment(trials=2), ledger)
+        assert [trial.status for trial in found] == ["failed"] * 2
+        for trial in found:
+            where = ledger.storage.folder(ledger.checkpoint(trial.number, 1))
+            assert trial.reason == f"[Errno 28] No space left on device: '{where}'"
     found = arena.search(arena.experiment(trials=2), arena.ledger())
     assert [(trial.status, trial.rung) for trial in found] == [("finished", 3)] * 2
 

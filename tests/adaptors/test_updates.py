@@ -6,7 +6,7 @@ import pytest
 
 from ganops import assemble, identity
 from ganops.adaptors.storage import Storage
-from ganops.adaptors.training import past
+from ganops.adaptors.training import LIST, _mend_list, past
 from ganops.files import write_json
 
 MEANING = {"seed": 0, "mathematics": identity.MATHEMATICS, "edits": ""}
@@ -60,3 +60,23 @@ def test_other_parameters_and_what_cannot_be_read_are_no_line(storage, tmp_path)
     (tmp_path / "train-broken" / "checkpoint").mkdir(parents=True)
     (tmp_path / "train-broken" / "checkpoint" / "run.json").write_text("{")
     assert past(run(), storage) == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "kept"),
+    [
+        ('{"checkpoint_results": [{"checkpoint_dir_name": "checkpoint_1"}]}', True),
+        ('{"checkpoint_results": []}', True),
+        ('{"checkpoint_results": [{"checkpoint_dir_name": "checkpoint_2"}]}', False),
+        ('{"checkpoint_results": [{"checkpoint_d', False),
+        ("[]", False),
+        ("", False),
+    ],
+)
+def test_a_damaged_list_of_rays_makes_room_and_is_told(storage, tmp_path, capsys, content, kept):
+    (tmp_path / "train-a" / "checkpoint_1").mkdir(parents=True)
+    (tmp_path / "train-a" / LIST).write_text(content)
+    _mend_list(storage, "train-a")
+    assert (tmp_path / "train-a" / LIST).exists() == kept
+    assert ("was damaged" in capsys.readouterr().out) != kept
+    _mend_list(storage, "train-b")

@@ -17,7 +17,7 @@ from ganops.adaptors.patience import patience
 from ganops.adaptors.runtime import Plan
 from ganops.config import Bound, Experiment
 from ganops.data import Prepared
-from ganops.errors import DivergenceError, TrainingError, UserError
+from ganops.errors import DamageError, DivergenceError, TrainingError, UserError
 from ganops.metrics.reference import Reference
 from ganops.run import Run
 from ganops.validation import ValidationJudge
@@ -155,17 +155,24 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                 raise TrainingError(f"judgement {rung + 1} of {order.until} was not reached")
 
     def _begin(self, run: Run, order: Order) -> int:
-        """Loads the latest state that belongs to the order; after which judgement it is."""
+        """Loads the latest whole state that belongs to the order; after which judgement it is."""
         there = self.ledger.checkpoints()
         own = [rung for number, rung in there if number == order.number and order.after < rung <= order.until]
-        if own:
-            rung, source = max(own), order.number
-        elif order.after:
-            rung, source = order.after, order.source
-        else:
+        for rung in sorted(own, reverse=True):
+            try:
+                return self._load(run, order.number, rung, takeover=False)
+            except DamageError:  # the judgement is made again, to the same figures
+                self.ledger.forget(order.number, rung)
+        if not order.after:
             return 0
-        with self.ledger.storage.opened(self.ledger.checkpoint(source, rung), patience()) as folder:
-            run.load(folder / "run", takeover=source != order.number or rung == order.after)
+        try:
+            return self._load(run, order.source, order.after, takeover=True)
+        except DamageError as error:
+            raise TrainingError(f"{error}; remove {self.ledger.name} in compute.storage to search anew") from error
+
+    def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
+        with self.ledger.storage.opened(self.ledger.checkpoint(number, rung), patience()) as folder:
+            run.load(folder / "run", takeover=takeover)
         return rung
 
     def _play(self, run: Run, course: Course, rung: int) -> Iterator[tuple[list[dict[str, float]], tuple[str, ...]]]:

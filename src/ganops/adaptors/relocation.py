@@ -1,4 +1,4 @@
-"""The embedded MLflow store after its project was moved, copied or mounted elsewhere: it follows, with its history.
+"""The embedded MLflow store: whole or absent, and up to date after its project was moved, copied or mounted elsewhere.
 
 MLflow notes absolute addresses of the folders in which files lie, and offers no call that changes them: not of runs,
 logged models or versions, whoever opens the store, and by whatever client. So they are changed in the tables of the
@@ -6,13 +6,15 @@ database, in one transaction: all of them or none, and after a copy of the datab
 store that is embedded in a project, which nobody but this project writes.
 """
 
+import fcntl
 import sqlite3
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganops.errors import RegistryError
-from ganops.files import atomic
+from ganops.files import atomic, refusal, remove
 
 DATABASE, ARTIFACTS = Path("mlflow/mlflow.db"), Path("mlflow/artifacts")
 """The embedded store, relative to the project's folder."""
@@ -27,6 +29,60 @@ ADDRESSES = (
 """Tables and columns in which MLflow 3.17 keeps addresses of files."""
 WAIT = 60.0
 """Seconds for which another process may hold the database."""
+
+
+HOLDERS = ("experiments", "runs", "registered_models")
+"""Tables of which one at least has a row in a store that was made whole: MLflow's first experiment comes last."""
+
+
+def ensure(database: Path, make: Callable[[Path], object]) -> None:
+    """Sees to it that the database of the embedded store is there, whole.
+
+    It is made aside, by one process at a time, and has its name when it is whole: a kill or a full disk leaves nothing
+    of that name. One that was half made where it lies (by ganops until November 2026) holds nothing, and makes room.
+
+    Args:
+        database: Its file.
+        make: Makes a store in the file that it is given.
+
+    Raises:
+        RegistryError: It cannot be made, or looked at.
+    """
+    try:
+        if _holds(database):
+            return
+        database.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(database):
+            if _holds(database):  # another process may have been quicker
+                return
+            with atomic(database) as draft:
+                make(draft)
+                for ending in ("-journal", "-wal", "-shm"):  # of the one that it replaces: SQLite would play it back
+                    remove(database.with_name(database.name + ending))
+    except RegistryError:
+        raise
+    except Exception as error:  # MLflow's own, SQLAlchemy's, SQLite's, the disk's
+        cure = "" if not isinstance(error, sqlite3.DatabaseError) else "; restore a copy of it, or move it away"
+        reason = refusal(error) or f"{error}{cure}"
+        raise RegistryError(f"the MLflow store {database} cannot be used: {reason}") from error
+
+
+def _holds(database: Path) -> bool:
+    """Whether a store is there and was made whole. What is no database at all is an error of SQLite's."""
+    if not database.is_file():
+        return False
+    with closing(sqlite3.connect(database, timeout=WAIT)) as store:
+        tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        return any(store.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables & {*HOLDERS})
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Keeps other processes away for the block; on a file system without locks nobody can."""
+    with (database.parent / ".making").open("w") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
+        yield
 
 
 def relocate(root: Path) -> list[Path]:

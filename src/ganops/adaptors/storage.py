@@ -61,7 +61,7 @@ class Storage:
         return f"{address.rstrip('/')}/{name}{mark}{options}"
 
     def remove(self, name: str, seconds: float = 0.0) -> None:
-        """Removes a folder of it; nothing happens where there is none. It is waited for as long as told if it is away.
+        """Removes a folder or file of it, if there is one. It is waited for as long as told if it is away.
 
         Raises:
             TrainingError: It cannot be removed.
@@ -69,7 +69,10 @@ class Storage:
 
         def act() -> None:
             files, root = self._open()
-            if files.get_file_info(f"{root}/{name}").type != fs.FileType.NotFound:
+            kind = files.get_file_info(f"{root}/{name}").type
+            if kind == fs.FileType.File:
+                files.delete_file(f"{root}/{name}")
+            elif kind != fs.FileType.NotFound:
                 files.delete_dir(f"{root}/{name}")
 
         try:
@@ -85,7 +88,7 @@ class Storage:
             OSError: It cannot be kept.
         """
         if "://" not in self.address:
-            with atomic_folder(self.folder(name)) as draft:
+            with atomic_folder(self.folder(name), lasting=True) as draft:
                 yield draft
             return
         with tempfile.TemporaryDirectory(prefix="ganops-keep-") as scratch:

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from ganops.adaptors.patience import NAME as PATIENCE
 from ganops.adaptors.patience import insist, patience
-from ganops.adaptors.relocation import ARTIFACTS, BACKUP, DATABASE, relocate
+from ganops.adaptors.relocation import ARTIFACTS, BACKUP, DATABASE, ensure, relocate
 from ganops.errors import RegistryError
+from ganops.files import refusal
 from ganops.lineage import JOB, commit, lock_hashes
 from ganops.terminal import say
 
@@ -115,18 +116,24 @@ def connect(root: Path) -> MlflowClient:
     if uri.startswith(("http://", "https://")):
         _expect_server(uri)
     elif embedded:
-        (root / DATABASE).parent.mkdir(parents=True, exist_ok=True)
+        ensure(root / DATABASE, lambda draft: _touch(f"sqlite:///{draft.resolve()}"))
     try:
-        client = MlflowClient(tracking_uri=uri)
-        with refusals():
-            client.search_experiments(max_results=1)  # the first touch creates or checks the tables
+        client = _touch(uri)
     except RegistryError:
         raise
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
-        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
+        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {refusal(error) or error}") from error
     for former in relocate(root) if embedded else ():
         # beside the output of the commands, which may be JSON
         print(f"mlflow: this project was at {former}; its store is up to date, {BACKUP} is as it was", file=sys.stderr)
+    return client
+
+
+def _touch(uri: str) -> MlflowClient:
+    """A client of a store, whose tables are there afterwards: the first touch creates or checks them."""
+    client = MlflowClient(tracking_uri=uri)
+    with refusals():
+        client.search_experiments(max_results=1)
     return client
 
 

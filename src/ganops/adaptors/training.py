@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from pyarrow import fs
 from ray.train import CheckpointConsistencyMode
 from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-from ganops import assemble, config, identity
+from ganops import assemble, collective, config, identity
 from ganops.adaptors import parcel, runtime
 from ganops.adaptors.board import Board
 from ganops.adaptors.parcel import Parcel
@@ -33,6 +33,7 @@ from ganops.adaptors.trainer import LeavingError, Trainer
 from ganops.config import Experiment
 from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
+from ganops.files import persist
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 from ganops.run import JOURNAL, Progress, Run
@@ -46,6 +47,10 @@ ERRORS = 3
 """Times that a training is tried again after an error of its own; lost workers count apart."""
 WAITS = 30
 """Times that Ray waits for room, 20 s each: in ten minutes a lost machine is replaced, or it is not."""
+FORMER = "checkpoint-former"
+"""The checkpoint before the last one of a training in this process; Ray keeps two by itself."""
+LIST = "checkpoint_manager_snapshot.json"
+"""Ray's list of the checkpoints, beside them."""
 PLACEMENT = 60.0
 """Seconds that are waited, once, for the judge's core on a cluster that others use as well."""
 
@@ -144,14 +149,13 @@ def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
 
 def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder: Path, listen: Listener) -> Run:
     run = _open(experiment, prepared, features, assemble.choose_device(experiment.compute.device))
-    checkpoint = folder / "checkpoint"
-    if checkpoint.is_dir():
-        run.load(checkpoint)
-        _say_what_continues(run.continues)
+    checkpoint, former = folder / "checkpoint", folder / FORMER
+    run.resume([each for each in (checkpoint, former) if each.is_dir()])
+    _say_what_continues(run.continues)
     for progress in run.play():
         listen(progress)
         if progress.checkpoint:
-            run.save(checkpoint)
+            run.save(checkpoint, former=former)
     return run
 
 
@@ -229,6 +233,7 @@ def _fit_on_ray(
             logging_config=ray.train.LoggingConfig("CRITICAL" if alone and not runtime.debugging() else "INFO"),
         ),
     )
+    _mend_list(Storage(storage), name)
     with _listening(board, listen):
         result = _result_of(trainer, storage)
     if result.return_value is not None:
@@ -237,6 +242,26 @@ def _fit_on_ray(
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, patience(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
         run.load(folder)
+
+
+def _mend_list(storage: Storage, name: str) -> None:
+    """Removes Ray's list of the checkpoints where it is damaged, and Ray would not start: the workers look themselves.
+
+    Ray writes it in place, so that a kill or a full disk may leave a part of it.
+    """
+    names = storage.names(name, patience())
+    if LIST not in names:
+        return
+    try:
+        content = json.loads(storage.read(f"{name}/{LIST}", patience()))
+        lost = [each["checkpoint_dir_name"] for each in content["checkpoint_results"]]
+        lost = [each for each in lost if each not in names]
+        reason = f"it names {', '.join(lost)}, which is not there" if lost else ""
+    except (ValueError, TypeError, LookupError) as error:
+        reason = f"{type(error).__name__}: {error}"
+    if reason:
+        storage.remove(f"{name}/{LIST}", patience())
+        say("train", f"Ray's list of the checkpoints in {storage.below(name)} was damaged ({reason}); it is made anew")
 
 
 @contextmanager
@@ -293,11 +318,7 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
     seconds, watched = config_of_loop["patience"], config_of_loop["watched"]
     board = _Telling(config_of_loop["board"]) if rank == 0 else None
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint:
-        # of the storage there is nothing to tell yet: that would be an alarm beside a tick
-        with _opened(checkpoint, seconds, lambda text: None) as folder:
-            run.load(folder)
+    if _resume(run, seconds):
         if board and not config_of_loop["start"]:
             board.board.put.remote({"continues": run.continues})
     elif config_of_loop["start"]:
@@ -317,6 +338,37 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     except DivergenceError as error:
         return str(error)
     return None
+
+
+def _resume(run: Run, seconds: float) -> bool:
+    """Continues from the newest checkpoint of Ray's run that is whole; False: there is none.
+
+    Raises:
+        TrainingError: The workers do not see the same ones.
+    """
+    with ExitStack() as stack:
+        # of the storage there is nothing to tell yet: that would be an alarm beside a tick
+        folders = (stack.enter_context(_opened(each, seconds, lambda text: None)) for each in _checkpoints(seconds))
+        found = run.resume(folders)
+    step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
+    if collective.mean_over_workers(step) != step:
+        raise TrainingError("the workers see other checkpoints, or other damage of them, in compute.storage: try again")
+    return found is not None
+
+
+def _checkpoints(seconds: float) -> list[Any]:
+    """Those of Ray's run, the newest first: from the one on that Ray names, or all where it has lost its list."""
+    named, store = ray.train.get_checkpoint(), ray.train.get_context().get_storage()
+    files, root = store.storage_filesystem, store.experiment_fs_path
+
+    def act() -> list[str]:
+        found = files.get_file_info(fs.FileSelector(root, allow_not_found=True))
+        return sorted(each.path for each in found if each.type == fs.FileType.Directory)
+
+    paths = [path for path in insist(act, away=away, seconds=seconds, tell=lambda text: None)
+             if Path(path).name.startswith("checkpoint_")]  # fmt: skip
+    last = Path(named.path).name if named else None
+    return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
 
 
 class _Telling:
@@ -346,12 +398,15 @@ def _report(run: Run, progress: Progress, board: _Telling | None, seconds: float
     def upload(checkpoint: Any, name: str) -> Any:
         """Goes on while the training does: checkpoints that cannot be written yet queue up, and none is lost."""
         try:
-            return insist(
+            kept = insist(
                 lambda: store.persist_current_checkpoint(checkpoint, name),
                 away=away,
                 seconds=seconds,
                 tell=lambda text: board.tell(f"the checkpoint of {kimg} kimg: {text}"),
             )
+            if isinstance(kept.filesystem, fs.LocalFileSystem):
+                persist(Path(kept.path))
+            return kept
         except OSError as error:
             # Ray would try again what it takes for a passing error, with all of this patience
             reason = str(error).replace("AWS Error", "")

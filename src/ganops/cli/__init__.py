@@ -4,8 +4,7 @@ import sys
 
 from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
-from ganops.errors import UserError
-from ganops.terminal import refuse
+from ganops.terminal import give_up
 
 __all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving", "study"]
 
@@ -14,6 +13,5 @@ def main() -> None:
     """Runs a command; what its user can mend is told without a traceback."""
     try:
         app()
-    except UserError as error:
-        refuse(error)
-        sys.exit(1)
+    except Exception as error:
+        give_up(error)

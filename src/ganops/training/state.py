@@ -55,22 +55,44 @@ class State:
 
     @torch.no_grad()
     def load(self, path: Path) -> None:
-        """Takes over the tensors and the step of a file that `save` wrote for the same networks."""
+        """Takes over the tensors and the step of a file that `save` wrote for the same networks: all of it, or nothing.
+
+        Raises:
+            ValueError: A tensor is missing, or has another shape.
+        """
         with safe_open(path, "pt") as file:
-            for prefix, network in (("G", self.G), ("D", self.D), ("average", self.average)):
-                for name, tensor in network.state_dict().items():
-                    tensor.copy_(file.get_tensor(f"{prefix}.{name}"))
-            for name, tensor in self.memory.items():
-                tensor.copy_(file.get_tensor(f"memory.{name}"))
-            names = file.keys()
-            for prefix, network, adam in (("adam_G", self.G, self.adam_G), ("adam_D", self.D, self.adam_D)):
-                for name, parameter in network.named_parameters():
-                    if f"{prefix}.{name}.step" in names:
-                        adam.state[parameter] = {
-                            "step": file.get_tensor(f"{prefix}.{name}.step").to(parameter.device),
-                            "exp_avg": torch.zeros_like(parameter).copy_(file.get_tensor(f"{prefix}.{name}.exp_avg")),
-                            "exp_avg_sq": torch.zeros_like(parameter).copy_(
-                                file.get_tensor(f"{prefix}.{name}.exp_avg_sq")
-                            ),
-                        }
-            self.step = int(file.metadata()["step"])
+            found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict: it has no other way
+            step = int(file.metadata()["step"])
+        own = {name: tensor for name, tensor in self.tensors().items() if not name.startswith("adam_")}
+        _fit(found, own)
+        moments = [
+            (adam, parameter, _moments(found, f"{prefix}.{name}", parameter))
+            for prefix, network, adam in (("adam_G", self.G, self.adam_G), ("adam_D", self.D, self.adam_D))
+            for name, parameter in network.named_parameters()
+        ]
+        for name, tensor in own.items():
+            tensor.copy_(found[name])
+        for adam, parameter, state in moments:
+            if state:
+                adam.state[parameter] = state
+            else:
+                adam.state.pop(parameter, None)
+        self.step = step
+
+
+def _fit(found: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """ValueError where a tensor of one's own is not among those found, or otherwise shaped there."""
+    for name, tensor in own.items():
+        shape = tuple(found[name].shape) if name in found else "nothing"
+        if shape != tuple(tensor.shape):
+            raise ValueError(f"{name}: expected {tuple(tensor.shape)}, got {shape}")
+
+
+def _moments(found: dict[str, Tensor], prefix: str, parameter: Tensor) -> dict[str, Tensor]:
+    """What Adam knows of a parameter; nothing before its first step."""
+    if f"{prefix}.step" not in found:
+        return {}
+    names = ("exp_avg", "exp_avg_sq")
+    _fit(found, {f"{prefix}.{name}": parameter for name in names})
+    moments = {name: torch.zeros_like(parameter).copy_(found[f"{prefix}.{name}"]) for name in names}
+    return {"step": found[f"{prefix}.step"].to(parameter.device), **moments}
