@@ -14,7 +14,7 @@ import yaml
 
 from ganops.adaptors import dvc
 from ganops.errors import UserError
-from ganops.terminal import refuse, say
+from ganops.terminal import give_up, say
 
 
 def main(root: Path = Path()) -> int:
@@ -64,6 +64,5 @@ def keep(root: Path) -> str:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except UserError as error:
-        refuse(error)
-        sys.exit(1)
+    except Exception as error:
+        give_up(error)

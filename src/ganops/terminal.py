@@ -4,6 +4,7 @@ import os
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from ganops.errors import UserError
 from ganops.files import refusal
+from ganops.redaction import reason, redacted
 
 console = Console(stderr=False, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
@@ -47,7 +49,7 @@ def refuse(text: object, stage: str = "") -> None:
 def say(stage: str, text: str) -> None:
     """One line of a stage: its name in a column, then what there is to say."""
     # in one piece: a live bar below would be drawn between two
-    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", plain(text)))
+    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", plain(redacted(text))))
 
 
 @contextmanager
@@ -78,12 +80,23 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
     yield advance
 
 
+ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
+"""Packages through which servers are asked: what they raise tells of a server, not of a defect here."""
+
+
 def give_up(error: Exception, stage: str = "") -> NoReturn:
-    """Ends the process: what its user can mend is told in a sentence, behind the name of a stage; else a traceback."""
-    text = str(error) if isinstance(error, UserError) else refusal(error)
-    if not text:
-        raise error
-    refuse(text, stage)
+    """Ends the process with a sentence, behind the name of a stage; a defect is told by its traceback.
+
+    A sentence has what the user can mend, what a disk refuses, and what a server did not do. Nothing shows a secret.
+    GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
+    """
+    text = str(error) if isinstance(error, UserError) else redacted(refusal(error))
+    if not text and type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
+        text = f"a server did not do what it was asked for: {reason(error)}. GANOPS_DEBUG=1 shows who asked for what"
+    if text:
+        refuse(text, stage)
+    else:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
     sys.exit(1)
 
 

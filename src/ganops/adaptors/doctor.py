@@ -20,12 +20,17 @@ from ganops.config import Experiment
 from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.lineage import commit
+from ganops.redaction import redacted
 from ganops.terminal import Table
 
 State = Literal["good", "note", "bad"]
 MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Text("✘", "red")}
 ROOM = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
+TOKEN = "~/.ray/auth_token"
+"""Where Ray keeps a cluster's token."""
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Rights of everybody but a file's owner."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
     }
     for what, look in looks.items():
         try:
-            yield Finding(what, *look())
+            state, text = look()
         except UserError as error:
-            yield Finding(what, "bad", str(error))
+            state, text = "bad", str(error)
+        yield Finding(what, state, redacted(text))
 
 
 def table(findings: list[Finding]) -> Table:
@@ -133,9 +139,8 @@ def _remote(root: Path, *, needed: bool) -> Found:
         address = dvc.remote_address(root)
     except UserError as error:
         return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
-    said = dvc.call(root, "status", "--cloud", "--quiet").stderr
-    if "ERROR" in said:  # the exit code also tells that something is not there yet
-        return "bad", f"{address} cannot be used: {said.strip()}"
+    if why := dvc.complaint(dvc.call(root, "status", "--cloud")):
+        return "bad", f"{address} cannot be used: {why}"
     return "good", address
 
 
@@ -148,7 +153,18 @@ def _mlflow(root: Path, *, shared: bool) -> Found:
 
 
 def _token(*, needed: bool) -> Found:
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
+    state, text = _sent_token(path, needed=needed)
+    # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
+    places = dict.fromkeys([path, Path(TOKEN).expanduser()])
+    found = [str(each) for each in places if each.is_file() and each.stat().st_mode & OTHERS]
+    if not found:
+        return state, text
+    cure = f"others can read the cluster's token: chmod 600 {' '.join(found)}"
+    return ("bad", cure) if state == "good" else (state, f"{text}; {cure}")
+
+
+def _sent_token(path: Path, *, needed: bool) -> Found:
     if os.environ.get("RAY_AUTH_MODE") != "token":
         text = "RAY_AUTH_MODE=token is not set: no token is sent, and Ray's clusters ask for one"
         return ("bad" if needed else "note"), text
@@ -156,8 +172,6 @@ def _token(*, needed: bool) -> Found:
         return "good", "in RAY_AUTH_TOKEN"
     if not path.is_file():
         return "bad", f"{path} is missing: put the cluster's token there, or name another file in RAY_AUTH_TOKEN_PATH"
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return "bad", f"{path} can be read by others: chmod 600 {path}"
     return "good", str(path)
 
 

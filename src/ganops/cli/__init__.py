@@ -1,7 +1,5 @@
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
 
-import sys
-
 from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
 from ganops.terminal import give_up
@@ -10,7 +8,7 @@ __all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "se
 
 
 def main() -> None:
-    """Runs a command; what its user can mend is told without a traceback."""
+    """Runs a command; what its user can mend is told without a traceback, and nothing with a secret."""
     try:
         app()
     except Exception as error:
