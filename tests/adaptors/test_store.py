@@ -18,6 +18,21 @@ CONNECT = (
     "import sys; from pathlib import Path; from ganops.adaptors import tracking; tracking.connect(Path(sys.argv[1]))"
 )
 
+ENSURE = """
+import sqlite3, sys, time
+from pathlib import Path
+from ganops.adaptors.relocation import ensure
+
+def make(draft):
+    print("made")
+    with sqlite3.connect(draft) as store:
+        store.execute("CREATE TABLE experiments (name TEXT)")
+        time.sleep(1)
+        store.execute("INSERT INTO experiments VALUES ('x')")
+
+ensure(Path(sys.argv[1]), make)
+"""
+
 
 @pytest.fixture(autouse=True)
 def _embedded(monkeypatch):
@@ -41,9 +56,11 @@ def with_tables(database, *tables, row=None):
     return database
 
 
-def test_a_kill_while_it_is_made_leaves_none_and_several_at_once_make_one(tmp_path):
+def test_a_kill_while_it_is_made_leaves_none(tmp_path):
+    def drafts():
+        return list(tmp_path.glob("mlflow/.mlflow.db.draft-*/mlflow.db"))
+
     process = subprocess.Popen([sys.executable, "-c", CONNECT, tmp_path])
-    drafts = lambda: list(tmp_path.glob("mlflow/.mlflow.db.draft-*/mlflow.db"))  # noqa: E731
     deadline = time.monotonic() + 120
     while not any(path.stat().st_size for path in drafts()):
         assert process.poll() is None
@@ -53,12 +70,19 @@ def test_a_kill_while_it_is_made_leaves_none_and_several_at_once_make_one(tmp_pa
     process.wait()
     assert not (tmp_path / DATABASE).exists()
     assert drafts()
-    several = [subprocess.Popen([sys.executable, "-c", CONNECT, tmp_path]) for _ in range(2)]
-    assert [each.wait(300) for each in several] == [0, 0]
-    assert not drafts(), "what was left is removed"
     client = tracking.connect(tmp_path)
+    assert not drafts(), "what was left is removed"
     assert [each.name for each in client.search_experiments()] == ["Default"]
     assert ".draft-" not in client.get_experiment("0").artifact_location
+
+
+def test_of_several_processes_at_once_one_makes_it(tmp_path):
+    several = [
+        subprocess.Popen([sys.executable, "-c", ENSURE, tmp_path / DATABASE], stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    assert sorted(each.communicate()[0].strip() for each in several) == ["", "", "", "made"]
+    assert rows(tmp_path / DATABASE, "experiments") == [("x",)]
 
 
 def test_one_that_was_half_made_in_place_is_made_anew(tmp_path):
