@@ -19,6 +19,7 @@ GROUND = {
     "pictures",
     "pixels",
     "randomness",
+    "redaction",
     "terminal",
     "walks",
 }

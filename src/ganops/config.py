@@ -25,6 +25,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from ganops.errors import ConfigError
+from ganops.redaction import carries_secret
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -67,6 +68,11 @@ def _largest(value: float | Course) -> float:
     return max(value.start, value.end) if isinstance(value, Course) else value
 
 
+def _expect_no_secret(address: str) -> None:
+    if carries_secret(address):
+        raise ValueError("keys do not belong into an address, which is printed: set them in the environment")
+
+
 class Data(Section):
     """Where the samples come from, and what they become."""
 
@@ -96,6 +102,12 @@ class Data(Section):
     """What people call the set; auto: as the source itself says (the embedded set, downloads), else its last part."""
     licence: Annotated[str, Field(min_length=1)] = "auto"
     """Licence of the images, for the card; auto: as the source itself says (the embedded set, downloads), else none."""
+
+    @field_validator("source")
+    @classmethod
+    def _address_is_public(cls, source: str) -> str:
+        _expect_no_secret(source)
+        return source
 
     @model_validator(mode="after")
     def _splits_leave_something(self) -> Self:
@@ -376,8 +388,7 @@ class Compute(Section):
     @classmethod
     def _address_is_known(cls, storage: str) -> str:
         scheme, separator, rest = storage.partition("://")
-        if separator and "@" in rest.partition("/")[0]:
-            raise ValueError("keys do not belong into an address, which is printed: set them in the environment")
+        _expect_no_secret(storage)
         if not storage or (separator and (scheme not in SCHEMES or not rest)):
             raise ValueError(
                 f"expected a folder, or an address that begins with {', '.join(f'{s}://' for s in SCHEMES)}, "

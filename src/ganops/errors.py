@@ -1,8 +1,14 @@
 """The errors a user can mend. Everything else is a defect and keeps its traceback."""
 
+from ganops.redaction import redacted
+
 
 class UserError(Exception):
-    """Bad input or a missing resource: says what was expected, what was got and how to mend it."""
+    """Bad input or a missing resource: says what was expected, what was got and how to mend it, and no secret."""
+
+    def __str__(self) -> str:
+        """The sentence; what servers said in it may have held addresses with passwords."""
+        return redacted(super().__str__())
 
 
 class ConfigError(UserError):

@@ -14,7 +14,7 @@ import yaml
 
 from ganops.adaptors import dvc
 from ganops.errors import UserError
-from ganops.terminal import console, say
+from ganops.terminal import console, give_up, say
 
 
 def main(root: Path = Path()) -> int:
@@ -67,3 +67,5 @@ if __name__ == "__main__":
     except UserError as error:
         console.print(str(error), markup=False, style="red")
         sys.exit(1)
+    except Exception as error:
+        give_up(error)

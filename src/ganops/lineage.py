@@ -32,9 +32,9 @@ LARGEST_VARIABLE = 100_000
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """What git says in `root`, or None where there is no git or no repository."""
+    """What git says in `root`, without the end of its last line, or None where there is no git or no repository."""
     said = _git(root, *arguments)
-    return None if said is None else os.fsdecode(said).strip()
+    return None if said is None else os.fsdecode(said).removesuffix("\n")  # names may begin and end with spaces
 
 
 def _git(root: Path, *arguments: str, given: bytes = b"", variables: Mapping[str, str] | None = None) -> bytes | None:

@@ -4,15 +4,18 @@ import os
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from ganops.errors import UserError
+from ganops.redaction import reason, redacted
 
 console = Console(stderr=False, highlight=False, soft_wrap=True)
 
@@ -20,7 +23,7 @@ console = Console(stderr=False, highlight=False, soft_wrap=True)
 def say(stage: str, text: str) -> None:
     """One line of a stage: its name in a column, then what there is to say."""
     # in one piece: a live bar below would be drawn between two
-    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", text))
+    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", redacted(text)))
 
 
 @contextmanager
@@ -51,6 +54,23 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
     yield advance
 
 
+ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
+"""Packages through which servers are asked: what they raise tells of a server, not of a defect here."""
+
+
+def give_up(error: Exception) -> NoReturn:
+    """Ends the process with what nobody foresaw: a server's failure in a sentence, a defect by its traceback.
+
+    Neither shows a secret. GANOPS_DEBUG=1 shows the traceback of both.
+    """
+    if type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
+        text = f"a server did not do what it was asked for: {reason(error)}. GANOPS_DEBUG=1 shows who asked for what"
+        console.print(text, markup=False, style="red")
+    else:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+    sys.exit(1)
+
+
 @contextmanager
 def stage(file: str) -> Iterator[str]:
     """Runs a stage in the project's folder and yields its name; what its user can mend is told without a traceback."""
@@ -65,6 +85,8 @@ def stage(file: str) -> Iterator[str]:
     except KeyboardInterrupt:
         say(path.stem, "interrupted; the same command continues from the last checkpoint")
         sys.exit(130)
+    except Exception as error:
+        give_up(error)
 
 
 SLOW, BACK = 0.5, 0.75

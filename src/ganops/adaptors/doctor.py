@@ -19,11 +19,16 @@ from ganops.config import Experiment
 from ganops.data.sources import watched
 from ganops.errors import UserError
 from ganops.lineage import commit
+from ganops.redaction import redacted
 
 State = Literal["good", "note", "bad"]
 MARKS = {"good": "[green]✔[/]", "note": "[yellow]•[/]", "bad": "[red]✘[/]"}
 ROOM = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
+TOKEN = "~/.ray/auth_token"
+"""Where Ray keeps a cluster's token."""
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Rights of everybody but a file's owner."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +69,10 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
     }
     for what, look in looks.items():
         try:
-            yield Finding(what, *look())
+            state, text = look()
         except UserError as error:
-            yield Finding(what, "bad", str(error))
+            state, text = "bad", str(error)
+        yield Finding(what, state, redacted(text))
 
 
 def table(findings: list[Finding]) -> Table:
@@ -130,9 +136,8 @@ def _remote(root: Path, *, needed: bool) -> Found:
         address = dvc.remote_address(root)
     except UserError as error:
         return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
-    said = dvc.call(root, "status", "--cloud", "--quiet").stderr
-    if "ERROR" in said:  # the exit code also tells that something is not there yet
-        return "bad", f"{address} cannot be used: {said.strip()}"
+    if why := dvc.complaint(dvc.call(root, "status", "--cloud")):
+        return "bad", f"{address} cannot be used: {why}"
     return "good", address
 
 
@@ -145,7 +150,13 @@ def _mlflow(root: Path, *, shared: bool) -> Found:
 
 
 def _token(*, needed: bool) -> Found:
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
+    # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
+    opened = [each for each in (path, Path(TOKEN).expanduser()) if each.is_file() and each.stat().st_mode & OTHERS]
+    if opened:
+        named = " ".join(str(each) for each in dict.fromkeys(opened))
+        sent = needed or os.environ.get("RAY_AUTH_MODE") == "token"
+        return ("bad" if sent else "note"), f"others can read the cluster's token: chmod 600 {named}"
     if os.environ.get("RAY_AUTH_MODE") != "token":
         text = "RAY_AUTH_MODE=token is not set: no token is sent, and Ray's clusters ask for one"
         return ("bad" if needed else "note"), text
@@ -153,8 +164,6 @@ def _token(*, needed: bool) -> Found:
         return "good", "in RAY_AUTH_TOKEN"
     if not path.is_file():
         return "bad", f"{path} is missing: put the cluster's token there, or name another file in RAY_AUTH_TOKEN_PATH"
-    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        return "bad", f"{path} can be read by others: chmod 600 {path}"
     return "good", str(path)
 
 

@@ -1,6 +1,5 @@
 """DVC by its own command, and what `dvc.yaml` says of the stages."""
 
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,11 +8,17 @@ from typing import Any
 
 from ganops import lineage
 from ganops.errors import ClusterError
+from ganops.redaction import carries_secret, is_secret
 
 HOME = "ganops-home"
 """Folder of what DVC does not cache, as a job adds it to DVC to send it home."""
 MARK = "ganops-home:"
 """Begins the line of a job's log that tells the hash of that folder, and the stages that are done."""
+SECRETS = (
+    "it belongs into the environment, or into .dvc/config.local (`dvc remote modify --local`), which stays here; on "
+    "the cluster, into its own environment (docs/security.md)"
+)
+"""The place of secrets of a remote."""
 REMOTE = "GANOPS_REMOTE"
 """Variable with the address of the DVC remote, where the uploaded tree does not name it."""
 
@@ -30,17 +35,24 @@ def must(root: Path, *arguments: str, capture: bool = True) -> None:
     Raises:
         ClusterError: It failed; with what it said, where that was captured.
     """
-    done = call(root, *arguments, capture=capture)
+    # told to be quiet, DVC keeps its errors to itself
+    done = call(root, *(each for each in arguments if not (capture and each == "--quiet")), capture=capture)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip() if capture else "see the lines above"
-        raise ClusterError(f"`dvc {' '.join(arguments)}` failed: {said}")
+        why = complaint(done) or f"exit code {done.returncode}" if capture else "see the lines above"
+        raise ClusterError(f"`dvc {' '.join(arguments)}` failed: {why}")
+
+
+def complaint(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a captured call says of its errors, in a line; empty where there were none. It must not have been quiet."""
+    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    return "; ".join(errors)
 
 
 def remote_address(root: Path) -> str:
     """The address of the default remote, a folder's as an absolute path.
 
     Raises:
-        ClusterError: There is none, or the address holds a password.
+        ClusterError: There is none, its address holds a password, or .dvc/config, which travels, holds a secret.
     """
     name = call(root, "config", "core.remote").stdout.strip()
     if not name:
@@ -49,8 +61,12 @@ def remote_address(root: Path) -> str:
             "an ADDRESS that the cluster reaches, too: s3://..., ssh://..., or a shared folder"
         )
     address = call(root, "config", f"remote.{name}.url").stdout.strip()
-    if re.search(r"//[^/@]*:[^/@]*@", address):
-        raise ClusterError(f"the address of the DVC remote {name} holds a password: it belongs into the environment")
+    if carries_secret(address):
+        raise ClusterError(f"the address of the DVC remote {name} holds a password: {SECRETS}")
+    for line in call(root, "config", "--project", "--list").stdout.splitlines():
+        key, _, value = line.partition("=")
+        if (is_secret(key) and value not in ("true", "false")) or carries_secret(value):  # ask_password=true
+            raise ClusterError(f"{key} in .dvc/config, which git keeps and a job gets, holds a secret: {SECRETS}")
     if "://" in address:
         return address
     return str((root / ".dvc" / address).resolve())

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from rich.table import Column, Table
 
 from ganops import identity
 from ganops.adaptors import dvc, runtime
+from ganops.adaptors.upload import File, listed, module, staged
 from ganops.config import COMPUTE, Compute, Experiment
-from ganops.errors import ClusterError
-from ganops.files import atomic, hash_file
-from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, git, packed, revision
+from ganops.errors import ClusterError, UserError
+from ganops.files import atomic
+from ganops.lineage import CHANGES, COMMIT, DIRTY, JOB, packed, revision
+from ganops.redaction import carries_secret, is_secret, reason, redacted
 from ganops.terminal import say
 
 PACKAGE = "src/ganops"
@@ -54,6 +57,8 @@ class Tree:
     """Edits of the code that decides the weights: see `identity.Code`."""
     patch: bytes = b""
     """From the commit to these files; empty: there are no differences, or too large ones."""
+    files: tuple[File, ...] = ()
+    """All that is sent, and nothing else is."""
 
     @classmethod
     def of(cls, root: Path) -> "Tree":
@@ -62,26 +67,35 @@ class Tree:
         Raises:
             ClusterError: It is no git repository, or larger than Ray accepts.
         """
-        listed, known = git(root, "ls-files", "-co", "--exclude-standard", "-z"), revision(root)
-        if listed is None or known is None:
+        names, known = listed(root), revision(root)
+        if names is None or known is None:
             raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
-        paths = sorted(Path(name) for name in set(listed.split("\0")) if name and (root / name).is_file())
-        sizes = {path: (root / path).stat().st_size for path in paths}
-        if sum(sizes.values()) > LARGEST:
-            largest = sorted(sizes, key=lambda path: -sizes[path])[:3]
-            named = ", ".join(f"{path} ({sizes[path] / 2**20:.0f} MB)" for path in largest)
+        sizes = {name: (root / name).stat().st_size for name in names}
+        size = sum(sizes.values())
+        if size > LARGEST:
+            largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
+            named = ", ".join(f"{name} ({sizes[name] / 2**20:.0f} MB)" for name in largest)
             raise ClusterError(
-                f"the tree has {sum(sizes.values()) / 2**20:.0f} MB, Ray accepts {LARGEST / 2**20:.0f} MB: put data "
+                f"the tree has {size / 2**20:.0f} MB, Ray accepts {LARGEST / 2**20:.0f} MB: put data "
                 f"under DVC (`dvc add`), which sends them through its remote. The largest files: {named}"
             )
+        files = tuple(File.of(root, name) for name in names)
         left_out = set(dvc.uncached(root))
         digest = hashlib.sha256()
-        for path in paths:
-            if not any(path.is_relative_to(each) for each in left_out):
-                digest.update(f"{path}\0{hash_file(root / path)}\n".encode())
+        for file in files:
+            if not any(Path(file.name).is_relative_to(each) for each in left_out):
+                digest.update(f"{file.name}\0{file.sha256}\n".encode())
         package = root.resolve() / PACKAGE
         edits = identity.state(package).edits if package.is_dir() else ""
-        return cls(digest.hexdigest(), sum(sizes.values()), known.commit, known.changed, edits, known.patch)
+        return cls(digest.hexdigest(), size, known.commit, known.changed, edits, known.patch, files)
+
+    def __str__(self) -> str:
+        """Number and size of the files, the largest of them, and their commit."""
+        largest = max(self.files, key=lambda file: file.size, default=File("none", 0, ""))
+        return (
+            f"{len(self.files)} files, {self.size / 2**20:.1f} MB, of commit {self.commit[:8]}"
+            f"{' and changes' if self.dirty else ''}; the largest: {largest.name} ({largest.size / 2**20:.1f} MB)"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,11 +118,16 @@ class Cluster:
                 "expected the address of the cluster's dashboard in --address or RAY_ADDRESS, such as "
                 f"http://head:8265; got {address or 'none'}"
             )
+        if carries_secret(address):
+            raise ClusterError(
+                f"the address of the cluster's dashboard, {address}, holds a name or a password, which Ray does not "
+                "send: leave it out. Ray asks for a token (RAY_AUTH_TOKEN_PATH)"
+            )
         try:
             urllib.request.urlopen(f"{address}/api/gcs_healthz", timeout=10).close()
         except urllib.error.HTTPError:
             pass  # somebody is there
-        except OSError as error:
+        except (OSError, ValueError, HTTPException) as error:
             raise ClusterError(f"nobody answers at {address} ({error}): is the cluster up, and reachable?") from None
         with _refusals(address):
             client = JobSubmissionClient(address)
@@ -134,7 +153,7 @@ class Cluster:
             ClusterError: There is none of that name.
         """
         try:
-            with _refusals(self.address):
+            with _refusals(self.address, passing=RuntimeError):
                 return self.client.get_job_info(name)
         except RuntimeError:
             known = ", ".join(each.submission_id for each in self.jobs()[:5]) or "none"
@@ -152,18 +171,20 @@ DIGEST = "ganops.digest"
 
 
 @contextlib.contextmanager
-def _refusals(address: str) -> Iterator[None]:
-    """Says what to do where the cluster lets nobody in."""
+def _refusals(address: str, passing: type[Exception] = UserError) -> Iterator[None]:
+    """Says what to do where the cluster lets nobody in, and what came where its answer is none of Ray's."""
     try:
         yield
+    except (UserError, passing):
+        raise
     except AuthenticationError as error:
-        reason = str(error).splitlines()[0].partition(" Ensure")[0]
+        why = reason(error).partition(" Ensure")[0]
         raise ClusterError(
-            f"{address} refuses the token ({reason}): set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with "
+            f"{address} refuses the token ({why}): set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH to a file with "
             "the cluster's token (or put it into ~/.ray/auth_token)"
         ) from None
-    except ConnectionError as error:
-        raise ClusterError(f"{address} does not answer as Ray's dashboard does: {error}") from None
+    except Exception as error:  # a server's answer may be anything: a page, another status, half of it
+        raise ClusterError(f"{address} does not answer as Ray's dashboard does: {reason(error)}") from error
 
 
 def check(experiment: Experiment, cluster: Cluster) -> list[str]:
@@ -209,38 +230,78 @@ def submit(
         remote: Address of the DVC remote.
 
     Raises:
-        ClusterError: A job with the same files is under way: both would write the same checkpoints.
+        ClusterError: A job with the same files is under way: both would write the same checkpoints. Or a variable is a
+            secret.
     """
     for each in cluster.jobs():
         if (each.metadata or {})[DIGEST] == tree.digest and not each.status.is_terminal():
             there = each.submission_id
             raise ClusterError(f"these very files run already: `ganops logs {there}` follows it, `ganops stop {there}`")
     name = f"ganops-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-    environment = {
-        **{key: os.environ[key] for key in HANDED_ON if os.environ.get(key)},
-        **variables,
-        dvc.REMOTE: remote,
-        COMMIT: tree.commit,
-        DIRTY: json.dumps(tree.dirty),
-        identity.EDITS: tree.edits,
-        CHANGES: packed(tree.patch),
-        JOB: name,
-        **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
-    }
-    logging.getLogger("ray").setLevel(logging.ERROR)  # it tells of every file it leaves out
-    with _refusals(cluster.address):
+    environment = {**environment_of(tree, compute=compute, variables=variables, remote=remote), JOB: name}
+    with _sending(cluster), staged(root, tree.files, PACKAGE) as (archive, folder):
         cluster.client.submit_job(
             submission_id=name,
             entrypoint="python -m ganops.job",
             runtime_env={
-                "working_dir": str(root.resolve()),
+                "working_dir": str(archive),
                 # before whatever the nodes have installed
-                "py_modules": [str(root.resolve() / PACKAGE)],
+                "py_modules": [str(folder)],
                 "env_vars": environment,
             },
             metadata={DIGEST: tree.digest, COMMIT: tree.commit, DIRTY: json.dumps(tree.dirty)},
         )
     return name
+
+
+def environment_of(
+    tree: Tree, *, compute: Mapping[str, Any], variables: Mapping[str, str], remote: str
+) -> dict[str, str]:
+    """The variables that a job gets beside its own name, as `submit` sends them: everyone on the cluster can read them.
+
+    Raises:
+        ClusterError: One of them is a secret, or an address that holds one.
+    """
+    handed_on = {**{key: os.environ[key] for key in HANDED_ON if os.environ.get(key)}, **variables, dvc.REMOTE: remote}
+    for key, value in handed_on.items():
+        if is_secret(key) or carries_secret(value):
+            raise ClusterError(
+                f"{key} holds a password or a key, and everyone on the cluster can read a job's variables. Leave it "
+                "out (of the address, too: MLflow takes MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, DVC the "
+                "variables of its remote), and set it in the cluster's own environment: docs/security.md says how"
+            )
+    return {
+        **handed_on,
+        COMMIT: tree.commit,
+        DIRTY: json.dumps(tree.dirty),
+        identity.EDITS: tree.edits,
+        CHANGES: packed(tree.patch),
+        **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
+    }
+
+
+def announced(tree: Tree, environment: Mapping[str, str]) -> Iterator[str]:
+    """All that `submit` sends, a line each: names of files with their bytes, those of the module, and variables."""
+    sizes = {file.name: file.size for file in tree.files}
+    for title, names in (("working directory", list(sizes)), ("module", module(tree.files, PACKAGE))):
+        yield f"{title}: {len(names)} files, {sum(sizes[name] for name in names):,} bytes"
+        yield from (f"{sizes[name]:>13,}  {_printable(name)}" for name in names)
+    yield "variables, which everyone on the cluster can read:"
+    yield from (f"  {key}={_printable(value)}" for key, value in environment.items())
+    yield f"  {JOB}: the name that the job gets"
+
+
+def _printable(text: str) -> str:
+    """A text that moves no cursor and changes no colour."""
+    return text if text.isprintable() else repr(text)
+
+
+@contextlib.contextmanager
+def _sending(cluster: Cluster) -> Iterator[None]:
+    """Ray tells of every file of a package; what it says of a server's refusal is put in words."""
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    with _refusals(cluster.address):
+        yield
 
 
 def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
@@ -249,11 +310,10 @@ def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
     Raises:
         ClusterError: A node does not, or the job did not run.
     """
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    with _refusals(cluster.address):
+    with _sending(cluster), staged(root, Tree.of(root).files, PACKAGE) as (_, folder):
         name = cluster.client.submit_job(
             entrypoint=shlex.join(["python", "-m", "ganops.adaptors.storage", address]),
-            runtime_env={"py_modules": [str((root / "src" / "ganops").resolve())]},
+            runtime_env={"py_modules": [str(folder)]},
         )
         while not (status := cluster.client.get_job_status(name)).is_terminal():
             time.sleep(0.5)
@@ -270,7 +330,7 @@ def follow(cluster: Cluster, name: str) -> int:
         async for lines in cluster.client.tail_job_logs(name):
             for line in lines.splitlines(keepends=True):
                 if not line.startswith(dvc.MARK):
-                    print(line, end="", flush=True)
+                    print(redacted(line), end="", flush=True)
 
     with _refusals(cluster.address):
         asyncio.run(show())

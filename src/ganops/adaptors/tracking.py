@@ -5,6 +5,7 @@ import math
 import os
 import random
 import re
+import socket
 import sys
 import time
 import urllib.error
@@ -12,15 +13,20 @@ import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
 
 from ganops.adaptors.patience import NAME as PATIENCE
 from ganops.adaptors.patience import insist, patience
 from ganops.adaptors.relocation import ARTIFACTS, BACKUP, DATABASE, relocate
 from ganops.errors import RegistryError
 from ganops.lineage import JOB, commit, lock_hashes
+from ganops.redaction import reason, redacted
 from ganops.terminal import say
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
@@ -47,6 +53,10 @@ T = TypeVar("T")
 
 ABSENT = {502, 503, 504}
 """What a proxy answers in place of a server."""
+AT_ONCE = 10.0
+"""Seconds within which whatever is there has taken a connection."""
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Where the databases that MLflow takes listen, unless their address says otherwise."""
 OUTAGES = 10
 """That one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
@@ -114,7 +124,9 @@ def connect(root: Path) -> MlflowClient:
     embedded = uri == _embedded_uri(root)
     if uri.startswith(("http://", "https://")):
         _expect_server(uri)
-    elif embedded:
+    elif not embedded:
+        _expect_database(uri)
+    else:
         (root / DATABASE).parent.mkdir(parents=True, exist_ok=True)
     try:
         client = MlflowClient(tracking_uri=uri)
@@ -123,7 +135,7 @@ def connect(root: Path) -> MlflowClient:
     except RegistryError:
         raise
     except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
-        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {error}") from error
+        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {reason(error)}") from error
     for former in relocate(root) if embedded else ():
         # beside the output of the commands, which may be JSON
         print(f"mlflow: this project was at {former}; its store is up to date, {BACKUP} is as it was", file=sys.stderr)
@@ -161,23 +173,41 @@ def _refusal(error: mlflow.MlflowException) -> str | None:
     if status == 403:
         return (
             f"{server} does not allow {user or 'an unnamed caller'} to do this: ask its administrator for the "
-            f"permission, or choose a register.name that is nobody else's ({error})"
+            f"permission, or choose a register.name that is nobody else's ({reason(error)})"
         )
     return None
 
 
 def _expect_server(uri: str) -> None:
     """Asks once: mlflow itself would try again for minutes before it gives up."""
-    health = f"{shown(uri).rstrip('/')}/health"  # urllib takes no name and password in an address
     try:
-        urllib.request.urlopen(health, timeout=10).close()
-    except OSError as error:
+        whole = urlsplit(uri)  # urllib takes no name and password in an address
+        health = f"{whole._replace(netloc=whole.netloc.rpartition('@')[2]).geturl().rstrip('/')}/health"
+        urllib.request.urlopen(health, timeout=AT_ONCE).close()
+    except (OSError, ValueError, HTTPException) as error:
         # whatever else answers is there; whether it lets us in shows at the first request
         if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
             return
         raise RegistryError(
             f"no MLflow server answers at {shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
             "to use the store that is embedded in the project"
+        ) from error
+
+
+def _expect_database(uri: str) -> None:
+    """Asks a database once: mlflow itself would try again for 100 s before it gives up."""
+    kind = uri.partition("://")[0].partition("+")[0]
+    if kind not in PORTS:
+        return
+    try:
+        url = make_url(uri)
+        if url.host:  # drivers wait for minutes where nothing answers at all
+            socket.create_connection((url.host, url.port or PORTS[kind]), timeout=AT_ONCE).close()
+        create_engine(url, poolclass=NullPool).connect().close()
+    except Exception as error:  # a socket's, SQLAlchemy's, a driver's
+        raise RegistryError(
+            f"the database {shown(uri)} does not let this process in ({reason(error)}); start it, mend "
+            "MLFLOW_TRACKING_URI, or unset it to use the store that is embedded in the project"
         ) from error
 
 
@@ -225,7 +255,7 @@ def _await_server(uri: str) -> None:
 
 def _reason(error: Exception) -> str:
     """The first of all that went wrong, in a line."""
-    return shown(str(list(_causes(error))[-1])).splitlines()[0]
+    return reason(list(_causes(error))[-1])
 
 
 def _away(error: Exception, uri: str) -> bool:
@@ -257,7 +287,7 @@ def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) ->
 
 def shown(uri: str) -> str:
     """An address without the name and password that it may carry."""
-    return re.sub(r"//[^/@]*@", "//", uri)
+    return redacted(uri)
 
 
 def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:

@@ -45,6 +45,7 @@ def submit(
     storage: Annotated[str | None, typer.Option(help="compute.storage, there: every node must reach it.")] = None,
     env: Annotated[list[str] | None, typer.Option(help="A variable to hand on; others there can read it.")] = None,
     wait: Annotated[bool, typer.Option(help="Follow the log and bring the run home.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List all that would be sent, and send nothing.")] = False,
 ) -> None:
     """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
     from ganops import assemble
@@ -55,15 +56,21 @@ def submit(
         raise UserError(f"--env: {', '.join(unknown)}: not set here")
     compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
     experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
-    tree, remote, cluster = jobs.Tree.of(root), dvc.remote_address(root), jobs.Cluster.connect(address)
+    tree, remote = jobs.Tree.of(root), dvc.remote_address(root)
+    variables = {name: os.environ[name] for name in env or ()}
+    environment = jobs.environment_of(tree, compute=compute, variables=variables, remote=remote)
+    if dry_run:
+        say("submit", f"would send {tree}; to {remote}, what `dvc status --cloud` lists")
+        print(*jobs.announced(tree, environment), sep="\n")
+        return
+    cluster = jobs.Cluster.connect(address)
     for line in jobs.check(experiment, cluster):
         say("submit", line)
     assemble.check(experiment)
     for line in precedents.concerns(experiment, root):
         say("submit", line)
-    say("submit", f"{tree.size / 2**20:.1f} MB of commit {tree.commit[:8]}{' and changes' if tree.dirty else ''}")
+    say("submit", str(tree))
     jobs.push(root)
-    variables = {name: os.environ[name] for name in env or ()}
     name = jobs.submit(root, cluster, tree, compute=compute, variables=variables, remote=remote)
     say("submit", f"{name}: `ganops logs {name}` follows it, `ganops stop {name}` ends it")
     if wait:
