@@ -12,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow golden chaos ui format lock clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow golden chaos ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -60,6 +60,12 @@ lock: setup  ## pin and hash the dependencies again
 	$(COMPILE) --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock infra/images/cluster.in -o infra/images/cluster.lock
 	$(COMPILE) -c requirements.lock infra/mlflow/server.in -o infra/mlflow/server.lock
+
+pin: setup  ## the digests of the images that infra/ names, as their registries have them now: needs docker
+	python infra/pin.py
+
+audit: setup  ## known holes of what the locks install, those of infra/ as well: asks api.osv.dev
+	pip-audit --disable-pip --no-deps --vulnerability-service osv $(addprefix -r ,requirements.lock $(wildcard infra/*/*.lock))
 
 clean:  ## remove the environment and unfinished runs, but no data, artefact or model
 	rm -rf $(VENV) .ganops .mypy_cache .pytest_cache .ruff_cache

@@ -1,5 +1,6 @@
 """What `make` does before it does anything: an environment that holds the path of another folder is made anew."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -53,3 +54,18 @@ def test_one_environment_may_serve_several_folders(project, tmp_path):
     (other / ".venv").symlink_to(project / ".venv")
     (project / ".venv" / ".ready").touch()
     assert "venv" not in planned(other)
+
+
+def test_the_audit_reads_every_lock():
+    """Short of asking the service: all of them are read, with the packages of this platform."""
+    locks = [ROOT / "requirements.lock", *sorted((ROOT / "infra").rglob("*.lock"))]
+    command = ["make", "--no-print-directory", "-n", "-o", "setup", "audit"]
+    planned = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert [ROOT / word for word in planned if word.endswith(".lock")] == locks
+    dry = subprocess.run([*planned, "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert dry.returncode == 0, dry.stderr
+    names = {
+        name for lock in locks for name in re.findall(r"^([a-z0-9-]+)==[^;\n]+\\$", lock.read_text(), re.MULTILINE)
+    }
+    counted = int(re.search(r"would have audited (\d+) packages", dry.stderr)[1])
+    assert counted >= len(names), "packages without conditions are read on every platform"

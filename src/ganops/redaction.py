@@ -13,16 +13,17 @@ LONGEST = 300
 HIDDEN = "***"
 
 _SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|KEY|CONNECTION_STRING)$")
-_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<user>[^\s/?#\"'<>]*)@")
-_PASSWORD = re.compile(r"://[^:@]*:(.*)@")
+# each begins at the start of a word and is bounded: a page of megabytes must not take minutes
+_ADDRESS = re.compile(r"(?<![\w+.-])(?P<scheme>[A-Za-z][\w+.-]{0,40})://(?P<user>[^\s/?#\"'<>]{0,2000})@")
+_PASSWORD = re.compile(r"[\w+.-]+://[^\s:@]*:(\S*)@[^\s@]*")
 _NAMES = r"password|passwd|pwd|secret|token|signature|sig|credential|(?:access|account|api|secret|private)[_-]?key"
-_OPTION = re.compile(rf"(?i)([\w-]*(?:{_NAMES})=)('[^']*'|\"[^\"]*\"|[^\s&;,'\")]+)")
-_FIELD = re.compile(rf"(?i)(\"[\w-]*(?:{_NAMES})\"\s*:\s*)\"[^\"]*\"")
+_OPTION = re.compile(rf"(?i)(?<![\w-])([\w-]{{0,40}}?(?:{_NAMES})=)('[^']*'|\"[^\"]*\"|[^\s&;,'\")]+)")
+_FIELD = re.compile(rf"(?i)(\"[\w-]{{0,40}}?(?:{_NAMES})\"\s*:\s*\")[^\"]*(?=\")")
 _HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic\s+|bearer\s+)?)[^\s'\",]+")
 
 
 def is_secret(variable: str) -> bool:
-    """Tell whether the name of a variable or option says that its value is a secret, as MLFLOW_TRACKING_PASSWORD does."""
+    """Tell whether the name of a variable or option says that its value is a secret: MLFLOW_TRACKING_PASSWORD."""
     return bool(_SECRET.search(variable.upper()))
 
 
@@ -70,5 +71,5 @@ def _without_user(match: re.Match[str]) -> str:
 def _known() -> Iterator[str]:
     """Secrets of this process: values of variables, and passwords of addresses in them, however these are written."""
     for name, value in os.environ.items():
-        found = [value] if is_secret(name) else _PASSWORD.findall(value)
+        found = [value] if is_secret(name) else [match[1]] if (match := _PASSWORD.fullmatch(value)) else []
         yield from (secret for secret in found if len(secret) >= SHORTEST)

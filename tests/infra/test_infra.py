@@ -1,9 +1,14 @@
 """What infra/ promises: every definition follows its schema, versions are the locked ones, no secret, no open door."""
 
 import configparser
+import hashlib
 import importlib.util
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -68,6 +73,10 @@ def images() -> list[tuple[str, str]]:
     return found
 
 
+def tag(image: str) -> str:
+    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+
+
 def options(path: Path, word: str) -> dict[str, str]:
     """What `docker run` gets as `--word name=value`."""
     docker = load(path)["docker"]
@@ -129,21 +138,65 @@ def test_the_reduced_schema_refuses_mistakes(where, value):
 
 def test_images_have_exact_tags():
     for where, image in images():
-        tag = image.rpartition("/")[2].partition(":")[2]
-        assert re.search(r"\d+\.\d+", tag), f"{where}: {image} has no exact version"
-        assert "latest" not in tag, f"{where}: {image} moves"
+        assert re.search(r"\d+\.\d+", tag(image)), f"{where}: {image} has no exact version"
+        assert "latest" not in tag(image), f"{where}: {image} moves"
+
+
+def test_images_of_others_are_pinned_by_digest():
+    """A tag may be pushed again; what a digest names is that very content. `make pin` writes them."""
+    foreign = {image for _, image in images() if not image.startswith(("registry.example.com/", "ganops-mlflow:"))}
+    assert len(foreign) == 3
+    for image in foreign:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}", image), "run `make pin`"
+
+
+def test_pinning_writes_the_digest_of_every_foreign_image(tmp_path):
+    """By a docker that knows one registry; a tag that it does not know changes nothing."""
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(
+        "#!/usr/bin/env python3\n"
+        "import hashlib, json, sys\n"
+        "assert sys.argv[1:4] == ['buildx', 'imagetools', 'inspect']\n"
+        "sys.exit('no such tag') if sys.argv[4].startswith('postgres:99') else None\n"
+        "print(json.dumps({'digest': 'sha256:' + hashlib.sha256(sys.argv[4].encode()).hexdigest()}))\n"
+    )
+    docker.chmod(0o755)
+    infra = shutil.copytree(INFRA, tmp_path / "infra")
+    environment = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}"}
+
+    def pin() -> subprocess.CompletedProcess:
+        command = [sys.executable, str(infra / "pin.py")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    def named() -> list[str]:
+        texts = [(infra / name(path)).read_text() for path in (*DOCKERFILES, COMPOSE, *KUBERAY, *RAY)]
+        return [found for text in texts for found in re.findall(r"(?:image: |^ARG BASE=)(\S+)", text, re.MULTILINE)]
+
+    before = named()
+    assert pin().returncode == 0
+    assert [image.partition("@")[0] for image in named()] == [image.partition("@")[0] for image in before]
+    for image in named():
+        plain, _, found = image.partition("@")
+        ours = plain.startswith(("registry.example.com/", "ganops-mlflow:"))
+        assert found == ("" if ours else f"sha256:{hashlib.sha256(plain.encode()).hexdigest()}")
+    compose = infra / name(COMPOSE)
+    compose.write_text(compose.read_text().replace("postgres:17.6", "postgres:99"))
+    before = named()
+    assert "no such tag" in pin().stderr
+    assert named() == before
 
 
 def test_nodes_run_the_locked_ray():
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    tags = {image.rpartition(":")[2] for _, image in images() if "/ganops:" in image}
+    tags = {tag(image) for _, image in images() if "/ganops:" in image}
     assert tags == {f"{ours}-ray{locked()['ray']}"}
     assert f"ganops:{tags.pop()}" in (INFRA / "images" / "Dockerfile").read_text()
     assert {cluster(path)["rayVersion"] for path in KUBERAY} == {locked()["ray"]}
 
 
 def test_the_server_is_the_locked_mlflow():
-    tags = {image.partition(":")[2] for _, image in images() if image.startswith("ganops-mlflow:")}
+    tags = {tag(image) for _, image in images() if image.startswith("ganops-mlflow:")}
     assert tags == {locked()["mlflow"]}
 
 

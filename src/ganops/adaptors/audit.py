@@ -16,6 +16,7 @@ from ganops.adaptors.registry import FILES, IDENTITY
 from ganops.adaptors.tracking import mlflow
 from ganops.errors import RegistryError
 from ganops.files import hash_folder, read_json
+from ganops.redaction import reason
 
 AGAIN = "`dvc repro --force --single-item register` registers it again"
 TRACES = ("registered_model_meta", "__pycache__")
@@ -101,7 +102,7 @@ def _files(version: mlflow.entities.model_registry.ModelVersion, root: Path, *, 
             try:
                 Registered(folder)
             except Exception as error:  # mlflow's own, onnxruntime's
-                return Finding(what, "bad", f"it does not load here: {error}")
+                return Finding(what, "bad", f"it does not load here: {reason(error)}")
     return Finding(what, "ok", "its files are those that were registered" + (", and it loads" if loads else ""))
 
 

@@ -19,6 +19,7 @@ from ganops.config import Bound, Experiment
 from ganops.data import Prepared
 from ganops.errors import DivergenceError, TrainingError, UserError
 from ganops.metrics.reference import Reference
+from ganops.redaction import redacted
 from ganops.run import Run
 from ganops.validation import ValidationJudge
 
@@ -110,7 +111,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             result = {"ended": ["diverged", str(error)]}
         except Exception as error:
             text = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
-            result = {"ended": ["failed", text]}
+            result = {"ended": ["failed", redacted(text)]}
         seconds, self.started = time.monotonic() - self.started, time.monotonic()
         return {"rows": [], "ended": None, **result, "seconds": seconds, "done": result.get("ended") is not None}
 

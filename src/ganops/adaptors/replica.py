@@ -23,6 +23,7 @@ from ganops.adaptors import tracking
 from ganops.adaptors.registered import Registered, resolve
 from ganops.adaptors.web import Answer, Order, State
 from ganops.pictures import grid, picture
+from ganops.redaction import reason
 
 AGAIN = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -99,7 +100,7 @@ class Replica:
         try:
             wanted = self._wanted()
         except Exception as error:  # the store is away, the alias was deleted: what is served goes on
-            self.trouble = f"the alias {self.target.alias} cannot be followed: {error}"
+            self.trouble = f"the alias {self.target.alias} cannot be followed: {reason(error)}"
             return
         if wanted == self.current.version:
             self.trouble = None
@@ -117,8 +118,7 @@ class Replica:
 
     def _note(self, wanted: str, error: Exception) -> None:
         self.failed = (wanted, time.monotonic())
-        reason = str(error).strip().split("\n")[0][:500]
-        self.trouble = f"v{wanted} cannot be served, v{self.current.version} goes on: {reason}"
+        self.trouble = f"v{wanted} cannot be served, v{self.current.version} goes on: {reason(error)}"
         log.warning(self.trouble)
 
     def state(self) -> State:

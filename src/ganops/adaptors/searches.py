@@ -8,6 +8,7 @@ from ganops.adaptors import tracking
 from ganops.adaptors.tracking import insist_on_server, mlflow
 from ganops.errors import RegistryError
 from ganops.lineage import JOB
+from ganops.redaction import reason
 from ganops.search.trials import Search, Trial, best, why
 from ganops.terminal import progress
 
@@ -30,7 +31,7 @@ def try_to_record(search: Search, root: Path, *, name: str) -> str:
     try:
         _record(search, root, name)
     except (RegistryError, mlflow.MlflowException, OSError) as error:
-        return str(error).splitlines()[0]
+        return reason(error)
     return ""
 
 
