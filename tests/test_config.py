@@ -288,3 +288,25 @@ def test_an_augmentation_begins_where_its_authors_have_it_unless_a_strength_is_g
     course, augmentation = assemble.recipe(experiment).strength, assemble.augmentation(experiment, torch.device("cpu"))
     assert augmentation.adaptive == (strength is None)
     assert [course(0), course(1)] == [strength, strength] if course else strength is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "abfss://container@account.dfs.core.windows.net/runs",
+        "abfs://account@container/x",
+        "s3://b/x?region=eu",
+        "hdfs://me@h/x",
+    ],
+)
+def test_an_account_or_a_container_in_an_address_is_no_password(address):
+    assert config.parse({"compute": {"storage": address}}).compute.storage == address
+
+
+@pytest.mark.parametrize("address", ["abfss://c:pw@account/x", "s3://key:pw@b/x", "s3://key@b/x", "gs://k:p@w@b/x"])
+@pytest.mark.parametrize("where", ["compute.storage", "data.source"])
+def test_keys_do_not_belong_into_addresses(address, where):
+    section, key = where.split(".")
+    with pytest.raises(ConfigError, match=f"{where}: keys do not belong into an address") as told:
+        config.parse({section: {key: address}})
+    assert "pw" not in str(told.value)

@@ -57,3 +57,21 @@ def test_a_cluster_that_does_not_answer_and_a_token_that_is_not_sent(patient):
     assert found["token"].state == "bad"
     assert "RAY_AUTH_MODE=token is not set" in found["token"].text
     assert "the registration to this machine" in found["MLflow"].text
+
+
+@pytest.mark.parametrize(("mode", "state"), [("disabled", "note"), ("token", "bad")])
+def test_a_token_that_others_can_read_is_told_wherever_it_lies(mode, state, tmp_path, monkeypatch):
+    """Ray makes the file readable for all, and takes another one, or a variable, before it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)
+    token = tmp_path / ".ray" / "auth_token"
+    token.parent.mkdir()
+    token.write_text("1" * 64)
+    token.chmod(0o644)
+    found, text = doctor._token(needed=False)
+    assert found == state
+    assert f"others can read the cluster's token: chmod 600 {token}" in text
+    assert doctor._token(needed=True)[0] == "bad"
+    token.chmod(0o600)
+    assert "chmod" not in doctor._token(needed=True)[1]

@@ -82,7 +82,7 @@ def sender(tmp_path_factory):
     (folder / "venv").mkdir()
     (folder / "venv" / "kept.txt").write_text("of the project")
     (folder / "kept.tmp").write_text("by force, though ignored")
-    (folder / ".gitignore").open("a").write("*.tmp\n")
+    (folder / ".gitignore").write_text((folder / ".gitignore").read_text() + "*.tmp\n")
     (folder / ".rayignore").write_text("params.yaml\n")
     project.run("git", "add", "-f", "kept.tmp")
     project.run("dvc", "remote", "add", "--default", "home", str(home / "remote"))
@@ -126,31 +126,39 @@ def test_a_server_receives_what_the_dry_run_lists_byte_for_byte(sender):
     assert "XSECRET" not in json.dumps(job)
 
 
-@pytest.mark.parametrize(
-    ("words", "variables"),
-    [
-        ([], {"MLFLOW_TRACKING_URI": "http://me:XSECRET@mlflow:5000"}),
-        ([], {"MLFLOW_TRACKING_URI": "postgresql://me:XSECRET@db/x"}),
-        (["--env", "AWS_SECRET_ACCESS_KEY"], {"AWS_SECRET_ACCESS_KEY": "XSECRET"}),
-        (["--env", "STORE"], {"STORE": "s3://key:XSECRET@bucket"}),
-    ],
-)
-def test_secrets_are_not_sent_and_it_is_said_how(sender, monkeypatch, capsys, words, variables):
+def test_a_secret_is_not_sent_and_it_is_said_how(sender, monkeypatch, capsys):
     from ganops import cli
 
     monkeypatch.chdir(sender.folder)
-    for name, value in {**sender.variables, **variables}.items():
+    for name, value in {**sender.variables, "MLFLOW_TRACKING_URI": "http://me:XSECRET@mlflow:5000"}.items():
         monkeypatch.setenv(name, value)
     with serving(Answers) as (server, address):
-        monkeypatch.setattr(sys, "argv", ["ganops", "submit", "--address", address, "--no-wait", *words])
+        monkeypatch.setattr(sys, "argv", ["ganops", "submit", "--address", address, "--no-wait"])
         with pytest.raises(SystemExit) as ended:
             cli.main()
     assert ended.value.code == 1
     assert (server.packages, server.jobs) == ({}, [])
     told = "".join(capsys.readouterr())
-    assert f"{words[-1] if words else 'MLFLOW_TRACKING_URI'} holds a password or a key" in told
+    assert "MLFLOW_TRACKING_URI holds a password or a key" in told
     assert "the cluster's own environment" in told
     assert "XSECRET" not in told
+
+
+@pytest.mark.parametrize(
+    ("handed_on", "variables", "remote", "named"),
+    [
+        ("postgresql://me:XSECRET@db/x", {}, "s3://home", "MLFLOW_TRACKING_URI"),
+        ("", {"AWS_SECRET_ACCESS_KEY": "XSECRET"}, "s3://home", "AWS_SECRET_ACCESS_KEY"),
+        ("", {"STORE": "s3://key:XSECRET@bucket"}, "s3://home", "STORE"),
+        ("", {}, "https://XSECRET@home", dvc.REMOTE),
+    ],
+)
+def test_no_variable_of_a_job_is_a_secret(monkeypatch, handed_on, variables, remote, named):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", handed_on)
+    tree = jobs.Tree("", 0, "", dirty=False)
+    with pytest.raises(ClusterError, match=f"^{named} holds a password or a key") as told:
+        jobs.environment_of(tree, compute={}, variables=variables, remote=remote)
+    assert "XSECRET" not in str(told.value)
 
 
 def test_a_password_in_the_clusters_address_is_refused():

@@ -151,12 +151,16 @@ def _mlflow(root: Path, *, shared: bool) -> Found:
 
 def _token(*, needed: bool) -> Found:
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
+    state, text = _sent_token(path, needed=needed)
     # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
-    opened = [each for each in (path, Path(TOKEN).expanduser()) if each.is_file() and each.stat().st_mode & OTHERS]
-    if opened:
-        named = " ".join(str(each) for each in dict.fromkeys(opened))
-        sent = needed or os.environ.get("RAY_AUTH_MODE") == "token"
-        return ("bad" if sent else "note"), f"others can read the cluster's token: chmod 600 {named}"
+    found = {each for each in (path, Path(TOKEN).expanduser()) if each.is_file() and each.stat().st_mode & OTHERS}
+    if not found:
+        return state, text
+    cure = f"others can read the cluster's token: chmod 600 {' '.join(map(str, sorted(found, key=lambda each: each != path)))}"
+    return ("bad", cure) if state == "good" else (state, f"{text}; {cure}")
+
+
+def _sent_token(path: Path, *, needed: bool) -> Found:
     if os.environ.get("RAY_AUTH_MODE") != "token":
         text = "RAY_AUTH_MODE=token is not set: no token is sent, and Ray's clusters ask for one"
         return ("bad" if needed else "note"), text

@@ -57,6 +57,8 @@ AT_ONCE = 10.0
 """Seconds within which whatever is there has taken a connection."""
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Where the databases that MLflow takes listen, unless their address says otherwise."""
+TIMED = {"psycopg2", "psycopg", "pymysql", "mysqldb"}
+"""Drivers that take the seconds of `connect_timeout`."""
 OUTAGES = 10
 """That one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
@@ -203,7 +205,8 @@ def _expect_database(uri: str) -> None:
         url = make_url(uri)
         if url.host:  # drivers wait for minutes where nothing answers at all
             socket.create_connection((url.host, url.port or PORTS[kind]), timeout=AT_ONCE).close()
-        create_engine(url, poolclass=NullPool).connect().close()
+        patient = {"connect_timeout": int(AT_ONCE)} if url.get_driver_name() in TIMED else {}
+        create_engine(url, poolclass=NullPool, connect_args=patient).connect().close()
     except Exception as error:  # a socket's, SQLAlchemy's, a driver's
         raise RegistryError(
             f"the database {shown(uri)} does not let this process in ({reason(error)}); start it, mend "
