@@ -153,10 +153,11 @@ def _token(*, needed: bool) -> Found:
     path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
     state, text = _sent_token(path, needed=needed)
     # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
-    found = {each for each in (path, Path(TOKEN).expanduser()) if each.is_file() and each.stat().st_mode & OTHERS}
+    places = dict.fromkeys([path, Path(TOKEN).expanduser()])
+    found = [str(each) for each in places if each.is_file() and each.stat().st_mode & OTHERS]
     if not found:
         return state, text
-    cure = f"others can read the cluster's token: chmod 600 {' '.join(map(str, sorted(found, key=lambda each: each != path)))}"
+    cure = f"others can read the cluster's token: chmod 600 {' '.join(found)}"
     return ("bad", cure) if state == "good" else (state, f"{text}; {cure}")
 
 
