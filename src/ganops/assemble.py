@@ -14,8 +14,9 @@ from typing import Any, Literal
 import psutil
 import torch
 from pydantic import TypeAdapter, ValidationError, validate_call
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from ganops import config, cores, identity, layout
 from ganops.config import Compute, Experiment
@@ -109,7 +110,7 @@ def _together(architecture: str, latent: int, options: str, resolution: int) -> 
         for name, value in given.items():
             if name in known:
                 TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
-        with _bounded(architecture), torch.device("meta"):
+        with _bounded(architecture), torch.device("meta"), _Undrawn():
             _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
     except ValidationError as error:
         raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
@@ -118,6 +119,20 @@ def _together(architecture: str, latent: int, options: str, resolution: int) -> 
         message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)
+
+
+_DRAWN = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Fills nothing at random: on the meta device PyTorch imports its compiler for that, which takes seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The tensor as it is in the place of one that is filled."""
+        named = kwargs or {}
+        return (args[0] if args else named["tensor"]) if func in _DRAWN else func(*args, **named)
 
 
 @contextmanager

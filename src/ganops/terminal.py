@@ -112,8 +112,6 @@ def stage(file: str) -> Iterator[str]:
     except KeyboardInterrupt:
         say(path.stem, "interrupted; the same command continues from the last checkpoint")
         sys.exit(130)
-    except Exception as error:
-        give_up(error)
 
 
 SLOW, BACK = 0.5, 0.75

@@ -120,6 +120,7 @@ def fuzz(name: str, seed: int, seconds: float) -> dict[str, Any]:
             "TMPDIR": str(world / "tmp"),
             "HOME": str(world),
             "XDG_CACHE_HOME": str(world / "cache"),
+            "TORCHINDUCTOR_CACHE_DIR": str(world / "cache"),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(world / "hypothesis"),
             "PYTHONPATH": str(HERE.parents[1] / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
