@@ -78,13 +78,17 @@ def test_behind_what_others_raise_there_may_be_a_full_database(tmp_path):
     assert "database or disk is full. Make room" in refusal(wrapped)
 
 
-def test_a_port_that_is_refused_and_a_defect_are_no_disk(tmp_path, monkeypatch):
+def test_a_port_that_is_refused_and_a_defect_are_no_disk(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert refusal(PermissionError(errno.EACCES, "Permission denied")) == ""
     assert refusal(socket.gaierror(-2, "Name or service not known")) == ""
     assert refusal(ValueError("7 requested")) == ""
-    with pytest.raises(ZeroDivisionError), stage(str(tmp_path / "pipeline" / "prepare.py")):
+    with pytest.raises(SystemExit) as exit_, stage(str(tmp_path / "pipeline" / "prepare.py")):
         _ = 1 / 0
+    assert exit_.value.code == 1
+    told = capsys.readouterr()
+    assert "ZeroDivisionError" in told.err.splitlines()[-1]
+    assert not told.out
 
 
 def test_the_command_line_says_it_too(tmp_path, monkeypatch, capsys):
