@@ -41,7 +41,7 @@ LIMITED = ("alarms", "precision", "recall", "density", "coverage")
 SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
 """Figures of memorisation that a gate may limit."""
 LISTED = 1024
-"""The most workers that a message lists."""
+"""The most workers that a message lists, and that share what has no number of samples."""
 PARAMETERS = 2 * 10**9
 """The most numbers in the weights of both players: 8 GB as float32."""
 TENSORS = 2_000
@@ -200,7 +200,8 @@ def check_slices(batch: int, workers: int, together: int) -> None:
 
 def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
     """The numbers of workers between the bounds, both included, that do not change the experiment."""
-    return tuple(n for n in range(bounds[0], min(bounds[1], batch) + 1) if n == 1 or batch % (n * group) == 0)
+    most = min(bounds[1], batch or max(bounds[0], LISTED))  # more workers than samples share none; a range may be huge
+    return tuple(n for n in range(bounds[0], most + 1) if n == 1 or batch % (n * group) == 0)
 
 
 def group(D: nn.Module) -> int:

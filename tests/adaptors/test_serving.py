@@ -121,6 +121,7 @@ def server(store, tmp_path_factory):
     yield served
     if served.process.poll() is None:
         served.process.kill()
+        served.process.wait()
 
 
 def test_pictures_are_those_of_the_registered_model(server, models):
