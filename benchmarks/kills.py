@@ -42,7 +42,7 @@ PARAMS = {
 """An experiment whose stages take seconds."""
 IMAGES = 600
 TIMES = 2
-"""That a stage is killed in a run of the pipeline."""
+"""The number of times that a stage is killed in a run of the pipeline."""
 LONGEST = 600.0
 """Seconds after which a stage hangs."""
 PAGE = 4096
@@ -59,7 +59,7 @@ class Row:
     stage: str
     event: str
     said: str
-    """What was wrong, or nothing."""
+    """The fault in words; empty: there was none."""
 
 
 class Project:
@@ -100,7 +100,7 @@ class Project:
         return code, log.read_text(errors="replace")
 
     def kill(self, stage: str, log: Path, seconds: float) -> bool:
-        """Whether a stage was still running when it was killed, so many seconds after its start."""
+        """Kill a stage so many seconds after its start; return True where it was still running."""
         process = self.start(stage, log)
         try:
             process.wait(seconds)

@@ -17,7 +17,7 @@ OURS = ("registry.example.com/", "ganops-mlflow:")
 
 
 def digest(image: str) -> str:
-    """What the registry has under this tag: of all platforms together, where it has several."""
+    """The digest that the registry has under this tag: of all platforms together, where it has several."""
     command = ["docker", "buildx", "imagetools", "inspect", image, "--format", "{{json .Manifest}}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -28,7 +28,7 @@ MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Tex
 ROOM = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
 TOKEN = "~/.ray/auth_token"
-"""Where Ray keeps a cluster's token."""
+"""The file in which Ray keeps a cluster's token."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Rights of everybody but a file's owner."""
 

@@ -64,7 +64,7 @@ class Doorway:
         self.names = {name.lower().strip("[]") for name in (*LOOPBACK, *own, *allowed)}
 
     def allows(self, name: str | None) -> bool:
-        """Whether the server goes by this name, which is in lower case and without a port."""
+        """True where the server goes by this name, which is in lower case and without a port."""
         return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:

@@ -43,7 +43,7 @@ def must(root: Path, *arguments: str, capture: bool = True) -> None:
 
 
 def complaint(done: "subprocess.CompletedProcess[str]") -> str:
-    """What a captured call says of its errors, in a line; empty where there were none. It must not have been quiet."""
+    """The errors of a captured call in a line; empty where there were none. It must not have been quiet."""
     errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     return "; ".join(errors)
 

@@ -54,7 +54,7 @@ ASKED = re.compile(
     r"GET /gradio_api/(queue/data|heartbeat/\w+|startup-events|info|app_id|theme\.css)|"
     r"POST /gradio_api/(queue/join|cancel|reset)"
 )
-"""What the page itself asks for. Gradio would also keep uploads and hand out files."""
+"""The paths that the page itself asks for. Gradio would also keep uploads and hand out files."""
 WAITING = 64
 """The most requests that wait for their turn."""
 

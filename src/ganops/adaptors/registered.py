@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILES = "ganops.files"
 """The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
 TRACES = ("registered_model_meta", "__pycache__")
-"""What reading a version from its very folder leaves there: a note of mlflow's, bytecode of Python's."""
+"""Names of files that reading a version from its very folder leaves there: mlflow's note, Python's bytecode."""
 
 
 @tracking.refusals()

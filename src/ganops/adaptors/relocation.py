@@ -68,7 +68,7 @@ def ensure(database: Path, make: Callable[[Path], object]) -> None:
 
 
 def _holds(database: Path) -> bool:
-    """Whether a store is there and was made whole. What is no database at all is an error of SQLite's."""
+    """True where a store is there and was made whole. A file that is no database is an error of SQLite's."""
     if not database.is_file():
         return False
     with closing(sqlite3.connect(database, timeout=WAIT)) as store:
