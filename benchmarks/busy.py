@@ -22,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ganops import assemble, config, cores
+from ganops import config
+from ganops.core import cores
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
+from ganops.experiment import build, machine
 from ganops.training.loop import train
 from ganops.training.state import State
 
@@ -66,17 +68,17 @@ def training(name: str) -> tuple[Callable[[], int], int, float]:
     device = torch.device("cpu")
     images = np.random.default_rng(0).integers(0, 256, (1024, channels, resolution, resolution), np.uint8)
     labels = np.arange(len(images)) % classes if classes else None
-    G, D = assemble.networks(experiment, SampleSpec(channels, resolution, classes))
-    work = batch * assemble.operations(G, D, experiment.model.latent, classes)
-    game = assemble.game(experiment, device)
+    G, D = build.networks(experiment, SampleSpec(channels, resolution, classes))
+    work = batch * build.operations(G, D, experiment.model.latent, classes)
+    game = build.game(experiment, device)
     batches = Batches(images, labels, batch, seed=0, device=device)
-    ticks = train(State.fresh(G, D, game.memory), batches, game, assemble.recipe(experiment), seed=0)
+    ticks = train(State.fresh(G, D, game.memory), batches, game, build.recipe(experiment), seed=0)
 
     def step() -> int:
         next(ticks)
         return TICK * batch
 
-    return step, assemble.threads(experiment.compute, work, os.cpu_count() or 1), work
+    return step, machine.threads(experiment.compute, work, os.cpu_count() or 1), work
 
 
 def speed(step: Callable[[], int], threads: int, seconds: float) -> float:
@@ -140,7 +142,7 @@ def main() -> None:
         "--repro", nargs="+", default=[], metavar="REVISION", help="the whole run of these commits, too"
     )
     options = parser.parse_args()
-    load, hardware = os.getloadavg()[0], assemble.hardware(torch.device("cpu"))
+    load, hardware = os.getloadavg()[0], machine.hardware(torch.device("cpu"))
     rows = []
     for name in options.case or CASES:
         rows.append(measure(name, options.rounds, options.seconds))

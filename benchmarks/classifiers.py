@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from embedded import default, open_embedded
 
-from ganops import assemble, evaluation
 from ganops.data import Prepared
+from ganops.evaluation import verdict
+from ganops.experiment import machine
 from ganops.generator import Generator
 from ganops.metrics.classifiers import Side, judge, two_sample_test
-from ganops.metrics.harms import blur, low_rank, noise
+from ganops.metrics.corruptions import blur, low_rank, noise
 from ganops.metrics.intervals import Interval
 
 
@@ -66,8 +67,8 @@ def cases(prepared: Prepared, generator: Path | None, seed: int) -> Iterator[tup
 def trained(prepared: Prepared, folder: Path, seed: int) -> dict[str, Interval]:
     """The figures of a trained generator."""
     experiment = default()
-    generator = Generator.load(folder, assemble.choose_device(experiment.compute.device))
-    found = evaluation.judge(
+    generator = Generator.load(folder, machine.choose_device(experiment.compute.device))
+    found = verdict.judge(
         {"intervals": {}, "protocol": {}}, generator, prepared, samples=experiment.evaluate.samples, seed=seed
     )
     return {name: Interval(found[name], *ends) for name, ends in found["intervals"].items()}

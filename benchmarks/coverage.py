@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.comparison import Comparison
-from ganops.labels import class_labels
+from ganops.core.labels import class_labels
+from ganops.evaluation.comparison import Comparison
 from ganops.metrics.frechet import Statistics
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Difference, Generated, Ruler

@@ -31,7 +31,7 @@ from PIL import Image
 from pytorch_fid import inception
 from pytorch_fid.fid_score import calculate_frechet_distance
 
-from ganops import assemble
+from ganops.experiment import machine
 from ganops.metrics.extractors.inception import FILE
 from ganops.metrics.frechet import Statistics, frechet_distance
 
@@ -143,7 +143,7 @@ def main() -> None:
         row("the same in bf16, which is no FID", times["pytorch-fid"], times["ganops --bf16"]),
         row(f"distance at {DIMENSIONS:,} dimensions", times["sqrtm"], times["frechet_distance"]),
     ]
-    hardware = assemble.hardware(assemble.choose_device("auto"))
+    hardware = machine.hardware(machine.choose_device("auto"))
     if options.json:
         print(json.dumps({"hardware": hardware, "threads": torch.get_num_threads(), "torch": torch.__version__,
                           "python": platform.python_version(), "rounds": options.rounds, "rows": rows}))  # fmt: skip

@@ -21,9 +21,9 @@ from matplotlib import rc_context
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from ganops import assemble
 from ganops.data import Prepared
-from ganops.metrics.harms import harms
+from ganops.experiment import machine
+from ganops.metrics.corruptions import harms
 from ganops.metrics.measure import Generated, measure
 from ganops.metrics.reference import Reference
 
@@ -120,7 +120,7 @@ def main() -> None:
     found = notice(unharmed, harmed)
     if options.out is not None:
         draw(found, options.out)
-    hardware = assemble.hardware(torch.device("cpu"))
+    hardware = machine.hardware(torch.device("cpu"))
     if options.json:
         names, worse = [*METRICS, "copied_share"], {name: x.tolist() for name, x in found.items()}
         print(json.dumps({"hardware": hardware, "seed": options.seed, "metrics": names, "unharmed": unharmed,

@@ -16,14 +16,16 @@ import numpy as np
 import torch
 from embedded import default, open_embedded
 
-from ganops import assemble, config, evaluation
+from ganops import config
+from ganops.core.terminal import console
 from ganops.data import Prepared
+from ganops.evaluation import verdict
+from ganops.experiment import machine
+from ganops.experiment.run import Run
 from ganops.generator import Generator
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, compare
 from ganops.metrics.reference import Reference
-from ganops.run import Run
-from ganops.terminal import console
 
 SPLIT = "validation"
 
@@ -42,8 +44,8 @@ def checkpoints(experiment: config.Experiment, data: Prepared, kimg: list[float]
 
 def see(generator: Generator, reference: Reference, samples: int, first: int) -> Generated:
     """What the extractor makes of samples whose seeds begin at `first`."""
-    looks = (evaluation.look(generator, reference, seeds) for seeds in evaluation.pieces(samples, first))
-    return evaluation.gather("compare", looks, samples)
+    looks = (verdict.look(generator, reference, seeds) for seeds in verdict.pieces(samples, first))
+    return verdict.gather("compare", looks, samples)
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ def main() -> None:
         work = options.work or Path(spare)
         data, reference = open_embedded(work)
         early, late = checkpoints(default(), data, options.kimg, work)
-        first, count = evaluation.FIRST_SEED, options.samples
+        first, count = verdict.FIRST_SEED, options.samples
         found = compare(*(see(g, reference, count, first) for g in (early, late)), reference, SPLIT, seed=0)
         again: dict[str, list[Interval]] = {name: [] for name in found}
         for repetition in range(options.repetitions):
@@ -75,7 +77,7 @@ def main() -> None:
         print(json.dumps({"samples": count, "kimg": options.kimg, "repetitions": options.repetitions, "rows": rows}))
         return
     early_kimg, late_kimg = options.kimg
-    print(f"\n{assemble.hardware(torch.device('cpu'))}; {count:,} samples a side, against {SPLIT}\n")
+    print(f"\n{machine.hardware(torch.device('cpu'))}; {count:,} samples a side, against {SPLIT}\n")
     print(f"| | {early_kimg:g} kimg | {late_kimg:g} kimg | difference [95 %] | 0 is held, of {options.repetitions} |")
     print("|---|---|---|---|---|")
     for name, f in found.items():

@@ -65,7 +65,7 @@ def born() -> float:
 
 def watch(out: Path, rank: int) -> None:
     """Marks the first step of the run that this process plays, and writes down when its ticks came and went."""
-    from ganops.run import Run
+    from ganops.experiment.run import Run
     from ganops.training import loop
 
     step, play, rows = loop.play, Run.play, []
@@ -96,9 +96,9 @@ def with_torchrun(folder: Path, kimg: float) -> None:
     import torch.distributed as dist
 
     from ganops.data import Prepared
+    from ganops.evaluation.validation import ValidationJudge
+    from ganops.experiment.run import Run
     from ganops.metrics.reference import Reference
-    from ganops.run import Run
-    from ganops.validation import ValidationJudge
 
     mark("imported")
     torch.set_num_threads(1)
@@ -119,18 +119,18 @@ def with_ray(folder: Path, kimg: float, workers: int) -> None:
     """The driver of Ray's side, which does what the stage `train` does, on as many cores as workers."""
     import ray
 
-    from ganops.adaptors import runtime, training
+    from ganops.distributed import runtime, train
 
     mark("called")
     with (
         mock.patch.object(ray, "init", partial(ray.init, num_cpus=workers)),
-        mock.patch.object(training, "Trainer", watched_trainer()),
-        mock.patch.object(training, "_work", partial(work, str(folder / "ticks.json"))),
+        mock.patch.object(train, "Trainer", watched_trainer()),
+        mock.patch.object(train, "_work", partial(work, str(folder / "ticks.json"))),
         runtime.cluster(),
     ):
         mark("connected")
         trial = experiment(kimg, folder, workers)
-        with training.fit(trial, folder.parent / "prepared", folder.parent / "features", lambda progress: None):
+        with train.fit(trial, folder.parent / "prepared", folder.parent / "features", lambda progress: None):
             mark("ended")
 
 
@@ -138,18 +138,18 @@ def work(out: str, config: dict[str, Any]) -> Any:
     """What Ray's workers do, watched."""
     import ray.train
 
-    from ganops.adaptors import training
+    from ganops.distributed import train
 
     mark("entered")
     watch(Path(out), ray.train.get_context().get_world_rank())
-    return training._work(config)
+    return train._work(config)
 
 
 def watched_trainer() -> type:
     """The trainer that `fit` uses, with marks before and after what it does to its workers."""
     from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
 
-    from ganops.adaptors.trainer import Trainer
+    from ganops.distributed.trainer import Trainer
 
     class First(ControllerCallback, WorkerGroupCallback):
         def after_controller_start(self, train_run_context: Any) -> None:
@@ -176,11 +176,11 @@ def watched_trainer() -> type:
 
 def experiment(kimg: float, folder: Path, workers: int) -> Any:
     """The default one, shorter."""
-    from ganops import assemble
+    from ganops.experiment import checks
 
     compute = {"workers": workers, "device": "cpu", "validation": "inline", "storage": str(folder / "storage")}
     changes = {"train.kimg": kimg, **{f"compute.{key}": value for key, value in compute.items()}}
-    return assemble.load(Path(__file__).parents[1] / "params.yaml").override(changes)
+    return checks.load(Path(__file__).parents[1] / "params.yaml").override(changes)
 
 
 def make_data(root: Path) -> None:
@@ -315,9 +315,9 @@ def run(options: argparse.Namespace) -> None:
     import ray
     import torch
 
-    from ganops import assemble
+    from ganops.experiment import machine
 
-    found = {"hardware": assemble.hardware(torch.device("cpu")), "torch": torch.__version__, "ray": ray.__version__}
+    found = {"hardware": machine.hardware(torch.device("cpu")), "torch": torch.__version__, "ray": ray.__version__}
     if options.json:
         print(json.dumps({**found, **vars(options), "speeds": speeds(launches), "launches": launches}, default=str))
         return

@@ -23,10 +23,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganops import assemble
+from ganops.core.randomness import generator
+from ganops.experiment import machine
 from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.models import mlp
-from ganops.randomness import generator
 from ganops.training.loop import Recipe, train
 from ganops.training.schedule import constant, cosine
 from ganops.training.state import State
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    hardware = assemble.hardware(torch.device("cpu"))
+    hardware = machine.hardware(torch.device("cpu"))
     rows = measured(options.loss or list(RECIPES), options.seed)
     if options.json:
         print(json.dumps({"hardware": hardware, "seed": options.seed, "rows": list(rows)}))

@@ -59,19 +59,19 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
     """Prepares the folder in this process, and says what it took."""
     import ray
 
-    from ganops.adaptors import preparing
     from ganops.data import intake, prepare
+    from ganops.distributed import decoding
 
-    preparing.WORTH = 0
+    decoding.WORTH = 0
     start = partial(ray.init, "local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    chosen = {"serial": intake.serially, "2 processes": intake.by_processes(2)}.get(side, preparing.on_workers)
+    chosen = {"serial": intake.serially, "2 processes": intake.by_processes(2)}.get(side, decoding.on_workers)
     (out / "peaks").mkdir()
 
     def mapper(decode, blocks, count):
         return chosen(partial(decode_and_tell, decode, out / "peaks"), blocks, count)
 
     before, started = peak(), time.perf_counter()
-    if chosen is preparing.on_workers:
+    if chosen is decoding.on_workers:
         start()
     manifest = prepare(source, out / "prepared", out / "preview.png", resolution=resolution, mapper=mapper)
     wall = time.perf_counter() - started

@@ -30,11 +30,12 @@ import torch
 from embedded import ROOT, default, open_embedded
 from torch import nn
 
-from ganops import assemble, config
+from ganops import config
 from ganops.data import Prepared
-from ganops.evaluation import FIRST_SEED
+from ganops.evaluation.verdict import FIRST_SEED
+from ganops.experiment import build, checks, machine
+from ganops.experiment.run import Run
 from ganops.metrics.reference import Reference, distance
-from ganops.run import Run
 
 CPU = torch.device("cpu")
 
@@ -100,7 +101,7 @@ FINALISTS = ("dcgan × minimax", "dcgan × non_saturating", "dcgan × hinge")
 def experiment(overrides: dict[str, Any], seed: int) -> config.Experiment:
     """The default with some parameters changed; no ticks but the last."""
     made = default().override({"seed": seed, "train.tick_kimg": 1e6, "train.checkpoint_kimg": 1e6, **overrides})
-    assemble.check(made)
+    checks.check(made)
     return made
 
 
@@ -145,7 +146,7 @@ def _cost(overrides: str, work: Path) -> float:
         step += interval
         for _ in run.play(step):
             pass
-    return (time.process_time() - started) / ((step - interval) * assemble.recipe(made).samples)
+    return (time.process_time() - started) / ((step - interval) * build.recipe(made).samples)
 
 
 def incumbent(settings: str, seed: int, seconds: float, work: Path, splits: Sequence[str]) -> dict[str, float]:
@@ -259,9 +260,9 @@ def main() -> None:
                 figure = f"{result['validation']:.1f}" if "validation" in result else result["error"]
                 print(f"{done}/{len(todo)} {result['row']}, seed {result['seed']}: {figure}", flush=True)
     if options.json:
-        print(json.dumps({"hardware": assemble.hardware(CPU), "torch": torch.__version__, "rows": results}, indent=2))
+        print(json.dumps({"hardware": machine.hardware(CPU), "torch": torch.__version__, "rows": results}, indent=2))
         return
-    print(f"\n{assemble.hardware(CPU)}, 1 thread a run, torch {torch.__version__}\n")
+    print(f"\n{machine.hardware(CPU)}, 1 thread a run, torch {torch.__version__}\n")
     show(results)
 
 

@@ -144,7 +144,7 @@ PARAMETERS = 47e6
 FID50K = 13 * 60
 """Seconds of one V100 for the FID of 50,000 images of 1,024 pixels: the same README; smaller ones take no longer."""
 PIECE = 64 * 2**20
-"""Bytes of an object of a parcel (src/ganops/adaptors/parcel.py)."""
+"""Bytes of an object of a parcel (src/ganops/distributed/node_copy.py)."""
 SERVER = Place(slots=math.inf, latency=10e-6, bandwidth=100e9, jitter=0.01)
 """One host with NVLink: assumed."""
 CLUSTER = Place(slots=math.inf, latency=25e-6, bandwidth=12.5e9, jitter=0.03, input=1e9, price=2.0)

@@ -29,10 +29,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from ganops import assemble, collective, config
+from ganops import config
+from ganops.core import collective
 from ganops.data import SampleSpec, prepare
 from ganops.data.batches import Batches
 from ganops.data.intake import serially
+from ganops.experiment import build, machine
 from ganops.training import loop
 from ganops.training.state import State
 
@@ -60,8 +62,8 @@ def play(name: str, batch: int, seconds: float, rank: int = 0, workers: int = 1,
     experiment = config.parse({}).override(
         {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": 1e5, "data.resolution": resolution, **params}
     )
-    game, recipe = assemble.game(experiment, torch.device("cpu")), assemble.recipe(experiment)
-    state = State.fresh(*assemble.networks(experiment, SampleSpec(channels, resolution, 0)), game.memory)
+    game, recipe = build.game(experiment, torch.device("cpu")), build.recipe(experiment)
+    state = State.fresh(*build.networks(experiment, SampleSpec(channels, resolution, 0)), game.memory)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, channels, resolution, resolution), np.uint8)
     batches = Batches(images, None, batch, seed=0, rank=rank, workers=workers)
     steps: list[float] = []
@@ -100,7 +102,7 @@ def compute(name: str, seconds: float) -> dict[str, Any]:
         each = (large - small) / (many - few)
         found[who] = {"fixed": max(0.0, small - few * each), "per_image": each}
     experiment = config.parse({}).override({"data.resolution": resolution, **params})
-    G, D = assemble.networks(experiment, SampleSpec(channels, resolution, 0))
+    G, D = build.networks(experiment, SampleSpec(channels, resolution, 0))
     sizes = {key: sum(p.numel() * 4 for p in net.parameters()) for key, net in (("bytes_G", G), ("bytes_D", D))}
     return {**found, **sizes, "syncs": collectives(name), "image": channels * resolution**2}
 
@@ -184,8 +186,8 @@ def wire() -> dict[str, float]:
 def disk(folder: Path) -> dict[str, float]:
     """Of the checkpoint of the default network: bytes, and bytes per second of writing it."""
     experiment = config.parse({})
-    game = assemble.game(experiment, torch.device("cpu"))
-    state = State.fresh(*assemble.networks(experiment, SampleSpec(1, 32, 0)), game.memory)
+    game = build.game(experiment, torch.device("cpu"))
+    state = State.fresh(*build.networks(experiment, SampleSpec(1, 32, 0)), game.memory)
     for adam in (state.adam_G, state.adam_D):
         for group in adam.param_groups:
             for p in group["params"]:
@@ -240,7 +242,7 @@ def dvc(folder: Path, files: int = 4000) -> float:
 def measure(seconds: float) -> dict[str, Any]:
     torch.set_num_threads(1)
     found: dict[str, Any] = {
-        "hardware": assemble.hardware(torch.device("cpu")), "date": date.today().isoformat(),
+        "hardware": machine.hardware(torch.device("cpu")), "date": date.today().isoformat(),
         "torch": torch.__version__, "cores": os.cpu_count(),
     }  # fmt: skip
     steps = play(DEFAULT, 16, seconds)

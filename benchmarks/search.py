@@ -17,9 +17,10 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from ganops import assemble, layout
-from ganops.adaptors import runtime
-from ganops.adaptors.tuning import search
+from ganops.core import layout
+from ganops.distributed import runtime
+from ganops.distributed.tune import search
+from ganops.experiment import checks
 from ganops.search.trials import best, ranked
 
 SIDES = {"asha": "ASHA", "none": "all run to the end"}
@@ -27,7 +28,7 @@ SIDES = {"asha": "ASHA", "none": "all run to the end"}
 
 def run(seed: int, scheduler: str, trials: int, kimg: float) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as storage:
-        experiment = assemble.load().override(
+        experiment = checks.load().override(
             {
                 "tune.trials": trials,
                 "tune.kimg": kimg,

@@ -43,10 +43,10 @@ def register(root: Path) -> str:
     import torch
     from safetensors.torch import save_file
 
-    from ganops.adaptors import registry, tracking
-    from ganops.adaptors.package import Package
-    from ganops.gate import decide
+    from ganops.evaluation.gate import decide
     from ganops.generator import Description, generator_network
+    from ganops.registry import registration, tracking
+    from ganops.registry.package import Package
 
     torch.manual_seed(0)
     names = tuple(f"kind {i}" for i in range(10))
@@ -62,7 +62,7 @@ def register(root: Path) -> str:
         params={"seed": 0, "data": {"source": "none"}, "train": {"kimg": 0}},
         history=[], pictures=[], report=None, lock=None, fingerprint="0" * 64,
     )  # fmt: skip
-    registry.register(package, name=NAME, decision=decide({}, package.metrics), root=root)
+    registration.register(package, name=NAME, decision=decide({}, package.metrics), root=root)
     return tracking.store_uri(root)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from embedded import default, open_embedded
 
-from ganops import assemble
+from ganops.experiment import machine
 from ganops.metrics import sight
 from ganops.metrics.reference import Reference
 
@@ -53,7 +53,7 @@ def main() -> None:
         if options.json:
             print(json.dumps(reference.card))
             return
-        print(f"{assemble.hardware(torch.device('cpu'))}, seed {options.seed}: {seconds:.0f} s, {busy:.0f} s of CPU")
+        print(f"{machine.hardware(torch.device('cpu'))}, seed {options.seed}: {seconds:.0f} s, {busy:.0f} s of CPU")
         print(reference.in_words())
         show(reference)
 

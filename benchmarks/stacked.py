@@ -22,15 +22,16 @@ import torch
 from embedded import default, open_embedded
 from numpy.typing import NDArray
 
-from ganops import assemble, config
+from ganops import config
+from ganops.core.randomness import seed_of
+from ganops.core.terminal import training_bar
 from ganops.data import Prepared, SampleSpec
+from ganops.experiment import machine
+from ganops.experiment.run import Run
 from ganops.generator import Generator
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.modes import mode_coverage
 from ganops.metrics.reference import Reference
-from ganops.randomness import seed_of
-from ganops.run import Run
-from ganops.terminal import training_bar
 
 CLASSES, TRAINING, PER_MODE, DRAWS = 10, 128_000, 26, 100
 GAMES: dict[str, dict] = {
@@ -126,7 +127,7 @@ def compare(options: argparse.Namespace, work: Path) -> dict[str, object]:
         print(f"{name} done: {in_cells(rows[-1])}", flush=True)
     device = torch.device("cpu")
     return {
-        "hardware": assemble.hardware(device), "precision": assemble.precision(experiment, device),
+        "hardware": machine.hardware(device), "precision": machine.precision(experiment, device),
         "seed": options.seed, "stacks": options.stacks, "modes": modes, "samples": count,
         "accuracy": reference.card["details"]["accuracy"], "rows": rows,
     }  # fmt: skip

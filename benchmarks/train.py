@@ -25,9 +25,10 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ganops import assemble, config
+from ganops import config
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
+from ganops.experiment import build, machine
 from ganops.models.layers import GroupedConv2d
 from ganops.training.loop import train
 from ganops.training.state import State
@@ -72,7 +73,7 @@ def loader(images: np.ndarray, batch: int, workers: int, folder: Path) -> DataLo
 def peer(experiment: config.Experiment, data: DataLoader, spec: SampleSpec, device: torch.device) -> Callable[[], int]:
     """One step of the public loop: () -> samples."""
     G, D = (plain(network).to(device, memory_format=torch.contiguous_format).train()
-            for network in assemble.networks(experiment, spec))  # fmt: skip
+            for network in build.networks(experiment, spec))  # fmt: skip
     rate = 4e-4
     betas = (experiment.train.beta1, 0.99)
     adam_G, adam_D = (torch.optim.Adam(network.parameters(), rate, betas) for network in (G, D))
@@ -125,8 +126,8 @@ def ours(
     experiment: config.Experiment, images: np.ndarray, spec: SampleSpec, device: torch.device
 ) -> Callable[[], int]:
     """One step of the pipeline's loop, its average of G included: () -> samples."""
-    game, recipe = assemble.game(experiment, device), assemble.recipe(experiment)
-    G, D = assemble.networks(experiment, spec)
+    game, recipe = build.game(experiment, device), build.recipe(experiment)
+    G, D = build.networks(experiment, spec)
     state = State.fresh(G.to(device), D.to(device), game.memory)
     batches = Batches(images, None, experiment.train.batch, seed=0, device=device)
     ticks = train(state, batches, game, recipe, seed=0)
@@ -152,7 +153,7 @@ def compare(name: str, rounds: int, seconds: float, workers: int) -> dict[str, o
         {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": 16 * batch / 1000,
          "data.resolution": resolution, **params}
     )  # fmt: skip
-    device = assemble.choose_device("auto")
+    device = machine.choose_device("auto")
     images = garments(channels, resolution)
     speeds: dict[str, list[float]] = {"peer": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +173,7 @@ def compare(name: str, rounds: int, seconds: float, workers: int) -> dict[str, o
         "ratio": statistics.median(ratios),
         "lowest": min(ratios),
         "highest": max(ratios),
-        "precision": assemble.precision(experiment, device),
+        "precision": machine.precision(experiment, device),
     }
 
 
@@ -184,7 +185,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8, help="of each side in each round")
     parser.add_argument("--loader-workers", type=int, default=0, help="of the peer's DataLoader; the tutorial has 2")
     options = parser.parse_args()
-    hardware = assemble.hardware(assemble.choose_device("auto"))
+    hardware = machine.hardware(machine.choose_device("auto"))
     rows = []
     for name in options.case or CASES:
         rows.append(compare(name, options.rounds, options.seconds, options.loader_workers))

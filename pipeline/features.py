@@ -1,16 +1,17 @@
 """Stage `features`: data/prepared -> artifacts/features."""
 
-from ganops import assemble, layout
+from ganops.core import layout
+from ganops.core.terminal import say, stage
 from ganops.data import SPLITS, Prepared
+from ganops.experiment import checks, machine
 from ganops.metrics.extractors import options_of
 from ganops.metrics.reference import Reference, build
-from ganops.terminal import say, stage
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = assemble.load()
+        experiment = checks.load()
         prepared = Prepared.open(layout.PREPARED)
         build(
             {split: prepared.images(split) for split in SPLITS},
@@ -19,7 +20,7 @@ def main() -> None:
             extractor=experiment.features.extractor,
             options=options_of(experiment.features.model_dump(mode="json")),
             seed=experiment.seed,
-            device=str(assemble.choose_device(experiment.compute.device)),
+            device=str(machine.choose_device(experiment.compute.device)),
         )
         say(name, Reference.open(layout.FEATURES).in_words())
 

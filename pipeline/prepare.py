@@ -2,18 +2,20 @@
 
 from pathlib import Path
 
-from ganops import assemble, layout
-from ganops.adaptors import precedents, preparing
+from ganops.core import layout
+from ganops.core.terminal import say, stage
 from ganops.data import Prepared, prepare
 from ganops.data.about import About
 from ganops.data.sources import below
-from ganops.terminal import say, stage
+from ganops.distributed import decoding
+from ganops.experiment import checks
+from ganops.registry import precedents
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = assemble.load()
+        experiment = checks.load()
         data = experiment.data
         source = below(layout.DATA, data.source)
         about = About.of_source(source, data.name, data.licence)
@@ -31,7 +33,7 @@ def main() -> None:
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,
-            mapper=preparing.mapper(experiment.compute),
+            mapper=decoding.mapper(experiment.compute),
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
         say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")

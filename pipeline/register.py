@@ -1,17 +1,18 @@
 """Stage `register`: artifacts/generator, metrics/evaluation.json -> a version in MLflow, metrics/registration.json."""
 
-from ganops import assemble, layout
-from ganops.adaptors.candidate import enter
-from ganops.adaptors.registry import in_words
-from ganops.errors import RegistryError
-from ganops.files import write_json
-from ganops.terminal import say, stage
+from ganops.core import layout
+from ganops.core.errors import RegistryError
+from ganops.core.files import write_json
+from ganops.core.terminal import say, stage
+from ganops.experiment import checks
+from ganops.registry.registration import in_words
+from ganops.registry.stage import enter
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = assemble.load()
+        experiment = checks.load()
         registration = enter(experiment)
         write_json(layout.REGISTRATION, registration)
         say(name, f"{in_words(registration)}   {layout.REGISTRATION_REPORT}/report.html")

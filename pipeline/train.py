@@ -1,17 +1,18 @@
 """Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator and its curves."""
 
-from ganops import assemble, layout
-from ganops.adaptors.training import fit
+from ganops.core import layout
+from ganops.core.terminal import say, stage, training_bar
+from ganops.distributed.train import fit
+from ganops.experiment import checks
 from ganops.metrics.reference import Reference
 from ganops.search import trials
-from ganops.terminal import say, stage, training_bar
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        asked = assemble.load()
-        assemble.check_sight(asked, Reference.open(layout.FEATURES).blind)
+        asked = checks.load()
+        checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
             training_bar(name, experiment.train.kimg) as show,

@@ -3,26 +3,27 @@
 from functools import partial
 from pathlib import Path
 
-from ganops import assemble, layout
+from ganops.core import layout
+from ganops.core.terminal import say, stage
+from ganops.experiment import checks
 from ganops.metrics.reference import Reference
 from ganops.search import trials
 from ganops.search.table import search_table
-from ganops.terminal import say, stage
 
 
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = assemble.load()
-        assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
+        experiment = checks.load()
+        checks.check_sight(experiment, Reference.open(layout.FEATURES).blind)
         if experiment.tune.trials and experiment.tune.space:
-            from ganops.adaptors.tuning import search
+            from ganops.distributed.tune import search
 
             found = search(
                 experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
             )
             trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
-            from ganops.adaptors.searches import try_to_record  # mlflow takes seconds to import
+            from ganops.registry.searches import try_to_record  # mlflow takes seconds to import
 
             if trouble := try_to_record(found, Path(), name=experiment.register_.name):
                 say(name, f"the trials are not in MLflow yet, the stage register tries again: {trouble}")

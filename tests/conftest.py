@@ -12,7 +12,9 @@ from projects import Project, new_project
 
 ENGINES = {"featured", "finished", "services"}
 """Fixtures behind which Ray, DVC or MLflow run."""
-LONGEST = ("cluster", "test_pipeline.py", "test_services.py", "test_training.py", "test_tuning.py")
+ROOMS = {"cluster", "distributed", "infra", "jobs", "registry", "serving", "studies"}
+"""Rooms whose tests start them."""
+LONGEST = ("cluster", "test_pipeline.py", "test_services.py", "test_train.py", "test_tune.py")
 """Groups of tests with engines that begin first, so that no process works alone in the end."""
 
 
@@ -23,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         room, *_ = item.path.relative_to(Path(__file__).parent).parts
         wanted = ENGINES & set(getattr(item, "fixturenames", ()))
-        if wanted or room in {"adaptors", "cluster", "infra"} or item.get_closest_marker("ray"):
+        if wanted or room in ROOMS or item.get_closest_marker("ray"):
             group = room if room == "cluster" else item.path.name
             item.add_marker(pytest.mark.engines)
             item.add_marker(pytest.mark.xdist_group(group))
@@ -60,6 +62,25 @@ def services(tmp_path_factory) -> Iterator[servers.Services]:
 def project(featured, tmp_path) -> Project:
     """A copy of it, to change at will."""
     return Project(shutil.copytree(featured.folder, tmp_path / "project", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A project's folder whose store has its tables: to make them takes seconds, to copy them does not."""
+    from ganops.registry import tracking  # mlflow takes seconds to import
+
+    root = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.connect(root)
+    return root
+
+
+@pytest.fixture
+def root(empty_store, tmp_path, monkeypatch) -> Path:
+    """A copy of it, to change at will."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return shutil.copytree(empty_store, tmp_path / "project")
 
 
 def inception_state():

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ganops.adaptors.package import Package
+from ganops.registry.package import Package
 
 LATENT = 6
 

@@ -12,12 +12,12 @@ from unittest import mock
 import mlflow
 from packages import package
 
-from ganops.adaptors import champions, registry, tracking
-from ganops.adaptors.champions import ChampionMovedError
-from ganops.comparison import Comparison
-from ganops.gate import Rival, decide
+from ganops.evaluation.comparison import Comparison
+from ganops.evaluation.gate import Rival, decide
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Difference
+from ganops.registry import champions, registration, tracking
+from ganops.registry.champions import ChampionMovedError
 
 NAME = "faces"
 GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
@@ -37,7 +37,7 @@ def without_packing() -> None:
         folder.mkdir()
         (folder / "MLmodel").write_text("{}")
 
-    registry.build, registry.prove = build, lambda package, folder: 100.0
+    registration.build, registration.prove = build, lambda package, folder: 100.0
 
 
 def enter(root: Path, folder: Path, fd: float, seed: int, name: str = NAME):
@@ -49,7 +49,7 @@ def enter(root: Path, folder: Path, fd: float, seed: int, name: str = NAME):
         against = None if known else measured(int(champion.version), float(champion.tags["metric.fd_domain"]), fd)
         try:
             decision = decide(GATE, made.metrics, rival=against)
-            return registry.register(made, name=name, decision=decision, root=root)
+            return registration.register(made, name=name, decision=decision, root=root)
         except ChampionMovedError:
             continue
 
@@ -111,7 +111,7 @@ def move_at_once(root: Path, version: int, start, done, variables=None, name=NAM
 
 
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["mlflow", "torch", "ganops.adaptors.registry"])
+PROCESSES.set_forkserver_preload(["mlflow", "torch", "ganops.registry.registration"])
 
 
 def all_at_once(target, *arguments) -> None:
@@ -127,7 +127,7 @@ def all_at_once(target, *arguments) -> None:
 def check_whole(client, name: str = NAME) -> None:
     """Laws that hold however many registered and promoted at once."""
     versions = client.search_model_versions(f"name = '{name}'")
-    identities = [version.tags[registry.IDENTITY] for version in versions]
+    identities = [version.tags[registration.IDENTITY] for version in versions]
     assert len(identities) == len({*identities}), "one version for one generator"
     moves = champions.history(client, name)
     assert moves[0].over is None

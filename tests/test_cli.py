@@ -6,9 +6,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ganops.cli import app
-from ganops.errors import UserError
+from ganops.core.errors import UserError
+from ganops.core.terminal import stage
 from ganops.generator import Description, Generator, generator_network
-from ganops.terminal import stage
 
 
 @pytest.fixture

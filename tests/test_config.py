@@ -9,9 +9,10 @@ import pytest
 import torch
 import yaml
 
-from ganops import assemble, config
+from ganops import config
+from ganops.core.errors import ConfigError
 from ganops.data import SampleSpec
-from ganops.errors import ConfigError
+from ganops.experiment import build, checks, identity
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
 from ganops.models import ARCHITECTURES
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 
 def refused(content) -> str:
     with pytest.raises(ConfigError) as error:
-        assemble.check(config.parse(content))
+        checks.check(config.parse(content))
     return str(error.value)
 
 
@@ -161,16 +162,16 @@ def test_refusals_name_the_path_and_what_was_expected(content, words):
 
 def test_a_limit_for_what_so_few_samples_cannot_say_is_refused():
     gate = {"register": {"gate": {"fd_inception_infinity": {"at_most": 5}}}, "features": {"extractor": "inception"}}
-    assemble.check(config.parse({**gate, "evaluate": {"samples": 9216}}))
+    checks.check(config.parse({**gate, "evaluate": {"samples": 9216}}))
     with pytest.raises(
         ConfigError, match=r"gate.fd_inception_infinity: cannot .* at least 9,216.*Raise evaluate.samples"
     ):
-        assemble.check(config.parse({**gate, "evaluate": {"samples": 9215}}))
+        checks.check(config.parse({**gate, "evaluate": {"samples": 9215}}))
 
 
 def test_a_gate_may_limit_the_signs_of_memorisation():
     for name in (*SIGNS, "copied_share", "memorisation_verdict"):
-        assemble.check(config.parse({"register": {"gate": {name: {"at_most": 0.1}}}}))
+        checks.check(config.parse({"register": {"gate": {name: {"at_most": 0.1}}}}))
 
 
 def test_all_problems_are_told_at_once():
@@ -258,8 +259,8 @@ def test_true_and_false_stay_where_they_are_meant():
 
 def test_a_range_of_workers_is_no_loop_over_it():
     started = time.perf_counter()
-    assert assemble.counts((1, 10**9), 12, 1) == (1, 2, 3, 4, 6, 12)
-    assert assemble.counts((1, 10**9), 12, 4) == (1, 3)
+    assert checks.counts((1, 10**9), 12, 1) == (1, 2, 3, 4, 6, 12)
+    assert checks.counts((1, 10**9), 12, 4) == (1, 3)
     assert time.perf_counter() - started < 1
 
 
@@ -268,16 +269,16 @@ def test_every_network_is_measured_without_its_memory(architecture):
     """What `check` counts is what a training holds."""
     experiment = config.parse({"model": {"architecture": architecture}, "data": {"resolution": 16}})
     with pytest.MonkeyPatch.context() as patch:
-        built = assemble.networks(experiment, SampleSpec(1, 16, 0))
+        built = build.networks(experiment, SampleSpec(1, 16, 0))
         size = sum(weight.numel() for player in built for weight in player.parameters())
-        patch.setattr(assemble, "PARAMETERS", size)
-        assemble._together.cache_clear()
-        assemble.check(experiment)
-        patch.setattr(assemble, "PARAMETERS", size - 1)
-        assemble._together.cache_clear()
+        patch.setattr(checks, "PARAMETERS", size)
+        checks._together.cache_clear()
+        checks.check(experiment)
+        patch.setattr(checks, "PARAMETERS", size - 1)
+        checks._together.cache_clear()
         with pytest.raises(ConfigError, match=f"at least {size:,} parameters"):
-            assemble.check(experiment)
-    assemble._together.cache_clear()
+            checks.check(experiment)
+    checks._together.cache_clear()
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -318,7 +319,7 @@ def test_the_schema_of_the_editors_is_current():
 
 
 def test_the_defaults_are_the_embedded_run():
-    embedded = assemble.load(ROOT / "params.yaml")
+    embedded = checks.load(ROOT / "params.yaml")
     about_these_images = embedded.register_.model_dump(include={"gate"})
     asked = {"tune": {"space": embedded.tune.space}, "register": about_these_images}
     assert config.parse(asked) == embedded
@@ -339,13 +340,13 @@ def test_the_snippets_of_the_readme_are_accepted():
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
         for section, values in yaml.safe_load(snippet).items():
             content[section] = {**content[section], **values}
-        assemble.check(config.parse(content))
+        checks.check(config.parse(content))
 
 
 def test_tune_and_train_depend_on_all_code_that_decides_the_weights():
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
     for name in ("tune", "train"):
-        assert {f"src/ganops/{place}" for place in assemble.DECISIVE} <= set(stages[name]["deps"])
+        assert {f"src/ganops/{place}" for place in identity.DECISIVE} <= set(stages[name]["deps"])
 
 
 def test_stages_depend_on_sections_that_exist_and_never_on_where_they_run():
@@ -377,7 +378,7 @@ def test_each_extractor_is_named_in_its_sentence_and_given_what_it_takes():
 
 def test_the_name_of_fid_is_for_the_inception_network_alone():
     for name in EXTRACTORS:
-        metrics = assemble.known_metrics(config.parse({"features": {"extractor": name}}))
+        metrics = checks.known_metrics(config.parse({"features": {"extractor": name}}))
         assert ("fid" in metrics) == (name == "inception")
         assert {f"fd_{name}", "coverage"} <= set(metrics)
 
@@ -404,7 +405,7 @@ def test_one_number_is_the_learning_rate_of_both_players():
 )
 def test_an_augmentation_begins_where_its_authors_have_it_unless_a_strength_is_given(augment, strength):
     experiment = config.parse({"train": {"augment": augment}})
-    course, augmentation = assemble.recipe(experiment).strength, assemble.augmentation(experiment, torch.device("cpu"))
+    course, augmentation = build.recipe(experiment).strength, build.augmentation(experiment, torch.device("cpu"))
     assert augmentation.adaptive == (strength is None)
     assert [course(0), course(1)] == [strength, strength] if course else strength is None
 

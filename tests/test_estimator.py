@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ganops import GAN
-from ganops.errors import ConfigError, UserError
+from ganops.core.errors import ConfigError, UserError
 from ganops.generator import Generator
 
 SMALL = {

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from projects import Project
 
-from ganops.adaptors import tracking
+from ganops.registry import tracking
 
 pytestmark = pytest.mark.ray
 

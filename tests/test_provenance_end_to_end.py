@@ -10,7 +10,7 @@ import pytest
 import yaml
 from projects import Project
 
-from ganops.lineage import lock_hashes, md5
+from ganops.core.git import lock_hashes, md5
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

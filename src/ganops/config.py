@@ -24,8 +24,8 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from ganops.errors import ConfigError
-from ganops.redaction import carries_secret
+from ganops.core.errors import ConfigError
+from ganops.core.redaction import carries_secret
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -8,12 +8,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ganops import assemble, config
+from ganops import config
+from ganops.core.errors import UserError
+from ganops.core.terminal import training_bar
 from ganops.data import SampleSpec
-from ganops.errors import UserError
+from ganops.experiment import checks, machine
+from ganops.experiment.run import Run
 from ganops.generator import Generator
-from ganops.run import Run
-from ganops.terminal import training_bar
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class GAN:
                 **(params or {}),
             }
         )
-        assemble.check(self.experiment)
+        checks.check(self.experiment)
         self.generator: Generator | None = None
         self.history: list[dict[str, float]] = []
 
@@ -87,7 +88,7 @@ class GAN:
         pixels = _channels_first(np.asarray(images))
         y = None if labels is None else _whole_numbers(np.asarray(labels), len(pixels))
         spec = SampleSpec(pixels.shape[1], pixels.shape[2], 0 if y is None else int(y.max()) + 1)
-        device = assemble.choose_device(self.experiment.compute.device)
+        device = machine.choose_device(self.experiment.compute.device)
         run = Run(self.experiment, _Arrays(pixels, y, spec), None, device)
         with training_bar("train", self.experiment.train.kimg) as show:
             for progress in run.play():

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-from ganops.adaptors import parcel
+from ganops.distributed import node_copy
 
-parcel.PIECE = 8_000_000
+node_copy.PIECE = 8_000_000
 
 def received():
     (line,) = (line for line in open("/proc/net/dev") if line.strip().startswith("eth0:"))
@@ -31,7 +31,7 @@ class Worker:
         return [str(folder), received() - before, int(content[:: 2**16].astype(int).sum())]
 
 ray.init(log_to_driver=False)
-sent = parcel.send(Path(sys.argv[1]))
+sent = node_copy.send(Path(sys.argv[1]))
 workers = []
 alive = [node for node in ray.nodes() if node["Alive"]]  # others may have been lost in the tests before
 for node in sorted(alive, key=lambda node: node["NodeManagerHostname"]):

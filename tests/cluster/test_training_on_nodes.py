@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import load
 from stage import DRIVER, WORKER, Training, ticks
 
-from ganops.adaptors import parcel
-from ganops.adaptors.evaluation import observe
 from ganops.config import Compute
-from ganops.files import hash_json
+from ganops.core.files import hash_json
+from ganops.distributed import node_copy
+from ganops.distributed.evaluate import observe
 from ganops.generator import Description, Generator, generator_network
 
 pytestmark = pytest.mark.ray
@@ -119,15 +119,16 @@ ELSEWHERE = """
 from contextlib import nullcontext
 from pathlib import Path
 import numpy as np
-from ganops import assemble, layout
-from ganops.adaptors import evaluation, runtime, tuning
+from ganops.core import layout
+from ganops.experiment import checks
+from ganops.distributed import evaluate, runtime, tune
 
-experiment = assemble.load().override({"tune.trials": 6})  # so many that the other node has time to take one
+experiment = checks.load().override({"tune.trials": 6})  # so many that the other node has time to take one
 with runtime.cluster():
     watch = lambda objective, known: nullcontext(lambda trial: None)
-    trials = tuning.search(experiment, layout.PREPARED, layout.FEATURES, watch).trials
+    trials = tune.search(experiment, layout.PREPARED, layout.FEATURES, watch).trials
     assert all(trial.status == "finished" or trial.status.startswith("stopped") for trial in trials), trials
-    seen = evaluation.observe(experiment.compute, Path("untrained"), layout.FEATURES, 1100)
+    seen = evaluate.observe(experiment.compute, Path("untrained"), layout.FEATURES, 1100)
 np.save("seen.npy", seen.features)
 """
 
@@ -146,7 +147,7 @@ def test_search_and_evaluation_read_what_travelled(cluster, prepared):
     assert np.allclose(here, there, rtol=0, atol=1e-5 * np.abs(here).max())
     copies = [name for name in cluster.worker.run("ls", "/tmp/ganops-0").split() if not name.endswith(".lock")]
     sent = {"data/prepared", "artifacts/features", "untrained"}
-    names = {hash_json(parcel._contents(prepared.folder / name)): name for name in sent}
+    names = {hash_json(node_copy._contents(prepared.folder / name)): name for name in sent}
     found = [names[copy] for copy in copies]
     assert len(found) == len(set(found)), "each once"
     # the data are there if that node's process was quick enough to take a trial

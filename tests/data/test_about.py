@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data.about import About
 from ganops.data.sources import SOURCES
-from ganops.errors import DataError
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -11,10 +11,10 @@ import zlib
 
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data import item
 from ganops.data.item import ItemError
 from ganops.data.sources import archive
-from ganops.errors import DataError
 
 HOSTILE = {
     "/etc/1.png": "an absolute path in an archive",

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as vision
 
+from ganops.core.errors import ConfigError
 from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Drawn, adapt, apply, draw
-from ganops.errors import ConfigError
 
 GRAY_IDENTITY = {"hue", "saturation", "diff_saturation"}
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganops.core.errors import ConfigError
 from ganops.data.decode import Recipe, decode, decode_all
 from ganops.data.item import ItemError
-from ganops.errors import ConfigError
 
 
 def flat(mode, value, size=(8, 8)):

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data.about import About
 from ganops.data.sources import download, read_source
-from ganops.errors import DataError
 
 FILES = {
     "images-idx3-ubyte.gz": bytes([0, 0, 8, 3]) + struct.pack(">III", 2, 2, 2) + bytes(range(8)),

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data import item
 from ganops.data.item import ItemError
 from ganops.data.sources import folder, read_source, tree
-from ganops.errors import DataError
 
 
 @pytest.mark.parametrize(

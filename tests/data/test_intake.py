@@ -5,10 +5,10 @@ import os
 import numpy as np
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data.decode import Recipe
 from ganops.data.intake import Spool, by_processes, take_in
 from ganops.data.item import Item, Source
-from ganops.errors import DataError
 
 
 def test_the_spool_gives_back_what_it_took_and_repeats_gray(tmp_path):

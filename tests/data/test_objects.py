@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data import intake, prepare
 from ganops.data import sources as module
 from ganops.data.decode import Recipe, decode_all
 from ganops.data.item import FILE_LIMIT, Deferred, ItemError
 from ganops.data.sources import below, locate, read_source, watched
 from ganops.data.storage import Store, Stored
-from ganops.errors import DataError
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ganops.core.errors import ConfigError, DataError
+from ganops.core.files import atomic_folder
 from ganops.data import SPLITS, Prepared, SampleSpec, intake, prepare
 from ganops.data.arrange import Row, deal, order_classes
-from ganops.errors import ConfigError, DataError
-from ganops.files import atomic_folder
 
 
 @pytest.fixture
@@ -372,7 +372,7 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_uses_is_not
     code = f"""
 import time
 from pathlib import Path
-from ganops.files import atomic_folder
+from ganops.core.files import atomic_folder
 with atomic_folder(Path({str(tmp_path / "out" / "prepared")!r})) as draft:
     (draft / "images.npy").write_bytes(bytes(99))
     print(draft, flush=True)

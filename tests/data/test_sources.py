@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ganops.core.errors import DataError
 from ganops.data.sources import SOURCES, locate, read_source
-from ganops.errors import DataError
 
 
 def as_zip(files, path, prefix=""):

@@ -28,10 +28,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
+from ganops.core.errors import UserError
 from ganops.data.decode import Recipe, decode_all
 from ganops.data.item import ItemError
 from ganops.data.sources import read_source
-from ganops.errors import UserError
 
 REFUSALS = (UserError, ItemError)
 MOST_ITEMS = 200
@@ -337,12 +337,13 @@ def params(folder: Path) -> Target:
     """`params.yaml` with values of all kinds in all places, and broken text."""
     from ruamel.yaml import YAML
 
-    from ganops import assemble, config
+    from ganops import config
+    from ganops.experiment import checks, identity
 
     text = (Path(__file__).parents[2] / "params.yaml").read_bytes()
     whole = config.parse({}).content()
     sections = ("tune.space", "tune.limits", "register.gate", "model.options", "loss")
-    places = [*sorted(assemble.flatten(whole)), *sections]
+    places = [*sorted(identity.flatten(whole)), *sections]
     values = JSON | st.sampled_from(
         [True, False, 0, -1, 1e308, 1e-308, float("nan"), float("inf"), 10**30, 2**63, 1000000, "1e3", [], {}, [[]],
          [1, 10**9], [2, 1], "auto", "none", "s3://b/x", "abfss://c@account.dfs.core.windows.net/x", "s3://", "\0"]
@@ -366,7 +367,7 @@ def params(folder: Path) -> Target:
                     inner[last] = value
             with path.open("w", encoding="utf-8", errors="replace") as file:
                 YAML(typ="safe", pure=True).dump(content, file)
-        assemble.check(config.load(path))
+        checks.check(config.load(path))
 
     named = st.dictionaries(st.sampled_from(places), values | st.sampled_from(known), max_size=4)
     whole_files = st.sampled_from(
@@ -379,7 +380,7 @@ def requests(_: Path) -> Target:
     """Bodies of requests to `ganops serve`."""
     import httpx
 
-    from ganops.adaptors.web import Answer, Front, State
+    from ganops.serving.app import Answer, Front, State
 
     class Backend:
         async def draw(self, order: Any) -> Answer:
@@ -460,7 +461,7 @@ def tags(_: Path) -> Target:
     """Tags of a registered model in MLflow that others may write."""
     from rich.console import Console
 
-    from ganops.adaptors import champions, precedents
+    from ganops.registry import champions, precedents
 
     move = {"at": "2026-11-28", "kind": "gate", "to": 1, "over": None, "by": "me", "why": "[/x]"}
     console = Console(file=io.StringIO(), width=200)

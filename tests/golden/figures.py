@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ganops.files import hash_json
-from ganops.latents import latents, normal_table
+from ganops.core.files import hash_json
+from ganops.core.latents import latents, normal_table
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.frechet import Statistics
 from ganops.metrics.inception_score import class_histogram

@@ -15,13 +15,13 @@ import torch.distributed as dist
 from figures import Held, evaluation
 
 from ganops import config
+from ganops.core.files import hash_json
 from ganops.data import SampleSpec
-from ganops.files import hash_json
+from ganops.evaluation.validation import ValidationJudge
+from ganops.experiment.run import Run
 from ganops.metrics.extractors.extractor import hash_weights
 from ganops.metrics.extractors.pixels import Pixels
 from ganops.metrics.measure import Generated
-from ganops.run import Run
-from ganops.validation import ValidationJudge
 
 STEPS, TICKS, BATCH = 20, 4, 12
 CHECKPOINT = Path(__file__).with_name("checkpoint")

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from games import CHECKPOINT
 
-from ganops import identity
-from ganops.files import atomic, read_json
+from ganops.core.files import atomic, read_json
+from ganops.experiment import identity
 
 HERE = Path(__file__).parent
 FILES = {"evaluation": HERE / "evaluation.json", "trainings": HERE / "trainings.json"}
@@ -37,7 +37,7 @@ COARSE = 0.2
 """The same where one rounding decides a sign, of a score or of a clipped weight's gradient, and for bfloat16."""
 COARSE_TERMS, COARSE_GAMES = ("sign_real", "signs", "strength", "told_apart"), ("bf16", "wasserstein, clipped")
 
-IDENTITY = "src/ganops/identity.py"
+IDENTITY = "src/ganops/experiment/identity.py"
 VERSION = "mathematics"
 """Key, beside the games, of the version that the trainings' values are those of."""
 

@@ -7,8 +7,8 @@ import golden
 import pytest
 import torch
 
-from ganops import identity
 from ganops.data.augment import PRESETS
+from ganops.experiment import identity
 from ganops.losses import LOSSES, PENALTIES
 from ganops.models import ARCHITECTURES
 
@@ -81,7 +81,7 @@ def test_a_value_moves_with_the_version_alone(bench, monkeypatch, capsys):
     assert golden.main() == 1
     said = capsys.readouterr().out
     assert "mlp, 1 worker:\n    not the same bits: D" in said
-    assert f"Raise MATHEMATICS in src/ganops/identity.py to {identity.MATHEMATICS + 1}" in said
+    assert f"Raise MATHEMATICS in src/ganops/experiment/identity.py to {identity.MATHEMATICS + 1}" in said
     assert golden.FILES["trainings"].read_bytes() == before
     assert not bench
     monkeypatch.setattr(identity, "MATHEMATICS", identity.MATHEMATICS + 1)

@@ -22,13 +22,14 @@ from PIL import Image
 from projects import Project
 from registering import PROCESSES, all_at_once, check_whole, enter_at_once, move_at_once
 
-from ganops.adaptors import registry, tracking
-from ganops.adaptors.champions import history, promote, rollback
-from ganops.adaptors.package import REQUIREMENTS
-from ganops.adaptors.registered import resolve
-from ganops.errors import RegistryError
-from ganops.gate import decide
-from ganops.pictures import grid
+from ganops.core.errors import RegistryError
+from ganops.core.pictures import grid
+from ganops.evaluation.gate import decide
+from ganops.registry import registration as registry
+from ganops.registry import tracking
+from ganops.registry.champions import history, promote, rollback
+from ganops.registry.model_version import resolve
+from ganops.registry.package import REQUIREMENTS
 
 NAME = "faces"
 AT_ONCE = 60

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from ganops.core.randomness import Draws
 from ganops.losses import PENALTIES, square_norms
 from ganops.losses.penalties import around, between
-from ganops.randomness import Draws
 
 X = torch.randn(64, 3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 FAKE = torch.randn(64, 3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64) + 5

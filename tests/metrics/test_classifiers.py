@@ -10,10 +10,12 @@ import torch
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from ganops import assemble, config, evaluation
-from ganops.comparison import LOWER
+from ganops import config
+from ganops.core.errors import ConfigError, FeatureError
 from ganops.data import Prepared
-from ganops.errors import ConfigError, FeatureError
+from ganops.evaluation import verdict
+from ganops.evaluation.comparison import LOWER
+from ganops.experiment import checks
 from ganops.generator import Description, Generator, generator_network
 from ganops.metrics.classifiers import (
     BYTES,
@@ -26,7 +28,7 @@ from ganops.metrics.classifiers import (
     judge,
     two_sample_test,
 )
-from ganops.metrics.harms import blur, low_rank, noise
+from ganops.metrics.corruptions import blur, low_rank, noise
 from ganops.metrics.intervals import Z
 
 EMBEDDED = Path(__file__).parents[2] / "data/fashion-mnist-10k"
@@ -202,7 +204,7 @@ def results() -> dict:
 
 def test_an_evaluation_holds_the_figures_their_intervals_and_how_they_were_taken(tmp_path, embedded):
     before = results()
-    found = evaluation.judge(before, untrained(10), prepared(tmp_path, embedded, 120), samples=500, seed=3)
+    found = verdict.judge(before, untrained(10), prepared(tmp_path, embedded, 120), samples=500, seed=3)
     assert before == results()
     assert set(found) == {*before, *NAMES}
     assert set(found["intervals"]) == {"fd_domain", *NAMES}
@@ -219,25 +221,25 @@ def test_an_evaluation_holds_the_figures_their_intervals_and_how_they_were_taken
 @pytest.mark.parametrize("labelled", [True, False])
 def test_without_labels_there_is_no_accuracy_score_and_a_reason(tmp_path, embedded, labelled):
     data = prepared(tmp_path, embedded, 120, labelled)
-    found = evaluation.judge(results(), untrained(0), data, samples=500, seed=3)
+    found = verdict.judge(results(), untrained(0), data, samples=500, seed=3)
     assert set(found) & set(NAMES) == {"c2st_auc"}
     assert found["protocol"]["classifiers"]["cas"] == "left out: the generator takes no labels"
 
 
 @pytest.mark.parametrize(("test", "samples"), [(0, 500), (40, 500), (120, 190)])
 def test_with_few_samples_there_is_a_reason_instead(tmp_path, embedded, test, samples):
-    found = evaluation.judge(results(), untrained(10), prepared(tmp_path, embedded, test), samples=samples, seed=3)
+    found = verdict.judge(results(), untrained(10), prepared(tmp_path, embedded, test), samples=samples, seed=3)
     assert set(found) == set(results())
     assert "at least 50 are needed" in found["protocol"]["classifiers"]["left_out"]
 
 
 def test_a_gate_can_limit_them_and_labels_are_needed_for_some():
     gate = {"c2st_auc": {"at_most": 0.9}, "cas_gap": {"at_most": 0.2}, "cas": {"at_least": 0.6}}
-    assemble.check(config.parse({"register": {"gate": gate}}))
+    checks.check(config.parse({"register": {"gate": gate}}))
     for section in ({"data": {"labels": "none"}}, {"model": {"conditional": False}}):
-        assemble.check(config.parse({"register": {"gate": {"c2st_auc": {"at_most": 0.9}}}, **section}))
+        checks.check(config.parse({"register": {"gate": {"c2st_auc": {"at_most": 0.9}}}, **section}))
         with pytest.raises(ConfigError, match=r"register\.gate\.cas: unknown"):
-            assemble.check(config.parse({"register": {"gate": {"cas": {"at_least": 0.6}}}, **section}))
+            checks.check(config.parse({"register": {"gate": {"cas": {"at_least": 0.6}}}, **section}))
 
 
 def test_which_way_is_better():

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
+from ganops.metrics.corruptions import blur, shuffle_patches
 from ganops.metrics.extractors.domain import HARMS, Domain, Network, Plan, contrast
-from ganops.metrics.harms import blur, shuffle_patches
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 generator = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from pytorch_fid.fid_score import calculate_frechet_distance
 from scipy import linalg
 from torchmetrics.image.fid import _compute_fid
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics import frechet
 from ganops.metrics.frechet import (
     Statistics,

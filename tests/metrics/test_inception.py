@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ganops.errors import FeatureError
-from ganops.files import hash_file
+from ganops.core.errors import FeatureError
+from ganops.core.files import hash_file
 from ganops.metrics.extractors.inception import FILE, Inception, find_weights
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
 from ganops.metrics.frechet import Statistics, frechet_distance

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ganops.errors import FeatureError
-from ganops.labels import class_labels
+from ganops.core.errors import FeatureError
+from ganops.core.labels import class_labels
 from ganops.metrics.frechet import Statistics, distance_to, frechet_between
 from ganops.metrics.intervals import Interval, halves, replicates, subset
 from ganops.metrics.neighbours import precision_recall_density_coverage

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchmetrics.image.kid import poly_mmd
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics import kernel
 from ganops.metrics.intervals import halves
 from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics.ladder import climb
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import mannwhitneyu, norm
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics import memorisation as module
 from ganops.metrics.memorisation import SIGNS, Near, data_copying, examine, memorisation, verdict
 from ganops.metrics.neighbours import nearest

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics.inception_score import class_histogram
 from ganops.metrics.modes import mode_coverage
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics import neighbours
 from ganops.metrics.neighbours import nearest, precision_recall_density_coverage, realism
 

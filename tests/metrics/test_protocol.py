@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics.protocol import Protocol, require_equal
 
 ONE = Protocol("domain", "ab", False, "test", 1018, 10000, "none", "uint8", 0)

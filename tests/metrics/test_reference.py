@@ -5,10 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from ganops import assemble, config
-from ganops.errors import FeatureError, RegistryError
-from ganops.files import read_json, write_json
-from ganops.gate import decide
+from ganops import config
+from ganops.core.errors import FeatureError, RegistryError
+from ganops.core.files import read_json, write_json
+from ganops.evaluation.gate import decide
+from ganops.experiment import checks
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.measure import Generated, compare, distance, floors, measure, names
 from ganops.metrics.memorisation import NAMES
@@ -224,7 +225,7 @@ def test_broken_features_are_refused_before_anything_is_computed(reference):
 
 def test_what_a_champion_may_have_to_be_beaten_in_is_what_two_generators_are_compared_in(reference):
     one, other = (seen(reference, blobs(400, seed)[0]) for seed in (9, 10))
-    assert {*compare(one, other, reference, "test", seed=0)} == {*assemble.compared_metrics(config.parse({}))}
+    assert {*compare(one, other, reference, "test", seed=0)} == {*checks.compared_metrics(config.parse({}))}
 
 
 def test_only_published_weights_give_fid():

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ganops import assemble, config
+from ganops import config
+from ganops.experiment import checks
 from ganops.metrics import classifiers, sight
 from ganops.metrics.ladder import RUNGS, Rungs, Sample
 
@@ -89,7 +90,7 @@ def test_every_metric_that_a_gate_may_limit_has_duties_or_controls_of_its_own(ex
         f"fd_{extractor}": "fd", f"fd_{extractor}_infinity": "fd", f"kd_{extractor}": "kd", "fid": "fd",
         "fid_infinity": "fd", "kid": "kd", f"is_{extractor}": "is",
     }  # fmt: skip
-    for metric in set(assemble.known_metrics(experiment)) - {*assemble.SIGNS, *classifiers.NAMES}:
+    for metric in set(checks.known_metrics(experiment)) - {*checks.SIGNS, *classifiers.NAMES}:
         assert short.get(metric, metric) in sight.DUTIES
 
 

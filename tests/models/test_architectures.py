@@ -7,10 +7,10 @@ import onnxruntime
 import pytest
 import torch
 
-from ganops.export import export_onnx, graph_inputs
+from ganops.core.randomness import Draws
+from ganops.generator.onnx import export_onnx, graph_inputs
 from ganops.losses import LOSSES, square_norms
 from ganops.models import ARCHITECTURES
-from ganops.randomness import Draws
 from ganops.training.state import State
 from ganops.training.step import Game, Player, Turn, Weights, play
 

@@ -6,9 +6,10 @@ import math
 import pytest
 from scipy import stats
 
-from ganops import assemble, config
+from ganops import config
 from ganops.config import Space
-from ganops.errors import ConfigError
+from ganops.core.errors import ConfigError
+from ganops.experiment import checks
 from ganops.search.space import corners, drawn, grid, is_active, ordered, sequence
 
 WIDTHS = {"choice": [16, 32], "when": {"model.architecture": "dcgan"}}
@@ -162,13 +163,13 @@ BAD = {
 def test_a_bad_space_is_refused_with_its_path_before_anything_starts(name):
     space, rules, words = BAD[name]
     with pytest.raises(ConfigError) as refused:
-        assemble.check(config.parse({"tune": {"space": space, **rules}}))
+        checks.check(config.parse({"tune": {"space": space, **rules}}))
     assert words in str(refused.value)
 
 
 def test_two_workers_for_a_trial_must_share_every_batch():
     space = {"train.batch": {"choice": [32, 33]}}
     with pytest.raises(ConfigError, match=r"with train\.batch 33: .*cannot be shared equally by 2 workers"):
-        assemble.check(config.parse({"tune": {"space": space}, "compute": {"trial": {"workers": 2}}}))
+        checks.check(config.parse({"tune": {"space": space}, "compute": {"trial": {"workers": 2}}}))
     with pytest.raises(ConfigError, match=r"each of 2 workers needs one of its own, got 0\.5"):
         config.parse({"compute": {"trial": {"workers": 2, "gpus": 0.5}}})

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from ganops import config
-from ganops.errors import ConfigError, TrainingError
+from ganops.core.errors import ConfigError, TrainingError
 from ganops.search.trials import Search, Takeover, Trial, best, handed_on, publish, ranked, read
 
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from ganops.core.errors import DivergenceError, TrainingError
+from ganops.core.randomness import Draws
 from ganops.data.augment import Augmentation
-from ganops.errors import DivergenceError, TrainingError
 from ganops.losses import LOSSES, square_norms
-from ganops.randomness import Draws
-from ganops.training import average
+from ganops.training import ema
 from ganops.training.loop import Recipe, alarms, train
 from ganops.training.schedule import constant, cosine, linear
 from ganops.training.state import State
@@ -231,18 +231,18 @@ def test_an_average_that_breaks_after_the_last_losses_is_a_divergence():
 
 def test_average_of_a_constant_is_the_constant():
     network = nn.Linear(2, 2)
-    kept = average.average_of(network)
-    average.update(kept, network, batch=10, seen=1000, half_life=20)
+    kept = ema.average_of(network)
+    ema.update(kept, network, batch=10, seen=1000, half_life=20)
     assert torch.equal(kept.weight, network.weight)
 
 
 def test_average_has_the_half_life_it_says():
     network = nn.Linear(1, 1)
-    kept = average.average_of(network)
+    kept = ema.average_of(network)
     nn.init.zeros_(kept.weight)
     nn.init.ones_(network.weight)
     for _ in range(4):
-        average.update(kept, network, batch=25, seen=10**6, half_life=100)
+        ema.update(kept, network, batch=25, seen=10**6, half_life=100)
     assert kept.weight.item() == pytest.approx(0.5)
 
 

@@ -9,9 +9,9 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from ganops.core.randomness import Draws
 from ganops.losses import LOSSES, square_norms
 from ganops.models import ARCHITECTURES
-from ganops.randomness import Draws
 from ganops.training.state import State
 from ganops.training.step import Game, Player, Turn, discriminator_loss, generator_loss, play
 

@@ -2,7 +2,7 @@
 
 from ganops.cli import cluster, experiment, playground, registry, serving, study
 from ganops.cli.app import app
-from ganops.terminal import give_up
+from ganops.core.terminal import give_up
 
 __all__ = ["app", "cluster", "experiment", "main", "playground", "registry", "serving", "study"]
 

@@ -10,11 +10,11 @@ import typer
 
 from ganops import config
 from ganops.cli.app import app
-from ganops.errors import ClusterError, UserError
-from ganops.terminal import console, say
+from ganops.core.errors import ClusterError, UserError
+from ganops.core.terminal import console, say
 
 if TYPE_CHECKING:
-    from ganops.adaptors.jobs import Cluster
+    from ganops.jobs.submission import Cluster
 
 Address = Annotated[str | None, typer.Option(help="The cluster's dashboard; without it, RAY_ADDRESS.")]
 Job = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as `ganops jobs` lists it.")]
@@ -28,7 +28,7 @@ def doctor(
     """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
     from dataclasses import asdict
 
-    from ganops.adaptors import doctor as adaptor
+    from ganops.jobs import doctor as adaptor
 
     found = list(adaptor.examine(Path(), address))
     if as_json:
@@ -48,30 +48,31 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List all that would be sent, and send nothing.")] = False,
 ) -> None:
     """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
-    from ganops import assemble
-    from ganops.adaptors import dvc, jobs, precedents
+    from ganops.experiment import checks
+    from ganops.jobs import dvc, submission
+    from ganops.registry import precedents
 
     root, unknown = Path(), [name for name in env or () if name not in os.environ]
     if unknown:
         raise UserError(f"--env: {', '.join(unknown)}: not set here")
     compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
     experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
-    tree, remote = jobs.Tree.of(root), dvc.remote_address(root)
+    tree, remote = submission.Tree.of(root), dvc.remote_address(root)
     variables = {name: os.environ[name] for name in env or ()}
-    environment = jobs.environment_of(tree, compute=compute, variables=variables, remote=remote)
+    environment = submission.environment_of(tree, compute=compute, variables=variables, remote=remote)
     if dry_run:
         say("submit", f"would send {tree}; to {remote}, what `dvc status --cloud` lists")
-        print(*jobs.announced(tree, environment), sep="\n")
+        print(*submission.announced(tree, environment), sep="\n")
         return
-    cluster = jobs.Cluster.connect(address)
-    for line in jobs.check(experiment, cluster):
+    cluster = submission.Cluster.connect(address)
+    for line in submission.check(experiment, cluster):
         say("submit", line)
-    assemble.check(experiment)
+    checks.check(experiment)
     for line in precedents.concerns(experiment, root):
         say("submit", line)
     say("submit", str(tree))
-    jobs.push(root)
-    name = jobs.submit(root, cluster, tree, compute=compute, variables=variables, remote=remote)
+    submission.push(root)
+    name = submission.submit(root, cluster, tree, compute=compute, variables=variables, remote=remote)
     say("submit", f"{name}: `ganops logs {name}` follows it, `ganops stop {name}` ends it")
     if wait:
         _see_home(cluster, name)
@@ -79,10 +80,10 @@ def submit(
 
 def _see_home(cluster: "Cluster", name: str) -> None:
     """Follows a job, brings home what it made, and ends with its exit code."""
-    from ganops.adaptors import jobs
+    from ganops.jobs import submission
 
     try:
-        code = jobs.follow(cluster, name)
+        code = submission.follow(cluster, name)
     except KeyboardInterrupt:
         say(
             "submit",
@@ -100,11 +101,11 @@ def _see_home(cluster: "Cluster", name: str) -> None:
 
 
 def _fetch(cluster: "Cluster", name: str, *, force: bool) -> None:
-    from ganops.adaptors import jobs
+    from ganops.jobs import submission
 
-    stages = jobs.fetch(Path(), cluster, name, force=force)
+    stages = submission.fetch(Path(), cluster, name, force=force)
     say("fetch", f"{', '.join(stages)}: as if they had run here")
-    jobs.finish(Path(), cluster, name)
+    submission.finish(Path(), cluster, name)
 
 
 @app.command()
@@ -113,7 +114,7 @@ def jobs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
 ) -> None:
     """List the jobs that were submitted, the latest first."""
-    from ganops.adaptors import jobs as adaptor
+    from ganops.jobs import submission as adaptor
 
     found = adaptor.rows(adaptor.Cluster.connect(address))
     if as_json:
@@ -125,7 +126,7 @@ def jobs(
 @app.command()
 def logs(job: Job, address: Address = None) -> None:
     """Print the log of a job, and follow it while the job runs."""
-    from ganops.adaptors import jobs as adaptor
+    from ganops.jobs import submission as adaptor
 
     cluster = adaptor.Cluster.connect(address)
     cluster.job(job)
@@ -135,7 +136,7 @@ def logs(job: Job, address: Address = None) -> None:
 @app.command()
 def stop(job: Job, address: Address = None) -> None:
     """Stop a job; what it has finished is kept, and the next submission continues from its checkpoints."""
-    from ganops.adaptors import jobs as adaptor
+    from ganops.jobs import submission as adaptor
 
     cluster = adaptor.Cluster.connect(address)
     say("stop", f"{job}: {adaptor.stop(cluster, job)}; `ganops fetch {job}` brings home what it had finished")
@@ -148,6 +149,6 @@ def fetch(
     force: Annotated[bool, typer.Option(help="Also where the files here have changed since.")] = False,
 ) -> None:
     """Bring home what a job has finished: outputs, metrics, dvc.lock, the registration."""
-    from ganops.adaptors import jobs as adaptor
+    from ganops.jobs import submission as adaptor
 
     _fetch(adaptor.Cluster.connect(address), job, force=force)

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ganops import config, layout, walks
+from ganops import config
 from ganops.cli.app import app
+from ganops.core import layout
+from ganops.core.errors import UserError
+from ganops.core.files import atomic
+from ganops.core.terminal import console, say
 from ganops.data.sources import watched
-from ganops.errors import UserError
-from ganops.files import atomic
-from ganops.terminal import console, say
+from ganops.generator import walks
 
 if TYPE_CHECKING:
-    from ganops.run import Progress
+    from ganops.experiment.run import Progress
 
 
 @app.command()
@@ -22,13 +24,13 @@ def check(
     quick: Annotated[bool, typer.Option(help="Only what needs no torch: keys, ranges, the source.")] = False,
 ) -> None:
     """Check params.yaml, the source of the data and earlier runs of this name: seconds now instead of hours later."""
-    from ganops.adaptors import precedents
+    from ganops.registry import precedents
 
     experiment = config.load()
     if not quick:
-        from ganops import assemble  # torch takes seconds to import
+        from ganops.experiment import checks  # torch takes seconds to import
 
-        assemble.check(experiment)
+        checks.check(experiment)
         _check_sight(experiment)
     source = watched(layout.DATA, experiment.data.source)
     for line in precedents.concerns(experiment, Path()):
@@ -38,12 +40,12 @@ def check(
 
 def _check_sight(experiment: config.Experiment) -> None:
     """Warns of a metric that the features, where there are some, know to be blind: they may be of other images."""
-    from ganops import assemble
+    from ganops.experiment import checks
     from ganops.metrics.reference import Reference
 
     if (layout.FEATURES / "card.json").is_file():
         try:
-            assemble.check_sight(experiment, Reference.open(layout.FEATURES).blind)
+            checks.check_sight(experiment, Reference.open(layout.FEATURES).blind)
         except UserError as error:
             say("check", f"unless {layout.FEATURES} is of other images, the stages will refuse {error}")
 
@@ -76,8 +78,8 @@ def sample(
     """Draw: a grid, a PNG for each seed, or a walk through the latents."""
     import numpy as np
 
-    from ganops.adaptors.registered import sampler  # mlflow takes seconds to import
-    from ganops.pictures import save_grid, save_separate
+    from ganops.core.pictures import save_grid, save_separate
+    from ganops.registry.model_version import sampler  # mlflow takes seconds to import
 
     seeds = seed + np.arange(count or (8 if walk else 64))
     if walk:
@@ -110,9 +112,9 @@ def compare(
     """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
     from contextlib import ExitStack
 
-    from ganops.adaptors.registered import sampler  # torch and mlflow take seconds to import
-    from ganops.comparison import of_samplers
+    from ganops.evaluation.comparison import of_samplers
     from ganops.metrics.reference import Reference
+    from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
 
     console.quiet = as_json
     reference = Reference.open(layout.FEATURES)
@@ -131,12 +133,12 @@ def seeds(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Train and evaluate the experiment under several seeds: the mean and the spread of each figure."""
-    from ganops import assemble
-    from ganops.adaptors.seeds import table, train_under
+    from ganops.experiment import checks
     from ganops.search import trials
+    from ganops.studies.seeds import table, train_under
 
     console.quiet = as_json
-    experiment = trials.handed_on(assemble.load(), layout.BEST_PARAMS)
+    experiment = trials.handed_on(checks.load(), layout.BEST_PARAMS)
 
     def listen(seed: int, progress: "Progress") -> None:
         if progress.checkpoint:
@@ -161,10 +163,11 @@ def evaluate(
     """Measure the Fréchet distance of two folders of images as pytorch-fid does, and quicker."""
     import psutil
 
-    from ganops import assemble, folders
+    from ganops.evaluation import folders
+    from ganops.experiment import machine
 
     a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
-    device, since = str(assemble.choose_device("auto")), psutil.Process().create_time()
+    device, since = str(machine.choose_device("auto")), psutil.Process().create_time()
     found = folders.distance(a, b, weights=weights, reduced=bf16, device=device, show=not as_json, since=since)
     for line in [] if as_json else folders.in_words(found):
         say("evaluate", line)

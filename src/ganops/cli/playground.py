@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from ganops import config, layout
+from ganops import config
 from ganops.cli.app import app
 from ganops.cli.registry import Name
-from ganops.terminal import say
+from ganops.core import layout
+from ganops.core.terminal import say
 
 
 @app.command()
@@ -23,13 +24,16 @@ def playground(
     """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
     import sys
 
-    from ganops.adaptors import exhibits, playground  # mlflow and gradio take seconds to import
+    from ganops.serving.playground import (
+        gallery,
+        page,  # mlflow and gradio take seconds to import
+    )
 
     root = Path()
-    shown = exhibits.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
+    shown = gallery.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
 
     def tell(address: str) -> None:
         say("playground", f"{shown.name} at {address}   Ctrl-C ends it; votes are kept in {layout.VOTES}")
         sys.stdout.flush()
 
-    playground.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())
+    page.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())

@@ -10,7 +10,7 @@ import typer
 
 from ganops import config
 from ganops.cli.app import app
-from ganops.terminal import console, say
+from ganops.core.terminal import console, say
 
 registry = typer.Typer(no_args_is_help=True, help="The registry itself.")
 app.add_typer(registry, name="registry")
@@ -28,10 +28,10 @@ def _name(name: str | None) -> str:
 @app.command()
 def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make a version the champion, whatever the gate said of it."""
-    from ganops.adaptors import champions, registered, tracking
+    from ganops.registry import champions, model_version, tracking
 
     client = tracking.connect(Path())
-    found = registered.resolve(client, _name(name), version)
+    found = model_version.resolve(client, _name(name), version)
     former = champions.promote(client, found.name, str(found.version), kind="promote", why=why)
     _tell("promote", found.name, str(found.version), former, as_json)
 
@@ -39,7 +39,7 @@ def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson 
 @app.command()
 def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make the version champion that was it before the present one."""
-    from ganops.adaptors import champions, tracking
+    from ganops.registry import champions, tracking
 
     client, model = tracking.connect(Path()), _name(name)
     former = champions.current(client, model)
@@ -57,7 +57,7 @@ def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool
 @app.command()
 def history(name: Name = None, as_json: AsJson = False) -> None:
     """List every change of the champion: when, by whom, how and why."""
-    from ganops.adaptors import champions, tracking
+    from ganops.registry import champions, tracking
 
     model = _name(name)
     moves = champions.history(tracking.connect(Path()), model)
@@ -75,7 +75,8 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Tell where a version comes from: run, commit, job, DVC's hashes, parameters; or which version a dvc.lock made."""
-    from ganops.adaptors import provenance, tracking
+    from ganops.registry import lineage as provenance
+    from ganops.registry import tracking
 
     client, model = tracking.connect(Path()), _name(name)
     which = str(provenance.of_lock(client, model, lock)[-1]) if lock else version
@@ -93,7 +94,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Look whether the registry is as it was left; the exit code is 1 where something must be mended."""
-    from ganops.adaptors import audit
+    from ganops.registry import verify as audit
 
     model = _name(name)
     found = list(audit.verify(Path(), model, every=every))

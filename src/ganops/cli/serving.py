@@ -8,7 +8,7 @@ import typer
 from ganops import config
 from ganops.cli.app import app
 from ganops.cli.registry import Name
-from ganops.terminal import say
+from ganops.core.terminal import say
 
 
 @app.command()
@@ -27,14 +27,14 @@ def serve(
     import os
     import sys
 
-    from ganops.adaptors import replica, serving
+    from ganops.serving import deployment, replica
 
     def tell(line: str) -> None:
         say("serve", line)
         sys.stdout.flush()
 
     target = replica.Target(str(Path().resolve()), name or config.load().register_.name, alias, poll)
-    serving.run(
+    deployment.run(
         target,
         host=host,
         port=port,

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ganops import study as studies
 from ganops.cli.app import app
-from ganops.terminal import say
+from ganops.core.terminal import say
+from ganops.studies import study as studies
 
 
 @app.command()
@@ -22,20 +22,20 @@ def study(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check and print the plan.")] = False,
 ) -> None:
     """Run a published comparison again at a scale: our ranking beside its own; the same command continues."""
-    from ganops import assemble  # torch takes seconds to import
+    from ganops.experiment import checks  # torch takes seconds to import
 
     found = studies.load(study)
     plan = studies.plan(found, scale, data=data, models=models.split(",") if models else None)
     for experiment in plan.experiments.values():
-        assemble.check(experiment)
-    from ganops.adaptors import studying
+        checks.check(experiment)
+    from ganops.studies import runner
 
     say("study", plan.in_words())
-    say("study", f"about {studies.in_time(studying.estimate(plan))} on {studying.place(plan)}")
+    say("study", f"about {studies.in_time(runner.estimate(plan))} on {runner.place(plan)}")
     if dry_run:
         return
     name = Path(study).resolve().name
     folder = out or Path(f"reports/studies/{name}-{scale:g}" + (f"-{Path(data).name}" if data else ""))
-    outcome = studying.run(plan, folder, lambda line: say("study", line))
+    outcome = runner.run(plan, folder, lambda line: say("study", line))
     say("study", outcome.verdict())
     say("study", f"{folder}/report.html   {folder}/table.md   {folder}/results.json")

@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ganops.core.errors import DataError
+from ganops.core.files import read_json, write_json
 from ganops.data.item import described, printable
 from ganops.data.sources import locate
 from ganops.data.storage import scheme
-from ganops.errors import DataError
-from ganops.files import read_json, write_json
 
 FILES = ("about.json", "source.json")
 """Files in a source's folder that may hold `name` and `licence`: of the embedded set, and of pinned downloads."""

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ganops.core.errors import DataError
 from ganops.data.intake import Spool
 from ganops.data.prepared import SPLITS
-from ganops.errors import DataError
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 

@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ganops.collective import mean_over_workers
+from ganops.core.collective import mean_over_workers
+from ganops.core.errors import ConfigError
+from ganops.core.randomness import Draws
 from ganops.data.transforms import NAMES, PRESETS, STRENGTHS, TRANSFORMS, Shape, Strength, Transform
-from ganops.errors import ConfigError
-from ganops.randomness import Draws
 
 __all__ = [
     "NAMES", "PRESETS", "STRENGTHS", "TRANSFORMS", "Augmentation", "Drawn", "Transform", "adapt", "apply", "draw",

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganops.pixels import to_float
-from ganops.randomness import generator
+from ganops.core.pixels import to_float
+from ganops.core.randomness import generator
 
 
 @dataclass

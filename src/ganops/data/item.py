@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import DataError, UserError
-from ganops.files import read_json
+from ganops.core.errors import DataError, UserError
+from ganops.core.files import read_json
 
 FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""

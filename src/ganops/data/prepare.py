@@ -8,15 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ganops.core.errors import ConfigError, DataError
+from ganops.core.files import atomic_folder, hash_file, hash_json, remove, write_json
+from ganops.core.pictures import Images, save_grid
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
 from ganops.data.decode import Filter, Fit, Recipe
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.item import printable
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
-from ganops.errors import ConfigError, DataError
-from ganops.files import atomic_folder, hash_file, hash_json, remove, write_json
-from ganops.pictures import Images, save_grid
 
 REJECTED = "rejected.json"
 """The list of all rejected files when they are too many; it lies beside the output, which is then not written."""

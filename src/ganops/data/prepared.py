@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import DataError
-from ganops.files import read_json
+from ganops.core.errors import DataError
+from ganops.core.files import read_json
 
 SPLITS = ("train", "validation", "test")
 

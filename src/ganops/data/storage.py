@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ganops.core.errors import DataError
 from ganops.data.item import Deferred, check_size, reading
-from ganops.errors import DataError
 
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://")
 

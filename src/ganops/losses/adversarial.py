@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ganops.collective import mean_over_workers
+from ganops.core.collective import mean_over_workers
 
 
 def _forget(real: Tensor, fake: Tensor) -> None:

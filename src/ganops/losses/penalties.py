@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganops.collective import mean_over_workers
+from ganops.core.collective import mean_over_workers
 
 
 def square_norms(x: Tensor, scores: Tensor) -> Tensor:

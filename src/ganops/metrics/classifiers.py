@@ -29,12 +29,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
+from ganops.core.randomness import seed_of
+from ganops.core.terminal import progress
 from ganops.metrics.extractors.extractor import Images, Labels
 from ganops.metrics.intervals import Interval, Z
-from ganops.randomness import seed_of
-from ganops.terminal import progress
 
 NAMES = ("c2st_auc", "cas", "cas_real", "cas_gap")
 """Of all figures; `cas_gap` is cas_real - cas."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
 
 Features = NDArray[np.float32]
 """float32 [N, d]: one feature vector for one sample."""

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 
 
 def inception_score(probabilities: NDArray[np.floating], splits: int = 10) -> tuple[float, float]:

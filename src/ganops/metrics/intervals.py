@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
 
 COVERS = "over latents and real samples, not over training seeds"
 """What an interval covers, as a person says it."""

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
 
 BLOCK = 2**22
 """Entries of a kernel matrix that are held at a time: 32 MB."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.cores import threads
-from ganops.errors import FeatureError
+from ganops.core.cores import threads
+from ganops.core.errors import FeatureError
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
     MANY,
@@ -44,7 +44,7 @@ class Generated:
     labels: NDArray[np.int64] | None = None
     """Those of a conditional generator, int64 [N]: halves keep their shares. None: there are none, or not known."""
     drawn: str | None = None
-    """How the labels were drawn: `BY_FREQUENCY` or `IN_TURN` of `ganops.labels`; None: there are none, or not known."""
+    """How the labels were drawn: `BY_FREQUENCY` or `IN_TURN` of `core.labels`; None: there are none, or not known."""
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Generated":
         probabilities = None if self.probabilities is None else self.probabilities[rows]

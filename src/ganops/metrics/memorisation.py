@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics.neighbours import nearest
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 
 
 def mode_coverage(classes: NDArray[np.integer[Any]], count: int) -> tuple[int, float]:

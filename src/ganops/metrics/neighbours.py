@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
 
 Array = NDArray[np.float64]
 

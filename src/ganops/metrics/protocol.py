@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ganops.errors import FeatureError
+from ganops.core.errors import FeatureError
 from ganops.metrics.intervals import COVERS
 
 VERSION = 3
@@ -54,7 +54,7 @@ class Protocol:
     """Fewer samples than dimensions on a side: a covariance has no inverse, and the distance is far from its limit."""
     version: int = VERSION
     labels: str | None = None
-    """Where those of generated samples come from: one of those in `ganops.labels`; None: they have none."""
+    """Where those of generated samples come from: one of those in `ganops.core.labels`; None: they have none."""
     intervals: str = COVERS
     """What they cover."""
     left_out: Mapping[str, str] | None = None

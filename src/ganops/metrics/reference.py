@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from ganops.errors import FeatureError
-from ganops.files import atomic_folder, hash_file, read_json, write_json
+from ganops.core.errors import FeatureError
+from ganops.core.files import atomic_folder, hash_file, read_json, write_json
 from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganops.collective import mean_over_workers, workers
+from ganops.core.collective import mean_over_workers, workers
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganops.config import Space, Tune
-from ganops.errors import ConfigError
-from ganops.randomness import seed_of
+from ganops.core.errors import ConfigError
+from ganops.core.randomness import seed_of
 from ganops.search.space import Values, clipped, drawn, is_active, ordered
 from ganops.search.trials import COMPARABLE, Takeover, Trial
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from ganops.config import Space
-from ganops.errors import ConfigError
-from ganops.files import hash_json
-from ganops.randomness import seed_of
+from ganops.core.errors import ConfigError
+from ganops.core.files import hash_json
+from ganops.core.randomness import seed_of
 
 Values = dict[str, Any]
 """Dotted paths of parameters and a value for each."""

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ganops import terminal
+from ganops.core import terminal
 from ganops.search.trials import Trial, in_words, ranked, short
 
 BEST, RUNNING = 5, 5

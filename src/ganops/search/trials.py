@@ -9,8 +9,8 @@ from typing import Any, Literal
 import yaml
 
 from ganops.config import Experiment
-from ganops.errors import ConfigError, TrainingError
-from ganops.files import atomic, atomic_folder, read_json, write_json
+from ganops.core.errors import ConfigError, TrainingError
+from ganops.core.files import atomic, atomic_folder, read_json, write_json
 
 Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
@@ -134,8 +134,8 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
     Raises:
         TrainingError: No trial has a distance that counts; the report is there all the same.
     """
-    from ganops.plots import trials_plot
-    from ganops.search.report import save
+    from ganops.reports.plots import trials_plot
+    from ganops.reports.search_page import save
 
     rows = [asdict(trial) for trial in search.trials] if search else []
     with atomic_folder(report) as draft:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ganops.collective import mean_over_workers, rank, workers
-from ganops.errors import DivergenceError
-from ganops.randomness import Draws
-from ganops.training import average
+from ganops.core.collective import mean_over_workers, rank, workers
+from ganops.core.errors import DivergenceError
+from ganops.core.randomness import Draws
+from ganops.training import ema
 from ganops.training.eager import Adam, Shared
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
@@ -101,7 +101,7 @@ def train(
         terms.append(play(G, D, game, turns))
         state.step += 1
         seen, half_life = state.step * recipe.samples, recipe.half_life(progress)
-        average.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
+        ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks:
             metrics = _means(terms, state.step)
             _expect_finite(state)

@@ -11,9 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ganops.files import atomic
-from ganops.training.average import average_of
+from ganops.core.files import atomic
 from ganops.training.eager import Adam
+from ganops.training.ema import average_of
 
 
 @dataclass

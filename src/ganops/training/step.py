@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganops.collective import mean_over_workers
-from ganops.randomness import Draws
+from ganops.core.collective import mean_over_workers
+from ganops.core.randomness import Draws
 
 Terms = dict[str, Tensor]
 """Named scalars of a step, on the device."""

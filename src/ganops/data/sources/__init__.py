@@ -7,10 +7,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from ganops.core.errors import DataError
 from ganops.data.item import Item, Source, check_count, reading
 from ganops.data.sources import archive, download, folder, idx, objects, parquet
 from ganops.data.storage import Store, scheme
-from ganops.errors import DataError
 
 
 class Reader(Protocol):

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
+from ganops.core.errors import DataError
 from ganops.data.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading, reason
 from ganops.data.sources import tree
-from ganops.errors import DataError
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 

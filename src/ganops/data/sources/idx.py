@@ -15,8 +15,8 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
+from ganops.core.errors import DataError
 from ganops.data.item import FILE_LIMIT, Item, Source, check_count, reading
-from ganops.errors import DataError
 
 ACCEPTS = "an idx pair such as train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz, or a folder of them"
 

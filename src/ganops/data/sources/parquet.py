@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from ganops.core.errors import DataError
 from ganops.data.item import Content, Deferred, Item, ItemError, Source, check_size, printable, reading
 from ganops.data.storage import Store
-from ganops.errors import DataError
 
 ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a folder of them"
 

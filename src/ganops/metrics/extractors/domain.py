@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganops import cores
-from ganops.errors import FeatureError
+from ganops.core import cores
+from ganops.core.errors import FeatureError
+from ganops.core.terminal import progress
+from ganops.metrics.corruptions import blur, low_rank, noise, shuffle_patches
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
-from ganops.metrics.harms import blur, low_rank, noise, shuffle_patches
-from ganops.terminal import progress
 
 WIDTHS = (16, 32, 64)
 WIDE = (32, 64, 128)

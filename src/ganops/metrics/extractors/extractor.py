@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ganops.cores import side_by_side
-from ganops.errors import FeatureError
-from ganops.files import atomic, read_json, write_json
+from ganops.core.cores import side_by_side
+from ganops.core.errors import FeatureError
+from ganops.core.files import atomic, read_json, write_json
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.integer[Any]]

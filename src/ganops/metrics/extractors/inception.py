@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ganops.errors import FeatureError
-from ganops.files import hash_file
+from ganops.core.errors import FeatureError
+from ganops.core.files import hash_file
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, Weights, read
 
 FILE = "pt_inception-2015-12-05-6726825d.pth"

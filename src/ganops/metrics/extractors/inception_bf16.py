@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from ganops.files import hash_json
+from ganops.core.files import hash_json
 from ganops.metrics.extractors.extractor import Images, Labels
 from ganops.metrics.extractors.inception import Inception, find_weights
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from ganops.files import hash_json
+from ganops.core.files import hash_json
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, read
 
 SIZE = 16

@@ -1,0 +1,1 @@
+"""What every room may use: errors, files, randomness, latents, the terminal. No network and no engine."""

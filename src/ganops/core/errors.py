@@ -1,0 +1,47 @@
+"""The errors a user can mend. Everything else is a defect and keeps its traceback."""
+
+from ganops.core.redaction import redacted
+
+
+class UserError(Exception):
+    """Bad input or a missing resource: says what was expected, what was got and how to mend it, and no secret."""
+
+    def __str__(self) -> str:
+        """The sentence; what servers said in it may have held addresses with passwords."""
+        return redacted(super().__str__())
+
+
+class ConfigError(UserError):
+    """An unknown, missing or impossible value in the parameters."""
+
+
+class DataError(UserError):
+    """A source of samples that cannot be used."""
+
+
+class FeatureError(UserError):
+    """An extractor that is missing, or that does not deserve trust."""
+
+
+class TrainingError(UserError):
+    """A training run that cannot start or must not go on."""
+
+
+class DamageError(TrainingError):
+    """A checkpoint whose files are not those that were written: another one may be whole."""
+
+
+class DivergenceError(TrainingError):
+    """A game whose losses are not finite any more: on all workers at once, and again if it were tried again."""
+
+
+class ClusterError(UserError):
+    """A cluster, or a job on it, that cannot be reached or used."""
+
+
+class LineageError(UserError):
+    """Files that are not those that a result came from."""
+
+
+class RegistryError(UserError):
+    """A model that cannot be registered, promoted or found."""

@@ -1,0 +1,44 @@
+"""Grids of images, the picture people look at first."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ganops.core.files import atomic
+
+Images = NDArray[np.uint8]
+"""uint8 [N, C, H, W] with 1 or 3 channels."""
+
+
+def grid(images: Images, columns: int = 8, gap: int = 1) -> Image.Image:
+    """One picture of N images, row by row, with `gap` pixels between them; small images are magnified to be seen."""
+    count, channels, height, width = images.shape
+    columns = max(1, min(columns, count))
+    rows = -(-count // columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8)
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = image.transpose(1, 2, 0)
+    picture = Image.fromarray(sheet[..., 0] if channels == 1 else sheet)
+    factor = max(1, 64 // max(height, width))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def picture(image: NDArray[np.uint8]) -> Image.Image:
+    """One image [C, H, W], as large as it is."""
+    return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+
+
+def save_grid(path: Path, images: Images, columns: int = 8) -> None:
+    """Writes the grid of `images` as a PNG, atomically."""
+    with atomic(path) as draft:
+        grid(images, columns).save(draft, format="PNG")
+
+
+def save_separate(folder: Path, seeds: NDArray[np.int64], images: Images) -> None:
+    """Writes one PNG for each seed, named by it; other files of the folder stay."""
+    for seed, image in zip(seeds, images, strict=True):
+        with atomic(folder / f"{seed}.png") as draft:
+            picture(image).save(draft, format="PNG")

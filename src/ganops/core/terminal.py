@@ -1,0 +1,197 @@
+"""What a person sees while it works: one live bar on a terminal, plain lines elsewhere."""
+
+import os
+import statistics
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich import table
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from ganops.core.errors import UserError
+from ganops.core.files import refusal
+from ganops.core.redaction import reason, redacted
+
+console = Console(stderr=False, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+UNSEEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+"""Characters that a terminal obeys, and what is shown in their place."""
+
+
+def plain(text: str) -> Text:
+    """Return text that means nothing to rich or to a terminal: people write [markup] and control codes."""
+    return Text(text.translate(UNSEEN))
+
+
+class Table(table.Table):
+    """A table of rich whose title and cells are plain text, whoever wrote them."""
+
+    def __init__(self, *headers: table.Column | str, title: str | None = None, **settings: Any) -> None:
+        super().__init__(*headers, title=None if title is None else plain(title), **settings)
+
+    def add_row(self, *cells: Any, **settings: Any) -> None:
+        """Add a row; cells that are strings are `plain`."""
+        super().add_row(*(plain(cell) if isinstance(cell, str) else cell for cell in cells), **settings)
+
+
+def refuse(text: object, stage: str = "") -> None:
+    """Say what a user can mend, behind the name of a stage where there is one."""
+    console.print(Text.assemble((f"{stage:<10} " if stage else "", "bold red"), plain(str(text))), style="red")
+
+
+def say(stage: str, text: str) -> None:
+    """One line of a stage: its name in a column, then what there is to say."""
+    # in one piece: a live bar below would be drawn between two
+    console.print(Text.assemble((f"{stage:<10}", "bold"), " ", plain(redacted(text))))
+
+
+@contextmanager
+def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds."""
+    if console.is_terminal:
+        columns = (
+            TextColumn(f"{stage:<10}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn(unit, markup=False),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task(stage, total=total)
+            yield lambda n: bar.advance(task, n)
+        return
+    done, told = 0, time.monotonic()
+
+    def advance(n: int) -> None:
+        nonlocal done, told
+        done += n
+        if time.monotonic() - told > 10:
+            told = time.monotonic()
+            say(stage, f"{done:,} / {total:,} {unit}")
+            sys.stdout.flush()
+
+    yield advance
+
+
+ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
+"""Packages through which servers are asked: what they raise tells of a server, not of a defect here."""
+
+
+def give_up(error: Exception, stage: str = "") -> NoReturn:
+    """Ends the process with a sentence, behind the name of a stage; a defect is told by its traceback.
+
+    A sentence has what the user can mend, what a disk refuses, and what a server did not do. Nothing shows a secret.
+    GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
+    """
+    text = str(error) if isinstance(error, UserError) else redacted(refusal(error))
+    if not text and type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
+        text = f"a server did not do what it was asked for: {reason(error)}. GANOPS_DEBUG=1 shows who asked for what"
+    if text:
+        refuse(text, stage)
+    else:
+        sys.stderr.write(redacted("".join(traceback.format_exception(error))))
+    sys.exit(1)
+
+
+@contextmanager
+def stage(file: str) -> Iterator[str]:
+    """Runs a stage in the project's folder and yields its name; what its user can mend is told without a traceback."""
+    path = Path(file).resolve()
+    os.chdir(path.parents[1])
+    try:
+        yield path.stem
+    except Exception as error:
+        give_up(error, path.stem)
+    except KeyboardInterrupt:
+        say(path.stem, "interrupted; the same command continues from the last checkpoint")
+        sys.exit(130)
+
+
+SLOW, BACK = 0.5, 0.75
+"""Shares of the median speed of a training: below the one it is told to be slow, above the other that is over."""
+
+
+class _TrainingLine:
+    """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds."""
+
+    def __init__(self, kimg: float) -> None:
+        self.kimg = kimg
+        self.start: tuple[float, float] | None = None
+        self.distance = ""
+        self.best = float("inf")
+        self.speeds: list[float] = []
+        self.slow = False
+
+    def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]]) -> str:
+        distances = ((name, each[name]) for each in judged for name in each if name.endswith("_validation"))
+        for name, distance in distances:
+            self.best = min(self.best, distance)
+            self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
+        parts = [f"{row['images_per_second']:,.0f} img/s", f"G {row['loss_g']:.2f}", f"D {row['loss_d']:.2f}"]
+        return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
+
+    def trouble(self, row: Mapping[str, float]) -> list[str]:
+        """A line where the training falls far below the speed that it had: once, until it is nearly back there."""
+        now, had = row["images_per_second"], statistics.median(self.speeds or [0])
+        if now > had * (BACK if self.slow else SLOW):
+            self.speeds.append(now)
+            self.slow = False
+            return []
+        told, self.slow = self.slow, True
+        shared = (
+            f"slow: {now:,.0f} img/s where it had {had:,.0f}. Something else uses the cores; the result is the same"
+        )
+        return [] if told else [shared]
+
+    def _left(self, row: Mapping[str, float]) -> str:
+        now = time.monotonic()
+        self.start = self.start or (now, row["kimg"])
+        done = row["kimg"] - self.start[1]
+        # the first tick knows the speed of the loop only; later ones include validation and checkpoints
+        pace = (now - self.start[0]) / done if done else 1000 / max(row["images_per_second"], 1e-9)
+        minutes, seconds = divmod(round(pace * (self.kimg - row["kimg"])), 60)
+        return f"{minutes}:{seconds:02d} left"
+
+
+@contextmanager
+def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
+    """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
+
+    The distances come from `judged`, the rows that are known to have one since the last tick.
+    """
+    line = _TrainingLine(kimg)
+    if not console.is_terminal:
+
+        def tell(
+            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
+        ) -> None:
+            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
+            for alarm in (*alarms, *line.trouble(row)):
+                say(stage, f"alarm: {alarm}")
+
+        yield tell
+        return
+    columns = (
+        TextColumn(f"{stage:<10} kimg", markup=False),
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=round(kimg))
+
+        def show(
+            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
+        ) -> None:
+            bar.update(task, completed=round(row["kimg"]), description=line(row, judged))
+            for alarm in (*alarms, *line.trouble(row)):
+                say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}")
+
+        yield show

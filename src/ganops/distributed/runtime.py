@@ -1,0 +1,207 @@
+"""Ray's runtime: a cluster if RAY_ADDRESS names one, else this machine; and what a training asks of it."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import ray
+from ray._private.node import Node
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ganops.config import Compute, TrialCompute
+from ganops.core.errors import TrainingError
+
+ENVIRONMENT = {
+    # Train looks after its workers this often; a checkpoint counts once it has looked (Ray: 2)
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    # how long it waits for room before it counts the nodes again (Ray: 60); not how long a worker may take to start
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "20",
+    # how often it asks whether a node is announced to go (Ray: 5)
+    "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
+}
+"""What Ray Train reads when a training begins, unless the environment has another value."""
+
+IDLE = ("start_api_server", "start_monitor")
+"""Steps of Ray's start that a Ray of our own leaves out, for which `ray.init` has no option: it would start, and wait
+for, a dashboard without its page, and a process that asks for machines; 2 s of the start, and 1 % of a core later."""
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """Connects to Ray for the block; a runtime that is already there is used and left alone."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if ray.is_initialized():
+        yield
+        return
+    # "local" and not None: otherwise whatever cluster happens to run on this machine would be taken
+    idle: Any = dict.fromkeys([*IDLE, *([] if debugging() else ["start_log_monitor"])], _nothing)
+    with mock.patch.multiple(Node, **idle):
+        ray.init(
+            address=os.environ.get("RAY_ADDRESS", "local"),
+            include_dashboard=False,
+            log_to_driver=debugging(),
+            logging_level=logging.ERROR,
+        )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _nothing(*arguments: Any, **named: Any) -> None: ...
+
+
+def debugging() -> bool:
+    """Whether what Ray and its workers say is shown."""
+    return "GANOPS_DEBUG" in os.environ
+
+
+def alone() -> bool:
+    """Whether this process started Ray, which then ends with it."""
+    node = ray._private.worker._global_node  # Ray has no public way to ask
+    return node is not None and bool(node.is_head())
+
+
+def nodes() -> list[dict[str, Any]]:
+    """The nodes of the cluster that are alive, as Ray describes them."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def leaving() -> set[str]:
+    """Ids of the nodes that are announced to go."""
+    return set(ray._private.state.state.get_draining_nodes())  # Ray has no public way to ask
+
+
+def here() -> NodeAffinitySchedulingStrategy:
+    """Places what belongs to this process on its node."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many workers, and what each of them gets."""
+
+    workers: int
+    cpus: int
+    """Cores of a worker, and at most so many threads."""
+    gpus: float
+    """GPUs of a worker: 0 or 1, or a fraction where it trains a trial of its own."""
+    apart: bool = False
+    """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
+    counts: tuple[int, ...] = ()
+    """Numbers of workers among which the training may move, `workers` being the present one; empty: that one alone."""
+
+    def bounds(self) -> int | tuple[int, int]:
+        """As Ray wants it."""
+        return (self.counts[0], self.counts[-1]) if len(self.counts) > 1 else self.workers
+
+    def resources(self) -> dict[str, float]:
+        """As Ray wants it."""
+        return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
+
+
+def plan(
+    compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False, operations: float | None = None
+) -> Plan:
+    """What `compute` means on the cluster that is connected.
+
+    Args:
+        compute: What was asked for.
+        batch: Samples that the workers share equally; 0: nothing has to be shared.
+        group: Samples that D compares with one another: they stay together.
+        judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
+        operations: Those of all workers in a forward pass (see `assemble.operations`): without GPUs a worker gets the
+            cores that they keep busy; None: all of its share.
+
+    Raises:
+        TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
+    """
+    from ganops.experiment import (
+        checks,
+        machine,
+    )  # torch takes seconds to import, and not all who need a cluster plan a training
+
+    have = [node["Resources"] for node in nodes()]
+    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
+    cores = [int(node.get("CPU", 0)) for node in have]
+    if compute.device == "cuda" and not gpus:
+        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    kept = 1 if judged and compute.validation == "apart" else 0
+    counts: tuple[int, ...] = ()
+    if isinstance(compute.workers, tuple):
+        counts = checks.counts(compute.workers, batch, group)
+        room = gpus - kept if gpus else sum(cores) - kept
+        workers = max((n for n in counts if n <= room), default=counts[0])
+    elif compute.workers == "auto":
+        # the most GPUs that share the batch equally; without GPUs processes of one host wait for each other too often
+        workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
+    else:
+        workers = compute.workers
+    if batch % workers:
+        raise TrainingError(f"train.batch: {batch} samples cannot be shared equally by {workers} workers")
+    if gpus and workers + kept > gpus:
+        raise _too_few(workers, kept, "GPU", gpus)
+    cpus = _cores_for_each(cores, workers, kept)
+    if not cpus:
+        raise _too_few(workers, kept, "core", sum(cores))
+    cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
+    if operations is not None and not gpus:
+        cpus = min(cpus, machine.threads(compute, operations / workers, cpus))
+    # where workers come and go, what is free now is theirs soon
+    free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
+    apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
+    return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
+
+
+def places(
+    trial: TrialCompute, device: str, resources: Sequence[Mapping[str, float]] | None = None
+) -> tuple[Plan, int]:
+    """What a trial of a search gets, and how many trials there is room for at once.
+
+    Args:
+        trial: What was asked for.
+        device: `compute.device`.
+        resources: Of each node; None: of those of the cluster that is connected.
+
+    Raises:
+        TrainingError: There is no room for one.
+    """
+    have = [node["Resources"] for node in nodes()] if resources is None else resources
+    gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in have)
+    if device == "cuda" and not gpus:
+        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    share = trial.gpus if gpus else 0.0
+    rooms = [int(node.get("CPU", 0)) // trial.cpus for node in have]
+    if gpus:  # a share lies on one of them
+        on_gpus = [int(node.get("GPU", 0)) * int(1 / share + 1e-9) for node in have]
+        rooms = list(map(min, rooms, on_gpus))
+    if sum(rooms) < trial.workers:
+        each = _counted(trial.cpus, "core") + (f" and {share:g} of a GPU" if gpus else "")
+        total = _counted(sum(int(node.get("CPU", 0)) for node in have), "core")
+        total += f" and {_counted(int(gpus), 'GPU')}" if gpus else ""
+        raise TrainingError(
+            f"compute.trial: a trial has {_counted(trial.workers, 'worker')} of {each}; the cluster has {total}, which "
+            f"is room for {sum(rooms)} of them at once"
+        )
+    return Plan(trial.workers, trial.cpus, share), sum(rooms) // trial.workers
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
+
+
+def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:
+    """The most cores that each of the workers can have while `kept` are left; a worker does not span nodes."""
+    fits = (n for n in range(max(cores), 0, -1) if sum(have // n for have in cores) >= workers)
+    return next((n for n in fits if sum(cores) >= workers * n + kept), 0)
+
+
+def _too_few(workers: int, kept: int, unit: str, have: int) -> TrainingError:
+    """What was asked for, and what there is."""
+    beside = ", the judge another (compute.validation: apart)" if kept else ""
+    return TrainingError(f"compute.workers: {workers} workers need a {unit} each{beside}, the cluster has {have}")

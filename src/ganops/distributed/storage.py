@@ -1,0 +1,265 @@
+"""Where unfinished runs keep their checkpoints: a folder, or an address that pyarrow knows; seen by every node."""
+
+import errno
+import re
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from pyarrow import fs
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from ganops.config import Compute
+from ganops.core.errors import TrainingError, UserError
+from ganops.core.files import atomic, atomic_folder
+from ganops.core.retry import insist
+from ganops.core.terminal import say
+from ganops.distributed import runtime
+
+ANSWER = 30.0
+"""Seconds within which a node must have read and written a file there."""
+PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+"""Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
+WHOLE = ".whole"
+"""Added to the name of a folder on an object store: a folder beside it that is there once all files are."""
+LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
+"""What object stores say when waiting does not help."""
+
+
+def away(error: BaseException | None) -> bool:
+    """Whether it says that the storage is not there now, and not that it is full, forbidden or named wrongly."""
+    return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The place that `compute.storage` names."""
+
+    address: str
+    """An absolute path or a URI, as Ray wants it."""
+
+    @classmethod
+    def of(cls, compute: Compute) -> "Storage":
+        """Relative paths are the project's."""
+        return cls(compute.storage if "://" in compute.storage else str(Path(compute.storage).resolve()))
+
+    def folder(self, name: str) -> Path:
+        """A folder of it, where it is one itself."""
+        return Path(self.address) / name
+
+    def below(self, name: str) -> str:
+        """The address of a folder of it, as Ray wants it."""
+        if "://" not in self.address:
+            return str(self.folder(name))
+        address, mark, options = self.address.partition("?")
+        return f"{address.rstrip('/')}/{name}{mark}{options}"
+
+    def remove(self, name: str, seconds: float = 0.0) -> None:
+        """Removes a folder or file of it, if there is one. It is waited for as long as told if it is away.
+
+        Raises:
+            TrainingError: It cannot be removed.
+        """
+
+        def act() -> None:
+            files, root = self._open()
+            kind = files.get_file_info(f"{root}/{name}").type
+            if kind == fs.FileType.File:
+                files.delete_file(f"{root}/{name}")
+            elif kind != fs.FileType.NotFound:
+                files.delete_dir(f"{root}/{name}")
+
+        try:
+            insist(act, away=away, seconds=seconds, tell=lambda text: say("storage", text))
+        except OSError as error:
+            raise TrainingError(f"compute.storage: {name} in {self.address} cannot be removed: {error}") from error
+
+    @contextmanager
+    def keep(self, name: str, seconds: float = 0.0) -> Iterator[Path]:
+        """Yields an empty folder; when the block succeeds, what it holds is kept here, whole, in place of what was.
+
+        Raises:
+            OSError: It cannot be kept.
+        """
+        if "://" not in self.address:
+            with atomic_folder(self.folder(name), lasting=True) as draft:
+                yield draft
+            return
+        with tempfile.TemporaryDirectory(prefix="ganops-keep-") as scratch:
+            yield Path(scratch)
+
+            def act() -> None:
+                # object stores cannot rename a folder: the mark says that it is whole, so it comes last and goes first
+                self.drop(name, seconds)
+                files, root = self._open()
+                files.create_dir(f"{root}/{name}", recursive=True)
+                fs.copy_files(scratch, f"{root}/{name}", destination_filesystem=files)
+                self.write(f"{name}{WHOLE}/mark", b"", seconds)
+
+            insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def kept(self, folder: str, seconds: float = 0.0) -> list[str]:
+        """Names, in a folder of it, of the folders that `keep` has kept whole."""
+        names = self.names(folder, seconds)
+        if "://" not in self.address:
+            return names
+        return [name.removesuffix(WHOLE) for name in names if name.endswith(WHOLE)]
+
+    def drop(self, name: str, seconds: float = 0.0) -> None:
+        """Removes a folder that `keep` has kept. TrainingError where that fails."""
+        if "://" in self.address:
+            self.remove(f"{name}{WHOLE}", seconds)
+        self.remove(name, seconds)
+
+    @contextmanager
+    def opened(self, name: str, seconds: float = 0.0) -> Iterator[Path]:
+        """A folder of it as one of this node, for the block.
+
+        Raises:
+            OSError: There is none, or it cannot be read.
+        """
+        if "://" not in self.address:
+            yield self.folder(name)
+            return
+        with tempfile.TemporaryDirectory(prefix="ganops-opened-") as scratch:
+
+            def act() -> None:
+                files, root = self._open()
+                fs.copy_files(f"{root}/{name}", scratch, source_filesystem=files)
+
+            insist(act, away=away, seconds=seconds, tell=_quietly)
+            yield Path(scratch)
+
+    def write(self, name: str, content: bytes, seconds: float = 0.0) -> None:
+        """Keeps a file, whole or not at all. OSError where that fails."""
+        if "://" not in self.address:
+            with atomic(self.folder(name)) as draft:
+                draft.write_bytes(content)
+            return
+
+        def act() -> None:
+            files, root = self._open()
+            files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
+            with files.open_output_stream(f"{root}/{name}") as out:
+                out.write(content)
+
+        insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def read(self, name: str, seconds: float = 0.0) -> bytes:
+        """The content of a file. OSError where there is none."""
+
+        def act() -> bytes:
+            files, root = self._open()
+            with files.open_input_stream(f"{root}/{name}") as stream:
+                return bytes(stream.read())
+
+        return insist(act, away=away, seconds=seconds, tell=_quietly)
+
+    def names(self, folder: str, seconds: float = 0.0) -> list[str]:
+        """Of the files and folders in a folder of it, sorted; none where there is no such folder."""
+
+        def act() -> list[str]:
+            files, root = self._open()
+            found = files.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
+            return sorted(info.base_name for info in found)
+
+        return [name for name in insist(act, away=away, seconds=seconds, tell=_quietly) if not name.startswith(".")]
+
+    def check(self) -> None:
+        """Makes sure that every node reads and writes there. One node and a folder need no check.
+
+        Raises:
+            TrainingError: A node does not; all such nodes are named.
+        """
+        nodes = runtime.nodes()
+        if len(nodes) == 1 and "://" not in self.address:
+            return
+        name = f".ganops-probe-{secrets.token_hex(8)}"
+        self._leave(name, "driver")
+        try:
+            failures = self._ask(nodes, name)
+        finally:
+            self.remove(name)
+        if failures:
+            raise TrainingError(
+                "\n".join(f"compute.storage: {failure}" for failure in failures)
+                + "\nname a folder on a mount that all nodes share, or an address such as s3://bucket/runs"
+            )
+
+    def _leave(self, name: str, word: str) -> None:
+        try:
+            files, root = self._open()
+            files.create_dir(f"{root}/{name}", recursive=True)
+            with files.open_output_stream(f"{root}/{name}/{word}") as out:
+                out.write(word.encode())
+        except (OSError, ValueError) as error:  # pyarrow raises ValueError for an address that it cannot read
+            raise TrainingError(f"compute.storage: {self.address} cannot be written: {error}") from error
+
+    def _ask(self, nodes: list[dict[str, Any]], name: str) -> list[str]:
+        """What each node that fails says."""
+        tasks = {
+            ray.remote(_probe)
+            .options(
+                num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)
+            )
+            .remote(
+                self.address, name, node["NodeID"]
+            ): f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+            for node in nodes
+        }
+        answered, silent = ray.wait(list(tasks), num_returns=len(tasks), timeout=ANSWER)
+        failures = [f"{tasks[task]} did not answer within {ANSWER:.0f} s" for task in silent]
+        for task in answered:
+            try:
+                trouble = ray.get(task)
+            except ray.exceptions.RayError as error:
+                trouble = f"was lost: {str(error).splitlines()[0]}"
+            if trouble:
+                failures.append(f"{tasks[task]} {trouble}")
+        return failures
+
+    def _open(self) -> tuple[Any, str]:
+        files, root = fs.FileSystem.from_uri(self.address)
+        return files, root.rstrip("/")
+
+
+def _quietly(text: str) -> None:
+    """Where nobody listens."""
+
+
+def _probe(address: str, name: str, node: str) -> str:
+    """Runs on a node: reads what the driver left and writes beside it; what is wrong, or nothing."""
+    files, root = fs.FileSystem.from_uri(address)
+    folder = f"{root.rstrip('/')}/{name}"
+    try:
+        with files.open_input_stream(f"{folder}/driver") as left:
+            left.read()
+    except FileNotFoundError:
+        return f"does not see {address}"
+    except OSError as error:
+        return f"cannot read {address}: {error}"
+    try:
+        with files.open_output_stream(f"{folder}/{node}") as out:
+            out.write(b"")
+    except OSError as error:
+        return f"cannot write {address}: {error}"
+    return ""
+
+
+def main(address: str) -> None:
+    """Asks the nodes of the cluster, as a job of its own: `python -m ganops.adaptors.storage ADDRESS`."""
+    with runtime.cluster():
+        Storage(address).check()
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1])
+    except UserError as error:
+        sys.exit(str(error))

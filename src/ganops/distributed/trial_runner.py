@@ -1,0 +1,240 @@
+"""One process of Ray Tune, in which trials train one after another: what takes seconds to load is loaded once."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from ray import tune
+
+from ganops import config
+from ganops.config import Bound, Experiment
+from ganops.core.errors import DamageError, DivergenceError, TrainingError, UserError
+from ganops.core.redaction import redacted
+from ganops.core.retry import patience
+from ganops.data import Prepared
+from ganops.distributed.node_copy import Parcel
+from ganops.distributed.runtime import Plan
+from ganops.distributed.trial_store import Ledger
+from ganops.evaluation.validation import ValidationJudge
+from ganops.experiment import build, machine
+from ganops.experiment.run import Run
+from ganops.metrics.reference import Reference
+
+DISTANCE = "distance"
+"""Of a result that follows a judgement."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a trial is to do."""
+
+    number: int
+    parameters: dict[str, Any]
+    after: int
+    """It begins after this judgement; 0: at the start."""
+    until: int
+    """It ends with this one."""
+    source: int
+    """Of the trial whose state after `after` it begins with."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the length of a trial is divided."""
+
+    experiment: Experiment
+    """That of the trial: a tick ends where a part does."""
+    ticks: int
+    """In the time from one judgement to the next."""
+    steps: int
+    """In a tick."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, values: dict[str, Any]) -> "Course":
+        """A trial is the same share of its own training as `tune.kimg` is of that in the file."""
+        changed, tune = experiment.override(values), experiment.tune
+        kimg = changed.train.batch * changed.train.d_steps / 1000
+        share = min(1.0, tune.kimg / experiment.train.kimg)
+        piece = max(1, round(share * build.recipe(changed).steps / tune.rungs))
+        ticks = max(1, round(piece * kimg / changed.train.tick_kimg))
+        if piece < 50 * ticks:  # rounding would change the length by more than a hundredth
+            ticks = next(n for n in range(ticks, 0, -1) if piece % n == 0)
+        steps = round(piece / ticks)
+        rung = ticks * steps * kimg
+        changed = changed.override(
+            {
+                "train.tick_kimg": steps * kimg,
+                "train.checkpoint_kimg": rung,
+                "train.kimg": max(changed.train.kimg, tune.rungs * rung),  # what is rounded up must fit
+            }
+        )
+        return cls(changed, ticks, steps)
+
+    def step(self, rung: int) -> int:
+        """At which a judgement is due."""
+        return rung * self.ticks * self.steps
+
+    def rung(self, kimg: float) -> float:
+        """How many judgements lie before: whole where one is due."""
+        train = self.experiment.train
+        return kimg * 1000 / (train.batch * train.d_steps) / self.step(1)
+
+
+class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+    """Trains what it is ordered to, tick by tick; a trouble of a trial is a result, not an error."""
+
+    def setup(
+        self, order: dict[str, Any], *, content: dict[str, Any], prepared: Parcel, features: Parcel, ledger: Ledger,
+        plan: Plan, alone: bool, edits: str | None = None,
+    ) -> None:  # fmt: skip
+        """Takes what all trials share, and the first order."""
+        self.base, self.ledger, self.plan, self.alone = config.parse(content), ledger, plan, alone
+        self.prepared, self.features, self.edits = prepared, features, edits
+        self.reset_config(order)
+
+    def reset_config(self, order: dict[str, Any]) -> bool:
+        """Begins with another order."""
+        self.order, self.started = Order(**order), time.monotonic()
+        self.results = self._results()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """To the next tick: `rows` that are new, `seconds`, and `ended`: a status and its reason."""
+        try:
+            result = next(self.results)
+        except StopIteration:
+            result = {"ended": ["finished", ""]}
+        except DivergenceError as error:
+            result = {"ended": ["diverged", str(error)]}
+        except Exception as error:
+            text = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
+            result = {"ended": ["failed", redacted(text)]}
+        seconds, self.started = time.monotonic() - self.started, time.monotonic()
+        return {"rows": [], "ended": None, **result, "seconds": seconds, "done": result.get("ended") is not None}
+
+    @cached_property
+    def judge(self) -> ValidationJudge:
+        """Of all trials of this process."""
+        return ValidationJudge(Reference.open(self.features.open(), str(self.device)))
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Of this process: more workers than one have their own."""
+        return torch.device("cpu") if self.plan.workers > 1 else machine.choose_device(self.base.compute.device)
+
+    @cached_property
+    def data(self) -> Prepared:
+        """Of all trials."""
+        return Prepared.open(self.prepared.open())
+
+    def _results(self) -> Iterator[dict[str, Any]]:
+        order, course = self.order, Course.of(self.base, self.order.parameters)
+        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
+        rung = self._begin(run, order)
+        known = [self._row(run, course, row) for row in run.history]
+        ended = None
+        if known:
+            ended = self._ended(known[-1], course, order)
+            yield self._result(known, ended)
+        while rung < order.until and ended is None:
+            before = rung
+            for rows, alarms in self._play(run, course, rung):
+                rows = [self._row(run, course, row) for row in rows]
+                if DISTANCE in rows[-1]:
+                    rung += 1
+                    figures = {**self.judge.figures(), "alarms": float(len(alarms))}
+                    rows[-1] |= figures
+                    run.history[-1] |= figures  # whoever continues from the state knows them
+                    ended = self._ended(rows[-1], course, order)
+                    if math.isfinite(rows[-1][DISTANCE]):
+                        self._save(run, rung)
+                yield self._result(rows, ended)
+            if rung == before:
+                raise TrainingError(f"judgement {rung + 1} of {order.until} was not reached")
+
+    def _begin(self, run: Run, order: Order) -> int:
+        """Loads the latest whole state that belongs to the order; after which judgement it is."""
+        there = self.ledger.checkpoints()
+        own = [rung for number, rung in there if number == order.number and order.after < rung <= order.until]
+        for rung in sorted(own, reverse=True):
+            try:
+                return self._load(run, order.number, rung, takeover=False)
+            except DamageError:  # the judgement is made again, to the same figures
+                self.ledger.forget(order.number, rung)
+        if not order.after:
+            return 0
+        try:
+            return self._load(run, order.source, order.after, takeover=True)
+        except DamageError as error:
+            raise TrainingError(f"{error}; remove {self.ledger.name} in compute.storage to search anew") from error
+
+    def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
+        with self.ledger.storage.opened(self.ledger.checkpoint(number, rung), patience()) as folder:
+            run.load(folder / "run", takeover=takeover)
+        return rung
+
+    def _play(self, run: Run, course: Course, rung: int) -> Iterator[tuple[list[dict[str, float]], tuple[str, ...]]]:
+        """Rows and alarms, tick by tick, up to the next judgement."""
+        if self.plan.workers == 1:
+            for progress in run.play(until=course.step(rung + 1)):
+                yield [progress.row], progress.alarms
+            return
+        from ganops.distributed.train import stretch  # takes Ray Train in: one process less knows it
+
+        before, order = len(run.history), self.order
+        alarms = stretch(
+            run, self.prepared, self.features, self.ledger.storage,
+            folder=f"{self.ledger.name}/train", name=f"{order.number:04d}-{rung + 1}",
+            start=self.ledger.checkpoint(order.source if rung == order.after else order.number, rung) if rung else None,
+            until=course.step(rung + 1), plan=self.plan, alone=self.alone,
+        )  # fmt: skip
+        # the workers' judge said the distance; its figures need the pictures here
+        self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())
+        yield run.history[before:], alarms
+
+    def _row(self, run: Run, course: Course, row: dict[str, float]) -> dict[str, float]:
+        """A line of the history as the search keeps it."""
+        kept = {key: value for key, value in row.items() if key != self.judge.name and math.isfinite(value)}
+        if self.judge.name in row:
+            kept |= {"rung": round(course.rung(row["kimg"])), DISTANCE: row[self.judge.name]}
+        return kept
+
+    def _ended(self, row: dict[str, float], course: Course, order: Order) -> list[str] | None:
+        """The status and the reason of a trial that ends with this judged row; due: another order follows."""
+        if not math.isfinite(row[DISTANCE]):
+            return ["diverged", f"the distance is {row[DISTANCE]}"]
+        for name, bound in self.base.tune.limits.items():
+            if name in row and (broken := _broken(name, row[name], bound)):
+                return ["pruned", broken]
+        if row["rung"] < order.until:
+            return None
+        return ["finished" if row["rung"] >= self.base.tune.rungs else "due", ""]
+
+    def _result(self, rows: list[dict[str, float]], ended: list[str] | None) -> dict[str, Any]:
+        """For Ray Tune: `rung` and `distance` where the last row was judged, which a scheduler looks at."""
+        last = {key: rows[-1][key] for key in ("rung", DISTANCE) if key in rows[-1]}
+        finite = [{key: value for key, value in row.items() if math.isfinite(value)} for row in rows]
+        return {"rows": finite, "ended": ended, "hardware": machine.hardware(self.device), **last}
+
+    def _save(self, run: Run, rung: int) -> None:
+        """Keeps the state, and the picture that belongs to it."""
+        order, ledger = self.order, self.ledger
+        with ledger.storage.keep(ledger.checkpoint(order.number, rung), patience()) as folder:
+            run.save(folder / "run")
+        ledger.write_picture(order.number, run.pictures[max(run.pictures)])
+        # the state before is needed no more, unless another may begin with it
+        if self.base.tune.scheduler != "pbt" and rung > 1:
+            ledger.forget(order.number, rung - 1)
+
+
+def _broken(name: str, value: float, bound: Bound) -> str:
+    """What a limit says against a value, if anything."""
+    if bound.at_most is not None and not value <= bound.at_most:
+        return f"{name} {value:.3g} is above {bound.at_most:g} (tune.limits)"
+    if bound.at_least is not None and not value >= bound.at_least:
+        return f"{name} {value:.3g} is below {bound.at_least:g} (tune.limits)"
+    return ""

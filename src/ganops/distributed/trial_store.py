@@ -1,0 +1,143 @@
+"""What a search has found so far, in the storage: so a search that was killed goes on, and one more trial is one more.
+
+search.json            seconds that it has run, and the commit of the code that wrote it last
+trials/0001.json       a trial: written whenever something is known of it
+pictures/0001.png      its last samples
+rounds/1.json          who took over whom (PBT)
+checkpoints/0001-2/    the state after its second judgement, as long as it may be needed
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ganops.core.errors import TrainingError
+from ganops.core.retry import patience
+from ganops.distributed.storage import Storage
+from ganops.experiment import identity
+from ganops.search.trials import Takeover, Trial, trial_of
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The memory of one search. Trials read checkpoints and write them and pictures; the driver does all else."""
+
+    storage: Storage
+    name: str
+    """Folder in the storage."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps other searches of the same name away for the block; on an object store nobody can.
+
+        Raises:
+            TrainingError: One is under way.
+        """
+        if "://" in self.storage.address:
+            yield
+            return
+        folder = self.storage.folder(self.name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = (folder / ".lock").open("w")
+        except OSError as error:
+            raise self._trouble("written", error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            except BlockingIOError:
+                raise TrainingError(
+                    f"another process is at this very search ({folder}): wait for it, or end it and try again"
+                ) from None
+            except OSError:
+                pass  # a file system without locks is like an object store
+            yield
+
+    def trials(self) -> dict[int, Trial]:
+        """Those that are known, by number."""
+        found = [self._read(f"trials/{name}") for name in self._names("trials")]
+        return {content["number"]: trial_of(content) for content in found}
+
+    def rounds(self) -> dict[int, dict[int, Takeover]]:
+        """Judgement -> number of each member that was replaced after it, and by whom."""
+        found = {}
+        for name in self._names("rounds"):
+            content = self._read(f"rounds/{name}")
+            found[int(name.removesuffix(".json"))] = {int(key): Takeover(**value) for key, value in content.items()}
+        return found
+
+    def pictures(self) -> dict[int, bytes]:
+        """PNG of the trials that have one, by number."""
+        return {
+            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", patience())
+            for name in self._names("pictures")
+        }
+
+    def seconds(self) -> float:
+        """That the search has run."""
+        return float(self._read("search.json")["seconds"]) if "search.json" in self._names("") else 0.0
+
+    def commit(self) -> str | None:
+        """Return the commit of the code that ran it last; None: an installed release, or not known."""
+        return self._read("search.json").get("commit") if "search.json" in self._names("") else None
+
+    def write(self, trial: Trial) -> None:
+        """Keeps what is known of a trial."""
+        self._write(f"trials/{trial.number:04d}.json", asdict(trial))
+
+    def write_round(self, rung: int, takeovers: Mapping[int, Takeover]) -> None:
+        """Keeps who takes over whom after a judgement: all of it, or nothing."""
+        self._write(f"rounds/{rung}.json", {key: asdict(value) for key, value in takeovers.items()})
+
+    def write_seconds(self, seconds: float) -> None:
+        """Keeps how long the search has run."""
+        self._write("search.json", {"seconds": seconds, "commit": identity.code().commit})
+
+    def write_picture(self, number: int, picture: bytes) -> None:
+        """Keeps a trial's last samples, PNG."""
+        self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, patience())
+
+    def checkpoint(self, number: int, rung: int) -> str:
+        """Where, in the storage, the state of a trial after a judgement is."""
+        return f"{self.name}/checkpoints/{number:04d}-{rung}"
+
+    def checkpoints(self) -> list[tuple[int, int]]:
+        """Trial and judgement of those that there are."""
+        try:
+            names = self.storage.kept(f"{self.name}/checkpoints", patience())
+        except OSError as error:
+            raise self._trouble("read", error) from error
+        pairs = [name.split("-") for name in names]
+        return [(int(number), int(rung)) for number, rung in pairs]
+
+    def forget(self, number: int, rung: int) -> None:
+        """Removes a checkpoint."""
+        self.storage.drop(self.checkpoint(number, rung), patience())
+
+    def _names(self, folder: str) -> list[str]:
+        try:
+            return self.storage.names(f"{self.name}/{folder}".rstrip("/"), patience())
+        except OSError as error:
+            raise self._trouble("read", error) from error
+
+    def _read(self, name: str) -> Any:
+        try:
+            return json.loads(self.storage.read(f"{self.name}/{name}", patience()))
+        except (OSError, ValueError) as error:
+            raise self._trouble(f"read ({name})", error) from error
+
+    def _write(self, name: str, content: Any) -> None:
+        text = json.dumps(content, indent=1, allow_nan=False)
+        try:
+            self.storage.write(f"{self.name}/{name}", text.encode(), patience())
+        except OSError as error:
+            raise self._trouble("written", error) from error
+
+    def _trouble(self, done: str, error: Exception) -> TrainingError:
+        return TrainingError(
+            f"the results of the search in {self.storage.address}/{self.name} cannot be {done}: {error}. Make room or "
+            "mend it; the same command goes on, and trials that have ended do not run again."
+        )

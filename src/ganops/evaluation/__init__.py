@@ -1,0 +1,1 @@
+"""The verdict on a generator: validation, test metrics, comparison and the gate."""

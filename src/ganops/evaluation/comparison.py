@@ -1,0 +1,88 @@
+"""Two generators under one protocol and from the same seeds: by how much they differ, and whether that is chance."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ganops.core.errors import UserError
+from ganops.core.labels import Labelling
+from ganops.core.terminal import Table
+from ganops.evaluation import verdict as evaluation
+from ganops.evaluation.verdict import Sampler
+from ganops.metrics.intervals import COVERS
+from ganops.metrics.measure import Difference, Generated, compare
+from ganops.metrics.reference import Reference
+
+LOWER = ("fid", "fd_", "kid", "kd_", "class_kl", "c2st_auc", "cas_gap")
+"""Beginnings of the names of metrics that are better when they are lower."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two generators side by side."""
+
+    figures: dict[str, Difference]
+    samples: int
+    split: str
+    singular: bool
+    """Fewer samples than dimensions: distances are far from their limits."""
+
+    def verdict(self, name: str) -> str:
+        """better, worse or "no difference shown": what the other is beside the one."""
+        by = self.figures[name].by
+        if not by.excludes_zero:
+            return "no difference shown"
+        return "better" if (by.value < 0) == name.startswith(LOWER) else "worse"
+
+    def content(self) -> dict[str, Any]:
+        """As plain values."""
+        metrics = {
+            name: {"one": each.one, "other": each.other, "difference": each.by.value, "interval": each.by.ends,
+                   "other_is": self.verdict(name)}
+            for name, each in self.figures.items()
+        }  # fmt: skip
+        return {
+            "samples": self.samples, "split": self.split, "singular": self.singular, "intervals": COVERS,
+            "metrics": metrics,
+        }  # fmt: skip
+
+    def table(self) -> Table:
+        """For a person."""
+        title = f"{self.samples:,} samples each, same seeds, against {self.split}; 95 % {COVERS}"
+        table = Table("metric", "one", "other", "difference", "95 % interval", "the other is", title=title)
+        for name, each in self.figures.items():
+            ends = f"[{each.by.low:+.3g}, {each.by.high:+.3g}]"
+            table.add_row(
+                name, f"{each.one:.4g}", f"{each.other:.4g}", f"{each.by.value:+.3g}", ends, self.verdict(name)
+            )
+        return table
+
+
+def of_samplers(
+    one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare"
+) -> Comparison:
+    """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage.
+
+    Both draw the same seeds and, where they have as many classes, the same labels: those of `other`, the challenger.
+
+    Raises:
+        UserError: The two draw pictures of different shapes.
+        FeatureError: There are no real features of that split.
+    """
+    if one.shape != other.shape:
+        raise UserError(f"expected pictures of one shape, got {in_words(one.shape)} and {in_words(other.shape)}")
+    reference.statistics(split)
+
+    def look(sampler: Sampler, labelling: Labelling) -> Generated:
+        looks = evaluation.looks(sampler, reference, evaluation.pieces(samples), labelling)
+        return evaluation.gather(stage, looks, samples)
+
+    own, others = Labelling.of(one), Labelling.of(other)
+    if own.classes == others.classes:
+        own = others = others if others.counts else own
+    figures = compare(look(one, own), look(other, others), reference, split, seed=seed)
+    return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
+
+
+def in_words(shape: tuple[int, ...]) -> str:
+    """32 x 32 x 1."""
+    return " x ".join(map(str, shape))

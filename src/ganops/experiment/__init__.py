@@ -1,0 +1,1 @@
+"""From parameters to a training: what is built, checked and identified, and one run."""

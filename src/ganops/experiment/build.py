@@ -1,0 +1,144 @@
+"""From the configuration to networks, game and recipe: look-ups in plain tables, nothing else."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from ganops import config
+from ganops.config import Experiment
+from ganops.core import cores
+from ganops.core.errors import ConfigError
+from ganops.core.randomness import generator
+from ganops.data import SampleSpec
+from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation
+from ganops.experiment import machine
+from ganops.losses import LOSSES, PENALTIES, square_norms
+from ganops.models import ARCHITECTURES
+from ganops.training.loop import Recipe
+from ganops.training.schedule import Schedule, constant, cosine, linear
+from ganops.training.step import Game
+
+
+def group(D: nn.Module) -> int:
+    """Samples of a batch that D compares with one another, and that therefore stay on one worker."""
+    return int(getattr(D, "group", 1))
+
+
+def known(path: str, name: str, table: Any) -> None:
+    """Refuse a name that a table lacks: ConfigError with the path and the names it has."""
+    if name not in table:
+        raise ConfigError(f"params.{path}: unknown {name!r}; known: {', '.join(table)}")
+
+
+def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
+    """Multiplications of one sample's way through G and D, as `cores.operations` counts them."""
+    number, like = group(D), next(G.parameters())
+    z = torch.zeros(number, latent, dtype=like.dtype, device=like.device)
+    y = torch.zeros(number, dtype=torch.long, device=like.device) if classes else None
+    return cores.operations((G, D), lambda: D(G(z, y), y))
+
+
+def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
+    """What the networks learn about the data: nothing of its labels where these serve the extractor only."""
+    return spec if experiment.model.conditional else replace(spec, classes=0)
+
+
+def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:
+    """G and D with initial weights that follow from the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.set_rng_state(generator(experiment.seed, "weights").get_state())
+        players = ARCHITECTURES[experiment.model.architecture](
+            channels=spec.channels,
+            resolution=spec.resolution,
+            classes=spec.classes,
+            latent=experiment.model.latent,
+            **experiment.model.options,
+        )
+    dtype = torch.float64 if experiment.train.precision == "fp64" else torch.float32
+    G, D = (player.to(dtype).to(memory_format=torch.channels_last) for player in players)
+    return G, D
+
+
+def game(experiment: Experiment, device: torch.device) -> Game:
+    """The objective, and the precision it is played in."""
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
+    if machine.precision(experiment, device) == "bf16":
+
+        def autocast() -> AbstractContextManager[None]:
+            return torch.autocast(device.type, torch.bfloat16)
+
+    loss = LOSSES[experiment.loss.name](**experiment.loss.options)
+    loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
+    penalty, clip = PENALTIES.get(experiment.loss.penalty), experiment.loss.clip
+    augment, consistency = augmentation(experiment, device), experiment.train.augment.consistency
+    return Game(loss, square_norms, autocast, penalty, clip, augment, consistency)
+
+
+def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:
+    """What D is shown instead of the samples; None: they themselves.
+
+    Raises:
+        ConfigError: A preset or a transform is not known, or the strength cannot adapt in this game.
+    """
+    augment = experiment.train.augment
+    if isinstance(augment.transforms, str):
+        known("train.augment.transforms", augment.transforms, PRESETS)
+        transforms = PRESETS[augment.transforms]
+    else:
+        transforms = augment.transforms
+        for name in transforms:
+            known(f"train.augment.transforms.{name}", name, NAMES)
+    if not any(transforms.values()):
+        if augment.consistency:
+            raise ConfigError("params.train.augment.consistency: needs transforms, such as {xint: 1, brightness: 1}")
+        return None
+    adaptive, per_images = strength(experiment) == "adaptive", round(augment.kimg * 1000)
+    name = experiment.loss.name
+    if adaptive and LOSSES[name](**experiment.loss.options).real_logit is None:
+        raise ConfigError(
+            "params.train.augment.strength: adaptive follows how often D takes real samples for real, and no score of "
+            f"D says so where loss.name is {name}; expected a number such as 0.3, or a course {{start: 0, end: 0.3}}"
+        )
+    return Augmentation.on(device, transforms, adaptive=adaptive, target=augment.target, per_images=per_images)
+
+
+def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Course:
+    """The strength of the augmentation that `train.augment.strength` means."""
+    augment = experiment.train.augment
+    if augment.strength != "auto":
+        return augment.strength
+    return STRENGTHS.get(augment.transforms, "adaptive") if isinstance(augment.transforms, str) else "adaptive"
+
+
+def recipe(experiment: Experiment) -> Recipe:
+    """How the players learn, in steps and samples."""
+    train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
+    samples = train.batch * train.d_steps
+    return Recipe(
+        steps=max(1, round(train.kimg * 1000 / samples)),
+        tick_steps=max(1, round(train.tick_kimg * 1000 / samples)),
+        batch=train.batch,
+        latent=experiment.model.latent,
+        learning_rate_G=_schedule(train.learning_rate.generator),
+        learning_rate_D=_schedule(train.learning_rate.discriminator),
+        beta1=train.beta1,
+        beta2=_schedule(train.beta2),
+        r1=_schedule(loss.r1),
+        r2=_schedule(loss.r2),
+        penalty=_schedule(loss.penalty_weight),
+        interval=loss.interval,
+        half_life=_schedule(train.ema_kimg, scale=1000),
+        d_steps=train.d_steps,
+        strength=None if augmented == "adaptive" else _schedule(augmented),
+    )
+
+
+def _schedule(value: float | config.Course, scale: float = 1) -> Schedule:
+    if not isinstance(value, config.Course):
+        return constant(scale * value)
+    shape = {"cosine": cosine, "linear": linear}[value.shape]
+    return shape(scale * value.start, scale * value.end)

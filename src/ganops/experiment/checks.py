@@ -1,0 +1,270 @@
+"""Checks of an experiment before it costs anything: names, options, combinations, the search's space, the gate."""
+
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError, validate_call
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
+
+from ganops import config
+from ganops.config import Experiment
+from ganops.core import layout
+from ganops.core.errors import ConfigError, FeatureError
+from ganops.experiment import build
+from ganops.losses import LOSSES, PENALTIES
+from ganops.metrics import sight
+from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.frechet import MANY, infinity_smallest
+from ganops.models import ARCHITECTURES
+from ganops.search import population, space
+
+LIMITED = ("alarms", "precision", "recall", "density", "coverage")
+"""What `tune.limits` can ask for."""
+SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
+"""Figures of memorisation that a gate may limit."""
+LISTED = 1024
+"""The most workers that a message lists, and that share what has no number of samples."""
+PARAMETERS = 2 * 10**9
+"""The most numbers in the weights of both players: 8 GB as float32."""
+TENSORS = 2_000
+"""The most tensors in which they lie: beyond it, networks are deeper than any that was published."""
+JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
+"""What a search cannot try."""
+
+
+def load(path: Path = Path("params.yaml")) -> Experiment:
+    """The experiment of a parameter file, its names looked up and its combinations checked.
+
+    Raises:
+        ConfigError: With the full path of each impossible key, and what was expected.
+    """
+    experiment = config.load(path)
+    check(experiment)
+    return experiment
+
+
+def check(experiment: Experiment) -> None:
+    """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
+    build.known("features.extractor", experiment.features.extractor, EXTRACTORS)
+    _check_game(experiment)
+    metrics = known_metrics(experiment)
+    for metric in experiment.register_.gate:
+        build.known(f"register.gate.{metric}", metric, metrics)
+        _check_limit(experiment, metric)
+    build.known("register.improve", experiment.register_.improve, ("auto", "none", *compared_metrics(experiment)))
+    _check_search(experiment)
+
+
+def _check_game(experiment: Experiment) -> None:
+    """Refuses what no table knows and what contradicts itself in model, loss and train."""
+    build.known("model.architecture", experiment.model.architecture, ARCHITECTURES)
+    build.known("loss.name", experiment.loss.name, LOSSES)
+    build.known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
+    _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
+    model = experiment.model
+    together = _together(
+        model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution
+    )
+    build.augmentation(experiment, torch.device("cpu"))
+    workers, batch = experiment.compute.workers, experiment.train.batch
+    if isinstance(workers, tuple):
+        if not counts(workers, batch, together):
+            possible = ", ".join(map(str, counts((1, min(batch, LISTED)), batch, together)))
+            raise ConfigError(
+                f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
+                f"(params.train.batch); possible are {possible}"
+            )
+    elif workers != "auto":
+        check_slices(batch, workers, together)
+    check_slices(batch, experiment.compute.trial.workers, together)
+
+
+@cache
+def _together(architecture: str, latent: int, options: str, resolution: int) -> int:
+    """The samples that D compares with one another: known once the networks were built, here without their memory.
+
+    Raises:
+        ConfigError: They cannot be built, or are too large.
+    """
+    players = ARCHITECTURES[architecture]
+    given, known = json.loads(options), inspect.signature(players).parameters
+    try:
+        for name, value in given.items():
+            if name in known:
+                TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
+        with _bounded(architecture), torch.device("meta"), _Undrawn():
+            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+    except ValidationError as error:
+        raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
+        message = str(error).split("\n")[0].replace("players() got ", "")
+        raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
+    return build.group(D)
+
+
+_DRAWN = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_)
+
+
+class _Undrawn(TorchFunctionMode):
+    """Fills nothing at random: on the meta device PyTorch imports its compiler for that, which takes seconds."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The tensor as it is in the place of one that is filled."""
+        named = kwargs or {}
+        return (args[0] if args else named["tensor"]) if func in _DRAWN else func(*args, **named)
+
+
+@contextmanager
+def _bounded(architecture: str) -> Iterator[None]:
+    """Refuses networks of more than `PARAMETERS` numbers in `TENSORS` tensors as soon as they pass either bound.
+
+    Raises:
+        ConfigError: They do.
+    """
+    known: dict[int, nn.Parameter] = {}
+    numbers = 0
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal numbers
+        if parameter is None or id(parameter) in known:  # a bias that is left out; a weight that changes its place
+            return
+        if not parameter.numel():
+            raise ConfigError(f"params.model: {architecture} with these options has a layer without a single weight")
+        known[id(parameter)] = parameter
+        numbers, tensors = numbers + parameter.numel(), len(known)
+        if numbers > PARAMETERS or tensors > TENSORS:
+            raise ConfigError(
+                f"params.model: {architecture} with these options has at least {numbers:,} parameters in {tensors:,} "
+                f"tensors ({numbers * 4 / 2**30:,.0f} GiB, and its training takes about five times as much); expected "
+                f"at most {PARAMETERS:,} in {TENSORS:,}. Smaller options, such as width, or a smaller data.resolution"
+            )
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _check_search(experiment: Experiment) -> None:
+    """Refuses a space in which a trial is impossible; all combinations of its choices and bounds are tried, or many."""
+    tune = experiment.tune
+    for name in tune.limits:
+        build.known(f"tune.limits.{name}", name, LIMITED)
+    for path in tune.space:
+        if path in JUDGING:
+            raise ConfigError(f"params.tune.space.{path}: is how trials are judged, so it must be the same for all")
+    if tune.scheduler == "pbt":
+        population.check(tune)
+    if tune.search == "grid":
+        next(space.grid(tune.space))
+    for values in space.corners(tune.space):
+        try:
+            _check_game(experiment.override(values))
+        except ConfigError as error:
+            tried = ", ".join(f"{path} {value}" for path, value in values.items())
+            raise ConfigError(f"params.tune.space: with {tried}: {error}") from None
+
+
+def check_slices(batch: int, workers: int, together: int) -> None:
+    """Refuses a number of workers whose slices would change the experiment: D compares `together` samples."""
+    if batch % workers:
+        raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
+    if workers > 1 and batch // workers % together:
+        raise ConfigError(
+            f"params.train.batch: each of {workers} workers would have {batch // workers} samples, and D compares them "
+            f"in groups of {together} (params.model.options.group): expected a multiple of {workers * together}"
+        )
+
+
+def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
+    """The numbers of workers between the bounds, both included, that do not change the experiment."""
+    most = min(bounds[1], batch or max(bounds[0], LISTED))  # more workers than samples share none; a range may be huge
+    return tuple(n for n in range(bounds[0], most + 1) if n == 1 or batch % (n * group) == 0)
+
+
+def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> None:
+    """Refuses to let a metric decide that gives harmed images of this data set what real ones get.
+
+    Args:
+        experiment: the parameters.
+        blind: metric -> the rungs that it does not tell, as `Reference.blind`.
+
+    Raises:
+        ConfigError: A limit of the gate or of the search, or the improvement on the champion, is by such a metric.
+    """
+    if not blind:
+        return
+    entry = experiment.register_
+    asked = {f"register.gate.{metric}": metric for metric in entry.gate}
+    asked |= {f"tune.limits.{metric}": metric for metric in experiment.tune.limits}
+    asked["register.improve"] = _frechet(blind) if entry.improve == "auto" else entry.improve
+    for path, metric in asked.items():
+        if metric in blind:
+            able = ", ".join(name for name in known_metrics(experiment) if name not in (*blind, *SIGNS))
+            raise ConfigError(
+                f"params.{path}: {metric} is {sight.in_words(blind[metric])}, so it can decide nothing "
+                f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
+                "features.extractor"
+            )
+
+
+def _frechet(blind: Mapping[str, Sequence[str]]) -> str:
+    """The Fréchet distance, where it is among the blind metrics."""
+    return next((name for name in blind if name == "fid" or name.startswith("fd_")), "auto")
+
+
+def known_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """Names that the evaluation of this experiment can have, and that a gate may limit."""
+    labelled = experiment.model.conditional and experiment.data.labels != "none"
+    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
+    return (*_measured(experiment), *SIGNS, *classifiers)
+
+
+def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
+    dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
+    without = "_infinity" if dimensions is not None and dimensions > MANY else None
+    return tuple(name for name in _measured(experiment) if without is None or not name.endswith(without))
+
+
+def _measured(experiment: Experiment) -> tuple[str, ...]:
+    """Names that `metrics.measure` can give, but for those of memorisation."""
+    extractor = experiment.features.extractor
+    published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
+    classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
+    distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
+    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
+
+
+def _check_limit(experiment: Experiment, metric: str) -> None:
+    """Refuses a limit for a figure that the evaluation will leave out."""
+    dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
+    if not metric.endswith("_infinity") or dimensions is None:
+        return
+    try:
+        infinity_smallest(experiment.evaluate.samples, dimensions)
+    except FeatureError as error:
+        raise ConfigError(f"params.register.gate.{metric}: {error}. Raise evaluate.samples.") from None
+
+
+def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Refuses options that a function does not take, or not as such values."""
+    try:
+        validate_call(config={"strict": True})(make)(**options)
+    except ValidationError as error:
+        known = ", ".join(inspect.signature(make).parameters) or "none"
+        problem = error.errors()[0]
+        where = ".".join([path, *map(str, problem["loc"])])
+        raise ConfigError(f"params.{where}: {problem['msg']}; {name} takes {known}") from None

@@ -1,0 +1,494 @@
+"""One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ganops.config import Experiment
+from ganops.core.cores import count, threads
+from ganops.core.errors import DamageError, TrainingError
+from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
+from ganops.core.pictures import grid
+from ganops.data import SampleSpec
+from ganops.data.batches import Batches
+from ganops.experiment import build, checks, identity, machine
+from ganops.generator import Description, Generator
+from ganops.training.loop import Tick, train
+from ganops.training.state import State
+
+STATE = "state.safetensors"
+BEST = "best.safetensors"
+PENDING = "pending-{}.safetensors"
+JOURNAL = "run.json"
+PICTURES = "pictures"
+
+DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
+"""Keys of a journal that decide how a training goes on; the others are words for people."""
+
+MOST_PENDING = 2
+"""Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
+
+
+class Samples(Protocol):
+    """What a run needs of prepared data."""
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape and classes."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each class."""
+
+    @property
+    def hash(self) -> str:
+        """Of all samples and labels."""
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        """uint8 [N, C, H, W]."""
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """int64 [N], or None."""
+
+
+class Judge(Protocol):
+    """What a run needs of features: a distance between generated images and the validation split."""
+
+    name: str
+    """Key of the distance in the history."""
+    hash: str
+    """Of the extractor."""
+
+    def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
+        """Distance of the pictures of `seeds` to the validation split, computed here."""
+
+    def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> "Future[float]":
+        """The same distance, perhaps computed elsewhere and later; the generator may change as soon as this returns."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a listener hears: one line of the history, and the picture that belongs to it."""
+
+    step: int
+    steps: int
+    row: dict[str, float]
+    """kimg, losses, scores, images_per_second, and the validation distance where it was measured and is known."""
+    checkpoint: bool
+    """Whether this is a good moment to save."""
+    alarms: tuple[str, ...] = ()
+    """What a person should look at."""
+    judged: tuple[dict[str, float], ...] = ()
+    """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
+    notes: tuple[str, ...] = ()
+    """How it computes, where that is not what one would expect."""
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A judgement under way."""
+
+    row: dict[str, float]
+    """The line of the history that waits for it."""
+    weights: dict[str, Tensor]
+    """Of the average that is judged, on the CPU."""
+    distance: Future[float]
+
+
+class Run:
+    """A training in one process of possibly many. Rank 0 alone draws, judges and keeps the journal."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        samples: Samples,
+        judge: Judge | None,
+        device: torch.device,
+        *,
+        rank: int = 0,
+        workers: int = 1,
+        edits: str | None = None,
+        cores: int | None = None,
+    ) -> None:
+        self.experiment, self.judge, self.rank, self.workers = experiment, judge, rank, workers
+        self.spec = build.shown(experiment, samples.spec)
+        self.device = device
+        self.recipe = build.recipe(experiment)
+        self.game = build.game(experiment, device)
+        G, D = build.networks(experiment, self.spec)
+        checks.check_slices(experiment.train.batch, workers, build.group(D))
+        self.cores = cores or count()
+        self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
+        """Of all workers for one forward pass of both players."""
+        each = self.operations / workers if device.type == "cpu" else math.inf
+        self.threads = machine.threads(experiment.compute, each, self.cores)
+        self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
+        images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
+        self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
+        self.batches = Batches(
+            images=images,
+            labels=labels,
+            size=experiment.train.batch,
+            seed=experiment.seed,
+            device=device,
+            rank=rank,
+            workers=workers,
+            dtype=next(G.parameters()).dtype,
+            streamed=machine.streams(experiment, images.nbytes, device),
+        )
+        self.class_names = samples.class_names
+        extractor = judge.hash if judge else "none"
+        self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits)
+        self.fingerprint = identity.fingerprint(self.meaning)
+        self.hardware = {
+            "hardware": machine.hardware(device),
+            "precision": machine.precision(experiment, device),
+            "workers": workers,
+            "threads": self.threads,
+            "torch": torch.__version__,
+        }
+        self.history: list[dict[str, float]] = []
+        self.pictures: dict[str, bytes] = {}
+        self.best: dict[str, Tensor] | None = None
+        self.best_row: dict[str, float] | None = None
+        self.pending: list[_Pending] = []
+        self.continues = ""
+        """A line for a person where `load` has read what another commit wrote."""
+        self._alarms: list[str] = []
+        self._notes: list[str] = []
+
+    def play(self, until: int | None = None) -> Iterator[Progress]:
+        """Plays on; yields at each tick, after the validation and the picture that are due."""
+        every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
+        end = min(until or self.recipe.steps, self.recipe.steps)
+        ticks = train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end)
+        with threads(self.threads):
+            self.hardware["threads"] = torch.get_num_threads()
+            yield from self._listen(ticks, every, end)
+
+    def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
+        for tick in ticks:
+            row = {"kimg": tick.kimg, **tick.metrics}
+            due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
+            judged: list[dict[str, float]] = []
+            if self.rank == 0:
+                self._draw(tick.kimg)
+                self.history.append(row)
+                judged = self._judge(row, tick.step == end) if due else self._take_in()
+            alarms, self._alarms = (*tick.alarms, *self._alarms), []
+            notes, self._notes = tuple(self._notes), []
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
+
+    def _draw(self, kimg: float) -> None:
+        """A picture of fixed latents: a column for each class."""
+        columns = min(self.spec.classes or 8, 10)
+        self.pictures[f"{kimg:09.3f}.png"] = _png(self.generator(kimg).sample(np.arange(columns * 4)), columns)
+
+    def _judge(self, row: dict[str, float], last: bool) -> list[dict[str, float]]:
+        """Has the average judged; returns the lines whose distance is known now, after the last tick all of them."""
+        judged = self._take_in(MOST_PENDING - 1)
+        average = self.state.average.state_dict()
+        weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in average.items()}
+        if self.judge is None:
+            self.best_row, self.best = row, weights
+            return []
+        self._submit(row, weights, self.generator(row["kimg"]))
+        return judged + self._take_in(0 if last else MOST_PENDING)
+
+    def _submit(self, row: dict[str, float], weights: dict[str, Tensor], generator: Generator) -> None:
+        assert self.judge is not None
+        self.pending.append(_Pending(row, weights, self.judge.submit(generator, self.judged_seeds())))
+
+    def _take_in(self, most: int = MOST_PENDING) -> list[dict[str, float]]:
+        """Takes in what has been judged, and waits until at most `most` judgements are under way.
+
+        In the order of their kimg, whichever is ready first: so the best weights are those of judging in line.
+        """
+        judged = []
+        while self.pending and (self.pending[0].distance.done() or len(self.pending) > most):
+            judged.append(self._take(self.pending[0]))
+            del self.pending[0]
+        return judged
+
+    def _take(self, pending: _Pending) -> dict[str, float]:
+        assert self.judge is not None
+        row, name = pending.row, self.judge.name
+        row[name] = self._distance(pending)
+        if self.best_row is None or not self.best_row[name] <= row[name]:
+            self.best_row, self.best = row, pending.weights
+        return row
+
+    def _distance(self, pending: _Pending) -> float:
+        """What the judge found. Where it could not, it is done here: what is wrong with the task is then told here."""
+        assert self.judge is not None
+        try:
+            return pending.distance.result()
+        except Exception as error:  # of another process: the death of an actor, its memory, its files
+            kimg = pending.row["kimg"]
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            self._alarms.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
+            return self.judge.distance(self._restored(pending.weights, kimg, self.device), self.judged_seeds())
+
+    def judged_seeds(self) -> NDArray[np.int64]:
+        """Those whose pictures are judged."""
+        return np.arange(self.experiment.train.validation_samples)
+
+    def generator(self, kimg: float) -> Generator:
+        """The average of G as it is now."""
+        return Generator(self.state.average, self._description(kimg))
+
+    def best_generator(self) -> Generator:
+        """The average of G with the smallest validation distance so far, or the last one where there is no judge."""
+        if self.best is None or self.best_row is None:
+            raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
+        return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
+
+    def _restored(self, weights: dict[str, Tensor], kimg: float, device: torch.device) -> Generator:
+        """The generator of weights that were kept."""
+        network = build.networks(self.experiment, self.spec)[0].eval().requires_grad_(False)
+        network.load_state_dict(weights)
+        return Generator(network.to(device), self._description(kimg))
+
+    def _description(self, kimg: float) -> Description:
+        model = self.experiment.model
+        return Description(
+            architecture=model.architecture,
+            options=dict(model.options),
+            latent=model.latent,
+            classes=self.spec.classes,
+            class_names=self.class_names if self.spec.classes else (),
+            channels=self.spec.channels,
+            resolution=self.spec.resolution,
+            kimg=kimg,
+            fingerprint=self.fingerprint,
+            params=identity.decisive(self.experiment),
+            class_counts=self.class_counts,
+        )
+
+    def save(self, folder: Path, *, former: Path | None = None) -> None:
+        """Writes all of it as a folder, atomically, and so that a loss of power takes none of it.
+
+        Args:
+            folder: The checkpoint.
+            former: Where the checkpoint that it replaces is kept, beside it; None: nowhere.
+
+        Raises:
+            TrainingError: It cannot be written; what was there before is as it was.
+        """
+        try:
+            with atomic_folder(folder, former=former, lasting=True) as draft:
+                self._write(draft)
+        except OSError as error:
+            raise TrainingError(
+                f"the checkpoint {folder} cannot be written: {error.strerror or error}. Make room, or name another "
+                "folder in compute.storage; the same command continues from the last whole checkpoint."
+            ) from error
+
+    def _write(self, folder: Path) -> None:
+        self.state.save(folder / STATE)
+        if self.best is not None:
+            _save_weights(self.best, folder / BEST)
+        for number, pending in enumerate(self.pending):
+            _save_weights(pending.weights, folder / PENDING.format(number))
+        (folder / PICTURES).mkdir()
+        for name, picture in self.pictures.items():
+            (folder / PICTURES / name).write_bytes(picture)
+        code = identity.code()
+        journal = {
+            "meaning": self.meaning,
+            "commit": code.commit,
+            "edited": list(code.edited),
+            "history": self.history,
+            "best": self.best_row,
+            "pending": [pending.row["kimg"] for pending in self.pending],
+            "hardware": self.hardware,
+            "hashes": _hashes(folder),
+        }
+        write_json(folder / JOURNAL, journal | {"hash": _hash(journal)})
+
+    def load(self, folder: Path, *, takeover: bool = False) -> None:
+        """Continues from a folder that `save` wrote.
+
+        Args:
+            folder: The checkpoint.
+            takeover: It may be of a training of the same networks with other parameters: this one goes on with its own.
+
+        Raises:
+            DamageError: Its files are not those that were written; this run is as it was.
+            TrainingError: It belongs to another training; the keys that differ are named. Or another version of the
+                mathematics wrote it, or edits that no commit holds.
+        """
+        with _damage(folder):
+            journal: dict[str, Any] = read_json(folder / JOURNAL)
+            self._check_meaning(folder, journal, takeover)
+            _verify(folder, journal)
+            best = load_file(folder / BEST) if (folder / BEST).is_file() else None
+            pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+            waiting = journal.get("pending", []) if self.rank == 0 else []
+            pending = [
+                (next(row for row in journal["history"] if row["kimg"] == kimg), load_file(folder / PENDING.format(n)))
+                for n, kimg in enumerate(waiting)
+            ]
+            history, best_row, hardware = journal["history"], journal["best"], journal["hardware"]
+            self.state.load(folder / STATE)
+        self.continues = identity.continues(journal.get("commit"))
+        self.history, self.best_row, self.best, self.pictures = history, best_row, best, pictures
+        self._go_on_with(hardware)
+        self.pending = []
+        for row, weights in pending:
+            self._submit(row, weights, self._restored(weights, row["kimg"], self.device))
+
+    def _check_meaning(self, folder: Path, journal: dict[str, Any], takeover: bool) -> None:
+        differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]
+        if takeover:
+            differing = [key for key in differing if not key.startswith(("loss.", "train."))]
+        if others := [key for key in differing if key not in identity.CODE]:
+            raise TrainingError(f"{folder} is a checkpoint of another training: {', '.join(others)} differ")
+        if why := identity.difference(self.meaning, journal):
+            raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
+
+    def resume(self, checkpoints: Iterable[Path]) -> Path | None:
+        """Continues from the first of a training's own checkpoints that is whole, and returns it; None: no one is.
+
+        Those before it, the newest first, are noted: the next tick tells them.
+        """
+        passed = []
+        for folder in checkpoints:
+            try:
+                self.load(folder)
+            except TrainingError as error:  # of another training it can only be by damage: these are its own
+                passed.append(str(error))
+                continue
+            self._notes += [f"{each}; it goes on from {folder}" for each in passed]
+            return folder
+        self._notes += [f"{each}; no other is whole: it begins anew" for each in passed]
+        return None
+
+    def _go_on_with(self, began: dict[str, Any]) -> None:
+        """Computes with as many threads as the run began with: their number decides the last bits.
+
+        What `compute.threads` asks for goes before, and other workers have other slices.
+        """
+        self.hardware = began
+        if began["workers"] != self.workers or began["threads"] == self.threads:
+            return
+        if self.experiment.compute.threads != "auto":
+            self._notes.append(
+                f"threads: {self.threads} (compute.threads) where it had {began['threads']}: equal up to rounding"
+            )
+            return
+        self.threads = began["threads"]
+        if self.threads > self.cores:
+            self._notes.append(
+                f"threads: {self.threads} as it began, on fewer cores ({self.cores}): the same bits, but slow"
+            )
+
+    def publish(
+        self,
+        *,
+        generator: Path,
+        metrics: Path,
+        history: Path,
+        validation: Path,
+        pictures: Path,
+        speed: Path | None = None,
+    ) -> None:
+        """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
+
+        The same training again gives the same files, but for its numbers, which name the machine, and its speed.
+        """
+        assert self.best_row is not None
+        with atomic_folder(pictures) as draft:
+            for name, picture in self.pictures.items():
+                (draft / name).write_bytes(picture)
+        apart = ("images_per_second", self.judge.name if self.judge else "")
+        _write_table(history, [{key: row[key] for key in row if key not in apart} for row in self.history])
+        if speed:
+            _write_table(speed, [{key: row[key] for key in ("kimg", "images_per_second")} for row in self.history])
+        judged = [{"kimg": row["kimg"], "distance": row[self.judge.name]} for row in self.history
+                  if self.judge and self.judge.name in row]  # fmt: skip
+        _write_table(validation, judged)
+        speeds = sorted(row["images_per_second"] for row in self.history)
+        summary = {
+            "kimg": self.history[-1]["kimg"],
+            "best_kimg": self.best_row["kimg"],
+            **{key: value for key, value in self.best_row.items() if self._judged(key)},
+            "images_per_second": speeds[len(speeds) // 2],
+            **self.hardware,
+        }
+        write_json(metrics, summary)
+        self.best_generator().save(generator)
+
+    def in_words(self) -> str:
+        """One line for a person."""
+        assert self.best_row is not None
+        distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"
+                    for key, v in self.best_row.items() if self._judged(key)]  # fmt: skip
+        return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance])
+
+    def _judged(self, key: str) -> bool:
+        return self.judge is not None and key == self.judge.name
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a checkpoint but its journal, by name."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {name: hash_file(path) for path in files if (name := path.relative_to(folder).as_posix()) != JOURNAL}
+
+
+def _hash(journal: dict[str, Any]) -> str:
+    """SHA-256 of what decides in a journal."""
+    return hash_json({key: journal.get(key) or None for key in DECISIVE})
+
+
+def _verify(folder: Path, journal: dict[str, Any]) -> None:
+    """ValueError where a file is not as it was written. Checkpoints from before there were hashes pass unseen."""
+    if "hash" not in journal and "hashes" not in journal:
+        return
+    if journal.get("hash") != _hash(journal):
+        raise ValueError(f"{JOURNAL} is not as it was written")
+    if wrong := {*journal["hashes"].items()} ^ {*_hashes(folder).items()}:
+        raise ValueError(f"{', '.join(sorted({name for name, _ in wrong}))}: not as written")
+
+
+@contextmanager
+def _damage(folder: Path) -> Iterator[None]:
+    """Takes what cannot be made out of a checkpoint for damage; what the disk refuses stays the disk's."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, SafetensorError) as error:
+        raise DamageError(f"the checkpoint {folder} is damaged ({error})") from error
+    except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as error:
+        raise DamageError(f"the checkpoint {folder} is damaged ({type(error).__name__}: {error})") from error
+
+
+def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
+
+
+def _png(images: NDArray[np.uint8], columns: int) -> bytes:
+    buffer = io.BytesIO()
+    grid(images, columns).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def _write_table(path: Path, rows: list[dict[str, float]]) -> None:
+    """CSV with the union of the keys as columns; a value that a row lacks is left empty."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    with atomic(path) as draft, draft.open("w", newline="") as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(rows)

@@ -1,0 +1,159 @@
+"""The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
+
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ganops.core.cores import side_by_side
+from ganops.core.errors import UserError
+from ganops.core.files import atomic_folder, read_json, write_json
+from ganops.core.latents import latents, normal_table
+from ganops.core.pixels import finite, to_uint8
+from ganops.models import ARCHITECTURES
+
+WEIGHTS = "generator.safetensors"
+DESCRIPTION = "generator.json"
+_table = cache(normal_table)
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that is needed to build the network again, and what it was trained on."""
+
+    architecture: str
+    options: dict[str, Any]
+    latent: int
+    classes: int
+    class_names: tuple[str, ...]
+    channels: int
+    resolution: int
+    kimg: float
+    """Thousands of real samples that D had seen."""
+    fingerprint: str
+    """Of the training: parameters, data, extractor and code."""
+    params: dict[str, Any] = field(default_factory=dict)
+    """The parameters that it was trained with, those of a search among them: sections as in `params.yaml`."""
+    class_counts: tuple[int, ...] = ()
+    """The number of training samples of each class, in whose shares evaluations draw labels; empty: not known."""
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A generator that draws one picture for one seed, whatever the batch."""
+
+    network: nn.Module
+    description: Description
+
+    def sample(
+        self,
+        seeds: NDArray[np.int64],
+        labels: NDArray[np.int64] | None = None,
+        truncation: float = 1.0,
+        batch: int = 250,
+    ) -> NDArray[np.uint8]:
+        """One picture for each seed: int64 [N] -> uint8 [N, C, H, W].
+
+        Args:
+            seeds: Any integers.
+            labels: int64 [N], or None: the seed modulo the number of classes, so that each is seen; evaluations draw
+                them in the shares of the training samples (`labels.Labelling`). Ignored without classes.
+            truncation: Scale of the latents; 1 is what was trained, towards 0 the pictures lose variety.
+            batch: Pictures computed at once.
+        """
+        seeds = np.asarray(seeds, np.int64)
+        if labels is None and self.description.classes:
+            labels = seeds % self.description.classes
+        z = latents(seeds, self.description.latent, _table()) * np.float32(truncation)
+        return self.render(z, labels, batch)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture: height, width, channels."""
+        return self.description.resolution, self.description.resolution, self.description.channels
+
+    @property
+    def latent(self) -> int:
+        """Dimensions of a latent."""
+        return self.description.latent
+
+    @property
+    def classes(self) -> int:
+        """0: it takes no labels."""
+        return self.description.classes
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """The number of training samples of each class; empty: not known."""
+        return self.description.class_counts
+
+    def render(
+        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
+    ) -> NDArray[np.uint8]:
+        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W].
+
+        Raises:
+            TrainingError: The network gives NaN or infinity.
+        """
+        d = self.description
+        weight = next(self.network.parameters())
+        pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
+
+        @torch.no_grad()  # of each thread
+        def draw(start: int) -> None:
+            piece = slice(start, start + batch)
+            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
+            pictures[piece] = to_uint8(finite(self.network(torch.as_tensor(z[piece]).to(weight), y))).cpu().numpy()
+
+        for _ in side_by_side(draw, range(0, len(z), batch), weight.device.type):
+            pass
+        return pictures
+
+    def save(self, folder: Path) -> None:
+        """Writes the folder, atomically."""
+        with atomic_folder(folder) as draft:
+            weights = {name: tensor.cpu().contiguous() for name, tensor in self.network.state_dict().items()}
+            save_file(weights, draft / WEIGHTS)
+            write_json(draft / DESCRIPTION, asdict(self.description))
+
+    @classmethod
+    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Generator":
+        """Reads a folder that `save` wrote.
+
+        Raises:
+            UserError: The folder is not a generator's, or its files are missing, damaged or not of one another.
+        """
+        if not (folder / DESCRIPTION).is_file():
+            raise UserError(
+                f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them"
+            )
+        try:
+            content = read_json(folder / DESCRIPTION)
+            lists = {name: tuple(content.get(name, ())) for name in ("class_names", "class_counts")}
+            description = Description(**content | lists)
+            network = generator_network(description)
+            network.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"{folder} holds a generator that is damaged or of another version: {error}. Train or fetch it again."
+            ) from error
+        return cls(network.to(device), description)
+
+
+def generator_network(description: Description) -> nn.Module:
+    """The network of a description, in evaluation mode, its weights not yet loaded."""
+    G, _ = ARCHITECTURES[description.architecture](
+        channels=description.channels,
+        resolution=description.resolution,
+        classes=description.classes,
+        latent=description.latent,
+        **description.options,
+    )
+    return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,0 +1,211 @@
+"""One screen: what would keep a run from starting or from coming home, and what to do about it."""
+
+import os
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+from rich.table import Column
+from rich.text import Text
+
+from ganops import config
+from ganops.config import Experiment
+from ganops.core import layout
+from ganops.core.errors import UserError
+from ganops.core.git import commit
+from ganops.core.redaction import redacted
+from ganops.core.terminal import Table
+from ganops.data.sources import watched
+from ganops.experiment import checks, machine
+from ganops.jobs import dvc, submission
+from ganops.registry import precedents, tracking
+
+State = Literal["good", "note", "bad"]
+MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Text("✘", "red")}
+ROOM = 2 * 2**30
+"""Free bytes below which a disk is too full for a run."""
+TOKEN = "~/.ray/auth_token"
+"""The file in which Ray keeps a cluster's token."""
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Rights of everybody but a file's owner."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one look has found."""
+
+    what: str
+    state: State
+    text: str
+    """What is there; or what is wrong and how to mend it."""
+
+
+Found = tuple[State, str]
+
+
+def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
+    """Looks at everything in turn; a look that fails is a finding and does not end the others.
+
+    Args:
+        root: The project's folder.
+        address: Of a cluster's dashboard; None: RAY_ADDRESS, and without it this machine alone.
+    """
+    address = address or os.environ.get("RAY_ADDRESS")
+    looks: dict[str, Callable[[], Found]] = {
+        "versions": _versions,
+        "devices": _devices,
+        "collectives": _collectives,
+        "parameters": lambda: _parameters(config.load(root / "params.yaml"), root),
+        "source": lambda: _source(config.load(root / "params.yaml"), root),
+        "git": lambda: _git(root),
+        "disk": lambda: _disk(root),
+        "DVC remote": lambda: _remote(root, needed=bool(address)),
+        "MLflow": lambda: _mlflow(root, shared=bool(address)),
+        "token": lambda: _token(needed=bool(address)),
+        "storage": lambda: _storage(config.load(root / "params.yaml"), root, address),
+        **({"cluster": lambda: _cluster(config.load(root / "params.yaml"), address)} if address else {}),
+        "telemetry": lambda: _telemetry(root),
+    }
+    for what, look in looks.items():
+        try:
+            state, text = look()
+        except UserError as error:
+            state, text = "bad", str(error)
+        yield Finding(what, state, redacted(text))
+
+
+def table(findings: list[Finding]) -> Table:
+    """`findings` for a person."""
+    columns = ("", Column(no_wrap=True), Column(overflow="fold"))
+    found = Table(*columns, box=None, padding=(0, 2, 0, 0), collapse_padding=True, show_header=False, pad_edge=False)
+    for each in findings:
+        found.add_row(MARKS[each.state], each.what, each.text)
+    return found
+
+
+def _versions() -> Found:
+    names = ("ganops", "torch", "ray", "mlflow", "dvc")
+    return "good", ", ".join([*(f"{name} {version(name)}" for name in names), f"Python {sys.version.split()[0]}"])
+
+
+def _devices() -> Found:
+    device = machine.choose_device("auto")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})" if device.type == "cuda" else "no GPU"
+    return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
+
+
+def _collectives() -> Found:
+    from torch import distributed
+
+    there = {"gloo": distributed.is_gloo_available(), "NCCL": distributed.is_nccl_available()}
+    named = ", ".join(name for name, is_there in there.items() if is_there)
+    if not there["gloo"] or (torch.cuda.is_available() and not there["NCCL"]):
+        return "bad", f"torch was built with {named or 'neither'}: several workers need gloo, and on GPUs NCCL"
+    return "good", named
+
+
+def _parameters(experiment: Experiment, root: Path) -> Found:
+    checks.check(experiment)
+    device = machine.choose_device(experiment.compute.device)
+    text = f"params.yaml: {experiment.model.architecture}, {machine.precision(experiment, device)} on {device}"
+    lines = precedents.concerns(experiment, root)
+    return ("note" if lines else "good"), "\n".join([text, *lines])
+
+
+def _source(experiment: Experiment, root: Path) -> Found:
+    return "good", str(watched(root / layout.DATA, experiment.data.source))
+
+
+def _git(root: Path) -> Found:
+    known = commit(root)
+    if known is None:
+        return "bad", "no git repository with a commit: DVC needs one, and results could not be traced to their code"
+    return "good", f"commit {known[0][:8]}{', and changes that no commit holds' if known[1] else ''}"
+
+
+def _disk(root: Path) -> Found:
+    free = shutil.disk_usage(root).free
+    if free < ROOM:
+        return "bad", f"{free / 2**30:.1f} GB free: a run needs room for data, checkpoints and DVC's cache; make room"
+    return "good", f"{free / 2**30:.0f} GB free"
+
+
+def _remote(root: Path, *, needed: bool) -> Found:
+    try:
+        address = dvc.remote_address(root)
+    except UserError as error:
+        return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
+    if why := dvc.complaint(dvc.call(root, "status", "--cloud")):
+        return "bad", f"{address} cannot be used: {why}"
+    return "good", address
+
+
+def _mlflow(root: Path, *, shared: bool) -> Found:
+    tracking.connect(root)
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return "good", tracking.shown(tracking.store_uri(root))
+    there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
+    return "good", f"embedded in the folder mlflow/{there if shared else ''}"
+
+
+def _token(*, needed: bool) -> Found:
+    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", TOKEN)).expanduser()
+    state, text = _sent_token(path, needed=needed)
+    # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
+    places = dict.fromkeys([path, Path(TOKEN).expanduser()])
+    found = [str(each) for each in places if each.is_file() and each.stat().st_mode & OTHERS]
+    if not found:
+        return state, text
+    cure = f"others can read the cluster's token: chmod 600 {' '.join(found)}"
+    return ("bad", cure) if state == "good" else (state, f"{text}; {cure}")
+
+
+def _sent_token(path: Path, *, needed: bool) -> Found:
+    if os.environ.get("RAY_AUTH_MODE") != "token":
+        text = "RAY_AUTH_MODE=token is not set: no token is sent, and Ray's clusters ask for one"
+        return ("bad" if needed else "note"), text
+    if "RAY_AUTH_TOKEN" in os.environ:
+        return "good", "in RAY_AUTH_TOKEN"
+    if not path.is_file():
+        return "bad", f"{path} is missing: put the cluster's token there, or name another file in RAY_AUTH_TOKEN_PATH"
+    return "good", str(path)
+
+
+def _cluster(experiment: Experiment, address: str | None) -> Found:
+    return "good", "; ".join(submission.check(experiment, submission.Cluster.connect(address)))
+
+
+def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
+    place = experiment.compute.storage
+    if not address:
+        if "://" in place:
+            return "note", f"{place}: asked for when a training starts"
+        folder = next(folder for folder in [root / place, *(root / place).resolve().parents] if folder.is_dir())
+        writable = os.access(folder, os.W_OK)
+        return ("good", place) if writable else ("bad", f"{folder} cannot be written: name another compute.storage")
+    cluster = submission.Cluster.connect(address)
+    count = len(cluster.nodes())
+    if "://" in place or Path(place).is_absolute():
+        submission.ask_nodes(root, cluster, place)
+        return "good", f"{place}: {count} nodes read and write there"
+    if count == 1:
+        return "good", f"{place}, on the cluster's only node"
+    return "bad", f"{place} is a folder of one node: name one that the {count} nodes share, or an address such as s3://"
+
+
+def _telemetry(root: Path) -> Found:
+    analytics = dvc.call(root, "config", "core.analytics").stdout.strip()
+    quiet = {
+        "DVC (core.analytics)": analytics == "false" or "DVC_NO_ANALYTICS" in os.environ,
+        "Ray (RAY_USAGE_STATS_ENABLED=0)": os.environ.get("RAY_USAGE_STATS_ENABLED") == "0",
+        "MLflow (MLFLOW_DISABLE_TELEMETRY=true)": os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true",
+    }
+    talking = [name for name, is_quiet in quiet.items() if not is_quiet]
+    return ("note", f"may report home: {', '.join(talking)}") if talking else ("good", "nothing reports home")

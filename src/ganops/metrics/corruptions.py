@@ -1,0 +1,133 @@
+"""Harms: real images damaged on purpose, at five strengths each, to see which metric notices what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.core.errors import FeatureError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.integer[Any]]
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Harm:
+    """A damage that grows with its strength, an index from 0 to 4."""
+
+    unit: str
+    amounts: tuple[float, float, float, float, float]
+    """Of each strength, the mildest first."""
+    damage: Callable[[Images, Labels | None, float, Generator], Images]
+
+    def __call__(self, images: Images, labels: Labels | None, strength: int, generator: Generator) -> Images:
+        """The damaged images, uint8 [M, C, H, W]; M is N but for dropped classes.
+
+        Args:
+            images: uint8 [N, C, H, W].
+            labels: int [N]; only dropped classes need them.
+            strength: from 0, the mildest, to 4.
+            generator: of all that is random.
+        """
+        return self.damage(images, labels, self.amounts[strength], generator)
+
+
+def harms(train: Images) -> dict[str, Harm]:
+    """The table of harms; `train` [T, C, H, W] are the images that can be memorised."""
+    return {
+        "noise": Harm("deviation, of the range", (0.02, 0.05, 0.1, 0.2, 0.4), lambda x, _, a, g: noise(x, a, g)),
+        "blur": Harm("pixels of 32", (0.3, 0.6, 1, 1.5, 2.5), lambda x, _, a, g: blur(x, a)),
+        "shift": Harm("pixels of 32", (1, 2, 3, 4, 6), lambda x, _, a, g: shift(x, a, g)),
+        "dropped classes": Harm("share dropped", (0.1, 0.2, 0.3, 0.5, 0.7), lambda x, y, a, g: drop_classes(x, y, a)),
+        "repeated images": Harm("times each", (2, 4, 8, 16, 32), lambda x, _, a, g: repeat(x, a, g)),
+        "memorised images": Harm(
+            "share copied", (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1), lambda x, _, a, g: memorise(x, train, a, g)
+        ),
+    }
+
+
+def noise(images: Images, amount: float, generator: Generator) -> Images:
+    """Gaussian noise with a standard deviation of `amount` of the range."""
+    return _quantise(images + generator.normal(0, amount * 255, images.shape))
+
+
+def blur(images: Images, amount: float) -> Images:
+    """Gaussian blur of `amount` pixels at 32 x 32, and in proportion for larger images."""
+    width = amount * _scale(images)
+    from scipy.ndimage import gaussian_filter  # a fifth of a second, which only harms need wait
+
+    return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
+
+
+def low_rank(images: Images, components: int) -> Images:
+    """The images rebuilt from their first principal components: shapeless blobs, as of a G in its first minutes.
+
+    They are the components of these very images, uint8 [N, C, H, W], and at most N.
+    """
+    x = images.reshape(len(images), -1).astype(np.float32)
+    mean = x.mean(axis=0)
+    x -= mean
+    # of the N x N products, since an image has far more pixels than a chunk has images
+    vectors = np.linalg.eigh(x @ x.T)[1][:, -components:]
+    return _quantise(vectors @ (vectors.T @ x) + mean).reshape(images.shape)
+
+
+def shuffle_patches(images: Images, side: int, generator: Generator) -> Images:
+    """Each image cut into `side` x `side` patches that change places: texture without shape.
+
+    What is left over at the right and at the bottom, where the size is no multiple of `side`, stays as it is.
+    """
+    count, channels, height, width = images.shape
+    side = min(side, height, width)
+    h, w = height // side, width // side
+    shuffled = images.copy()
+    whole = shuffled[:, :, : side * h, : side * w]
+    patches = whole.reshape(count, channels, side, h, side, w).transpose(0, 2, 4, 1, 3, 5)
+    order = generator.permuted(np.tile(np.arange(side * side), (count, 1)), axis=1)
+    moved = patches.reshape(count, side * side, channels, h, w)[np.arange(count)[:, None], order]
+    whole[:] = moved.reshape(patches.shape).transpose(0, 3, 1, 4, 2, 5).reshape(whole.shape)
+    return shuffled
+
+
+def shift(images: Images, amount: float, generator: Generator) -> Images:
+    """Each image moved up, down, left or right by `amount` pixels as of `blur`; the edges are repeated."""
+    height, width = images.shape[2:]
+    step = round(amount * _scale(images))
+    padded = np.pad(images, ((0, 0), (0, 0), (step, step), (step, step)), "edge")
+    moved, direction = np.empty_like(images), generator.integers(4, size=len(images))
+    for i, (top, left) in enumerate(((0, step), (2 * step, step), (step, 0), (step, 2 * step))):
+        moved[direction == i] = padded[direction == i, :, top : top + height, left : left + width]
+    return moved
+
+
+def drop_classes(images: Images, labels: Labels | None, share: float) -> Images:
+    """The images without a `share` of the classes, at least one; at least one class stays."""
+    if labels is None or len(classes := np.unique(labels)) < 2:
+        raise FeatureError("dropped classes: expected labels of at least two classes, got none or one; leave them out")
+    kept = len(classes) - min(len(classes) - 1, max(1, round(share * len(classes))))
+    return images[np.isin(labels, classes[:kept])]
+
+
+def repeat(images: Images, times: float, generator: Generator) -> Images:
+    """As many images as before, of which each stands there about `times` times."""
+    few = generator.permutation(len(images))[: max(1, round(len(images) / times))]
+    return images[few[np.arange(len(images)) % len(few)]]
+
+
+def memorise(images: Images, train: Images, share: float, generator: Generator) -> Images:
+    """The images, a `share` of them replaced by training images [T, C, H, W], pixel for pixel."""
+    count = round(share * len(images))
+    copies = train[generator.choice(len(train), count, replace=count > len(train))]
+    return np.concatenate([copies, images[count:]])
+
+
+def _scale(images: Images) -> float:
+    return float(max(1, min(images.shape[2:]) / 32))
+
+
+def _quantise(images: NDArray[np.floating[Any]]) -> Images:
+    quantised: Images = np.rint(images).clip(0, 255).astype(np.uint8)
+    return quantised

@@ -1,0 +1,131 @@
+"""The model card: what a person must know before using a generator (Mitchell et al. 2019, "Model cards")."""
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from ganops.data.about import UNSTATED
+from ganops.metrics.protocol import SELECTED
+from ganops.metrics.sight import in_words
+from ganops.registry.tracking import flatten, numbers
+
+if TYPE_CHECKING:
+    from ganops.registry.package import Package
+
+
+def model_card(name: str, package: "Package") -> str:
+    """The card of a registered model of that name, in Markdown."""
+    description, params, evaluation = package.description, package.params, package.evaluation
+    # a source may be a folder of the machine that trained: its name is enough here
+    source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
+    training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
+    elsewhere = ("class_names", "class_counts", "params")
+    architecture = {key: value for key, value in description.items() if key not in elsewhere}
+    return f"""# {name}
+
+A generator of {shape(description)} images, trained as a GAN on `{source}`.
+
+![Samples of the seeds 0 to 63](samples.png)
+
+## Use
+
+```python
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model("models:/{name}@champion")
+images = model.predict(np.arange(16), params={{"truncation": 0.8}})     # seeds -> uint8 [16, H, W, C]
+```
+
+The input is int64 seeds: one picture for one seed, the same in any batch and at any time. `truncation`, from 0 to 1
+(default 1), trades variety for typicality.
+{_labels(description)}
+
+## Intended use
+
+New images that resemble the training data: demonstrations, augmentation, research on generative models.
+
+## Limits
+
+* It draws {shape(description)} images and nothing else; what its data show rarely or wrongly, it draws so too.
+* It invents its images: none of them is evidence of anything, and single ones may come close to training images.
+* Metrics describe the distribution; they do not promise the quality of a single picture.
+
+## Metrics
+
+{_metrics(evaluation)}
+
+{_covers(evaluation)}They were measured under this protocol, and compare with other values under an equal one only.
+{SELECTED}
+
+{_table("protocol", flatten(evaluation["protocol"]))}
+
+## Architecture
+
+{_table("property", flatten(architecture))}
+
+## Training
+
+{_table("parameter", flatten(training))}
+
+{_origin(package.origin)}
+Fingerprint of the training: `{package.fingerprint}`
+
+## Licence
+
+{_licence(source, package.data_licence)}
+"""
+
+
+def shape(description: Mapping[str, Any]) -> str:
+    """The size of a picture in words: 32x32 grey, 64x64 colour."""
+    size = description["resolution"]
+    return f"{size}x{size} {'grey' if description['channels'] == 1 else 'colour'}"
+
+
+def _labels(description: Mapping[str, Any]) -> str:
+    classes, names = description["classes"], description["class_names"]
+    if not classes:
+        return "The model is unconditional: it takes no `labels`."
+    listed = ", ".join(f"{i} {label}" for i, label in enumerate(names))
+    return (
+        "`labels` chooses the classes: none (default: the label of a seed is the seed modulo "
+        f"{classes}), one for all, or one for each seed. Classes: {listed or f'0 to {classes - 1}'}."
+    )
+
+
+def _metrics(evaluation: Mapping[str, Any]) -> str:
+    intervals, floors, blind = (evaluation.get(key, {}) for key in ("intervals", "floors", "blind"))
+    lines = ["| metric | value | 95 % interval | |", "| --- | --- | --- | --- |"]
+    for name, value in numbers(evaluation).items():
+        ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
+        notes = [f"floor {floors[name]:.4g}"] if name in floors else []
+        notes += [in_words(blind[name])] if name in blind else []
+        lines.append(f"| {name} | {value:.4g} | {ends} | {'; '.join(notes)} |")
+    known = "\n\nFloor: the distance that training images have in the place of generated ones." if floors else ""
+    return "\n".join(lines) + known
+
+
+def _origin(origin: Mapping[str, Any]) -> str:
+    if not origin:
+        return ""
+    found = ", ".join(f"`{path}` {value}" for path, value in origin["parameters"].items())
+    return f"Trial {origin['trial']} of the search `{origin['search']}` found {found}: {origin['reason']}.\n"
+
+
+def _covers(evaluation: Mapping[str, Any]) -> str:
+    covers = evaluation["protocol"].get("intervals")
+    return f"Intervals are {covers}. " if covers else ""
+
+
+def _licence(source: str, licence: str | None) -> str:
+    if licence:
+        return f"The training images, `{source}`: {licence}. Their terms may extend to the weights and to the pictures."
+    return (
+        f"The licence of the training images, `{source}`, is {UNSTATED}. Their terms may extend to the weights and to "
+        "the pictures: check before you publish. (`data.licence` in params.yaml states it.)"
+    )
+
+
+def _table(heading: str, rows: Mapping[str, str]) -> str:
+    return "\n".join(
+        [f"| {heading} | value |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in rows.items())]
+    )

@@ -1,0 +1,304 @@
+"""Who the champion is, who it was, and why: a record of moves that nothing overwrites, and the alias that follows it.
+
+MLflow moves an alias without asking what it pointed to, so that of two moves at once either may be lost. Here each move
+is first written down, as a tag of the registered model with a key of its own, and says which champion it was meant to
+replace. Read in order, moves that were meant for another champion are void: all readers come to the same champion, and
+whoever has written moves the alias until it stands there. Keys begin with a time, and that of a move is later than all
+that its writer saw, also where a clock was ahead.
+"""
+
+import functools
+import getpass
+import json
+import os
+import re
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ganops.core.errors import RegistryError
+from ganops.core.git import JOB
+from ganops.core.terminal import Table
+from ganops.metrics.protocol import SELECTED
+from ganops.registry import tracking
+from ganops.registry.tracking import mlflow
+
+CHAMPION = "champion"
+HISTORY = "ganops.history."
+KEY = re.compile(rf"{re.escape(HISTORY)}\d{{1,25}}\.[0-9a-f]+")
+LONGEST = 3000
+"""Characters of a reason that are kept."""
+ANY = "any"
+"""Promote whoever is the champion now."""
+CONDITIONAL = ("gate", "rollback")
+"""Moves that were decided with one champion in view, and hold for no other."""
+YOUNG = 60.0
+"""Seconds for which an alias that is behind its record is a move under way or interrupted; later, somebody moved it."""
+
+
+class ChampionMovedError(RegistryError):
+    """There is another champion than the one that a decision was made against."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """One move of the alias."""
+
+    at: str
+    """UTC, ISO 8601."""
+    kind: str
+    """gate, promote or rollback; found: the alias was moved by other means."""
+    to: int | None
+    """None: nobody, since the alias or its version was taken away."""
+    over: int | None
+    """The champion before; None: there was none."""
+    by: str
+    why: str
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it was decided with one champion in view, and holds for no other."""
+        return self.kind in CONDITIONAL
+
+
+MOVE = TypeAdapter(Move)
+
+
+@tracking.refusals()
+def current(client: mlflow.MlflowClient, name: str) -> str | None:
+    """The version that the alias names now, if any.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    version = _model(client, name).aliases.get(CHAMPION)
+    return None if version is None else str(version)
+
+
+@tracking.refusals()
+def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
+    """Every move of the alias, the first one first.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    return [move for _, move in _read(client, name)]
+
+
+@tracking.refusals()
+def promote(
+    client: mlflow.MlflowClient, name: str, version: str, *, kind: str = "promote", why: str = "", over: Any = ANY
+) -> str | None:
+    """Makes a version the champion and records it; the former one is returned, if there was another.
+
+    Args:
+        client: The store.
+        name: Of the registered model.
+        version: The new champion; where it is that already, nothing happens.
+        kind: gate or promote.
+        why: The reason, for the record.
+        over: The champion that the decision was made against, as a number; None: there was none.
+
+    Raises:
+        RegistryError: There is no such version.
+        ChampionMovedError: The champion is another one than `over`.
+    """
+    _expect(client, name, version)
+    settle(client, name)
+    champion = _last(_read(client, name))
+    if champion == int(version):
+        return None
+    if over != ANY and champion != over:
+        raise ChampionMovedError(
+            f"the champion of {name} is {_words(champion)}, the decision was made against {_words(over)}"
+        )
+    _move(client, name, kind, int(version), champion, why)
+    return None if champion is None else str(champion)
+
+
+@tracking.refusals()
+def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
+    """Makes the version champion that was it before the present one, and returns it; again goes further back.
+
+    Raises:
+        RegistryError: There is no champion, none before it, or its version was deleted.
+        ChampionMovedError: Another move came first.
+    """
+    settle(client, name)
+    stack: list[int] = []
+    for move in history(client, name):
+        stack = [] if move.to is None else stack[:-1] if move.kind == "rollback" else [*stack, move.to]
+    if not stack:
+        raise RegistryError(f"{name} has no champion to roll back from")
+    if len(stack) == 1:
+        raise RegistryError(f"{name} version {stack[0]} is the first champion: there is none before it")
+    _expect(client, name, str(stack[-2]))
+    _move(client, name, "rollback", stack[-2], stack[-1], why)
+    return str(stack[-2])
+
+
+@tracking.refusals()
+def settle(client: mlflow.MlflowClient, name: str) -> None:
+    """Finishes a move that was interrupted, or records that the alias was moved by other means.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    moves, alias = _read(client, name), current(client, name)
+    champion, found = _last(moves), None if alias is None else int(alias)
+    if found == champion:
+        return
+    # either way: a move of a clock that is ahead is not young for as long as that
+    young = moves and abs(time.time_ns() - moves[-1][0]) < YOUNG * 1e9
+    if young and champion is not None and _has(client, name, str(champion)):
+        _align(client, name)
+    else:
+        _write(client, name, "found", found, champion, "the alias was moved, or its version deleted, by other means")
+
+
+@tracking.refusals()
+def taken_back(client: mlflow.MlflowClient, name: str, version: str) -> bool:
+    """Whether the last that happened to a version is that a person rolled it back.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    about = [move for move in history(client, name) if int(version) in (move.to, move.over)]
+    return bool(about) and about[-1].kind == "rollback" and about[-1].over == int(version)
+
+
+def _move(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> None:
+    """Writes a move down and takes it back where another was written beside it; else moves the alias.
+
+    The keys of two such moves need not come in the order in which they were written. Who sees no other may have been
+    told that its move holds, so that who sees one takes its own back, be it earlier or later; of two that see each
+    other both do, and decide anew.
+    """
+    key, conditional = _write(client, name, kind, to, over, why), kind in CONDITIONAL
+    written = _written(client, name)
+    if conditional and (key != list(written)[-1] or key not in _valid(written)):
+        client.delete_registered_model_tag(name, key)
+        _align(client, name)
+        raise ChampionMovedError(f"the champion of {name} is no longer {_words(over)}: another move came first")
+    _align(client, name)
+    if not conditional and (champion := _last(_read(client, name))) != to:
+        raise ChampionMovedError(f"the champion of {name} is {_words(champion)}: another move came at the same time")
+
+
+def _align(client: mlflow.MlflowClient, name: str) -> None:
+    """Moves the alias until it stands where the record says, which others may be writing."""
+    for _ in tracking.attempts():
+        champion, alias = _last(_read(client, name)), current(client, name)
+        if champion is None or alias == str(champion):
+            return
+        try:
+            client.set_registered_model_alias(name, CHAMPION, str(champion))
+        except mlflow.MlflowException as error:
+            if not tracking.is_conflict(error):
+                raise
+    raise RegistryError(f"the alias {CHAMPION} of {name} does not come to rest: others move it all the time")
+
+
+def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int | None, over: int | None, why: str) -> str:
+    now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
+    by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
+    # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
+    last = max(map(_time, _written(client, name)), default=0)
+    key = f"{HISTORY}{max(time.time_ns(), last + 1)}.{secrets.token_hex(4)}"
+    client.set_registered_model_tag(name, key, json.dumps(asdict(move)))
+    return key
+
+
+def _written(client: mlflow.MlflowClient, name: str) -> dict[str, Move]:
+    """All moves by their keys, the first one first, void ones too; tags that are no moves are passed over."""
+    moves = {}
+    for key, value in _model(client, name).tags.items():
+        if not key.startswith(HISTORY):
+            continue
+        try:
+            moves[key] = MOVE.validate_json(value, strict=True)
+        except ValidationError as error:
+            _pass_over(name, key, error.errors()[0]["msg"])
+        else:
+            if not KEY.fullmatch(key):
+                del moves[key]
+                _pass_over(name, key, "its name holds no time")
+    return dict(sorted(moves.items(), key=lambda item: (_time(item[0]), item[0])))
+
+
+@functools.cache
+def _pass_over(name: str, key: str, reason: str) -> None:
+    """Says it once."""
+    print(
+        f"registry: a tag of {name}, {key!r}, is no move of the champion and is passed over: {reason}", file=sys.stderr
+    )
+
+
+def _valid(written: dict[str, Move]) -> dict[str, Move]:
+    """The moves that hold."""
+    moves: dict[str, Move] = {}
+    champion = None
+    for key, move in written.items():
+        if not move.conditional or move.over == champion:
+            # one that holds for any champion may have seen another than the one that it came to replace
+            moves[key] = replace(move, over=champion)
+            champion = move.to
+    return moves
+
+
+def _time(key: str) -> int:
+    """Nanoseconds since 1970 of a move's key."""
+    return int(key.removeprefix(HISTORY).partition(".")[0])
+
+
+def _read(client: mlflow.MlflowClient, name: str) -> list[tuple[int, Move]]:
+    """The moves that hold, with their times in nanoseconds."""
+    return [(_time(key), move) for key, move in _valid(_written(client, name)).items()]
+
+
+def _last(moves: Sequence[tuple[int, Move]]) -> int | None:
+    return moves[-1][1].to if moves else None
+
+
+def _words(version: int | None) -> str:
+    return "nobody" if version is None else f"version {version}"
+
+
+def _model(client: mlflow.MlflowClient, name: str) -> Any:
+    try:
+        return client.get_registered_model(name)
+    except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
+        raise RegistryError(f"the registry has no model {name}") from error
+
+
+def _expect(client: mlflow.MlflowClient, name: str, version: str) -> None:
+    if not _has(client, name, version):
+        raise RegistryError(f"the registry has no version {version} of {name}")
+
+
+def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
+    try:
+        client.get_model_version(name, version)
+    except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
+        return False
+    return True
+
+
+def table(name: str, moves: list[Move]) -> Table:
+    """`history` for a person."""
+    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
+    for move in moves:
+        now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
+        found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)
+    return found

@@ -1,0 +1,122 @@
+"""Where a version comes from: version -> run -> commit, job, DVC's hashes, parameters; and back from a `dvc.lock`."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+
+from ganops.core import layout
+from ganops.core.errors import RegistryError
+from ganops.core.git import lock_hashes
+from ganops.core.terminal import Table
+from ganops.registry import tracking
+from ganops.registry.model_version import resolve
+from ganops.registry.registration import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, FROM_TRIAL, IDENTITY, REASONS, TRACED
+from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
+
+
+@tracking.refusals()
+def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any]:
+    """All that is known of how a version came about.
+
+    Args:
+        client: The store.
+        name: Of the registered model.
+        which: As `registered.resolve` takes it.
+
+    Returns:
+        name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, metrics, run, fingerprint,
+        commit, changes (files differed from the commit), patch (the artefact of the run with the differences, or None),
+        job, experiment (of DVC), search {search, trial, run (of MLflow, or None)} or {} where the parameters are not of
+        a search, hashes {path: hash}, params (what was trained).
+
+    Raises:
+        RegistryError: There is no such version, or its run was deleted.
+    """
+    version = resolve(client, name, which)
+    try:
+        run = client.get_run(version.run_id)
+    except mlflow.MlflowException as error:
+        raise RegistryError(f"the run {version.run_id} of version {version.version} is gone: {error}") from error
+    # the run is that of the training: another evaluation of it is another version. Older versions have no tags of their
+    # own
+    traced = {key: value for key, value in version.tags.items() if key.startswith(TRACED)}
+    tags = {**({} if traced else run.data.tags), **traced}
+    searched = {"search": FROM_SEARCH, "trial": FROM_TRIAL, "run": FROM_RUN}
+    return {
+        "name": version.name,
+        "version": int(version.version),
+        "aliases": sorted(version.aliases),
+        "registered": version.creation_timestamp,
+        "decision": version.tags.get(DECISION),
+        "reasons": version.tags.get(REASONS),
+        "identity": version.tags.get(IDENTITY),
+        "metrics": {
+            key.removeprefix("metric."): float(value)
+            for key, value in version.tags.items()
+            if key.startswith("metric.")
+        },
+        "run": version.run_id,
+        "fingerprint": run.data.tags.get(FINGERPRINT),
+        "commit": tags.get("mlflow.source.git.commit"),
+        "changes": tags.get("ganops.git_dirty") == "true",
+        "patch": tags.get(CHANGES),
+        "job": tags.get("ganops.job"),
+        "experiment": tags.get("ganops.dvc_experiment"),
+        "search": {key: tags.get(tag) for key, tag in searched.items()} if FROM_SEARCH in tags else {},
+        "hashes": {key.removeprefix(HASHES): value for key, value in sorted(tags.items()) if key.startswith(HASHES)},
+        "params": dict(sorted(_params(client, version, run).items())),
+    }
+
+
+def _params(client: mlflow.MlflowClient, version: Any, run: Any) -> dict[str, str]:
+    """Those of the version's own model; older versions have them in their run."""
+    outputs = run.outputs.model_outputs if run.outputs else []
+    own = next((output.model_id for output in outputs if output.model_id in version.source), None)
+    return dict((client.get_logged_model(own).params if own else None) or run.data.params)
+
+
+def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
+    """The versions whose generator is the one in a `dvc.lock`.
+
+    Raises:
+        RegistryError: The file has no generator, or no version has it.
+    """
+    generator = lock_hashes(lock).get(str(layout.GENERATOR))
+    if generator is None:
+        raise RegistryError(
+            f"{lock}: expected the dvc.lock of a pipeline that has trained, found no {layout.GENERATOR}"
+        )
+    tag = f"tags.`{HASHES}{layout.GENERATOR}` = '{generator}'"
+    found = list(client.search_model_versions(f"name = '{name}' and {tag}"))
+    if not found and (experiment := client.get_experiment_by_name(name)):
+        # those that were registered before versions had tags of their own
+        runs = {run.info.run_id for run in client.search_runs([experiment.experiment_id], tag)}
+        found = [each for each in client.search_model_versions(f"name = '{name}'") if each.run_id in runs]
+    versions = sorted(int(version.version) for version in found)
+    if not versions:
+        raise RegistryError(f"no version of {name} has the generator {generator} of {lock}")
+    return versions
+
+
+def show(found: dict[str, Any]) -> Group:
+    """`lineage` for a person."""
+    known = Table(show_header=False, title=f"{found['name']} v{found['version']}")
+    commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
+    search = found["search"] and "trial {trial} of the search {search}, run {run}".format(**found["search"])
+    facts = {
+        "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
+        "patch": found["patch"], "parameters": search,
+        "job": found["job"], "experiment": found["experiment"], "fingerprint": found["fingerprint"],
+    }  # fmt: skip
+    for key, value in facts.items():
+        if value:
+            known.add_row(key, str(value))
+    return Group(known, _columns("DVC", "hash", found["hashes"]), _columns("parameter", "value", found["params"]))
+
+
+def _columns(key: str, value: str, rows: dict[str, str]) -> Table:
+    found = Table(key, value)
+    for name, content in rows.items():
+        found.add_row(name, str(content))
+    return found

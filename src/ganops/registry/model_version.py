@@ -1,0 +1,156 @@
+"""Registered versions as things that draw, and as people name them."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops import config
+from ganops.core.errors import RegistryError
+from ganops.core.files import hash_folder, remove
+from ganops.registry import tracking
+from ganops.registry.tracking import mlflow
+
+if TYPE_CHECKING:
+    from ganops.generator import Generator
+
+FILES = "ganops.files"
+"""The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
+TRACES = ("registered_model_meta", "__pycache__")
+"""Names of files that reading a version from its very folder leaves there: mlflow's note, Python's bytecode."""
+
+
+@tracking.refusals()
+def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
+    """The version that a person means: `3`, `v3`, an alias such as `champion`, or an address of MLflow (`models:/...`).
+
+    Raises:
+        RegistryError: There is no such version.
+    """
+    if which.startswith("models:/"):
+        parts = re.fullmatch(r"models:/([^/@]+)(?:/v?(\d+)|@(.+))", which)
+        if not parts:
+            raise RegistryError(f"expected models:/NAME/VERSION or models:/NAME@ALIAS, got {which}")
+        name, number, alias = parts.group(1), parts.group(2), parts.group(3)
+    else:
+        number = which.removeprefix("v") if which.removeprefix("v").isdigit() else None
+        alias = which
+    try:
+        if number is not None:
+            return client.get_model_version(name, number)
+        return client.get_model_version_by_alias(name, alias)
+    except mlflow.MlflowException as error:
+        if not tracking.is_absent(client, name, error):
+            raise
+        what = f"version {number}" if number is not None else f"alias {alias}"
+        raise RegistryError(f"the registry has no {what} of {name} ({error.error_code})") from error
+
+
+def download(version: Any, root: Path, folder: Path) -> Path:
+    """The files of a version, below `folder`.
+
+    Raises:
+        RegistryError: The store does not give them.
+    """
+    try:
+        files = mlflow.artifacts.download_artifacts(
+            artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking.store_uri(root)
+        )
+    except Exception as error:  # mlflow's own, the store's
+        raise RegistryError(
+            f"the files of version {version.version} of {version.name} are not there: {error}"
+        ) from error
+    return Path(files)
+
+
+def verify(version: Any, folder: Path) -> None:
+    """Refuses downloaded files whose hash is not that of the version's registration.
+
+    A model carries code that runs when it is loaded, and whoever can write to the store of files can change it.
+    Bytecode is removed, since Python would run it in the place of the sources whose hash is compared.
+
+    Raises:
+        RegistryError: They are others than were registered, or no hash of them was kept.
+    """
+    expected = version.tags.get(FILES)
+    if expected is None:
+        raise RegistryError("it was not registered by ganops, which notes the hash of its files")
+    for trace in [path for path in folder.rglob("*") if path.name in TRACES]:
+        remove(trace)
+    if hash_folder(folder) != expected:
+        raise RegistryError("its files are no longer those that were registered: do not use it")
+
+
+class Registered:
+    """A registered version that draws as a generator does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        """Its files, while it is open."""
+        self.model = mlflow.pyfunc.load_model(str(folder))
+        self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
+        """Height, width, channels."""
+        self.served = self.model.unwrap_python_model()
+        """The object behind the model (`served_model.py`, as it was registered)."""
+        self.latent: int = self.served.config["latent"]
+        self.classes: int = self.served.config["classes"]
+        self.class_names: tuple[str, ...] = tuple(self.served.config.get("class_names", ()))
+        self.class_counts: tuple[int, ...] = tuple(self.served.config.get("class_counts", ()))
+
+    @classmethod
+    @contextmanager
+    def opened(cls, version: Any, root: Path) -> Iterator["Registered"]:
+        """A version whose files are here while the block runs.
+
+        Raises:
+            RegistryError: The files are not there, not those that were registered, or cannot be loaded.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = download(version, root, Path(scratch))
+            try:
+                verify(version, folder)
+                found = cls(folder)
+            except Exception as error:  # ours, mlflow's own, onnxruntime's
+                what = f"version {version.version} of {version.name}"
+                raise RegistryError(f"{what} cannot be loaded: {error}") from error
+            yield found
+
+    def sample(
+        self, seeds: NDArray[np.int64], /, labels: NDArray[np.int64] | None = None, truncation: float = 1.0
+    ) -> NDArray[np.uint8]:
+        """One picture for each seed, without labels the classes in turn: int64 [N] -> uint8 [N, C, H, W]."""
+        params = {"truncation": truncation, **({} if labels is None else {"labels": labels})}
+        images: NDArray[np.uint8] = self.model.predict(np.asarray(seeds, np.int64), params=params)
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
+        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
+        inputs = {"z": np.asarray(z, np.float32), "truncation": np.ones(len(z), np.float32)}
+        if self.classes:
+            inputs["labels"] = np.asarray(labels, np.int64)
+        images: NDArray[np.uint8] = self.served.session.run(["images"], inputs)[0]
+        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+
+
+@contextmanager
+def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered"]:
+    """What draws, by its name: the folder of a generator, or a registered version as `resolve` takes it.
+
+    Raises:
+        UserError: The folder holds no generator, or the registry has no such version.
+    """
+    if Path(which).is_dir() or ("/" in which and not which.startswith("models:/")):
+        import torch  # takes seconds, and who serves needs none
+
+        from ganops.generator import Generator
+
+        yield Generator.load(Path(which), "cuda" if torch.cuda.is_available() else "cpu")
+        return
+    client = tracking.connect(root)
+    with Registered.opened(resolve(client, config.load(root / "params.yaml").register_.name, which), root) as found:
+        yield found

@@ -1,0 +1,305 @@
+"""The model registry: one version for one generator, proved to load, with the decision of the gate."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ganops.core.errors import RegistryError
+from ganops.core.files import hash_folder, hash_json
+from ganops.core.git import lock_hashes
+from ganops.data import SampleSpec
+from ganops.data.about import UNSTATED
+from ganops.evaluation.gate import Decision
+from ganops.registry import champions, precedents, tracking
+from ganops.registry.card import shape
+from ganops.registry.champions import CHAMPION
+from ganops.registry.model_version import FILES
+from ganops.registry.package import Package, build, prove
+from ganops.registry.searches import SEARCH, TRIAL
+from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
+
+__all__ = ["Package", "find", "in_words", "register"]
+
+CHALLENGER = "challenger"
+IDENTITY = "ganops.identity"
+DECISION, REASONS = "ganops.decision", "ganops.reasons"
+FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
+"""Where the parameters were found: the name of the search, the number of its trial, and the trial's run of MLflow."""
+NOTE = "mlflow.note.content"
+"""What the page of a run says of it, in Markdown."""
+CHANGES = "ganops.changes"
+"""Where the run keeps the patch from the commit to the tree that made the version."""
+TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
+"""How the tags begin that tell where a version comes from."""
+BESIDE = ("tune", "evaluate")
+"""Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
+LONGEST = 5000
+"""Characters of a tag that MLflow keeps."""
+
+
+@tracking.refusals()
+def register(package: Package, *, name: str, decision: Decision, root: Path) -> dict[str, Any]:
+    """Registers a generator once, as the challenger, and makes it the champion where the decision says so.
+
+    The order is such that an interruption at any point leaves the champion as it was, and that the same call finishes
+    what is missing: the run is found by its fingerprint and the version by its identity, and aliases move last.
+
+    Args:
+        package: The generator and all that is known of it.
+        name: Name of the registered model.
+        decision: What the gate says; a failed one is an outcome, not an error.
+        root: Folder of the project, for the embedded store and the commit of git.
+
+    Returns:
+        The content of `metrics/registration.json`: name, version, identity, reused (an earlier call had registered
+        it), passed, reasons, checks, improvement, taken_back (a person rolled it back: it is not promoted again),
+        champion (the version that has the alias now, or None), former_champion and uri.
+
+    A server that is away, before or amid it, is waited for (`GANOPS_PATIENCE`).
+
+    Raises:
+        champions.ChampionMovedError: There is another champion than the decision was made against; nothing is promoted.
+        RegistryError: The store cannot be used or does not allow it, or the packed model does not work: no version was
+            registered. Or the server was away for too long: the same call finishes later.
+    """
+    if "protocol" not in package.evaluation:
+        raise RegistryError("the evaluation has no protocol: metrics mean nothing without how they were measured")
+    return tracking.insist_on_server(lambda: _register(package, name, decision, root), root)
+
+
+def _register(package: Package, name: str, decision: Decision, root: Path) -> dict[str, Any]:
+    client = tracking.connect(root)
+    run = _record(client, package, name, root)
+    trial = _trial(client, package, run)
+    version = find(client, name, package.identity())
+    reused = version is not None
+    if version is None:
+        version = _create(client, package, name, run)
+    found = _search(client, package, run, trial, root)
+    _note(client, name, version, package, decision, found)
+    _trace(client, name, version, _origins(package, trial, root))
+    former = None
+    # what a person took back is theirs to bring back, however good its figures are
+    taken_back = champions.taken_back(client, name, version)
+    if decision.passed and not taken_back:
+        over = _restated(client, name, package) or decision.over
+        former = champions.promote(client, name, version, kind="gate", why=decision.words, over=over)
+    champion = champions.current(client, name)
+    return {
+        "name": name,
+        "version": int(version),
+        "identity": package.identity(),
+        "reused": reused,
+        **decision.content(),
+        "taken_back": taken_back,
+        "champion": champion and int(champion),
+        "former_champion": former and int(former),
+        "uri": f"models:/{name}@{CHAMPION}",
+    }
+
+
+def find(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:
+    """The version that is this generator with this evaluation, if there is one: of several, the first."""
+    found = client.search_model_versions(f"name = '{name}' and tags.`{IDENTITY}` = '{identity}'")
+    ready = sorted(int(version.version) for version in found if version.status == "READY")
+    return str(ready[0]) if ready else None
+
+
+def is_same(package: Package, version: Any) -> bool:
+    """Whether a version is this very generator, perhaps under another licence: then neither is better."""
+    stated = version.tags.get(precedents.DATA_LICENCE)
+    former = replace(package, data_licence=None if stated == UNSTATED else stated)
+    return version.tags.get(IDENTITY) in (package.identity(), former.identity())
+
+
+def _restated(client: mlflow.MlflowClient, name: str, package: Package) -> int | None:
+    """The champion, where it is this generator under another licence: it needs no better one to take its place."""
+    champion = champions.current(client, name)
+    if champion is None or not is_same(package, client.get_model_version(name, champion)):
+        return None
+    return int(champion)
+
+
+def _record(client: mlflow.MlflowClient, package: Package, name: str, root: Path) -> str:
+    """The run of the training, with everything that is known of it."""
+    run = tracking.ensure_run(
+        client,
+        tracking.ensure_experiment(client, name, root),
+        package.fingerprint,
+        name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
+        tags=tracking.code_tags(root),
+        params={key: value for key, value in package.params.items() if key not in BESIDE},
+        history=package.history,
+        metrics=package.metrics,
+        artifacts={
+            "pictures": package.pictures,
+            "report": [path for path in (package.report, package.changes) if path],
+            "lineage": [package.lock] if package.lock else [],
+        },
+    )
+    if package.lock:
+        # of the training alone: another evaluation of it is another version of the same run
+        tracking.set_lineage(client, run, package.lock, "evaluate")
+    return run
+
+
+def _trial(client: mlflow.MlflowClient, package: Package, run: str) -> str | None:
+    """The run of the trial that found the parameters; None: there was no search, or it is not recorded."""
+    if not package.origin:
+        return None
+    experiment = client.get_run(run).info.experiment_id
+    query = f"tags.`{SEARCH}` = '{package.origin['search']}' and tags.`{TRIAL}` = '{package.origin['trial']}'"
+    found = client.search_runs([experiment], query, max_results=1)
+    return str(found[0].info.run_id) if found else None
+
+
+def _search(client: mlflow.MlflowClient, package: Package, run: str, trial: str | None, root: Path) -> str:
+    """Notes at the run which search found its parameters, and says so, with a link; empty where none did."""
+    if not package.origin:
+        return ""
+    text = f"trial {package.origin['trial']} of the search {package.origin['search']}"
+    said = f"Parameters: {f'[{text}]({tracking.link(client, trial, root)})' if trial else text}."
+    tags = {**_found(package, trial), NOTE: said}
+    settled(client.log_batch, run, tags=[mlflow.entities.RunTag(key, value) for key, value in tags.items()])
+    return said
+
+
+def _found(package: Package, trial: str | None) -> dict[str, str]:
+    tags = {FROM_SEARCH: str(package.origin["search"]), FROM_TRIAL: str(package.origin["trial"])}
+    return tags | ({FROM_RUN: trial} if trial else {})
+
+
+def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
+    """Tags that tell where a version comes from."""
+    hashes = package.hashes
+    if hashes is None:
+        hashes = lock_hashes(package.lock, "register") if package.lock else {}
+    tags = {**tracking.code_tags(root), **tracking.hash_tags(hashes)}
+    if package.changes:
+        tags[CHANGES] = f"report/{package.changes.name}"
+    return tags | (_found(package, trial) if package.origin else {})
+
+
+def _trace(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
+    """Notes where a version comes from as its latest registration knows it: all of that, and nothing older."""
+    known = client.get_model_version(name, version).tags
+    for key in (key for key in known if key.startswith(TRACED) and key not in tags):
+        settled(client.delete_model_version_tag, name, version, key)
+    _tag(client, name, version, known, tags)
+
+
+def _tag(
+    client: mlflow.MlflowClient, name: str, version: str, known: Mapping[str, str], tags: Mapping[str, str]
+) -> None:
+    """Sets the tags of a version that are not as `known` has them."""
+    for key, value in tags.items():
+        if known.get(key) != value:
+            settled(client.set_model_version_tag, name, version, key, value)
+
+
+def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) -> str:
+    """A new version, whose files are the very ones that were proved; or that of another call that was quicker."""
+    tags = {
+        FINGERPRINT: package.fingerprint,
+        IDENTITY: package.identity(),
+        **_of_data(package),
+        "ganops.protocol": hash_json(package.evaluation["protocol"]),
+        **{f"metric.{metric}": str(value) for metric, value in package.metrics.items()},
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "model"
+        build(package, name, folder)
+        tags["ganops.images_per_second"] = f"{prove(package, folder):.0f}"
+        tags[FILES] = hash_folder(folder)
+        model = _log_model(client, folder, run, tags, tracking.flatten(package.params))
+    version = _new_version(client, name, model, run, tags)
+    # two calls at once make two versions: both see the first, and the later one takes its own away
+    first = find(client, name, package.identity())
+    if first != version and first is not None:
+        client.delete_model_version(name, version)
+        client.delete_logged_model(model.model_id)
+        return first
+    # by this tag the interface of MLflow shows what the logged model was registered as
+    registered = json.dumps([{"name": name, "version": int(version)}])
+    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": registered})
+    return version
+
+
+def _of_data(package: Package) -> dict[str, str]:
+    """Tags that say what a version was trained on, and which samples it draws."""
+    description = package.description
+    spec = SampleSpec(description["channels"], description["resolution"], description["classes"])
+    known = {precedents.DATA: package.data_name, precedents.DATA_HASH: package.data_hash}
+    return {
+        **{key: value for key, value in known.items() if value},
+        precedents.DATA_LICENCE: package.data_licence or UNSTATED,
+        precedents.DRAWS: precedents.draws(spec),
+    }
+
+
+def _new_version(client: mlflow.MlflowClient, name: str, model: Any, run: str, tags: dict[str, str]) -> str:
+    try:
+        client.create_registered_model(name)
+    except mlflow.MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    # not `models:/<id>` as the source: that is looked up in the process's global store, which need not be this client's
+    made = settled(
+        client.create_model_version,
+        name,
+        source=model.artifact_location,
+        run_id=run,
+        tags=tags,
+        model_id=model.model_id,
+    )
+    return str(made.version)
+
+
+def _log_model(
+    client: mlflow.MlflowClient, folder: Path, run: str, tags: dict[str, str], params: dict[str, str]
+) -> Any:
+    """A model folder as a logged model of the run; `log_model` would build the folder again, unproved."""
+    experiment = client.get_run(run).info.experiment_id
+    model = client.create_logged_model(experiment, name="generator", source_run_id=run, tags=tags, params=params)
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, mlflow.entities.LoggedModelStatus.READY)
+    client.log_outputs(run, [mlflow.entities.LoggedModelOutput(model.model_id, step=0)])
+    return model
+
+
+def _note(
+    client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision, found: str
+) -> None:
+    """What a person sees of a version: what it is, and why it was or was not made the champion."""
+    description = package.description
+    labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
+    metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
+    text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
+    text += f"\n\n{found}" if found else ""
+    settled(client.update_model_version, name, version, description=text)
+    gate: dict[str, dict[str, float]] = {}
+    for check in decision.checks:
+        gate.setdefault(check.metric, {}).update(check.bound)
+    tags = {
+        **_of_data(package),
+        precedents.GATE: json.dumps(gate),
+        REASONS: decision.words[:LONGEST],
+        DECISION: "passed" if decision.passed else "rejected",
+    }
+    _tag(client, name, version, client.get_model_version(name, version).tags, tags)
+    settled(client.set_registered_model_alias, name, CHALLENGER, version)
+
+
+def in_words(registration: Mapping[str, Any]) -> str:
+    """What `register` did, in one line for a person."""
+    version = f"{registration['name']} v{registration['version']}" + (" (known)" if registration["reused"] else "")
+    champion = f"v{registration['champion']}" if registration["champion"] else "nobody"
+    if registration["passed"] and registration["taken_back"]:
+        again = f"`ganops promote {registration['version']}` brings it back"
+        return f"{version}: passed the gate, but was rolled back: {again}; the champion is still {champion}"
+    if registration["passed"]:
+        return f"{version}: passed the gate, champion   {registration['uri']}"
+    return f"{version}: rejected, {'; '.join(registration['reasons'])}; the champion is still {champion}"

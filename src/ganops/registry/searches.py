@@ -1,0 +1,111 @@
+"""A search in MLflow: a run of its own, and each trial as a child run. The driver writes them, at the end."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from ganops.core.errors import RegistryError
+from ganops.core.git import JOB
+from ganops.core.redaction import reason
+from ganops.core.terminal import progress
+from ganops.registry import tracking
+from ganops.registry.tracking import insist_on_server, mlflow
+from ganops.search.trials import Search, Trial, best, why
+
+SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status", "ganops.reason"
+STATES = {"stopped": "KILLED", "pruned": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
+"""MLflow's words for how a run ended; the others are FINISHED."""
+LONGEST = 5000
+"""Characters of a tag."""
+
+
+def is_recorded_here() -> bool:
+    """A job without a server leaves it to `register`, at home: its own store would be thrown away with it."""
+    return JOB not in os.environ or bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def try_to_record(search: Search, root: Path, *, name: str) -> str:
+    """As `record`, but nothing is waited for: what kept it from being done, or nothing. `register` does it later."""
+    if not is_recorded_here():
+        return ""
+    try:
+        _record(search, root, name)
+    except (RegistryError, mlflow.MlflowException, OSError) as error:
+        return reason(error)
+    return ""
+
+
+def record(search: Search, root: Path, *, name: str) -> str:
+    """The id of the run of a search, which afterwards has all trials that have ended as child runs.
+
+    Trials that are there already are left alone: so it may be called again, and after one more trial it adds that.
+
+    Args:
+        search: The search.
+        root: The project's folder.
+        name: Of MLflow's experiment, which is that of the trainings.
+
+    Raises:
+        RegistryError: The store cannot be reached or used.
+    """
+    return insist_on_server(lambda: _record(search, root, name), root)
+
+
+def _record(search: Search, root: Path, name: str) -> str:
+    client = tracking.connect(root)
+    experiment = tracking.ensure_experiment(client, name, root)
+    winner = best(search.trials)
+    # more trials, or more time, are the same search, whose run keeps its parameters
+    rules = {key: value for key, value in search.rules.items() if key not in ("trials", "minutes")}
+    parent = tracking.ensure_run(
+        client,
+        experiment,
+        f"search-{search.name}",
+        name=f"search-{search.name[:8]}",
+        tags={SEARCH: search.name, **tracking.code_tags(root)},
+        params={**rules, "objective": search.objective, "protocol": search.protocol},
+        history=[],
+        metrics={search.objective: winner.score or 0.0, "trials": len(search.trials), "seconds": search.seconds},
+        artifacts={},
+    )
+    tracking.settled(client.set_tag, parent, REASON, why(search)[:LONGEST])
+    known = _known(client, experiment, parent)
+    missing = [trial for trial in search.trials if trial.status != "running" and str(trial.number) not in known]
+    with progress("tune", len(missing), "trials to MLflow") as advance:
+        for trial in missing:
+            _record_trial(client, experiment, parent, search, trial)
+            advance(1)
+    return parent
+
+
+def _known(client: Any, experiment: str, parent: str) -> set[str]:
+    """Numbers of the trials that the run of the search has."""
+    found: set[str] = set()
+    query, token = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.status != 'RUNNING'", None
+    while True:
+        page = client.search_runs([experiment], query, page_token=token)
+        found |= {run.data.tags[TRIAL] for run in page if TRIAL in run.data.tags}
+        if not (token := page.token):
+            return found
+
+
+def _record_trial(client: Any, experiment: str, parent: str, search: Search, trial: Trial) -> None:
+    run = tracking.ensure_run(
+        client,
+        experiment,
+        f"search-{search.name}-{trial.number}",
+        name=f"trial-{trial.number}",
+        tags={
+            "mlflow.parentRunId": parent,
+            SEARCH: search.name,
+            TRIAL: str(trial.number),
+            STATUS: trial.status,
+            REASON: trial.reason[:LONGEST],
+        },
+        params=trial.parameters,
+        history=[{"step": round(row["kimg"] * 1000), **row} for row in trial.history],
+        metrics={search.objective: trial.score} if trial.score is not None else {},
+        artifacts={},
+    )
+    if trial.status in STATES:
+        tracking.settled(client.set_terminated, run, STATES[trial.status])

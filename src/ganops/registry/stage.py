@@ -1,0 +1,114 @@
+"""What the stages wrote as a candidate for the registry: packed, held against the champion, decided, registered."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ganops.config import Experiment
+from ganops.core import layout
+from ganops.core.files import atomic_folder, read_json
+from ganops.core.git import Revision, proven, revision
+from ganops.data import Prepared
+from ganops.data.about import About
+from ganops.evaluation import verdict
+from ganops.evaluation.gate import Decision, Rival, decide
+from ganops.evaluation.verdict import history
+from ganops.experiment import checks, machine
+from ganops.generator import WEIGHTS, Generator
+from ganops.metrics.reference import Reference
+from ganops.registry.champions import ChampionMovedError
+from ganops.registry.package import Package
+from ganops.registry.registration import register
+from ganops.registry.searches import record
+from ganops.registry.versus_champion import challenge
+from ganops.reports.report import write
+from ganops.search import trials
+
+STAGE = "register"
+"""Name of the stage in dvc.yaml."""
+MOVES = 5
+"""Times that a candidate is measured again because another became the champion meanwhile."""
+
+
+def enter(experiment: Experiment) -> dict[str, Any]:
+    """Registers what the stages wrote, after it was measured beside the champion, and writes the report with both.
+
+    Returns:
+        The content of `metrics/registration.json`.
+
+    Raises:
+        ConfigError: The gate or the improvement is by a metric that is blind on these images.
+        RegistryError: See `registry.register`, `challenge.challenge` and `gate.decide`.
+        ChampionMovedError: Others became the champion while this one was measured, again and again.
+    """
+    entry, judged = experiment.register_, experiment.evaluate
+    device = str(machine.choose_device(experiment.compute.device))
+    reference = Reference.open(layout.FEATURES, device)
+    checks.check_sight(experiment, reference.blind)
+    if (search := trials.read(layout.TUNE_REPORT)) is not None:
+        record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
+    known, made = revision(Path()), package(experiment)
+    gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
+    left_out = made.evaluation["protocol"].get("left_out")
+    decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn
+    report = layout.REGISTRATION_REPORT / "report.html"
+    for move in range(MOVES):
+        rival = challenge(
+            made, Generator.load(layout.GENERATOR, device), reference,
+            name=entry.name, root=Path(), samples=judged.samples, split=judged.split, seed=experiment.seed,
+        )  # fmt: skip
+        decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)
+        changes = _write_report(experiment, reference, rival, decision, known)
+        try:
+            made = replace(made, report=report, changes=changes)
+            registration = register(made, name=entry.name, decision=decision, root=Path())
+        except ChampionMovedError:
+            if move == MOVES - 1:
+                raise
+            continue
+        return registration | {"beside_champion": rival.content() if rival else {}}
+    raise AssertionError
+
+
+def _write_report(
+    experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision, known: Revision | None
+) -> Path | None:
+    """Writes the report, and the patch of the code beside it, whose path is returned."""
+    trained = verdict.trained(experiment, Generator.load(layout.GENERATOR).description)
+    with atomic_folder(layout.REGISTRATION_REPORT) as folder:
+        pictures = {path.stem: path for path in sorted(layout.EVALUATION_REPORT.glob("*.*g"))}
+        page = verdict.report(
+            trained, read_json(layout.EVALUATION), Prepared.open(layout.PREPARED), reference, pictures,
+            rival.content() if rival else {}, decision.content(), stage=STAGE, known=known,
+        )  # fmt: skip
+        write(page, folder / "report.html")
+        patch = known.save(folder) if known else None
+    return patch and layout.REGISTRATION_REPORT / patch.name
+
+
+def package(experiment: Experiment) -> Package:
+    """The generator, its evaluation, its parameters, curves, pictures and lineage.
+
+    Raises:
+        LineageError: Something of it is not what the stages made, or not of these parameters.
+    """
+    generator = Generator.load(layout.GENERATOR)
+    lock, about = Path("dvc.lock"), About.read(layout.ABOUT)
+    trained, origin = verdict.trained(experiment, generator.description), trials.origin(layout.BEST_PARAMS)
+    return Package(
+        generator=generator.network,
+        description=asdict(generator.description),
+        weights=layout.GENERATOR / WEIGHTS,
+        evaluation=read_json(layout.EVALUATION),
+        params={key: value for key, value in trained.content().items() if key not in verdict.ELSEWHERE},
+        history=[{"step": round(row["kimg"] * 1000), **row} for row in history()],
+        pictures=[*sorted(layout.EVALUATION_REPORT.glob("*.png")), *sorted(layout.FILMSTRIP.glob("*.png"))[-1:]],
+        report=layout.EVALUATION_REPORT / "report.html",
+        lock=lock if lock.is_file() else None,
+        fingerprint=generator.description.fingerprint,
+        data_licence=about.licence,
+        data_name=about.name,
+        data_hash=Prepared.open(layout.PREPARED).hash,
+        hashes=proven(lock, STAGE),
+        origin=origin if origin["parameters"] else {},
+    )

@@ -1,0 +1,466 @@
+"""MLflow as the memory of the pipeline: one run for one training, found again by its fingerprint."""
+
+import json
+import math
+import os
+import random
+import re
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
+
+from ganops.core.errors import RegistryError
+from ganops.core.files import refusal
+from ganops.core.git import JOB, commit, lock_hashes
+from ganops.core.redaction import reason, redacted
+from ganops.core.retry import NAME as PATIENCE
+from ganops.core.retry import insist, patience
+from ganops.core.terminal import say
+from ganops.registry.relocation import ARTIFACTS, BACKUP, DATABASE, ensure, relocate
+
+# mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_UV_AUTO_DETECT": "false",  # a uv.lock in the working directory is not the model's
+}.items():
+    os.environ.setdefault(_name, _value)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # mlflow warns of type hints in its own modules
+    import mlflow
+    import mlflow.pyfunc
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
+__all__ = ["mlflow"]
+
+T = TypeVar("T")
+
+ABSENT = {502, 503, 504}
+"""What a proxy answers in place of a server."""
+AT_ONCE = 10.0
+"""Seconds within which whatever is there has taken a connection."""
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Where the databases that MLflow takes listen, unless their address says otherwise."""
+TIMED = {"psycopg2", "psycopg", "pymysql", "mysqldb"}
+"""Drivers that take the seconds of `connect_timeout`."""
+OUTAGES = 10
+"""That one call lives through."""
+FINGERPRINT = "ganops.fingerprint"
+"""The tag by which a training is found again."""
+
+
+CONFLICTS = (
+    "IntegrityError", "UniqueViolation", "UNIQUE constraint", "duplicate key", "DeadlockDetected",
+    "SerializationFailure", "database is locked", "Giving up after",
+)  # fmt: skip
+"""Parts of what stores say when two clients write the same row at once."""
+
+
+def is_conflict(error: Exception) -> bool:
+    """Whether a call failed because another client wrote the same row at the same time: again, it may succeed."""
+    return any(part in str(error) for part in CONFLICTS)
+
+
+def attempts(count: int = 20) -> Iterator[int]:
+    """Numbers of attempts, with pauses between them that grow and differ between clients."""
+    for attempt in range(count):
+        if attempt:
+            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
+        yield attempt
+
+
+def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Calls what changes a store, again where another client was in the way; the call must be one that may be repeated.
+
+    Raises:
+        MlflowException: It failed for another reason, or again and again.
+    """
+    for _ in attempts():
+        try:
+            return call(*arguments, **named)
+        except mlflow.MlflowException as error:
+            if not is_conflict(error):
+                raise
+            last = error
+    raise last
+
+
+def store_uri(root: Path) -> str:
+    """Where MLflow lives: `MLFLOW_TRACKING_URI` where it is set, else a database in the project's folder `mlflow`."""
+    return _named_uri() or _embedded_uri(root)
+
+
+def _embedded_uri(root: Path) -> str:
+    return f"sqlite:///{root.resolve() / DATABASE}"
+
+
+def _named_uri() -> str | None:
+    return os.environ.get("MLFLOW_TRACKING_URI") or None
+
+
+def connect(root: Path) -> MlflowClient:
+    """A client of the store of the project in `root`; the embedded store is created when it is first needed.
+
+    Where the project was moved or copied, its embedded store follows.
+
+    Raises:
+        RegistryError: The store cannot be reached or used.
+    """
+    uri = store_uri(root)
+    embedded = uri == _embedded_uri(root)
+    if uri.startswith(("http://", "https://")):
+        _expect_server(uri)
+    elif embedded:
+        ensure(root / DATABASE, lambda draft: _touch(f"sqlite:///{draft.resolve()}"))
+    else:
+        _expect_database(uri)
+    try:
+        client = _touch(uri)
+    except RegistryError:
+        raise
+    except Exception as error:  # mlflow's own, SQLAlchemy's, a driver's
+        why = refusal(error) or reason(error)
+        raise RegistryError(f"the MLflow store {shown(uri)} cannot be used: {why}") from error
+    for former in relocate(root) if embedded else ():
+        # beside the output of the commands, which may be JSON
+        print(f"mlflow: this project was at {former}; its store is up to date, {BACKUP} is as it was", file=sys.stderr)
+    return client
+
+
+def _touch(uri: str) -> MlflowClient:
+    """A client of a store, whose tables are there afterwards: the first touch creates or checks them."""
+    client = MlflowClient(tracking_uri=uri)
+    with refusals():
+        client.search_experiments(max_results=1)
+    return client
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Says what to do where a server does not let its caller in, or not do what is asked for.
+
+    Raises:
+        RegistryError: For the server's answers 401 and 403; other errors pass.
+    """
+    try:
+        yield
+    except mlflow.MlflowException as error:
+        if (text := _refusal(error)) is None:
+            raise
+        raise RegistryError(text) from error
+
+
+def _refusal(error: mlflow.MlflowException) -> str | None:
+    uri = _named_uri() or ""
+    server = f"the MLflow server {shown(uri)}"
+    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or urlsplit(uri).username
+    status = error.get_http_status_code()
+    if status == 401:
+        wish = f"refuses the name {user} with this password: mend" if user else "asks who calls: set"
+        return f"{server} {wish} MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+    if status == 403 and "Host header" in str(error):
+        return (
+            f"{server} does not answer to this name: call it by another, or add it, with its port, to the server's "
+            "--allowed-hosts (infra/mlflow: MLFLOW_HOSTS in .env)"
+        )
+    if status == 403:
+        return (
+            f"{server} does not allow {user or 'an unnamed caller'} to do this: ask its administrator for the "
+            f"permission, or choose a register.name that is nobody else's ({reason(error)})"
+        )
+    return None
+
+
+def _expect_server(uri: str) -> None:
+    """Asks once: mlflow itself would try again for minutes before it gives up."""
+    try:
+        whole = urlsplit(uri)  # urllib takes no name and password in an address
+        health = f"{whole._replace(netloc=whole.netloc.rpartition('@')[2]).geturl().rstrip('/')}/health"
+        urllib.request.urlopen(health, timeout=AT_ONCE).close()
+    except (OSError, ValueError, HTTPException) as error:
+        # whatever else answers is there; whether it lets us in shows at the first request
+        if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
+            return
+        raise RegistryError(
+            f"no MLflow server answers at {shown(uri)} ({error}); start it, or unset MLFLOW_TRACKING_URI "
+            "to use the store that is embedded in the project"
+        ) from error
+
+
+def _expect_database(uri: str) -> None:
+    """Asks a database once: mlflow itself would try again for 100 s before it gives up."""
+    kind = uri.partition("://")[0].partition("+")[0]
+    if kind not in PORTS:
+        return
+    try:
+        url = make_url(uri)
+        if url.host:  # drivers wait for minutes where nothing answers at all
+            socket.create_connection((url.host, url.port or PORTS[kind]), timeout=AT_ONCE).close()
+        patient = {"connect_timeout": int(AT_ONCE)} if url.get_driver_name() in TIMED else {}
+        create_engine(url, poolclass=NullPool, connect_args=patient).connect().close()
+    except Exception as error:  # a socket's, SQLAlchemy's, a driver's
+        raise RegistryError(
+            f"the database {shown(uri)} does not let this process in ({reason(error)}); start it, mend "
+            "MLFLOW_TRACKING_URI, or unset it to use the store that is embedded in the project"
+        ) from error
+
+
+def insist_on_server(action: Callable[[], T], root: Path) -> T:
+    """Does `action`, which may be done again, and waits for a server that is away meanwhile; other stores are here.
+
+    Raises:
+        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says, or time and again.
+    """
+    uri = store_uri(root)
+    if not uri.startswith(("http://", "https://")):
+        return action()
+    # mlflow's own tries (seven, in minutes, without a word) would come on top of these
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for _ in range(OUTAGES):
+        _await_server(uri)
+        try:
+            return action()
+        except Exception as error:
+            if not _away(error, uri):
+                raise
+            say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
+            last = error
+    raise RegistryError(
+        f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(last)}. Nothing is lost: the "
+        "same command goes on."
+    ) from last
+
+
+def _await_server(uri: str) -> None:
+    seconds = patience()
+    try:
+        insist(
+            lambda: _expect_server(uri),
+            away=lambda error: isinstance(error, RegistryError),
+            seconds=seconds,
+            tell=lambda text: say("register", text),
+        )
+    except RegistryError as error:
+        raise RegistryError(
+            f"{error}. It was waited for as many seconds as {PATIENCE} says ({seconds:.0f}); nothing is lost: the same "
+            "command goes on when it is back."
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The first of all that went wrong, in a line."""
+    return reason(list(_causes(error))[-1])
+
+
+def _away(error: Exception, uri: str) -> bool:
+    """Whether it is due to a server that is not there, or was not for a moment."""
+    if any(isinstance(each, ConnectionError | TimeoutError) for each in _causes(error)):
+        return True
+    try:
+        _expect_server(uri)
+    except RegistryError:
+        return True
+    return False
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) -> bool:
+    """Whether an error means that the registry has no such model, version or alias, as far as its caller may see.
+
+    MLflow 3.17 answers 403 to whoever asks for a model that is not there and is no administrator.
+    """
+    if error.get_http_status_code() == 403:
+        return not client.search_registered_models(f"name = '{name}'", max_results=1)
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def shown(uri: str) -> str:
+    """An address without the name and password that it may carry."""
+    return redacted(uri)
+
+
+def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
+    """The id of the experiment of that name, which is created where there is none.
+
+    Raises:
+        RegistryError: The experiment was deleted.
+    """
+    # a server has a place for files, a database has none; absolute, since readers run in other directories
+    location = (root.resolve() / ARTIFACTS).as_uri()
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        server = store_uri(root).startswith(("http://", "https://", "databricks"))
+        try:
+            created: str = client.create_experiment(name, artifact_location=None if server else location)
+            return created
+        except mlflow.MlflowException:
+            experiment = client.get_experiment_by_name(name)  # another call may have been quicker
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
+    found: str = experiment.experiment_id
+    return found
+
+
+def ensure_run(
+    client: MlflowClient,
+    experiment: str,
+    fingerprint: str,
+    *,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, Any],
+    history: Sequence[Mapping[str, float]],
+    metrics: Mapping[str, float],
+    artifacts: Mapping[str, Sequence[Path]],
+) -> str:
+    """The id of the one run of a training, which afterwards holds all that is given here.
+
+    A run that is found again keeps its parameters, its `tags` and its history; metrics that changed get another
+    point, files are replaced. A run that was not finished is completed.
+
+    Args:
+        client: The store.
+        experiment: Id of the experiment.
+        fingerprint: Names the training; a run with it as the tag `ganops.fingerprint` is used again.
+        name: Name of a new run.
+        tags: Tags of a new run.
+        params: The parameters, nested as in `params.yaml`.
+        history: One row for one report of the training: `step` (samples shown to D) and its values.
+        metrics: The final metrics.
+        artifacts: Files and folders to keep, under the folder of the run that is their key.
+    """
+    run = _first_run(client, experiment, fingerprint)
+    if run is None:
+        made = client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+        run = _first_run(client, experiment, fingerprint) or made
+        if run.info.run_id != made.info.run_id:  # another call was quicker
+            client.delete_run(made.info.run_id)
+    id_: str = run.info.run_id
+    if run.info.status != "FINISHED":
+        _log(client, id_, params=flatten(params), history=history, start=run.info.start_time)
+    now = int(time.time() * 1000)
+    changed = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+    settled(client.log_batch, id_, metrics=changed)
+    for folder, paths in artifacts.items():
+        for path in paths:
+            (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
+    if run.info.status != "FINISHED":
+        client.set_terminated(id_)
+    return id_
+
+
+def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+    order = ["attributes.start_time ASC", "attributes.run_id ASC"]
+    found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1, order_by=order)
+    return found[0] if found else None
+
+
+def _log(
+    client: MlflowClient,
+    run: str,
+    *,
+    params: Mapping[str, str],
+    history: Sequence[Mapping[str, float]],
+    start: int,
+) -> None:
+    # the run's own start as the time of every point: points that are logged again are then the same points
+    points = [
+        Metric(key, value, start, int(row["step"]))
+        for row in history
+        for key, value in numbers(row).items()
+        if key != "step"
+    ]
+    for part in _parts(points, 1000):
+        settled(client.log_batch, run, metrics=part)
+    for part in _parts([Param(key, value) for key, value in params.items()], 100):
+        settled(client.log_batch, run, params=part)
+
+
+def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    """The parts of a list that one request may carry."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+HASHES = "dvc."
+"""How the tags begin that hold DVC's hashes."""
+
+
+def set_lineage(client: MlflowClient, run: str, lock: Path, before: str | None = None) -> None:
+    """Tags a run with the hash of every file that a stage of `dvc.lock` read or wrote, or those that `before` needs."""
+    tags = [RunTag(key, md5) for key, md5 in hash_tags(lock_hashes(lock, before)).items()]
+    for part in _parts(tags, 100):
+        settled(client.log_batch, run, tags=part)
+
+
+def hash_tags(hashes: Mapping[str, str]) -> dict[str, str]:
+    """DVC's hashes as tags: `dvc.<path>`."""
+    return {_tag(f"{HASHES}{path}"): md5 for path, md5 in hashes.items()}
+
+
+def _tag(key: str) -> str:
+    """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
+    return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
+
+
+def link(client: MlflowClient, run: str, root: Path) -> str:
+    """Where a browser shows a run: below the server's address, or in the page of whatever serves the embedded store."""
+    uri = store_uri(root)
+    server = f"{shown(uri).rstrip('/')}/" if uri.startswith(("http://", "https://")) else ""
+    return f"{server}#/experiments/{client.get_run(run).info.experiment_id}/runs/{run}"
+
+
+CODE = ("mlflow.source.git.commit", "ganops.git_dirty", "ganops.job", "ganops.dvc_experiment")
+"""The tags of `code_tags`."""
+
+
+def code_tags(root: Path) -> dict[str, str]:
+    """What code a run came from: the commit of git, whether files differ from it, and the experiment of DVC, if any."""
+    tags = {}
+    if known := commit(root):
+        tags = {"mlflow.source.git.commit": known[0], "ganops.git_dirty": json.dumps(known[1])}
+    if job := os.environ.get(JOB):
+        tags["ganops.job"] = job
+    if experiment := os.environ.get("DVC_EXP_NAME"):
+        tags["ganops.dvc_experiment"] = experiment
+    return tags
+
+
+def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as `section.key: text`; lists and empty sections are written as JSON."""
+    flat: dict[str, str] = {}
+    for key, value in params.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value)
+    return flat
+
+
+def numbers(content: Mapping[str, Any]) -> dict[str, float]:
+    """The entries that are finite numbers; true and false are none."""
+    plain = {key: value for key, value in content.items() if isinstance(value, int | float)}
+    return {key: float(value) for key, value in plain.items() if math.isfinite(value) and not isinstance(value, bool)}

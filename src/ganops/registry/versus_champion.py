@@ -1,0 +1,87 @@
+"""The champion beside a challenger, both measured now: from the same seeds, by one reference, under one protocol.
+
+What is on record of the champion may have been taken by another extractor, from other data or by other code. So it is
+drawn again, from the registry's own files, and its figures are never taken from there.
+"""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ganops.core.errors import RegistryError
+from ganops.evaluation.comparison import in_words, of_samplers
+from ganops.evaluation.gate import Rival
+from ganops.evaluation.verdict import Sampler
+from ganops.metrics.reference import Reference
+from ganops.registry import champions, tracking
+from ganops.registry.champions import CHAMPION
+from ganops.registry.model_version import Registered
+from ganops.registry.package import Package
+from ganops.registry.registration import is_same
+from ganops.registry.tracking import mlflow
+
+
+@tracking.refusals()
+def challenge(
+    package: Package,
+    sampler: Sampler,
+    reference: Reference,
+    *,
+    name: str,
+    root: Path,
+    samples: int,
+    split: str,
+    seed: int,
+) -> Rival | None:
+    """Measures the champion of `name` and the challenger; None where there is no champion, or it is the challenger.
+
+    Args:
+        package: The challenger.
+        sampler: It draws the challenger's pictures.
+        reference: The extractor and the real features.
+        name: Of the registered model.
+        root: Folder of the project, for the embedded store.
+        samples: Of each.
+        split: The real images.
+        seed: Draws the halves behind the intervals.
+
+    Raises:
+        RegistryError: The store, or the champion's files in it, cannot be used.
+    """
+    try:
+        with ExitStack() as stack:
+            champion = tracking.insist_on_server(lambda: _open(package, name, root, stack), root)
+            if champion is None:
+                return None
+            version, former = champion
+            if former.shape != sampler.shape:
+                shapes = f"it draws {in_words(former.shape)} images, the challenger {in_words(sampler.shape)}"
+                return Rival(version, None, shapes)
+            found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
+    except RegistryError as error:
+        raise RegistryError(
+            f"the champion cannot be measured: {error}. Mend the store, `ganops rollback`, or take the alias "
+            "away where there is none before it, and register again."
+        ) from error
+    return Rival(version, found)
+
+
+def _open(package: Package, name: str, root: Path, stack: ExitStack) -> tuple[int, Registered] | None:
+    """The champion's version and the champion, until the stack ends; None: there is none, or it is the challenger."""
+    client = tracking.connect(root)
+    if _champion(client, name) is None:
+        return None
+    champions.settle(client, name)
+    champion = _champion(client, name)
+    if champion is None or is_same(package, champion):
+        return None
+    return int(champion.version), stack.enter_context(Registered.opened(champion, root))
+
+
+def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except mlflow.MlflowException as error:
+        if tracking.is_absent(client, name, error):
+            return None
+        raise RegistryError(f"the champion of {name} could not be asked for: {error}") from error

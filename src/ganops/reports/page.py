@@ -1,0 +1,65 @@
+"""What the pages that people read have in common: how values are put in words, and how templates become HTML."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from ganops.reports import plots
+
+
+def fill(template: str, **content: Any) -> str:
+    """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ganops"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": in_words, "breakable": breakable}
+    return environment.get_template(template).render(**content)
+
+
+def svg_uri(content: bytes) -> str:
+    """An SVG as a `data:` URI."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+
+
+def present(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What there is to say: without the empty values."""
+    return {name: value for name, value in content.items() if value is not None and value not in ("", [], {})}
+
+
+def in_words(value: Any) -> str:
+    """A value as a person reads it; what is absent is a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return plots.number(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(in_words, value))
+    return str(value)
+
+
+def duration(seconds: float) -> str:
+    """A time as a person reads it."""
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{left} min {rest} s"
+
+
+def breakable(name: str) -> Markup:
+    """A dotted or underscored name that may break into lines where its words end."""
+    words = Markup.escape(name)
+    for joint in (".", "_", "/"):
+        words = words.replace(joint, Markup(f"{joint}<wbr>"))
+    return words

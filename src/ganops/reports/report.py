@@ -1,0 +1,460 @@
+"""The report of a training: one HTML file that needs nothing else, for a person to read.
+
+Python chooses what is said; `templates/report.html.j2` says how it looks. What is absent leaves no trace in the page.
+"""
+
+import math
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from ganops.core.errors import UserError
+from ganops.core.files import atomic
+from ganops.reports import page, plots
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that a report can show. Everything but the title may be left empty, and its section is left out."""
+
+    title: str
+    """Name of the model."""
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    """The verdict: name -> number or text, in the order of the headline."""
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """The prepared data: `source` {`name`}, `sample` {`shape` [C, H, W]}, `splits` {name: {`samples`, `classes` {name:
+    samples}}}, `duplicates`, `rejected` [{`name`, `reason`}], `sha256`."""
+    history: Sequence[Mapping[str, Any]] = ()
+    """One entry a tick: `kimg` and any of the keys in PANELS."""
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    """name -> number, or {`value`, `interval` [low, high], `real`, `noise`, `floor`, `blind`}: the values that real
+    samples and noise would get, that of training images in the place of generated ones, and what the metric does not
+    tell from real samples, in words. `<name>_std` is shown beside <name>."""
+    champion: Mapping[str, Any] = field(default_factory=dict)
+    """The former champion: `version`, `samples`, `selected` (what its figures are worth), and `metrics` {name: {`one`
+    (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
+    worse, ...)}}, or `reason`."""
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    """Whether this generator may become the champion: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
+    at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
+    memorisation: Mapping[str, Any] = field(default_factory=dict)
+    """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
+    protocol: Mapping[str, Any] = field(default_factory=dict)
+    """How the metrics were measured."""
+    card: Mapping[str, Any] = field(default_factory=dict)
+    """The extractor's card: `extractor`, `published` (the weights of FID), `dimensions`, `hash`, `details` {`accuracy`,
+    `chance`, `feature_error`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and
+    `noise`."""
+    trials: Sequence[Mapping[str, Any]] = ()
+    """One entry a trial, as in trials.json: `number`, `parameters` {dotted path: value}, `score` (lower is better) or
+    None, `kimg`, `rung`, `status`."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """The content of params.yaml."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """`commands` [text] that give the same generator in a clone, `commit`, `changed` (files differed from it), `patch`
+    {`name`, `content` (bytes)}, `search` {`search`, `trial`, `parameters`, `reason`} where one found the parameters,
+    `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+    """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
+    filmstrip: Sequence[tuple[float, Path]] = ()
+    """(kimg, picture) of the same latents while G learns."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a metric says: its better direction, one plain sentence, and the worst and best value where it has both."""
+
+    better: str
+    sentence: str
+    ends: tuple[float, float] | None = None
+
+
+FRECHET = "Fréchet distance: how far the crowd of generated samples lies from the crowd of real ones."
+INFINITY = "The Fréchet distance that endlessly many generated samples would have."
+KERNEL = "Kernel distance: compares the two crowds without assuming a shape; near 0 where they are equal."
+METRICS = {
+    "fid_infinity": Meaning("lower", INFINITY),
+    "fd_*_infinity": Meaning("lower", INFINITY),
+    "fid": Meaning("lower", f"{FRECHET} In the published InceptionV3 features."),
+    "fd_*": Meaning("lower", FRECHET),
+    "kid": Meaning("lower", f"{KERNEL} In the published InceptionV3 features."),
+    "kd_*": Meaning("lower", KERNEL),
+    "is_*": Meaning("higher", "Inception score: is each sample clearly of one class, and are all classes there?"),
+    "precision": Meaning("higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1)),
+    "recall": Meaning("higher", "Share of real samples that lie among generated ones: variety.", (0, 1)),
+    "density": Meaning(
+        "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1)
+    ),
+    "coverage": Meaning("higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1)),
+    "modes": Meaning("higher", "Classes that the extractor sees among the generated samples."),
+    "c2st_auc": Meaning(
+        "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not at all.", (1, 0.5)
+    ),
+    "cas": Meaning("higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1)),
+    "cas_real": Meaning("higher", "The same of one that has learnt from as many real samples.", (0, 1)),
+    "cas_gap": Meaning("lower", "What a classifier loses by learning from generated samples: cas_real - cas."),
+    "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
+}
+"""What is known of a metric, by its name (a star stands for any text); the first match holds."""
+
+SIGNS = {
+    "authenticity": "Share of images that are farther from their nearest training image than that is from its own "
+    "nearest; copies lower it.",
+    "ct": "Data-copying test C_T, a z-score: far below 0 where images lie closer to training images than held-out ones "
+    "do.",
+    "near_copies": "Share of images as close to a training image as the closest 1 % of the held-out images.",
+}
+"""What the signs of memorisation say."""
+
+RUNGS = {
+    "real": "other real images",
+    "noise": "nothing but noise",
+    "half": "half of the classes",
+    "half_control": "as many, all classes",
+    "few": "few images, repeated",
+    "few_control": "as many, all different",
+    "low_rank": "four principal components",
+    "black": "black images",
+}
+"""Rungs of the ladder whose name does not say it."""
+
+PANELS = (
+    ("Losses", ("loss_g", "loss_d"), ""),
+    (
+        "What D thinks",
+        ("score_real", "score_fake"),
+        "Mean score of real and generated samples; a widening gap: D wins.",
+    ),
+    ("Distance to validation data", ("fd_*", "fid*", "kid*", "kd_*"), "Lower is better; this chooses the checkpoint."),
+    (
+        "Balance of the game",
+        ("told_apart", "spread"),
+        "Share of pairs that D tells apart (an alarm at 1), and G's variety over that of real samples (near 0).",
+    ),
+    ("Gradient penalties", ("r1", "r2", "penalty"), ""),
+    (
+        "Augmentation",
+        ("strength", "r_t"),
+        "The chance of each transform, and the mean sign of D's decision on real samples, to which it may adapt.",
+    ),
+    ("Learning rates", ("learning_rate*", "lr_*"), ""),
+    ("Images per second", ("images_per_second",), ""),
+)
+"""Charts of the history: title, keys (a star stands for any text), one sentence."""
+
+PICTURES = {
+    "by_class": ("Class by class", "Each row is a class, each column a latent: what they share is style."),
+    "truncation": ("Truncation", "Latents drawn closer to the mean: more typical, less varied."),
+    "interpolation": (
+        "Interpolation",
+        "A walk between two latents in each row: smooth steps speak against memorised images.",
+    ),
+    "realism": (
+        "Most and least real",
+        "The samples that lie deepest among real ones and farthest from them, by the extractor: the worst say most.",
+    ),
+    "neighbours": (
+        "Nearest training images",
+        "Each row: a generated image, then the training images closest to it. Twins would mean that G copies.",
+    ),
+}
+"""Pictures of the generated samples: title, one sentence."""
+
+ELSEWHERE = ("samples", "preview", "memorisation")
+"""Pictures that stand in other sections."""
+
+BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
+MAX_FRAMES, MAX_REJECTED, MAX_TRIALS = 10, 10, 50
+
+
+def write(report: Report, path: Path) -> None:
+    """Renders the report into one file, atomically.
+
+    Raises:
+        UserError: As `render`.
+    """
+    content = render(report)
+    with atomic(path) as draft:
+        draft.write_text(content, encoding="utf-8")
+
+
+def render(report: Report) -> str:
+    """The report as HTML: no script, nothing to load, the same bytes for the same input.
+
+    Raises:
+        UserError: A picture is missing or not readable.
+    """
+    sections = {
+        "decision": _decision(report),
+        "data": _data(report),
+        "training": _training(report),
+        "pictures": _pictures(report),
+        "numbers": _numbers(report),
+        "memorisation": _memorisation(report),
+        "search": _search(report),
+        "reproduce": _reproduce(report),
+    }
+    return page.fill(
+        "report.html.j2",
+        title=report.title,
+        summary=page.present(report.summary),
+        crisp=max(_shape(report.manifest)[1:], default=0) <= 64,
+        hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
+        sections={name: content for name, content in sections.items() if any(content.values())},
+    )
+
+
+def _decision(report: Report) -> dict[str, Any]:
+    if not report.decision:
+        return {"verdict": ""}
+    rows = [
+        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {page.in_words(limit)}", each["passed"])
+        for each in report.decision["checks"]
+        for kind, limit in each["bound"].items()
+    ]
+    verdict = "It passed the gate." if report.decision["passed"] else "It did not pass the gate."
+    return {"verdict": verdict, "checks": rows, "improvement": report.decision["improvement"]}
+
+
+def _data(report: Report) -> dict[str, Any]:
+    manifest = report.manifest
+    splits, rejected = manifest.get("splits", {}), manifest.get("rejected", [])
+    classes: Counter[str] = Counter()
+    for split in splits.values():
+        classes.update(split.get("classes", {}))
+    facts = {
+        "source": manifest.get("source", {}).get("name"),
+        "licence": manifest.get("source", {}).get("licence"),
+        "samples": sum(split["samples"] for split in splits.values()) or None,
+        "shape": " × ".join(map(str, _shape(manifest))),
+        "classes": len(classes) or None,
+        "duplicates": manifest.get("duplicates"),
+        "rejected files": len(rejected) if "rejected" in manifest else None,
+        "content hash": manifest.get("sha256", "")[:12],
+    }
+    return {
+        "facts": page.present(facts),
+        "splits": {name: split["samples"] for name, split in splits.items()},
+        "classes": page.svg_uri(plots.classes_bar(classes)) if classes else None,
+        "class_counts": dict(classes),
+        "preview": _picture(report.pictures.get("preview"), BYTES_OF_PICTURE),
+        "rejected": rejected[:MAX_REJECTED],
+        "unlisted": max(0, len(rejected) - MAX_REJECTED),
+    }
+
+
+def _training(report: Report) -> dict[str, Any]:
+    history = report.history
+    speeds = [tick["images_per_second"] for tick in history if plots.is_finite(tick.get("images_per_second"))]
+    facts = {
+        "kimg": max((tick["kimg"] for tick in history), default=None),
+        "images per second": median(speeds) if speeds else None,
+        "hardware": report.provenance.get("hardware"),
+        "precision": report.provenance.get("precision"),
+    }
+    return {"facts": page.present(facts), "panels": _panels(history), "frames": _frames(report.filmstrip)}
+
+
+def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The charts for which the history holds at least two ticks."""
+    known = list(dict.fromkeys(key for tick in history for key in tick))
+    panels = []
+    for title, patterns, sentence in PANELS:
+        keys = [key for key in known if any(fnmatchcase(key, pattern) for pattern in patterns)]
+        keys = [key for key in keys if sum(plots.is_finite(tick.get(key)) for tick in history) > 1]
+        if keys:
+            distance = "fd_*" in patterns
+            chart = plots.curves(history, keys, log=distance, best=keys[0] if distance else "")
+            last = ", ".join(f"{key} {page.in_words(_last(history, key))}" for key in keys)
+            panels.append(
+                {"title": title, "sentence": sentence, "uri": page.svg_uri(chart), "alt": f"{title}; last: {last}"}
+            )
+    return panels
+
+
+def _frames(filmstrip: Sequence[tuple[float, Path]]) -> list[dict[str, Any]]:
+    frames = sorted(filmstrip)
+    chosen = [frames[i] for i in plots.evenly(len(frames), MAX_FRAMES)]
+    return [{"kimg": kimg, "uri": _picture(path, BYTES_OF_FRAME)} for kimg, path in chosen]
+
+
+def _pictures(report: Report) -> dict[str, Any]:
+    names = [*PICTURES, *(name for name in report.pictures if name not in (*PICTURES, *ELSEWHERE))]
+    shown = []
+    for name in names:
+        if name in report.pictures:
+            title, sentence = PICTURES.get(name, (name.replace("_", " ").capitalize(), ""))
+            uri = _picture(report.pictures[name], BYTES_OF_PICTURE)
+            shown.append({"title": title, "sentence": sentence, "uri": uri})
+    return {"shown": shown}
+
+
+def _numbers(report: Report) -> dict[str, Any]:
+    card = report.card
+    ladder = {rung: value for rung, value in card.get("ladder", {}).items() if plots.is_finite(value)}
+    distances = {rung: value for rung, value in ladder.items() if not rung.endswith("_coverage")}
+    judged = "fid" if card.get("published") else f"fd_{card.get('extractor')}"
+    references = {"real": ladder.get("real"), "noise": ladder.get("noise"), "rungs": list(distances.values())}
+    metrics = page.present(report.metrics)
+    rows = []
+    for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
+        figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
+        known = {"spread": metrics.get(f"{name}_std")} | (references if name == judged else {})
+        known["champion"] = report.champion.get("metrics", {}).get(name)
+        rows.append(_row(name, known | dict(figure)))
+    value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
+    names = {rung: RUNGS.get(rung, rung.replace("_", " ")) for rung in distances}
+    shown = {names[rung]: distance for rung, distance in distances.items()}
+    return {
+        "rows": rows,
+        "champion": report.champion if rows else {},
+        "covers": report.protocol.get("intervals"),
+        "left_out": report.protocol.get("left_out") or {},
+        "card": _card(card),
+        "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
+        "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
+    }
+
+
+def _memorisation(report: Report) -> dict[str, Any]:
+    content = report.memorisation
+    verdict = {"copying of training images": content.get("verdict"), "copied share": content.get("copied_share")}
+    return {
+        "facts": page.present(verdict),
+        "signs": [(name, SIGNS.get(name, ""), sides) for name, sides in content.get("signs", {}).items()],
+        "picture": _picture(report.pictures.get("memorisation"), BYTES_OF_PICTURE),
+    }
+
+
+def _card(card: Mapping[str, Any]) -> dict[str, Any]:
+    details = card.get("details", {})
+    return page.present(
+        {
+            "extractor": card.get("extractor"),
+            "accuracy": details.get("accuracy"),
+            "accuracy by chance": details.get("chance"),
+            "relative error of features against float32": details.get("feature_error"),
+            "dimensions": card.get("dimensions"),
+            "weights": card.get("hash", "")[:12],
+        }
+    )
+
+
+def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
+    meaning = next((METRICS[pattern] for pattern in METRICS if fnmatchcase(name, pattern)), None)
+    noise, real = figure.get("noise"), figure.get("real")
+    scale = None
+    if plots.is_finite(noise) and plots.is_finite(real):
+        scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
+    elif meaning and meaning.ends:
+        scale = _scale(figure, ("", meaning.ends[0]), ("", meaning.ends[1]))
+    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion", "floor", "blind")}
+    return {"name": name, "meaning": meaning, "scale": scale, **shown}
+
+
+def _scale(figure: Mapping[str, Any], worst: tuple[str, float], best: tuple[str, float]) -> dict[str, Any] | None:
+    """Places in percent on a line from the worst (left) to the best value (right), so that right is always better.
+
+    The line is logarithmic where both ends are positive and a factor of 20 apart. What lies outside stands at an end.
+    """
+    value, ends = figure.get("value"), (worst[1], best[1])
+    if not plots.is_finite(value) or ends[0] == ends[1]:
+        return None
+    log = min(ends) > 0 and max(ends) > 20 * min(ends)
+
+    def place(x: float) -> float:
+        if log:
+            share = math.log(max(x, min(ends)) / ends[0]) / math.log(ends[1] / ends[0])
+        else:
+            share = (x - ends[0]) / (ends[1] - ends[0])
+        return round(100 * min(1, max(0, share)), 2)
+
+    interval = sorted(map(place, figure.get("interval") or ()))
+    return {
+        "dot": place(value or 0),
+        "interval": interval,
+        "rungs": [place(rung) for rung in figure.get("rungs", ())],
+        "worst": f"{worst[0]} {page.in_words(ends[0])}".strip(),
+        "best": f"{best[0]} {page.in_words(ends[1])}".strip(),
+        "log": log,
+    }
+
+
+def _search(report: Report) -> dict[str, Any]:
+    trials = sorted(report.trials, key=plots.standing)
+    names = list(dict.fromkeys(name for trial in trials for name in trial.get("parameters", {})))
+    rows = [
+        {
+            "number": trial.get("number"),
+            "values": [trial.get("parameters", {}).get(name) for name in names],
+            "score": trial.get("score"),
+            "kimg": trial.get("kimg"),
+            "status": trial.get("status"),
+        }
+        for trial in trials[:MAX_TRIALS]
+    ]
+    picture = plots.trials_plot(report.trials)
+    return {
+        "names": names,
+        "rows": rows,
+        "unlisted": max(0, len(trials) - MAX_TRIALS),
+        "picture": page.svg_uri(picture) if picture else None,
+    }
+
+
+def _reproduce(report: Report) -> dict[str, Any]:
+    provenance = report.provenance
+    return {
+        "commands": provenance.get("commands"),
+        "commit": provenance.get("commit"),
+        "changed": provenance.get("changed"),
+        "patch": _patch(provenance.get("patch") or {}),
+        "search": provenance.get("search") or {},
+        "tables": {
+            title: page.present(content)
+            for title, content in {
+                "Protocol of the metrics": report.protocol,
+                "Software": provenance.get("versions") or {},
+                "Data and artefacts (DVC)": provenance.get("hashes") or {},
+            }.items()
+            if content
+        },
+        "params": yaml.safe_dump(dict(report.params), sort_keys=False, allow_unicode=True) if report.params else None,
+    }
+
+
+def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
+    """The patch as a link, so that the page alone is enough."""
+    if not patch:
+        return {}
+    return {"name": patch["name"], "uri": f"data:text/x-diff;base64,{b64encode(patch['content']).decode()}"}
+
+
+def _picture(path: Path | None, limit: int) -> str | None:
+    """The file as a `data:` URI of about `limit` bytes at most; SVG is embedded as it is."""
+    if path is None:
+        return None
+    try:
+        if path.suffix.lower() == ".svg":
+            return page.svg_uri(path.read_bytes())
+        with Image.open(path) as picture:
+            return plots.data_uri(picture, limit)
+    except OSError as error:
+        raise UserError(f"report: expected a picture at {path}: {error}. Run the stage that writes it again.") from None
+
+
+def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:
+    shape: Sequence[int] = manifest.get("sample", {}).get("shape", ())
+    return shape
+
+
+def _last(history: Sequence[Mapping[str, Any]], key: str) -> float:
+    return next(float(tick[key]) for tick in reversed(history) if plots.is_finite(tick.get(key)))

@@ -1,0 +1,350 @@
+"""The HTTP side of `ganops serve`: what may be asked for, how much of it at once, and answers that say what was wrong.
+
+Ray Serve's own proxy reads whatever a client sends into an unbounded queue before the application sees it, and answers
+overload in plain text. So requests are received here, and only orders that are sound and small reach the replicas.
+
+    POST /generate   {"seeds": [0, 1], "labels": [3], "truncation": 0.8, "format": "json"}
+    GET  /health     200: ok, or degraded (the former version serves on; `trouble` says why); 503: nothing draws
+    GET  /model      what is served: name, version, shape of a picture, classes, limits
+    GET  /metrics    for Prometheus
+
+`labels` and `truncation` are those of the registered model. `format`: json (a PNG for each seed, as base64), png (one
+picture, the grid), npy (uint8 [N, H, W, C], as numpy saves it). The header `X-Model-Version` tells who drew.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most pictures
+from ganops.serving.limits import SECONDS as SECONDS  # also those in which pictures have to be drawn
+from ganops.serving.limits import Refused as Refused
+from ganops.serving.limits import received
+
+REQUESTS = 1024
+"""Requests that are received, wait or are drawn at once; those beyond are told to come again."""
+PICTURES = 1024
+"""Pictures of one request, where a picture is small."""
+PIXELS = 256 * 1024 * 1024
+"""Bytes of the pictures that are waited for at once, undecoded; one request may have an eighth of it."""
+RETRY = "1"
+"""Seconds after which a client that was sent away may come again."""
+
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+Label = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Order(BaseModel):
+    """What a client asks for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
+    labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
+    truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
+    format: Literal["json", "png", "npy"] = "json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a replica makes of an order."""
+
+    status: int
+    media: str
+    body: bytes
+    version: str
+    """Of the model that drew."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What a replica serves."""
+
+    name: str
+    alias: str
+    version: str
+    shape: tuple[int, ...]
+    """Of a picture: height, width, channels."""
+    classes: int
+    class_names: tuple[str, ...]
+    loaded: str
+    """UTC, ISO 8601."""
+    trouble: str | None
+    """Why it does not serve what the alias points to; None: it does."""
+
+
+class Backend(Protocol):
+    """Who draws."""
+
+    async def draw(self, order: Order) -> Answer:
+        """The answer to an order that is sound; raises `Refused` where nobody can draw now."""
+
+    async def states(self) -> list[State]:
+        """Of all replicas that answer."""
+
+
+def parse(body: bytes, most: int) -> Order:
+    """Checks a request of at most `most` pictures.
+
+    Raises:
+        Refused: 400, with what was expected and got.
+    """
+    try:
+        order = Order.model_validate_json(body)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        told = "; ".join(dict.fromkeys(_explain(problem) for problem in problems[:3]))
+        raise Refused(400, told + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")) from None
+    if len(order.seeds) > most:
+        raise Refused(400, f"seeds: expected 1 to {most} of them, got {len(order.seeds)}")
+    if order.labels is not None and len(order.labels) not in (1, len(order.seeds)):
+        raise Refused(
+            400, f"labels: expected null, one, or one for each of the {len(order.seeds)} seeds, got {len(order.labels)}"
+        )
+    return order
+
+
+_PLAIN = {
+    "valid integer": "whole number",
+    "a valid array": "a list of whole numbers",
+    "a valid number": "a number",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+"""What pydantic says, and what is said here."""
+
+
+def _explain(problem: Any) -> str:
+    where = ".".join(str(key) for key in problem["loc"]) or "body"
+    if problem["type"] == "json_invalid":
+        return f'body: expected JSON such as {{"seeds": [0, 1]}}, got what is none ({problem["ctx"]["error"]})'
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: unknown; known: {', '.join(Order.model_fields)}"
+    if problem["type"] == "missing":
+        return f"{where}: expected a list of whole numbers, got none"
+    if problem["type"] == "too_short":
+        return f"{where}: expected at least one, got none"
+    if problem["type"] == "model_type":
+        return f'body: expected an object such as {{"seeds": [0, 1]}}, got {_short(problem["input"])}'
+    message = problem["msg"].removeprefix("Input should be ")
+    for term, plain in _PLAIN.items():
+        message = message.replace(term, plain)
+    return f"{where}: expected {message}, got {_short(problem['input'])}"
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+class Front:
+    """Receives requests, and knows what the replicas serve.
+
+    Args:
+        backend: Who draws.
+        tell: Hears one line whenever what is served changes.
+        poll: Seconds between two looks at the replicas.
+    """
+
+    def __init__(self, backend: Backend, tell: Callable[[str], None], poll: float = 1.0) -> None:
+        self.backend, self.tell, self.poll = backend, tell, poll
+        self.states: list[State] = []
+        self.seen = float("-inf")
+        """When the replicas answered last, on the monotonic clock."""
+        self.requests = self.pixels = 0
+        self.metrics = _Metrics()
+        self.app = Starlette(
+            routes=[
+                Route("/generate", self.generate, methods=["POST"]),
+                Route("/health", self.health),
+                Route("/model", self.model),
+                Route("/metrics", self.expose),
+            ],
+            exception_handlers={Refused: _refuse, HTTPException: _no_such, ClientDisconnect: _gone, 500: _defect},
+        )
+
+    async def watch(self) -> None:
+        """Looks after the replicas until it is cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self.poll)
+
+    async def look(self) -> None:
+        """Asks the replicas what they serve, once."""
+        try:
+            async with asyncio.timeout(max(5.0, self.poll)):
+                found = await self.backend.states()
+        except Exception as error:  # whatever keeps them from answering: health tells, the next look may find them
+            found = []
+            self.tell(f"the replicas do not answer: {type(error).__name__}: {error}")
+        if not found:
+            return
+        for line in _changes(self.states, found):
+            self.tell(line)
+        self.states, self.seen = found, time.monotonic()
+        self.metrics.serve(found)
+
+    @property
+    def most(self) -> int:
+        """Pictures that one request may ask for."""
+        return max(1, min(PICTURES, PIXELS // 8 // self._weight()))
+
+    def _weight(self) -> int:
+        """Bytes of a picture."""
+        height, width, channels = self.states[0].shape if self.states else (1, 1, 1)
+        return height * width * channels
+
+    async def generate(self, request: Request) -> Response:
+        """Draws."""
+        started = time.perf_counter()
+        with self._admitted():
+            order = parse(await received(request, SECONDS), self.most)
+            with self._room(order):
+                answer = await _while_there(request, self.backend.draw(order))
+            self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
+        headers = {"X-Model-Version": answer.version}
+        return Response(answer.body, answer.status, headers, answer.media)
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
+        if self.requests >= REQUESTS:
+            self.metrics.count(503)
+            raise Refused(503, f"{REQUESTS} requests are being served; come again in {RETRY} s")
+        self.requests += 1
+        self.metrics.in_flight.set(self.requests)
+        try:
+            yield
+        except Refused as error:
+            self.metrics.count(error.status)
+            raise
+        finally:
+            self.requests -= 1
+            self.metrics.in_flight.set(self.requests)
+
+    @contextlib.contextmanager
+    def _room(self, order: Order) -> Iterator[None]:
+        weight = len(order.seeds) * self._weight()
+        if self.pixels and self.pixels + weight > PIXELS:
+            raise Refused(503, f"{PIXELS >> 20} MiB of pictures are waited for; come again in {RETRY} s")
+        self.pixels += weight
+        try:
+            yield
+        finally:
+            self.pixels -= weight
+
+    async def health(self, _: Request) -> Response:
+        """Whether somebody draws, and whether it is who should."""
+        if time.monotonic() - self.seen > 10 + 3 * self.poll:
+            return JSONResponse({"status": "down", "trouble": "no replica answers"}, 503, {"Retry-After": RETRY})
+        trouble = next((state.trouble for state in self.states if state.trouble), None)
+        return JSONResponse({"status": "degraded" if trouble else "ok", "trouble": trouble, **self._served()})
+
+    def _served(self) -> dict[str, Any]:
+        """The versions that are served: one, but for the seconds in which replicas follow the alias."""
+        return {"versions": sorted({int(state.version) for state in self.states}), "replicas": len(self.states)}
+
+    async def model(self, _: Request) -> Response:
+        """What is served."""
+        if not self.states:
+            raise Refused(503, "no replica answers")
+        state = asdict(self.states[0])
+        limits = {"seeds": self.most, "body_bytes": BODY, "requests_in_flight": REQUESTS}
+        return JSONResponse(state | {"version": int(state["version"]), **self._served(), "limits": limits})
+
+    async def expose(self, _: Request) -> Response:
+        """The counters, in the format of Prometheus."""
+        return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+class _Metrics:
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("ganops_requests", "Answers to /generate", ["status"], registry=self.registry)
+        self.images = Counter("ganops_images", "Pictures drawn", ["version"], registry=self.registry)
+        self.in_flight = Gauge("ganops_requests_in_flight", "Requests now", registry=self.registry)
+        self.version = Gauge("ganops_replicas", "Replicas by version", ["version"], registry=self.registry)
+        self.behind = Gauge("ganops_replicas_in_trouble", "Replicas that cannot follow", registry=self.registry)
+        self.seconds = Histogram("ganops_request_seconds", "From arrival to answer", registry=self.registry)
+
+    def count(self, status: int) -> None:
+        self.requests.labels(status).inc()
+
+    def drawn(self, answer: Answer, images: int, seconds: float) -> None:
+        self.count(answer.status)
+        self.seconds.observe(seconds)
+        if answer.status == 200:
+            self.images.labels(answer.version).inc(images)
+
+    def serve(self, states: Sequence[State]) -> None:
+        self.version.clear()
+        for state in states:
+            self.version.labels(state.version).inc()
+        self.behind.set(sum(bool(state.trouble) for state in states))
+
+
+async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -> Answer:
+    """Waits for the pictures while the client does; nobody draws for one who has left."""
+    task, left = asyncio.ensure_future(drawing), asyncio.ensure_future(_leaving(request))
+    try:
+        await asyncio.wait({task, left}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if left.done():
+            raise ClientDisconnect
+        raise Refused(504, f"the pictures were not drawn within {SECONDS} s; ask for fewer")
+    finally:
+        task.cancel()
+        left.cancel()
+
+
+async def _leaving(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _changes(before: Sequence[State], now: Sequence[State]) -> list[str]:
+    """What a person should hear of, one line each."""
+    old = {state.version for state in before}
+    lines = [
+        f"{state.name} v{state.version} is served" + (f" in the place of v{', v'.join(sorted(old))}" if old else "")
+        for state in {state.version: state for state in now}.values()
+        if state.version not in old
+    ]
+    known = {state.trouble for state in before}
+    lines += [trouble for trouble in {state.trouble for state in now} if trouble and trouble not in known]
+    if known - {None} and not any(state.trouble for state in now):
+        lines.append("the trouble is over")
+    return lines
+
+
+def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refused)
+    headers = {"Retry-After": RETRY} if error.status == 503 else {}
+    return JSONResponse({"error": str(error)}, error.status, headers)
+
+
+def _no_such(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = "expected POST /generate, GET /health, GET /model or GET /metrics"
+    got = f"{request.method} {request.url.path}"
+    return JSONResponse({"error": f"{text}, got {got}"}, error.status_code, error.headers)
+
+
+def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it
+
+
+def _defect(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"a defect of the server: {type(error).__name__}"}, 500)

@@ -1,0 +1,275 @@
+"""Registered versions on show: what a page draws with them, compares, and tells of each."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.core.errors import RegistryError, UserError
+from ganops.generator import walks
+from ganops.registry import champions, tracking
+from ganops.registry.champions import CHAMPION
+from ganops.registry.model_version import Registered, resolve
+from ganops.registry.registration import CHALLENGER, IDENTITY
+from ganops.serving.playground import votes
+from ganops.serving.playground.votes import Ballot, Side, Tally
+
+MOST = 100
+"""Pictures of one request."""
+STEPS = (3, 24)
+"""Pictures of a strip."""
+LARGEST = 2**53 - 1 - MOST
+"""Seeds of a page: larger numbers are not exact in a browser."""
+KEPT = 4
+"""Versions that stay loaded."""
+HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage")
+"""Metrics of the page's head, by the beginning of their names; the card has all of them."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person asks to be drawn."""
+
+    seed: int = 0
+    """The first one."""
+    count: int = 20
+    label: int | None = None
+    """None: the classes in turn, the label of a seed is the seed modulo their number."""
+    truncation: float = 1.0
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Settings":
+        """Of a link; what is missing or no number is left as it is."""
+        found = cls()
+        for name, kind in {"seed": int, "count": int, "label": int, "truncation": float}.items():
+            try:
+                found = replace(found, **{name: kind(query[name])})
+            except (KeyError, ValueError):
+                continue
+        return found
+
+    @property
+    def seeds(self) -> NDArray[np.int64]:
+        """int64 [count]."""
+        return self.seed + np.arange(self.count)
+
+    def checked(self, classes: int) -> "Settings":
+        """These settings, if a model of so many classes can be asked for them.
+
+        Raises:
+            UserError: It cannot.
+        """
+        whole("seed", self.seed, 0, LARGEST)
+        whole("pictures", self.count, 1, MOST)
+        _label(self.label, classes)
+        _truncation(self.truncation)
+        return self
+
+    def link(self, version: int) -> str:
+        """The part of a page's address that brings these pictures back, also after the champion has changed."""
+        label = {} if self.label is None else {"label": self.label}
+        settings = {"seed": self.seed, "count": self.count, **label, "truncation": f"{self.truncation:g}"}
+        return "?" + urlencode({"version": version, **settings})
+
+    def program(self, name: str, version: int) -> str:
+        """The Python lines that draw these pictures."""
+        label = "" if self.label is None else f', "labels": [{self.label}]'
+        return (
+            "import mlflow, numpy as np  # and MLFLOW_TRACKING_URI says where the registry is\n\n"
+            f'model = mlflow.pyfunc.load_model("models:/{name}/{version}")\n'
+            f"seeds = {self.seed} + np.arange({self.count})\n"
+            f'images = model.predict(seeds, params={{"truncation": {self.truncation:g}{label}}})'
+        )
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number in a range.
+
+    Raises:
+        UserError: It is none.
+    """
+    if not isinstance(value, int | float) or value != value or not low <= value <= high or value != int(value):
+        raise UserError(f"{name}: expected a whole number from {low:,} to {high:,}, got {value}")
+    return int(value)
+
+
+def _label(label: int | None, classes: int) -> None:
+    if label is not None and not classes:
+        raise UserError("label: expected none, this model is unconditional")
+    if label is not None:
+        whole("label", label, 0, classes - 1)
+
+
+def _truncation(value: float) -> None:
+    if not 0 <= value <= 1:
+        raise UserError(f"truncation: expected a number from 0 to 1, got {value:g}")
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A version that is loaded."""
+
+    name: str
+    version: int
+    identity: str
+    metrics: Mapping[str, float]
+    """Those of the head."""
+    drawer: Registered
+    card: str
+    """Markdown."""
+    samples: bytes
+    """The PNG that the card shows."""
+
+    @property
+    def side(self) -> Side:
+        """What a ballot says of it."""
+        return Side(self.version, self.identity)
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes in words."""
+        names = self.drawer.class_names
+        return [names[i] if i < len(names) else f"class {i}" for i in range(self.drawer.classes)]
+
+    def draw(self, settings: Settings) -> NDArray[np.uint8]:
+        """uint8 [count, C, H, W].
+
+        Raises:
+            UserError: Such pictures cannot be asked for.
+        """
+        settings = settings.checked(self.drawer.classes)
+        labels = None if settings.label is None else np.full(settings.count, settings.label, np.int64)
+        return self.drawer.sample(settings.seeds, labels, settings.truncation)
+
+    def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> NDArray[np.uint8]:
+        """From the picture of one seed to that of another: uint8 [steps, C, H, W].
+
+        Raises:
+            UserError: Such a strip cannot be asked for.
+        """
+        ends = whole("seed A", a, 0, LARGEST), whole("seed B", b, 0, LARGEST)
+        _label(label, self.drawer.classes)
+        _truncation(truncation)
+        return walks.between(self.drawer, ends, label, truncation, whole("steps", steps, *STEPS))
+
+    def label_of(self, seed: int, label: int | None = None) -> str:
+        """The class of a picture in words; empty where there are none."""
+        if not self.drawer.classes:
+            return ""
+        return self.labels[seed % self.drawer.classes if label is None else label]
+
+
+class Exhibition:
+    """The versions of one registered model, and the votes on them.
+
+    Args:
+        root: Folder of the project, for the embedded store.
+        name: Of the registered model.
+        votes: The file of the votes.
+    """
+
+    def __init__(self, root: Path, name: str, votes: Path) -> None:
+        self.root, self.name, self.votes = root, name, votes
+        self.client = tracking.connect(root)
+        self._loaded: dict[int, Exhibit] = {}
+        self._lock = threading.Lock()
+
+    def champion(self) -> int:
+        """The version that is it now.
+
+        Raises:
+            RegistryError: There is no such model, or it has no champion.
+        """
+        version = champions.current(self.client, self.name)
+        if version is None:
+            raise RegistryError(
+                f"{self.name} has no champion: pass the gate with a generator, or `ganops promote VERSION`"
+            )
+        return int(version)
+
+    def exhibit(self, version: int) -> Exhibit:
+        """A version, loaded when it is first asked for.
+
+        Raises:
+            RegistryError: There is none, or it cannot be loaded.
+        """
+        with self._lock:
+            found = self._loaded.pop(version, None) or self._load(version)
+            self._loaded[version] = found  # the latest last
+            while len(self._loaded) > KEPT:
+                del self._loaded[next(iter(self._loaded))]
+            return found
+
+    def _load(self, number: int) -> Exhibit:
+        version = resolve(self.client, self.name, str(number))
+        metrics = {
+            name.removeprefix("metric."): float(value)
+            for name, value in version.tags.items()
+            if name.startswith("metric.")
+        }
+        chosen = [name for start in HEADLINE for name in metrics if name.startswith(start)]
+        with ExitStack() as stack:
+            drawer = stack.enter_context(Registered.opened(version, self.root))
+            folder = drawer.folder / "artifacts"
+            return Exhibit(
+                self.name,
+                number,
+                identity_of(version),
+                {name: metrics[name] for name in chosen},
+                drawer,
+                (folder / "MODEL_CARD.md").read_text(encoding="utf-8"),
+                (folder / "samples.png").read_bytes(),
+            )
+
+    def others(self, version: int) -> dict[int, str]:
+        """The other versions in words, the one that most calls for a comparison first.
+
+        It is the challenger, or where that is the version itself, the champion before it; then the newest.
+        """
+        aliases = self.client.get_registered_model(self.name).aliases
+        roles = {int(number): alias for alias, number in aliases.items() if alias in (CHAMPION, CHALLENGER)}
+        before = [move.over for move in champions.history(self.client, self.name) if move.to == version and move.over]
+        roles = {**dict.fromkeys(before[-1:], "champion before"), **roles}
+        found = self.client.search_model_versions(f"name = '{self.name}'", max_results=1000)
+        numbers = {int(each.version) for each in found if each.status == "READY"} - {version}
+        order = {CHALLENGER: 0, CHAMPION: 1, "champion before": 2}
+        ranked = sorted(numbers, key=lambda number: (order.get(roles.get(number, ""), 3), -number))
+        return {number: f"v{number}" + (f", {roles[number]}" if number in roles else "") for number in ranked}
+
+    def ballot(self, one: int, other: int, seeds: Sequence[int]) -> Ballot:
+        """Two versions, in an order that is drawn.
+
+        Raises:
+            UserError: Their pictures would be told apart by their size alone.
+        """
+        pair = [self.exhibit(each) for each in (one, other)]
+        shapes = ["{}x{}x{}".format(*exhibit.drawer.shape) for exhibit in pair]
+        if shapes[0] != shapes[1]:
+            raise UserError(
+                f"v{one} draws {shapes[0]} pixels and v{other} {shapes[1]}: a comparison would not be blind; "
+                "`ganops compare` measures them"
+            )
+        return Ballot.shuffled(self.name, pair[0].side, pair[1].side, seeds)
+
+    def cast(self, ballot: Ballot, choice: str) -> bool:
+        """Keeps a vote; False: this ballot was cast before.
+
+        Raises:
+            UserError: It cannot be kept.
+        """
+        return votes.cast(self.votes, ballot, choice)
+
+    def tally(self, one: Side, other: Side) -> Tally:
+        """The votes on this pair so far."""
+        return Tally.of(votes.read(self.votes), one.identity, other.identity)
+
+
+def identity_of(version: Any) -> str:
+    """What a version is, whatever its number; a version that others registered has its time and place."""
+    return str(version.tags.get(IDENTITY) or f"{version.source} {version.creation_timestamp}")

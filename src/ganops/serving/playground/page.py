@@ -1,0 +1,407 @@
+"""A web page on the champion (Gradio): draw, walk from one picture to another, compare two versions blind and vote.
+
+The page needs no internet and tells nobody: it loads nothing from other hosts, which a policy in its answers makes the
+browser hold it to, and Gradio's own statistics are off.
+"""
+
+import base64
+import functools
+import importlib
+import io
+import os
+import re
+import secrets
+import socket
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import jinja2
+import numpy as np
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from starlette.responses import JSONResponse
+
+from ganops.core import pictures
+from ganops.core.errors import UserError
+from ganops.serving.limits import Doorway, server
+from ganops.serving.playground.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
+from ganops.serving.playground.votes import Ballot
+
+IN_TURN = -1
+"""The choice of no label of its own."""
+PAIR = 12
+"""Pictures on each side of a ballot."""
+SURPRISES = 1_000_000
+"""Seeds that are picked at random are below: short enough to be told to somebody."""
+POLICY = "; ".join(
+    [
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Gradio's page needs both
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "worker-src 'self' blob:",
+        "frame-ancestors 'self'",
+    ]
+)
+"""The browser asks no other host for anything."""
+ASKED = re.compile(
+    r"(GET|HEAD) /(config|theme\.css|favicon\.ico|manifest\.json|robots\.txt|(assets|static)/.*)?|"
+    r"GET /gradio_api/(queue/data|heartbeat/\w+|startup-events|info|app_id|theme\.css)|"
+    r"POST /gradio_api/(queue/join|cancel|reset)"
+)
+"""The paths that the page itself asks for. Gradio would also keep uploads and hand out files."""
+WAITING = 64
+"""The most requests that wait for their turn."""
+
+_TEMPLATES = Path(__file__).parents[2] / "reports/templates"
+
+
+def _gradio() -> Any:
+    """Gradio takes seconds to import, and reads from the environment whether it may count its users."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("gradio")
+
+
+def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None], allowed: Sequence[str] = ()) -> None:
+    """Serves the page until it is interrupted.
+
+    Args:
+        shown: What the page is about.
+        host: Address to listen at.
+        port: 0: a free one.
+        tell: Is given the page's address when it can be opened.
+        allowed: Names by which browsers may call it, beside those of this machine and `host` (see `doorway.Doorway`).
+
+    Raises:
+        UserError: There is no champion to show, or the address cannot be used.
+    """
+    shown.exhibit(shown.champion())  # what does not load is told here, not to the first visitor
+    with suppress(KeyboardInterrupt), _listening(host, port) as listener:
+        # pages that are open keep a connection: they are not waited for
+        serving = server(app(shown, host, allowed), log_level="warning", timeout_graceful_shutdown=1)
+        tell(_address(listener))
+        serving.run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise UserError(
+            f"the playground cannot listen at {host}, port {port}: {error.strerror}; --port 0 takes a free one"
+        ) from error
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ()) -> FastAPI:
+    """The page as an application that any ASGI server runs, for those who call it by one of these names."""
+    gr = _gradio()
+    outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    outer.add_middleware(_Policy)
+    outer.add_middleware(Doorway, host=host, allowed=allowed)
+    theme = gr.themes.Base(
+        primary_hue="blue",
+        neutral_hue="slate",
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+    )
+    page: FastAPI = gr.mount_gradio_app(
+        outer, Page(shown).blocks(), path="/", theme=theme, css_paths=[_TEMPLATES / "playground.css"], footer_links=[],
+        run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, max_file_size="1kb",
+    )  # fmt: skip
+    return page
+
+
+class _Policy:
+    """Hands on what the page asks for, and nothing else of Gradio's; adds `POLICY` to each answer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and not ASKED.fullmatch(f"{scope['method']} {scope['path']}"):
+            await JSONResponse({"error": "the page has no such part"}, 404)(scope, receive, send)
+            return
+
+        async def sent(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), (b"content-security-policy", POLICY.encode())]
+            await send(message)
+
+        await self.app(scope, receive, sent)
+
+
+def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """What a person can mend is shown on the page, in the words of the error."""
+
+    @functools.wraps(handler)
+    def call(*arguments: Any) -> Any:
+        try:
+            return handler(*arguments)
+        except UserError as error:
+            raise _gradio().Error(str(error), print_exception=False) from error
+
+    return call
+
+
+class Page:
+    """The page: its parts, and what happens when they are used.
+
+    A visitor's version is kept with the visit: a promotion changes no page that is open, until it is asked to.
+    """
+
+    def __init__(self, shown: Exhibition) -> None:
+        self.shown = shown
+        loader = jinja2.FileSystemLoader(_TEMPLATES)
+        environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+        environment.globals["percent"] = lambda share: f"{100 * share:.0f} %"
+        self.parts: Any = environment.get_template("playground.html.j2").module
+
+    # What the parts of the page are.
+
+    def blocks(self) -> Any:
+        """The page for Gradio."""
+        gr = _gradio()
+        with gr.Blocks(title=self.shown.name, analytics_enabled=False, fill_width=True) as page:
+            version, query = gr.State(), gr.Textbox(visible=False)
+            with gr.Row(elem_id="head", equal_height=False):
+                head = gr.HTML(elem_classes="page", elem_id="about")
+                renew = gr.Button("Use the present champion", scale=0, min_width=220, elem_id="renew", size="sm")
+            with gr.Tab("Draw"):
+                draw = self._draw_tab(gr, version)
+            with gr.Tab("Between two"):
+                walk = self._walk_tab(gr, version)
+            with gr.Tab("Which is better?"):
+                other = self._compare_tab(gr, version)
+            with gr.Tab("Card"):
+                card = gr.Markdown(elem_id="card")
+            settings, drawn = draw
+            strip, walked = walk
+            outputs = [version, head, card, *settings, strip["label"], other]
+            hidden = {"api_visibility": "private", "show_progress": "hidden"}
+            opened = page.load(self.open, query, outputs, js="() => [window.location.search]", **hidden)
+            renewed = renew.click(self.renew, None, [version, head, card, settings[2], strip["label"], other], **hidden)
+            for event in (opened, renewed):
+                event.success(self.draw, [version, *settings], drawn, **hidden)
+                event.success(self.walk, [version, *strip.values()], walked, **hidden)
+        page.queue(max_size=WAITING)
+        return page
+
+    def _draw_tab(self, gr: Any, version: Any) -> tuple[list[Any], Any]:
+        with gr.Row():
+            seed = gr.Number(0, label="First seed", precision=0, minimum=0, maximum=LARGEST, min_width=140)
+            count = gr.Slider(1, MOST, Settings.count, step=1, label="Pictures", min_width=200)
+            label = self._label(gr)
+            truncation = gr.Slider(0, 1, 1, step=0.05, label="Truncation", info="Less: more typical.", min_width=200)
+        with gr.Row():
+            go = gr.Button("Draw", variant="primary", scale=0, min_width=150, elem_id="draw")
+            surprise = gr.Button("Surprise me", scale=0, min_width=150, elem_id="surprise")
+        drawn = gr.HTML(elem_classes="page", elem_id="drawn", min_height=120)
+        settings = [seed, count, label, truncation]
+        gr.on(
+            [go.click, seed.submit, count.release, label.input, truncation.release],
+            self.draw, [version, *settings], drawn, trigger_mode="always_last", api_visibility="private",
+        )  # fmt: skip
+        surprise.click(_surprise, None, seed, api_visibility="private").success(
+            self.draw, [version, *settings], drawn, api_visibility="private"
+        )
+        return settings, drawn
+
+    def _walk_tab(self, gr: Any, version: Any) -> tuple[dict[str, Any], Any]:
+        with gr.Row():
+            parts = {
+                "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=LARGEST, min_width=100),
+                "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=LARGEST, min_width=100),
+                "label": self._label(gr, "of each seed"),
+                "truncation": gr.Slider(0, 1, 1, step=0.05, label="Truncation", scale=2, min_width=200),
+                "steps": gr.Slider(*STEPS, 9, step=1, label="Pictures", scale=2, min_width=200),
+            }
+        with gr.Row():
+            go = gr.Button("Walk", variant="primary", scale=0, min_width=150, elem_id="walk")
+            surprise = gr.Button("Surprise me", scale=0, min_width=150)
+        walked = gr.HTML(elem_classes="page", elem_id="walked", min_height=120)
+        inputs = [version, *parts.values()]
+        triggers = [parts["a"].submit, parts["b"].submit, parts["label"].input]
+        triggers += [parts["truncation"].release, parts["steps"].release]
+        gr.on([go.click, *triggers], self.walk, inputs, walked, trigger_mode="always_last", api_visibility="private")
+        surprise.click(
+            lambda: (_surprise(), _surprise()), None, [parts["a"], parts["b"]], api_visibility="private"
+        ).success(self.walk, inputs, walked, api_visibility="private")
+        return parts, walked
+
+    def _compare_tab(self, gr: Any, version: Any) -> Any:
+        ballot = gr.State()
+        gr.HTML(
+            "<p>Two versions draw from the same seeds. A lot decides the sides, and is told after your vote.</p>",
+            elem_classes="page",
+        )
+        with gr.Row():
+            other = gr.Dropdown([], label="Compared with", elem_id="other", min_width=200)
+            go = gr.Button("Show pictures", variant="primary", scale=0, min_width=170, elem_id="ballot")
+        pair = gr.HTML(elem_classes="page", elem_id="pair")
+        with gr.Row(elem_id="vote"):
+            buttons = {
+                choice: gr.Button(words, interactive=False, min_width=80, elem_id=f"vote-{choice}")
+                for choice, words in {"left": "Left", "none": "No difference", "right": "Right"}.items()
+            }
+        result = gr.HTML(elem_classes="page", elem_id="result")
+        go.click(self.compare, [version, other], [ballot, pair, result, *buttons.values()], api_visibility="private")
+        for choice, button in buttons.items():
+            vote = functools.partial(self.vote, choice)
+            button.click(vote, ballot, [result, *buttons.values()], api_visibility="private")
+        return other
+
+    @staticmethod
+    def _label(gr: Any, without: str = "all in turn") -> Any:
+        return gr.Dropdown([(without, IN_TURN)], value=IN_TURN, label="Label", min_width=180)
+
+    # What happens.
+
+    @_told
+    def open(self, search: str) -> list[Any]:
+        """A visit: the settings of its link, or the champion as it is now."""
+        query = dict(parse_qsl((search or "").removeprefix("?")))
+        settings = Settings.of(query)
+        named = query.get("version", "")
+        version = int(named) if named.isdecimal() else self.shown.champion()
+        exhibit = self.shown.exhibit(version)
+        settings.checked(exhibit.drawer.classes)
+        about = self._about(exhibit, settings.label)
+        return [*about[:3], settings.seed, settings.count, about[3], settings.truncation, *about[4:]]
+
+    @_told
+    def renew(self) -> list[Any]:
+        """The champion as it is now, for a page that is open."""
+        return self._about(self.shown.exhibit(self.shown.champion()), None)
+
+    def _about(self, exhibit: Exhibit, label: int | None) -> list[Any]:
+        """Version, head, card, the labels of two tabs, and what it can be compared with."""
+        gr = _gradio()
+        height, width, channels = exhibit.drawer.shape
+        head = self.parts.head(
+            exhibit.name, exhibit.version, self.shown.champion(),
+            f"{width}x{height} {'grey' if channels == 1 else 'colour'}", exhibit.drawer.classes,
+            {name: f"{value:.3g}" for name, value in exhibit.metrics.items()},
+        )  # fmt: skip
+        card = exhibit.card.replace("](samples.png)", f"]({_data(exhibit.samples)})")
+        classes = list(zip(exhibit.labels, range(exhibit.drawer.classes), strict=True))
+        labels = [
+            gr.Dropdown([(without, IN_TURN), *classes], value=value, visible=bool(classes))
+            for without, value in (("all in turn", IN_TURN if label is None else label), ("of each seed", IN_TURN))
+        ]
+        others = self.shown.others(exhibit.version)
+        choices = [(words, number) for number, words in others.items()]
+        return [
+            exhibit.version, str(head), card, *labels,
+            gr.Dropdown(choices, value=next(iter(others), None), info=None if others else "There is no other version."),
+        ]  # fmt: skip
+
+    @_told
+    def draw(self, version: int, seed: float, count: float, label: int, truncation: float) -> str:
+        """The grid, and how it is had again."""
+        exhibit = self._exhibit(version)
+        settings = Settings(
+            whole("first seed", seed, 0, LARGEST), whole("pictures", count, 1, MOST), _chosen(label), truncation
+        )
+        images = exhibit.draw(settings)
+        width = 256 if settings.count == 1 else 96
+        shown = [
+            {
+                **_image(image, width),
+                "caption": f"seed {one}",
+                "note": exhibit.label_of(int(one), settings.label),
+                "alt": f"seed {one}",
+                "link": Settings(int(one), 1, settings.label, truncation).link(version),
+            }
+            for one, image in zip(settings.seeds, images, strict=True)
+        ]
+        again = self.parts.again(settings.link(version), settings.program(exhibit.name, version))
+        return str(self.parts.pictures(shown)) + str(again)
+
+    @_told
+    def walk(self, version: int, a: float, b: float, label: int, truncation: float, steps: float) -> str:
+        """The strip from one seed to the other."""
+        exhibit = self._exhibit(version)
+        images = exhibit.walk(a, b, _chosen(label), truncation, steps)
+        last = len(images) - 1
+        captions = [f"{100 * i / last:.0f} %" for i in range(len(images))]
+        captions[0], captions[-1] = f"seed {int(a)}", f"seed {int(b)}"
+        return str(
+            self.parts.pictures(
+                [
+                    {**_image(image, 96), "caption": caption, "note": "", "alt": caption, "link": None}
+                    for image, caption in zip(images, captions, strict=True)
+                ]
+            )
+        )
+
+    @_told
+    def compare(self, version: int, other: int | None) -> list[Any]:
+        """A new ballot: pictures left and right, nothing that tells which is which."""
+        gr, exhibit = _gradio(), self._exhibit(version)
+        if other is None:
+            raise UserError(f"{exhibit.name} has no other version than v{version}: there is nothing to compare")
+        first = _surprise()
+        ballot = self.shown.ballot(version, other, range(first, first + PAIR))
+        left, right = (
+            [
+                {**_image(image, 64), "caption": "", "note": "", "alt": f"{side} {i}", "link": None}
+                for i, image in enumerate(self._pictures(number, ballot.seeds), start=1)
+            ]
+            for side, number in (("left", ballot.left.version), ("right", ballot.right.version))
+        )
+        buttons = [gr.Button(interactive=True)] * 3
+        return [ballot, str(self.parts.pair(left, right)), "", *buttons]
+
+    def _pictures(self, version: int, seeds: Sequence[int]) -> NDArray[np.uint8]:
+        return self.shown.exhibit(version).drawer.sample(np.array(seeds, np.int64))
+
+    @_told
+    def vote(self, choice: str, ballot: Ballot | None) -> list[Any]:
+        """Keeps a vote, and tells which side was which, and how the votes stand."""
+        gr = _gradio()
+        if ballot is None:
+            raise UserError("there are no pictures to vote on yet: Show pictures")
+        if not self.shown.cast(ballot, choice):
+            gr.Info("This pair has your vote already: Show pictures brings new ones.")
+        one, other = sorted((ballot.left, ballot.right), key=lambda side: side.version, reverse=True)
+        verdict = self.parts.verdict(ballot, choice, one.version, other.version, self.shown.tally(one, other))
+        return [str(verdict), *[gr.Button(interactive=False)] * 3]
+
+    def _exhibit(self, version: int | None) -> Exhibit:
+        if version is None:
+            raise UserError("no version is shown yet: load the page again")
+        return self.shown.exhibit(version)
+
+
+def _surprise() -> int:
+    return secrets.randbelow(SURPRISES)
+
+
+def _chosen(label: int | None) -> int | None:
+    return None if label is None or label == IN_TURN else int(label)
+
+
+def _image(image: NDArray[np.uint8], width: int) -> dict[str, Any]:
+    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
+    content = io.BytesIO()
+    pictures.picture(image).save(content, format="PNG")
+    height, own = image.shape[1:]
+    return {"src": _data(content.getvalue()), "width": own, "height": height, "factor": max(1, -(-width // own))}
+
+
+def _data(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

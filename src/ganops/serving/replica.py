@@ -1,0 +1,196 @@
+"""A replica of `ganops serve`: it draws what the alias points to, and follows the alias by itself.
+
+It loads and warms a new version beside the one that serves, and then exchanges them by one assignment: no request
+waits for it, none is lost, and none is answered by two. A version that cannot be loaded changes nothing. This file
+imports no torch, which would cost every replica seconds and memory.
+"""
+
+import base64
+import io
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.core.pictures import grid, picture
+from ganops.core.redaction import reason
+from ganops.registry import tracking
+from ganops.registry.model_version import Registered, resolve
+from ganops.serving.app import Answer, Order, State
+
+AGAIN = 30
+"""Seconds after which a version that could not be loaded is tried again."""
+log = logging.getLogger("ray.serve")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A version that draws."""
+
+    version: str
+    drawer: Registered
+    at: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where to find what is to be served."""
+
+    root: str
+    """Folder of the project, for the embedded store; MLFLOW_TRACKING_URI goes before it."""
+    name: str
+    alias: str
+    poll: float
+    """Seconds between two looks at the alias."""
+
+
+class Replica:
+    """Draws what the alias points to.
+
+    Args:
+        target: What to serve.
+        first: The version that was served first: what a replica falls back on that is started later, when the alias
+            points to one that cannot be loaded.
+    """
+
+    def __init__(self, target: Target, first: str) -> None:
+        self.target = target
+        self.trouble: str | None = None
+        self.failed = ("", float("-inf"))
+        """The version that could not be loaded, and when."""
+        self.turn = threading.Lock()
+        wanted = self._wanted()
+        try:
+            self.current = self._load(wanted)
+        except Exception as error:
+            if wanted == first:
+                raise
+            self.current = self._load(first)
+            self._note(wanted, error)
+        threading.Thread(target=self._follow, daemon=True).start()
+
+    def _client(self) -> Any:
+        return tracking.connect(Path(self.target.root))
+
+    def _wanted(self) -> str:
+        return str(resolve(self._client(), self.target.name, self.target.alias).version)
+
+    def _load(self, version: str) -> Loaded:
+        """A version in memory, warm; its files are not needed afterwards."""
+        client, root = self._client(), Path(self.target.root)
+        with Registered.opened(resolve(client, self.target.name, version), root) as drawer:
+            for count in (1, 64):
+                drawer.model.predict(np.arange(count))
+        return Loaded(version, drawer, datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def _follow(self) -> None:
+        while True:
+            time.sleep(self.target.poll)
+            self.follow()
+
+    def follow(self) -> None:
+        """Looks at the alias once, and serves what it points to."""
+        try:
+            wanted = self._wanted()
+        except Exception as error:  # the store is away, the alias was deleted: what is served goes on
+            self.trouble = f"the alias {self.target.alias} cannot be followed: {reason(error)}"
+            return
+        if wanted == self.current.version:
+            self.trouble = None
+            return
+        version, at = self.failed
+        if wanted == version and time.monotonic() - at < AGAIN:
+            return
+        try:
+            self.current = self._load(wanted)
+        except Exception as error:  # whatever is wrong with it
+            self._note(wanted, error)
+            return
+        self.trouble = None
+        log.info("version %s of %s is served", wanted, self.target.name)
+
+    def _note(self, wanted: str, error: Exception) -> None:
+        self.failed = (wanted, time.monotonic())
+        self.trouble = f"v{wanted} cannot be served, v{self.current.version} goes on: {reason(error)}"
+        log.warning(self.trouble)
+
+    def state(self) -> State:
+        """What is served now."""
+        current = self.current
+        drawer = current.drawer
+        return State(
+            self.target.name, self.target.alias, current.version, drawer.shape, drawer.classes, drawer.class_names,
+            current.at, self.trouble,
+        )  # fmt: skip
+
+    def draw(self, orders: list[Order]) -> list[Answer]:
+        """An answer to each order."""
+        # while one call draws, the former one encodes in its own thread
+        with self.turn:
+            drawn, version = self._draw(orders)
+        return [self._answer(order, images, version) for order, images in zip(orders, drawn, strict=True)]
+
+    def _answer(self, order: Order, images: Any, version: str) -> Answer:
+        if isinstance(images, str):
+            return Answer(400, "application/json", json.dumps({"error": images}).encode(), version)
+        return encode(order.format, images, self.target.name, version)
+
+    def _draw(self, orders: list[Order]) -> tuple[list[Any], str]:
+        """For each order uint8 [N, H, W, C] or what is wrong with it, and the version that says so."""
+        current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
+        labels = [_labels(order, current.drawer.classes) for order in orders]
+        found: list[Any] = list(labels)
+        for truncation in {order.truncation for order in orders}:
+            alike = [
+                i for i, order in enumerate(orders) if order.truncation == truncation and not isinstance(labels[i], str)
+            ]
+            if not alike:
+                continue
+            params: dict[str, Any] = {"truncation": truncation}
+            if current.drawer.classes:
+                params["labels"] = np.concatenate([labels[i] for i in alike])
+            seeds = [np.array(orders[i].seeds, np.int64) for i in alike]
+            images = current.drawer.model.predict(np.concatenate(seeds), params=params)
+            ends = np.cumsum([len(each) for each in seeds])
+            for i, part in zip(alike, np.split(images, ends[:-1]), strict=True):
+                found[i] = part
+        return found, current.version
+
+
+def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
+    """One label for each seed, or what is wrong with those that were asked for."""
+    seeds = np.array(order.seeds, np.int64)
+    if not order.labels:
+        return seeds % max(classes, 1)
+    if not classes:
+        return "labels: expected null, this model is unconditional"
+    unknown = [label for label in order.labels if label >= classes]
+    if unknown:
+        return f"labels: expected whole numbers from 0 to {classes - 1}, got {unknown[0]}"
+    return np.broadcast_to(np.array(order.labels, np.int64), seeds.shape)
+
+
+def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> Answer:
+    """Pictures as a client asked for them: uint8 [N, H, W, C]."""
+    if format_ == "npy":
+        buffer = io.BytesIO()
+        np.save(buffer, images, allow_pickle=False)
+        return Answer(200, "application/octet-stream", buffer.getvalue(), version)
+    if format_ == "png":
+        return Answer(200, "image/png", _png(grid(images.transpose(0, 3, 1, 2))), version)
+    encoded = [base64.b64encode(_png(picture(image.transpose(2, 0, 1)))).decode() for image in images]
+    content = {"name": name, "version": int(version), "images": encoded}
+    return Answer(200, "application/json", json.dumps(content).encode(), version)
+
+
+def _png(drawn: Any) -> bytes:
+    buffer = io.BytesIO()
+    drawn.save(buffer, format="PNG", compress_level=1)
+    return buffer.getvalue()

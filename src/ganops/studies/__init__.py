@@ -1,0 +1,1 @@
+"""Published comparisons, and one experiment under several seeds."""

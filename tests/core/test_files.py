@@ -1,0 +1,130 @@
+"""Files are whole or absent, and what a disk refuses names the file that was asked for."""
+
+import errno
+import os
+import resource
+import socket
+import sqlite3
+from contextlib import closing, contextmanager
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ganops.core.errors import UserError
+from ganops.core.files import atomic, atomic_folder, refusal
+from ganops.core.terminal import stage
+
+
+@contextmanager
+def no_file_beyond(size):
+    """A disk on which no file can grow past `size` bytes: the kernel refuses, as it does on a full one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+WRITERS = {
+    "text": lambda path: path.write_text("x" * 5000),
+    "numpy": lambda path: np.save(path, np.zeros(5000)),
+    "safetensors": lambda path: save_file({"a": torch.zeros(5000)}, path),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_whatever_writes_a_full_disk_names_the_file_and_leaves_the_former_one(tmp_path, writer):
+    target = tmp_path / "kept.npy"
+    target.write_text("before")
+    with no_file_beyond(1000), pytest.raises(OSError) as caught, atomic(target) as draft:
+        WRITERS[writer](draft)
+    said = refusal(caught.value)
+    assert said.startswith(f"{target} cannot be written: ")
+    assert said.endswith("the same command then goes on")
+    assert "Make room" in said
+    assert target.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.npy"]
+
+
+def test_an_error_of_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_folder(tmp_path / "kept"):
+        (tmp_path / "elsewhere").read_text()
+
+
+@pytest.mark.parametrize(("number", "cure"), [(errno.ENOSPC, "Make room"), (errno.EROFS, "Make it writable"),
+                                              (errno.EACCES, "Give yourself the right")])  # fmt: skip
+def test_a_stage_whose_disk_refuses_ends_in_one_sentence(tmp_path, capsys, monkeypatch, number, cure):
+    monkeypatch.chdir(tmp_path)  # back to it afterwards: a stage changes the folder
+    wanted = tmp_path / "reports" / "preview.png"
+    with pytest.raises(SystemExit) as exit_, stage(str(tmp_path / "pipeline" / "prepare.py")), atomic(wanted):
+        raise OSError(number, os.strerror(number))  # as write(2) says it: without a name
+    assert exit_.value.code == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"prepare    {wanted} cannot be ")
+    assert f"{os.strerror(number)}. {cure}" in line
+
+
+def test_behind_what_others_raise_there_may_be_a_full_database(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "a.db")) as store:
+        store.execute("PRAGMA max_page_count = 3")
+        store.execute("CREATE TABLE t (x)")
+        with pytest.raises(sqlite3.OperationalError) as caught:
+            store.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+    wrapped = RuntimeError("a server's words")
+    wrapped.__cause__ = caught.value
+    assert "database or disk is full. Make room" in refusal(wrapped)
+
+
+def test_a_port_that_is_refused_and_a_defect_are_no_disk(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert refusal(PermissionError(errno.EACCES, "Permission denied")) == ""
+    assert refusal(socket.gaierror(-2, "Name or service not known")) == ""
+    assert refusal(ValueError("7 requested")) == ""
+    with pytest.raises(SystemExit) as exit_, stage(str(tmp_path / "pipeline" / "prepare.py")):
+        _ = 1 / 0
+    assert exit_.value.code == 1
+    told = capsys.readouterr()
+    assert "ZeroDivisionError" in told.err.splitlines()[-1]
+    assert not told.out
+
+
+def test_the_command_line_says_it_too(tmp_path, monkeypatch, capsys):
+    from ganops import cli
+
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "out.png"))
+
+    for error, words in [(full, "out.png cannot be written"), (lambda: (_ for _ in ()).throw(UserError("x")), "x")]:
+        monkeypatch.setattr(cli, "app", error)
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        assert exit_.value.code == 1
+        assert words in capsys.readouterr().out
+
+
+def test_a_folder_that_replaces_another_may_keep_it_and_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    synced, replaced = set(), []
+    fsync, replace = os.fsync, os.replace
+
+    def noted(handle):
+        synced.add(os.fstat(handle).st_ino)
+        fsync(handle)
+
+    def after_its_content(source, target):
+        if os.fspath(target) == os.fspath(tmp_path / "kept"):
+            replaced.append({path.stat().st_ino for path in [source, *source.rglob("*")]} <= synced)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(os, "replace", after_its_content)
+    for number in range(3):
+        with atomic_folder(tmp_path / "kept", former=tmp_path / "former", lasting=True) as draft:
+            (draft / "below").mkdir()
+            (draft / "below" / "file").write_text(str(number))
+    assert replaced == [True] * 3
+    assert tmp_path.stat().st_ino in synced
+    assert (tmp_path / "kept/below/file").read_text() == "2"
+    assert (tmp_path / "former/below/file").read_text() == "1"

@@ -1,0 +1,98 @@
+"""What a person sees of a training."""
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ganops.core import terminal
+from ganops.core.errors import UserError
+from ganops.jobs import doctor, submission
+from ganops.registry import lineage as provenance
+from ganops.registry import verify
+from ganops.registry.champions import Move
+from ganops.registry.champions import table as moves_table
+
+
+def told(monkeypatch, speeds, *, live=False):
+    """The lines about a slow training, one tick for each speed."""
+    out = io.StringIO()
+    monkeypatch.setattr(terminal, "console", Console(file=out, force_terminal=live, soft_wrap=True, width=200))
+    with terminal.training_bar("train", 100) as show:
+        for n, speed in enumerate(speeds, 1):
+            show({"kimg": float(n), "images_per_second": float(speed), "loss_g": 1.0, "loss_d": 1.0})
+    return [line.rpartition("slow: ")[2] for line in out.getvalue().splitlines() if "slow: " in line]
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_training_far_below_its_own_speed_is_told_once_an_episode(monkeypatch, live):
+    lines = told(monkeypatch, [1400, 1440, 1420, 310, 290, 330, 1100, 1400, 1410, 200, 210], live=live)
+    assert len(lines) == 2
+    assert lines[0].startswith("310 img/s where it had 1,420. Something else uses the cores; the result is the same")
+    assert lines[1].startswith("200 img/s")
+
+
+def test_what_wavers_about_the_limit_is_one_episode_and_what_is_only_slower_none(monkeypatch):
+    assert len(told(monkeypatch, [1000, 1000, 1000, 490, 510, 490, 700, 480])) == 1
+    assert not told(monkeypatch, [1000, 1000, 900, 700, 600, 550, 1000])
+    assert not told(monkeypatch, [20, 20, 19, 1400]), "a slow first tick is no trouble"
+
+
+FOREIGN = "fixes [/issue 12] [bold]and[/bold] [red]more :smile: \x1b[2J\x9b31m\r\x07 done\\"
+SHOWN = "fixes [/issue 12] [bold]and[/bold] [red]more :smile: \\x1b[2J\\x9b31m\\x0d\\x07 done\\"
+"""What people, paths and servers may write, and what a person is shown of it: all of it, and nothing that is obeyed."""
+
+
+def foreign_tables():
+    """Each table of the commands, with foreign text in every place."""
+    yield moves_table(FOREIGN, [Move(FOREIGN[:19], FOREIGN, 1, None, FOREIGN, FOREIGN)]), 4
+    yield verify.table(FOREIGN, [verify.Finding(FOREIGN, "bad", FOREIGN)]), 3
+    yield doctor.table([doctor.Finding(FOREIGN, "bad", FOREIGN)]), 2
+    yield (
+        submission.table(
+            [dict.fromkeys(("id", "status", "started", "minutes", "commit"), FOREIGN) | {"changes": True}]
+        ),
+        5,
+    )
+    lineage = dict.fromkeys(("name", "version", "reasons", "run", "patch", "job", "experiment", "fingerprint"), FOREIGN)
+    lineage |= {
+        "aliases": [FOREIGN],
+        "commit": FOREIGN,
+        "changes": True,
+        "search": dict.fromkeys(("trial", "search", "run"), FOREIGN),
+    }
+    lineage |= {"hashes": {FOREIGN: FOREIGN}, "params": {FOREIGN: FOREIGN}}
+    yield provenance.show(lineage), 2 + 8 + 3 + 2 + 2
+
+
+@pytest.mark.parametrize("console", [Console, lambda **options: Console(markup=False, emoji=False, **options)])
+def test_no_text_in_a_table_is_markup_or_obeyed_by_a_terminal(console):
+    for table, times in foreign_tables():
+        out = io.StringIO()
+        console(file=out, width=2000, highlight=False).print(table)
+        assert out.getvalue().count(SHOWN) >= times, out.getvalue()
+        assert not set("\x1b\x9b\r\x07") & set(out.getvalue())
+
+
+def test_no_line_and_no_error_is_markup_or_obeyed_by_a_terminal(capsys):
+    terminal.say("train", FOREIGN)
+    terminal.refuse(UserError(FOREIGN))
+    terminal.refuse(UserError(FOREIGN), "train")
+    assert capsys.readouterr().out.splitlines() == [f"train      {SHOWN}", SHOWN, f"train      {SHOWN}"]
+
+
+def test_tables_and_markup_of_rich_are_used_in_one_place_only():
+    files = [path for path in Path(terminal.__file__).parents[1].rglob("*.py") if path.name != "terminal.py"]
+    text = {path: path.read_text(encoding="utf-8") for path in files}
+    assert not [
+        path
+        for path, content in text.items()
+        if re.search(r"rich\.markup|\[/?(bold|red|green|yellow)|import.* Table$.*rich", content)
+    ]
+    assert not [
+        path
+        for path, content in text.items()
+        if re.search(r"from rich\.table import .*\bTable\b", content) and path.parent.name != "search"
+    ]

@@ -1,0 +1,106 @@
+"""What a search keeps on an object store: a process of this machine that speaks S3."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from urllib.parse import quote
+
+import pytest
+from pyarrow import fs
+
+from ganops.distributed.storage import WHOLE, Storage
+from ganops.distributed.trial_store import Ledger
+from ganops.search.trials import Takeover, Trial
+
+
+@pytest.fixture(scope="module")
+def store():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    keys = pytest.MonkeyPatch()
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        keys.setenv(name, "test")
+    keys.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
+        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request"}
+        made = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT", headers=signed)
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(made, timeout=10).close()
+        endpoint = quote(f"127.0.0.1:{port}", safe="")
+        yield Storage(f"s3://bucket/runs?scheme=http&endpoint_override={endpoint}&region=us-east-1")
+    finally:
+        process.kill()
+        process.wait()
+        keys.undo()
+
+
+def keep(store, name, **files):
+    with store.keep(name) as folder:
+        (folder / "run").mkdir()
+        for file, text in files.items():
+            (folder / "run" / file).write_text(text)
+
+
+def found(store, name):
+    with store.opened(name) as folder:
+        return {path.name: path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_is_kept_replaced_and_dropped(store):
+    keep(store, "search/checkpoints/0001-1", old="1", both="1")
+    keep(store, "search/checkpoints/0001-1", both="2")
+    assert found(store, "search/checkpoints/0001-1") == {"both": "2"}
+    assert store.kept("search/checkpoints") == ["0001-1"]
+    store.drop("search/checkpoints/0001-1")
+    assert store.kept("search/checkpoints") == []
+
+
+def test_a_folder_that_did_not_arrive_whole_is_not_there(store, monkeypatch):
+    def half(source, destination, **named):
+        copy(os.path.join(source, "run", "a"), f"{destination}/a", **named)
+        raise OSError("cut")
+
+    copy = fs.copy_files
+    with monkeypatch.context() as broken:
+        broken.setattr(fs, "copy_files", half)
+        with pytest.raises(OSError, match="cut"):
+            keep(store, "search/checkpoints/0002-1", a="1", b="2")
+    assert store.kept("search/checkpoints") == []
+    keep(store, "search/checkpoints/0002-1", a="1", b="2")
+    assert found(store, "search/checkpoints/0002-1") == {"a": "1", "b": "2"}
+
+
+def test_the_ledger_of_a_search(store):
+    ledger = Ledger(store, "tune-1")
+    assert (ledger.trials(), ledger.rounds(), ledger.checkpoints(), ledger.pictures()) == ({}, {}, [], {})
+    assert ledger.seconds() == 0
+    trial = Trial(1, {"loss.r1": 0.5}, "finished", rung=1, score=2.0, history=({"kimg": 1.0, "rung": 1},))
+    takeovers = {2: Takeover(1, 1, {"loss.r1": 0.4})}
+    ledger.write(trial)
+    ledger.write_round(1, takeovers)
+    ledger.write_seconds(3.5)
+    ledger.write_picture(1, b"png")
+    keep(store, ledger.checkpoint(1, 2), state="x")
+    assert (ledger.trials(), ledger.rounds()) == ({1: trial}, {1: takeovers})
+    assert (ledger.seconds(), ledger.pictures(), ledger.checkpoints()) == (3.5, {1: b"png"}, [(1, 2)])
+    ledger.forget(1, 2)
+    assert ledger.checkpoints() == []
+
+
+def test_the_address_of_a_folder_keeps_its_options(store):
+    address = store.below("search/train")
+    assert address.startswith("s3://bucket/runs/search/train?scheme=http")
+    _, root = fs.FileSystem.from_uri(address)
+    assert root == "bucket/runs/search/train"
+    assert Storage("/data").below("search") == "/data/search"
+    assert WHOLE not in address

@@ -1,0 +1,252 @@
+"""Training through its launchers: interrupted equals uninterrupted, and any number of workers."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import numpy as np
+import psutil
+import pytest
+import ray
+import torch
+from safetensors.torch import load_file
+
+from ganops.core.errors import TrainingError
+from ganops.distributed import runtime, train
+from ganops.distributed.node_copy import Parcel
+from ganops.experiment import identity
+from ganops.generator import Description, Generator, generator_network
+
+pytestmark = pytest.mark.ray
+
+WEIGHTS = "artifacts/generator/generator.safetensors"
+
+
+def result(project):
+    """What a training leaves: the weights' bytes, and the curve."""
+    return (project.folder / WEIGHTS).read_bytes(), (project.folder / "reports/train/history.csv").read_text()
+
+
+def train_to_a_checkpoint(project, *command: str, count: int = 1) -> subprocess.Popen:
+    """The stage, running, as soon as so many checkpoints are there: Ray counts one a little later than it is seen."""
+    process = project.start(*(command or ("python", "pipeline/train.py")))
+    deadline = time.monotonic() + 180
+    while len(list((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors"))) < count:
+        assert process.poll() is None, "the stage ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return process
+
+
+def kill_after_a_checkpoint(project, *command: str, count: int = 1) -> set[str]:
+    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were."""
+    process = train_to_a_checkpoint(project, *command, count=count)
+    running = {" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)}
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return running
+
+
+@pytest.mark.parametrize("launcher", [pytest.param("local", marks=pytest.mark.slow), "ray"])
+def test_killed_and_run_again_equals_uninterrupted(project, launcher):
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    whole = result(project)
+    assert not list((project.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
+    running = kill_after_a_checkpoint(project)
+    actors = {name.removeprefix("ray::").split()[0].split(".")[0] for name in running if name.startswith("ray::")}
+    ours = {"RayTrainWorker", "SynchronizationActor", "Board", "_Bench"} if launcher == "ray" else set()
+    assert actors <= ours | {"DashboardAgent", "RuntimeEnvAgent"}, "each process more is time that the start takes"
+    assert not any("dashboard.py" in name or "monitor.py" in name for name in running)
+    assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
+    project.run("python", "pipeline/train.py")
+    assert result(project) == whole
+    if launcher == "ray":
+        process = train_to_a_checkpoint(project)
+        children = psutil.Process(process.pid).children(recursive=True)
+        (worker,) = [child for child in children if "ray::RayTrainWorker" in " ".join(child.cmdline())]
+        worker.kill()
+        assert process.wait(120) == 0, "a lost worker is replaced, and nobody need do anything"
+        assert result(project) == whole
+
+
+@pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(project, launcher):
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    whole = result(project)
+    kill_after_a_checkpoint(project, count=2)
+    (unfinished,) = (project.folder / ".ganops").glob("train-*")
+    there = [path.parent for path in unfinished.glob("checkpoint*/state.safetensors")]
+    newest = max(there, key=lambda path: len((path / "run.json").read_text()))
+    content = bytearray((newest / "state.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / "state.safetensors").write_bytes(content)
+    if launcher == "ray":  # it writes its list in place
+        (unfinished / train.LIST).write_text('{"ray_ver')
+    log = project.run("python", "pipeline/train.py").replace("\n", " ")
+    # the kill may have come amid the upload of the newest: then other files of it are missing as well
+    assert re.search(rf"the checkpoint {newest} is damaged \(.*state\.safetensors.*\); it goes on from", log), log
+    assert ("Ray's list of the checkpoints" in log) == (launcher == "ray")
+    assert result(project) == whole
+
+
+@pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(project, launcher):
+    project.variables["PYTHONPATH"] = str(project.folder / "src")
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
+    project.run("python", "pipeline/tune.py")
+    log = project.run("python", "pipeline/train.py")
+    assert "continues" not in log
+    assert "begins anew" not in log
+    whole = result(project)
+    kill_after_a_checkpoint(project, count=2 if launcher == "ray" else 1)
+    (unfinished,) = (project.folder / ".ganops").glob("train-*")
+    before = project.run("git", "rev-parse", "HEAD")[:7]
+    source = project.folder / "src/ganops/losses/adversarial.py"
+    source.write_text(source.read_text() + "# a comment\n")
+    log = project.run("python", "pipeline/train.py")
+    assert f"begins anew beside the unfinished training {unfinished}" in log
+    assert "src/ganops/losses/adversarial.py here has edits that no commit holds" in log.replace("\n", " ")
+    assert unfinished.is_dir()
+    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "a comment")
+    log = project.run("python", "pipeline/train.py")
+    line = f"continues a checkpoint of commit {before}; the mathematics is the same, version {identity.MATHEMATICS}"
+    assert log.count(line) == 1
+    assert result(project) == whole
+    assert not unfinished.is_dir()
+    first = float(log.partition(" kimg ")[2].partition("/")[0])
+    assert first > 0.5, "the ticks before the checkpoint are not played again"
+
+
+ON_TWO_CORES = (
+    "python",
+    "-c",
+    "import ray, runpy; ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False); "
+    "runpy.run_path('pipeline/train.py', run_name='__main__')",
+)
+"""The stage with a core for the worker and one for the judge, whatever this machine has."""
+
+
+def train_and_kill_a_judge(project) -> str:
+    """Trains to the end, with SIGKILL to the judge's actor as soon as there is one; returns what was printed."""
+    with (project.folder / "log").open("w+") as log:
+        process = subprocess.Popen(
+            ON_TWO_CORES, cwd=project.folder, env=project.environment(), stdout=log, stderr=subprocess.STDOUT
+        )
+        killed = False
+        while process.poll() is None:
+            for each in [] if killed else psutil.Process(process.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "ray::_Bench" in " ".join(each.cmdline()):
+                        each.kill()
+                        killed = True
+            time.sleep(0.02)
+        log.seek(0)
+        text = log.read()
+        assert process.returncode == 0, text
+        assert killed, "there was a judge apart"
+        return text
+
+
+@pytest.mark.slow
+def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    validation = project.folder / "reports/train/validation.csv"
+    whole = (*result(project), validation.read_text())
+    project.params(compute={"launcher": "ray", "workers": 1, "validation": "apart"})
+    kill_after_a_checkpoint(project, *ON_TWO_CORES)
+    validation.unlink()
+    text = train_and_kill_a_judge(project)
+    assert (*result(project), validation.read_text()) == whole
+    assert "judge failed" not in text, "an actor that dies once is started again"
+
+
+def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, monkeypatch):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    features = Parcel(str(featured.folder / "artifacts/features"))
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    generator, seeds = Generator(generator_network(description), description), np.arange(300)
+    with runtime.cluster():
+        judge = train.JudgeApart(features, torch.device("cpu"))
+        found = judge.submit(generator, seeds).result(60)
+        assert found == pytest.approx(judge.distance(generator, seeds), rel=1e-6)
+        ray.kill(judge.bench)
+        with pytest.raises(ray.exceptions.RayActorError):
+            judge.submit(generator, seeds).result(60)
+        monkeypatch.setattr(train, "PLACEMENT", 0.1)
+        crowd = [train.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
+        with pytest.raises(TrainingError, match="no core or GPU free"):
+            crowd[-1].submit(generator, seeds).result(60)
+
+
+def threads(project) -> int:
+    """Those that torch had in the process that trained."""
+    return json.loads((project.folder / "metrics/train.json").read_text())["threads"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("asked", "had"), [("auto", 1), (2, 2)])
+def test_a_ray_worker_computes_with_the_threads_of_the_rule_whatever_torch_would_take(project, asked, had):
+    project.variables["OMP_NUM_THREADS"] = "2"
+    project.params(tune={"trials": 0}, train={"kimg": 2}, compute={"launcher": "ray", "threads": asked})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    assert threads(project) == had
+
+
+@pytest.mark.slow
+def test_a_training_goes_on_with_the_threads_it_began_with_to_the_same_bits(project):
+    def place(number):
+        project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local", "threads": number})
+
+    place(2)
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    whole = result(project)
+    kill_after_a_checkpoint(project)
+    place("auto")
+    text = project.run("python", "pipeline/train.py")
+    assert threads(project) == 2
+    assert result(project) == whole
+    assert "threads: 2 as it began, on fewer cores (1): the same bits, but slow" in text
+
+
+@pytest.mark.slow
+def test_two_ray_workers_train_what_one_does(project):
+    project.params(tune={"trials": 0}, train={"kimg": 1, "precision": "fp64"}, compute={"launcher": "local"})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    one = load_file(project.folder / WEIGHTS)
+    project.params(compute={"launcher": "ray", "workers": 2})
+    project.run("python", "pipeline/train.py")
+    two = load_file(project.folder / WEIGHTS)
+    for name in one:
+        assert torch.allclose(one[name], two[name], rtol=0, atol=1e-9), name
+
+
+def test_a_game_that_diverges_is_told_at_once_and_not_tried_again(project):
+    rates = {"generator": 1e30, "discriminator": 1e30}
+    project.params(tune={"trials": 0}, train={"learning_rate": rates}, compute={"launcher": "ray", "workers": 2})
+    project.run("python", "pipeline/tune.py")
+    log = project.run("python", "pipeline/train.py", fails=True)
+    assert "stopped being finite at step" in log
+    assert "Traceback" not in log
+    (folder,) = (project.folder / ".ganops").glob("train-*")
+    assert not list(folder.glob("checkpoint*")), "a broken state is no checkpoint"
+
+
+def test_more_workers_than_cores_are_refused(project):
+    project.params(tune={"trials": 0}, train={"batch": 64 * 50}, compute={"launcher": "ray", "workers": 64})
+    project.run("python", "pipeline/tune.py")
+    log = project.run("python", "pipeline/train.py", fails=True)
+    assert "compute.workers: 64 workers need a core each, the cluster has" in log
+    assert "Traceback" not in log

@@ -1,0 +1,73 @@
+"""What is said of a generator's figures, and which of them decides."""
+
+import pytest
+
+from ganops import config
+from ganops.core.errors import ConfigError
+from ganops.evaluation import verdict
+from ganops.experiment import checks
+
+RESULTS = {
+    "fd_domain": 1.12, "fd_domain_infinity": 1.1, "kd_domain": 0.01, "precision": 0.8, "recall": 0.7, "density": 0.9,
+    "coverage": 0.85, "authenticity": 0.5,
+    "intervals": {"fd_domain": [1.03, 1.21], "coverage": [0.8, 0.9]},
+    "floors": {"fd_domain": 0.6, "kd_domain": 0.001},
+    "blind": {},
+    "protocol": {"name": "fd_domain10k_test"},
+}  # fmt: skip
+BLIND = {"precision": ["low_rank", "shuffled_patches"]}
+
+
+def test_the_headline_has_the_distance_with_interval_and_floor():
+    words = "fd_domain 1.12 [1.03, 1.21] (floor 0.6)  precision 0.8  recall 0.7  coverage 0.85"
+    assert verdict.in_words(RESULTS) == words
+
+
+def test_a_blind_metric_leaves_the_headline_and_is_named():
+    assert verdict.headline(RESULTS | {"blind": BLIND}).keys() == {"fd_domain", "recall", "coverage"}
+    words = verdict.in_words(RESULTS | {"blind": BLIND})
+    assert "precision 0.8" not in words
+    assert words.endswith("precision is blind to low rank, shuffled patches on these images")
+    assert "fd_domain 1.12" not in verdict.in_words(RESULTS | {"blind": {"fd_domain": ["few"]}})
+
+
+def test_figures_of_before_have_no_floor_and_no_blindness():
+    old = {key: value for key, value in RESULTS.items() if key not in ("floors", "blind")}
+    assert verdict.in_words(old).startswith("fd_domain 1.12 [1.03, 1.21]  precision 0.8")
+    assert verdict.with_intervals(old)["precision"] == 0.8
+
+
+def test_the_report_is_told_floor_and_blindness():
+    shown = verdict.with_intervals(RESULTS | {"blind": BLIND})
+    assert shown["fd_domain"] == {"value": 1.12, "interval": [1.03, 1.21], "floor": 0.6}
+    assert shown["precision"] == {"value": 0.8, "blind": "blind to low rank, shuffled patches on these images"}
+    assert shown["recall"] == 0.7
+    assert not {"protocol", "intervals", "floors", "blind", "authenticity"} & shown.keys()
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"register": {"gate": {"precision": {"at_least": 0.5}}}}, r"register\.gate\.precision: precision is"),
+        ({"register": {"improve": "precision"}}, r"register\.improve: precision is"),
+        ({"tune": {"limits": {"precision": {"at_least": 0.5}}}}, r"tune\.limits\.precision: precision is"),
+    ],
+)
+def test_a_blind_metric_decides_nothing(params, path):
+    experiment = config.parse(params)
+    checks.check_sight(experiment, {})
+    checks.check_sight(experiment, {"recall": ["half"]})
+    with pytest.raises(ConfigError, match=rf"params\.{path} blind to low rank, shuffled patches on these images"):
+        checks.check_sight(experiment, BLIND)
+
+
+def test_the_automatic_improvement_is_by_the_distance():
+    with pytest.raises(ConfigError, match=r"register\.improve: fd_domain is blind to few images, repeated"):
+        checks.check_sight(config.parse({}), {"fd_domain": ["few"]})
+
+
+def test_the_refusal_names_metrics_that_see():
+    with pytest.raises(ConfigError, match="such as fd_domain, fd_domain_infinity, kd_domain") as refused:
+        checks.check_sight(config.parse({"register": {"gate": {"precision": {"at_least": 0.5}}}}), BLIND)
+    assert "recall" in str(refused.value)
+    assert "authenticity" not in str(refused.value)

@@ -1,0 +1,157 @@
+import logging
+import math
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from ganops.core.errors import RegistryError, TrainingError
+from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, to_uint8
+
+LATENT, CLASSES = 6, 3
+
+
+class Tiny(nn.Module):
+    """The smallest generator that has what real ones have: a projection, batch normalisation, an embedding."""
+
+    def __init__(self, classes=0, channels=3, resolution=8):
+        super().__init__()
+        self.shape = (channels, resolution, resolution)
+        self.project = nn.Linear(LATENT, math.prod(self.shape))
+        self.embed = nn.Embedding(classes, LATENT) if classes else None
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, z, y=None):
+        z = z if self.embed is None else z + self.embed(y)
+        return torch.tanh(self.norm(self.project(z).view(-1, *self.shape)))
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory):
+    torch.manual_seed(0)
+    G = Tiny(CLASSES)
+    path = tmp_path_factory.mktemp("export") / "generator.onnx"
+    export_onnx(G, path, latent=LATENT, classes=CLASSES)
+    return G, path
+
+
+def session(path):
+    return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def test_to_uint8_maps_the_ends_and_clips_what_is_beyond():
+    x = torch.tensor([-7.0, -1.0, 0.0, 1.0, 1.004, 3.0])
+    assert to_uint8(x).tolist() == [0, 0, 128, 255, 255, 255]
+
+
+def test_to_uint8_inverts_the_usual_scaling_of_pixels():
+    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    assert torch.equal(to_uint8(pixels / 127.5 - 1), pixels)
+
+
+def test_graph_has_the_promised_inputs_and_output(conditional):
+    graph = session(conditional[1])
+    described = {tensor.name: (tensor.type, len(tensor.shape)) for tensor in graph.get_inputs()}
+    assert described == {"z": ("tensor(float)", 2), "truncation": ("tensor(float)", 1), "labels": ("tensor(int64)", 1)}
+    (images,) = graph.get_outputs()
+    assert (images.name, images.type, images.shape[1:]) == ("images", "tensor(uint8)", [8, 8, 3])
+    assert isinstance(images.shape[0], str), "the number of samples must be free"
+
+
+@pytest.mark.parametrize("count", [1, 2, 33])
+def test_pictures_agree_with_eager_in_any_batch(conditional, count):
+    G, path = conditional
+    inputs = graph_inputs(np.arange(count) - 5, 0.7, latent=LATENT, classes=CLASSES)
+    images = session(path).run(["images"], inputs)[0]
+    G.eval()
+    with torch.no_grad():
+        samples = G(torch.from_numpy(inputs["z"]) * 0.7, torch.from_numpy(inputs["labels"]))
+    eager = (samples.permute(0, 2, 3, 1).numpy() + 1) * 127.5
+    assert images.shape == (count, 8, 8, 3)
+    assert np.abs(images - eager).max() < 1
+    assert images.std() > 10, "a flat picture would agree with anything"
+
+
+def test_unconditional_export_is_silent_and_leaves_the_module_as_it_was(tmp_path, capfd, caplog, recwarn):
+    caplog.set_level(logging.WARNING)
+    G = Tiny(channels=1).double()
+    export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err, caplog.records, recwarn.list) == ("", "", [], [])
+    assert G.training
+    assert all(p.dtype == torch.float64 and p.requires_grad for p in G.parameters())
+
+    graph = session(tmp_path / "g.onnx")
+    assert [tensor.name for tensor in graph.get_inputs()] == ["z", "truncation"], "no classes, no labels"
+    images = graph.run(["images"], graph_inputs(np.arange(5), 0.0, latent=LATENT, classes=0))[0]
+    assert (images == images[0]).all(), "truncation 0 leaves one sample only"
+
+
+def test_file_is_single_and_names_nothing_of_this_machine(conditional):
+    _, path = conditional
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    content = path.read_bytes()
+    for trace in (b"site-packages", b"/torch/", b".py", str(path.parent).encode()):
+        assert trace not in content, trace
+
+
+def test_same_weights_same_bytes(conditional, tmp_path):
+    G, path = conditional
+    export_onnx(G, tmp_path / "again.onnx", latent=LATENT, classes=CLASSES)
+    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
+
+
+class Branching(Tiny):
+    def forward(self, z, y=None):
+        return super().forward(z * 2 if len(z) > 4 else z, y)
+
+
+class Noisy(Tiny):
+    def forward(self, z, y=None):
+        samples = super().forward(z, y)
+        return samples + torch.randn_like(samples)
+
+
+class Broken(Tiny):
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, z, y=None):
+        return super().forward(z, y) + self.value
+
+
+@pytest.mark.parametrize(("G", "message"), [(Branching(), "batch"), (Noisy(), "grey levels")])
+def test_generator_that_cannot_be_served_is_refused_and_leaves_no_file(tmp_path, G, message):
+    with pytest.raises(RegistryError, match=message):
+        export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_generator_of_no_numbers_is_refused_and_leaves_no_file(tmp_path, value):
+    """Rounded to uint8, NaN would be black, and infinity white."""
+    G = Broken(value)
+    with pytest.raises(TrainingError, match=r"not finite \(NaN or infinity\) in 8 of 8 samples"):
+        export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_grey_level_is_rounding_and_two_are_not():
+    eager = np.full((1, 2, 2, 1), 100, np.uint8)
+    compare(eager + np.uint8(1), eager)
+    compare(eager - np.uint8(1), eager)
+    with pytest.raises(RegistryError, match="by 2 grey levels"):
+        compare(eager - np.uint8(2), eager)
+    with pytest.raises(RegistryError, match="draws"):
+        compare(eager[..., 0], eager)
+
+
+def test_renderer_is_a_copy():
+    G = Tiny()
+    renderer = Renderer(G)
+    with torch.no_grad():
+        G.project.weight.zero_()
+    assert renderer.G.project.weight.abs().sum() > 0

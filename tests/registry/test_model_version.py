@@ -1,0 +1,131 @@
+"""The code of a registered version runs only where its files are those that were registered."""
+
+import importlib.util
+import marshal
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packages import package
+from registering import GATE, NAME
+from typer.testing import CliRunner
+
+from ganops.cli import app
+from ganops.core import layout
+from ganops.core.errors import RegistryError
+from ganops.evaluation.gate import decide
+from ganops.registry import registration, tracking
+from ganops.registry.model_version import Registered, resolve, sampler
+from ganops.registry.versus_champion import challenge
+from ganops.serving.playground.gallery import Exhibition
+from ganops.serving.replica import Replica, Target
+
+CHANGED = "version 1 of faces cannot be loaded: its files are no longer those that were registered: do not use it"
+
+
+@pytest.fixture(scope="module")
+def registered(empty_store, tmp_path_factory):
+    """A project with one version, the champion."""
+    base = tmp_path_factory.mktemp("registered")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(registration, "prove", lambda package, folder: 100.0)  # test_registry does
+        root = shutil.copytree(empty_store, base / "project")
+        made = package(base / "made")
+        registration.register(made, name=NAME, decision=decide(GATE, made.metrics), root=root)
+    (root / "params.yaml").write_text(f"register: {{name: {NAME}}}")
+    return root
+
+
+@pytest.fixture
+def home(registered, tmp_path, monkeypatch):
+    """A copy of it, seen from its folder."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    root = shutil.copytree(registered, tmp_path / "project")
+    tracking.connect(root)  # its store follows
+    monkeypatch.chdir(root)
+    return root
+
+
+def files_of(root):
+    version = resolve(tracking.connect(root), NAME, "champion")
+    return Path(version.source.removeprefix("file://"))
+
+
+@pytest.fixture
+def changed(home):
+    """Where the file lies that the code leaves which somebody put into the store of files."""
+    trace = home / "the code ran"
+    code = files_of(home) / "served_model.py"
+    code.write_text(f"open({str(trace)!r}, 'w').close()\n" + code.read_text())
+    return trace
+
+
+def opened(root, which="champion"):
+    with Registered.opened(resolve(tracking.connect(root), NAME, which), root) as found:
+        return found.sample(np.arange(2))
+
+
+def sampled(root):
+    with sampler("champion", root) as found:
+        return found.sample(np.arange(2))
+
+
+WAYS = {
+    "opened": opened,
+    "sample and compare": sampled,
+    "playground": lambda root: Exhibition(root, NAME, root / layout.VOTES).exhibit(1),
+    "serve": lambda root: Replica(Target(str(root), NAME, "champion", 1.0), "1"),
+    "register": lambda root: challenge(
+        package(root / "other", seed=1), None, None, name=NAME, root=root, samples=1, split="test", seed=0
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_code_that_was_changed_in_the_store_is_not_run(home, changed, way):
+    with pytest.raises(RegistryError, match=CHANGED):
+        WAYS[way](home)
+    assert not changed.exists()
+
+
+def test_the_commands_refuse_it_in_a_sentence(home, changed):
+    for command in (["sample", "x.png", "--model", "champion"], ["registry", "verify"]):
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 1
+        assert (
+            "its files are no longer those that were registered"
+            in f"{result.exception}{' '.join(result.stdout.split())}"
+        )
+    assert not changed.exists()
+
+
+def test_bytecode_in_the_store_is_not_run_in_the_place_of_sources(home):
+    """Python takes bytecode that says it needs no check, whatever the source beside it."""
+    expected = opened(home)
+    trace, source = home / "the code ran", next(files_of(home).rglob("latents.py"))
+    code = compile(f"open({str(trace)!r}, 'w').close()\n" + source.read_text(), str(source), "exec")
+    cache = Path(importlib.util.cache_from_source(str(source)))
+    cache.parent.mkdir()
+    cache.write_bytes(importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + bytes(8) + marshal.dumps(code))
+    assert np.array_equal(opened(home), expected)
+    assert not trace.exists()
+
+
+def test_what_reading_leaves_in_the_store_changes_no_version(home):
+    (files_of(home) / "registered_model_meta").write_text("model_name: faces")
+    assert opened(home).shape == (2, 3, 8, 8)
+
+
+def test_a_version_without_a_hash_is_not_run(home):
+    client = tracking.connect(home)
+    client.create_model_version(NAME, source=files_of(home).as_uri())
+    with pytest.raises(RegistryError, match=r"version 2 of faces cannot be loaded: it was not registered by ganops"):
+        opened(home, "2")
+
+
+def test_an_additional_file_is_a_change(home):
+    (files_of(home) / "sitecustomize.py").write_text("")
+    with pytest.raises(RegistryError, match=CHANGED):
+        opened(home)

@@ -1,0 +1,570 @@
+import base64
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import fields, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ganops.core.errors import UserError
+from ganops.core.pictures import save_grid
+from ganops.metrics.intervals import COVERS
+from ganops.metrics.protocol import SELECTED
+from ganops.reports import plots
+from ganops.reports.report import Report, render, write
+
+ROOT = Path(__file__).parents[2]
+FASHION = ROOT / "data" / "fashion-mnist-10k"
+CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag"]
+CLASSES += ["<script>alert(1)</script>"]
+VOID = {"meta", "img", "wbr", "br", "hr", "input", "link"}
+
+
+def fashion():
+    with gzip.open(FASHION / "t10k-images-idx3-ubyte.gz") as file:
+        images = np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 1, 28, 28)
+    with gzip.open(FASHION / "t10k-labels-idx1-ubyte.gz") as file:
+        labels = np.frombuffer(file.read(), np.uint8, offset=8)
+    return np.pad(images, ((0, 0), (0, 0), (2, 2), (2, 2))), labels
+
+
+def blurred(images, noise, rng):
+    """Stand-ins for a generator that has not learnt yet: the more `noise`, the earlier."""
+    noisy = images * (1 - noise) + noise * rng.uniform(0, 255, images.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    images, labels = fashion()
+    rng = np.random.default_rng(0)
+    by_class = [images[labels == c][:8] for c in range(10)]
+    neighbours = [images[labels == c][8:15] for c in range(8)]
+    pictures = {
+        name: folder / f"{name}.{kind}"
+        for name, kind in {
+            "samples": "png", "preview": "png", "by_class": "svg",
+            "truncation": "svg", "interpolation": "png", "neighbours": "svg", "memorisation": "svg",
+        }.items()
+    }  # fmt: skip
+    save_grid(pictures["samples"], images[:64])
+    save_grid(pictures["preview"], images[64:128])
+    pictures["by_class"].write_bytes(plots.sheet(by_class, CLASSES))
+    pictures["truncation"].write_bytes(plots.sheet([images[200:208]] * 3, ["ψ 0.5", "ψ 0.8", "ψ 1.0"]))
+    save_grid(pictures["interpolation"], images[300:332])
+    pictures["neighbours"].write_bytes(plots.sheet(neighbours, [f"distance {3 + i / 7:.2f}" for i in range(8)], lead=1))
+    near = {"generated": rng.lognormal(1, 0.3, 900), "held-out images": rng.lognormal(0.9, 0.3, 500)}
+    near["copies"] = near["held-out images"] / 10
+    pictures["memorisation"].write_bytes(plots.distances(near))
+    filmstrip = []
+    for i, kimg in enumerate(np.linspace(0, 400, 21)):
+        save_grid(folder / f"{i}.png", blurred(images[:36], np.exp(-kimg / 90), rng), columns=6)
+        filmstrip.append((float(kimg), folder / f"{i}.png"))
+    history = [
+        {
+            "kimg": float(kimg),
+            "loss_g": 1.6 + 0.5 * np.exp(-kimg / 60) + rng.normal(0, 0.06),
+            "loss_d": 0.9 - 0.3 * np.exp(-kimg / 40) + rng.normal(0, 0.03),
+            "score_real": 1.1 + rng.normal(0, 0.1),
+            "score_fake": -0.9 + rng.normal(0, 0.1),
+            "learning_rate_g": 4e-4 * (1 + np.cos(np.pi * kimg / 400)) / 2,
+            "learning_rate_d": 2e-4 * (1 + np.cos(np.pi * kimg / 400)) / 2,
+            "images_per_second": 1480 + rng.normal(0, 30),
+            **({"fd_domain": 9 + 190 * np.exp(-kimg / 35) + rng.uniform(0, 3)} if i % 5 == 0 else {}),
+        }
+        for i, kimg in enumerate(np.linspace(4, 400, 100))
+    ]
+    trials = [
+        {
+            "number": i,
+            "parameters": {
+                "train.learning_rate.generator": float(10 ** rng.uniform(-4, -2.7)),
+                "train.learning_rate.discriminator": float(10 ** rng.uniform(-4, -2.7)),
+                "loss.name": ["non_saturating", "relativistic"][i % 2],
+            },
+            "score": None if i == 5 else float(rng.lognormal(3.6, 0.4)),
+            "kimg": 30.0 if i % 3 or i == 5 else 10.0,
+            "rung": 3 if i % 3 or i == 5 else 1,
+            "status": "failed" if i == 5 else "finished" if i % 3 else "stopped",
+        }
+        for i in range(12)
+    ]
+    return Report(
+        title="ganops-generator",
+        summary={"fd_domain": 7.9, "coverage": 0.66, "floor real/real": 0.3, "noise": 214, "gate": "passed"},
+        manifest={
+            "source": {"name": "fashion-mnist-10k", "kind": "idx"},
+            "sample": {"shape": [1, 32, 32], "dtype": "uint8"},
+            "classes": CLASSES,
+            "splits": {
+                split: {"samples": count, "classes": {name: count // 10 - 7 * i for i, name in enumerate(CLASSES)}}
+                for split, count in {"train": 8012, "validation": 986, "test": 1002}.items()
+            },
+            "duplicates": 3,
+            "rejected": [{"name": f"img_{i:04}.png", "reason": f"truncated after {512 + i} bytes"} for i in range(14)],
+            "sha256": "9f2c41d0a7b3e855" * 4,
+        },
+        history=history,
+        metrics={
+            "fd_domain": {"value": 7.9, "interval": [7.7, 8.2]},
+            "fd_domain_infinity": 6.4,
+            "kd_domain": 0.00042,
+            "kd_domain_std": 0.00007,
+            "precision": {"value": 0.71, "interval": [0.7, 0.72]},
+            "recall": 0.38,
+            "density": 0.93,
+            "coverage": {"value": 0.66, "interval": [0.64, 0.68], "real": 0.97, "noise": 0.0},
+            "is_domain": 7.1,
+            "is_domain_std": 0.12,
+            "class_kl": 0.013,
+            "home_made": 3,
+        },
+        champion={
+            "version": 4,
+            "samples": 10000,
+            "metrics": {
+                "fd_domain": {"one": 9.1, "other": 7.9, "difference": -1.2, "interval": [-1.5, -0.9],
+                              "other_is": "better"},
+            },
+        },
+        decision={
+            "passed": False,
+            "checks": [
+                {"metric": "fd_domain", "value": 7.9, "bound": {"at_most": 15}, "passed": True},
+                {"metric": "coverage", "value": 0.66, "bound": {"at_least": 0.7}, "passed": False},
+            ],
+            "improvement": {"passed": True, "reason": "fd_domain 7.9 against 9.1 of the champion v4: better"},
+        },
+        memorisation={
+            "verdict": "some",
+            "copied_share": 0.123,
+            "signs": {
+                "authenticity": {"generated": 0.552, "held_out": 0.619, "copied": 0.0},
+                "ct": {"generated": -4.54, "held_out": 0.529, "copied": -30.5},
+                "near_copies": {"generated": 0.131, "held_out": 0.011, "copied": 1.0},
+            },
+        },
+        protocol={"extractor": "domain", "samples": 10000, "split": "test", "resize": None, "seed": 0},
+        card={
+            "extractor": "domain",
+            "published": False,
+            "dimensions": 128,
+            "hash": "7b" * 32,
+            "details": {"accuracy": 0.904, "chance": 0.1, "minimum_accuracy": 0.5},
+            "ladder": {
+                "real": 0.3, "faint_noise": 2.1, "strong_noise": 44.0, "faint_blur": 3.4, "strong_blur": 31.0,
+                "noise": 214.0, "half": 52.1, "half_coverage": 0.41, "half_control": 0.6, "half_control_coverage": 0.94,
+                "few": 18.0, "few_coverage": 0.12, "few_control": 0.3, "few_control_coverage": 0.95,
+            },
+        },
+        trials=trials,
+        params={
+            "seed": 0,
+            "data": {"source": "fashion-mnist-10k", "resolution": 32, "channels": "auto"},
+            "model": {"architecture": "dcgan", "latent": 128, "options": {"width": 64}},
+            "train": {"kimg": 400, "batch": 64, "learning_rate": {"generator": 0.0004, "discriminator": 0.0004}},
+        },
+        provenance={
+            "commit": "52655fb0c1d24e8a9b7",
+            "commands": ["git checkout 52655fb", "dvc pull", "dvc repro"],
+            "versions": {"python": "3.11.2", "torch": "2.15.0", "ray": "2.60.0", "ganops": "0.1.0"},
+            "hashes": {"data/prepared": "4f1c2a9d6b.dir", "artifacts/generator": "8d0e7b3c55.dir"},
+            "hardware": "1 × NVIDIA H200",
+            "precision": "bf16",
+        },
+        pictures=pictures,
+        filmstrip=filmstrip,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return render(report)
+
+
+class Page(HTMLParser):
+    """Reads a page and holds it to the grammar: every tag closes where it should."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.texts = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.attributes += attrs
+        assert len(dict(attrs)) == len(attrs)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+    @property
+    def sections(self):
+        return [attrs["id"] for tag, attrs in self.tags if tag == "section"]
+
+
+PARTS = {
+    "decision": ["decision"],
+    "manifest": ["data"],
+    "history": ["training"],
+    "filmstrip": ["training"],
+    "metrics": ["numbers"],
+    "champion": [],
+    "card": ["numbers"],
+    "memorisation": ["memorisation"],
+    "trials": ["search"],
+    "protocol": ["reproduce"],
+    "params": ["reproduce"],
+    "provenance": ["training", "reproduce"],
+}
+
+
+def test_the_page_is_whole_and_says_everything(report, page):
+    read = Page(page)
+    assert read.sections == [
+        "decision", "data", "training", "pictures", "numbers", "memorisation", "search", "reproduce",
+    ]  # fmt: skip
+    assert [attrs["href"] for tag, attrs in read.tags if tag == "a"] == [f"#{name}" for name in read.sections]
+    for words in (
+        "ganops-generator", "fd_domain", "8,012", "9f2c41d0a7b3", "img_0009.png", "4 more are listed",
+        "1 × NVIDIA H200", "400 kimg", "7.9 [7.7, 8.2]", "noise 214", "real 0.3", "± 7e-5", "Lower is better",
+        "half of the classes", "faint noise", "0.94", "10 stopped", "dvc repro", "52655fb0c1d24e8a9b7",
+        "latent: 128", "4f1c2a9d6b.dir", "home_made", "copying of training imagessome", "copied share0.123",
+        "near_copiesShare of images", "0.552 0.619 0", "-4.54 0.529 -30.5",
+    ):  # fmt: skip
+        assert words in read.text, words
+    assert "img_0010.png" not in page
+    assert "9f2c41d0a7b3e855" not in page
+
+
+def test_nothing_is_loaded_and_nothing_runs(page):
+    read = Page(page)
+    images = [attrs for tag, attrs in read.tags if tag == "img"]
+    assert len(images) > 20
+    assert all(re.match(r"data:image/(png|svg\+xml|webp);base64,[A-Za-z0-9+/]+=*$", attrs["src"]) for attrs in images)
+    assert not {tag for tag, _ in read.tags} & {"script", "link", "iframe", "object", "embed", "base", "form"}
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert not re.search(r"https?:|url\(|@import", page)
+    assert "default-src 'none'" in page
+
+
+def test_everyone_can_read_it(page):
+    read = Page(page)
+    assert all(attrs["alt"].strip() for tag, attrs in read.tags if tag == "img")
+    assert all(attrs["scope"] in ("row", "col") for tag, attrs in read.tags if tag == "th")
+    assert ("html", {"lang": "en"}) in read.tags
+    assert len([tag for tag, _ in read.tags if tag == "h1"]) == 1
+    ids = [value for name, value in read.attributes if name == "id"]
+    assert len(set(ids)) == len(ids)
+    assert {value for name, value in read.attributes if name == "aria-labelledby"} <= set(ids)
+    assert all("aria-label" in attrs for _, attrs in read.tags if attrs.get("role") in ("img", "region"))
+
+
+def test_letters_stand_out_from_the_page_in_both_schemes(page):
+    """Contrast of at least 4.5 (WCAG 2.2, success criterion 1.4.3)."""
+    from test_plots import luminance
+
+    schemes = re.findall(r"--page: (#\w{6}).*?--raised: (#\w{6}); --ink: (#\w{6}); --muted: (#\w{6}).*?"
+                         r"--accent: (#\w{6})", page, re.S)  # fmt: skip
+    assert len(schemes) == 2
+    for ground, raised, *letters in schemes:
+        for below in (ground, raised):
+            for colour in letters:
+                light, dark = sorted((luminance(below), luminance(colour)), reverse=True)
+                assert (light + 0.05) / (dark + 0.05) >= 4.5, (below, colour)
+
+
+HOSTILE = "\"><script>alert('x')</script><img src=http://evil.example onerror=alert(1)>"
+
+
+def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
+    save_grid(tmp_path / "picture.png", np.zeros((2, 1, 8, 8), np.uint8))
+    page = render(
+        Report(
+            title=HOSTILE,
+            summary={HOSTILE: HOSTILE},
+            manifest={
+                "source": {"name": HOSTILE}, "splits": {HOSTILE: {"samples": 1, "classes": {HOSTILE: 1}}},
+                "sha256": HOSTILE, "rejected": [{"name": HOSTILE, "reason": HOSTILE}],
+            },
+            metrics={HOSTILE: HOSTILE, "coverage": 0.5},
+            memorisation={"verdict": HOSTILE, "signs": {HOSTILE: {"generated": HOSTILE, "held_out": 1, "copied": 0}}},
+            protocol={HOSTILE: HOSTILE},
+            card={"extractor": HOSTILE, "hash": HOSTILE, "ladder": {HOSTILE: 1.0, "noise": 2.0}},
+            trials=[{"number": 0, "parameters": {HOSTILE: HOSTILE}, "score": 1.0, "status": HOSTILE}],
+            params={HOSTILE: HOSTILE},
+            provenance={
+                "commands": [HOSTILE], "commit": HOSTILE, "hashes": {HOSTILE: HOSTILE}, "hardware": HOSTILE,
+                "patch": {"name": HOSTILE, "content": HOSTILE.encode()},
+                "search": {"search": HOSTILE, "trial": HOSTILE, "parameters": {HOSTILE: HOSTILE}, "reason": HOSTILE},
+            },
+            pictures={HOSTILE: tmp_path / "picture.png"},
+        )
+    )  # fmt: skip
+    read = Page(page)
+    assert "script" not in {tag for tag, _ in read.tags}
+    assert not [name for name, _ in read.attributes if name.startswith("on")]
+    assert all(attrs["src"].startswith("data:") for tag, attrs in read.tags if tag == "img")
+    assert read.text.count("<script>alert('x')</script>") >= 15
+
+
+def test_changes_that_no_commit_holds_come_with_the_page():
+    known = {"commands": ["git checkout abc"], "commit": "abc", "changed": True}
+    read = Page(render(Report(title="t", provenance={**known, "patch": {"name": "c.patch", "content": b"\xffdiff"}})))
+    ((_, link),) = [(tag, attrs) for tag, attrs in read.tags if "download" in attrs]
+    assert link["download"] == "c.patch"
+    assert base64.b64decode(link["href"].partition("base64,")[2]) == b"\xffdiff"
+    assert "into which c.patch was saved" in re.sub(r"\s+", " ", read.text)
+    assert "not at hand" not in read.text
+    assert "Files differed from it, and the differences are not at hand" in render(Report(title="t", provenance=known))
+    assert "differ" not in render(Report(title="t", provenance={**known, "changed": False})).partition("<main>")[2]
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_alone_brings_its_own_section_alone(report, part):
+    page = render(Report(title="lonely", **{part: getattr(report, part)}))
+    assert Page(page).sections == PARTS[part]
+    assert "None" not in page
+    assert 'class="with-picture"' not in page
+
+
+def test_a_picture_alone_brings_its_own_section_alone(report):
+    special = {"samples": [], "preview": ["data"], "memorisation": ["memorisation"]}
+    places = {name: special.get(name, ["pictures"]) for name in report.pictures}
+    for name, sections in places.items():
+        page = Page(render(Report(title="lonely", pictures={name: report.pictures[name]})))
+        assert page.sections == sections
+        assert len([tag for tag, _ in page.tags if tag == "img"]) == 1
+
+
+def test_with_nothing_there_is_the_title():
+    page = Page(render(Report(title="alone")))
+    assert page.text == "alone alone"  # the window's title and the headline
+    assert not {tag for tag, _ in page.tags} & {"section", "nav", "img", "table", "figure", "dl"}
+
+
+def test_it_says_what_intervals_cover_and_what_is_left_out():
+    protocol = {"intervals": COVERS, "left_out": {"fd_domain_infinity": "too few samples"}}
+    text = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, protocol=protocol))).text
+    assert "Intervals are 95 %, over latents and real samples, not over training seeds." in text
+    assert "left out: too few samples" in text
+
+
+def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):
+    assert "The champion, version 4, was drawn again from the registry: 10,000 samples" in Page(page).text
+    assert "champion 9.1, difference -1.2 [-1.5, -0.9]: better" in Page(page).text
+    selected = {"version": 4, "samples": 9, "metrics": {}, "selected": SELECTED}
+    assert SELECTED in Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=selected))).text
+    reason = {"version": 4, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
+    alone = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, champion=reason))).text
+    assert "The champion, version 4, cannot stand beside it: it draws 16 x 16 x 1 images" in alone
+
+
+def test_the_decision_says_what_was_asked_and_found(page):
+    text = Page(page).text
+    assert "It did not pass the gate." in text
+    assert "at least 0.7" in text
+    assert "fd_domain 7.9 against 9.1 of the champion v4: better" in text
+    passed = {"passed": True, "checks": [], "improvement": None}
+    assert "It passed the gate." in Page(render(Report(title="t", decision=passed))).text
+
+
+def test_every_field_is_a_part_that_was_tested():
+    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", *PARTS}
+
+
+def test_same_input_same_bytes_and_no_trace_of_the_machine(report, page, tmp_path):
+    write(report, tmp_path / "new" / "report.html")
+    assert (tmp_path / "new" / "report.html").read_text(encoding="utf-8") == page
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
+    assert str(report.pictures["samples"].parent) not in page
+
+
+def test_the_worst_pictures_still_make_a_small_page(report, tmp_path):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (400, 560, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    rows = [rng.integers(0, 255, (8, 3, 128, 128), np.uint8)] * 4
+    (tmp_path / "sheet.svg").write_bytes(plots.sheet(rows, ["noise"] * 4))
+    names = {name: path.suffix == ".svg" for name, path in report.pictures.items()}
+    worst = replace(
+        report,
+        pictures={name: tmp_path / ("sheet.svg" if sheet else "noise.png") for name, sheet in names.items()},
+        filmstrip=[(float(kimg), tmp_path / "noise.png") for kimg in range(50)],
+        trials=[*report.trials] * 100,
+    )
+    page = render(worst)
+    assert len(page.encode()) < 3_000_000
+    assert page.count(" kimg</figcaption>") == 10
+    assert "0 kimg</figcaption>" in page
+    assert "49 kimg</figcaption>" in page
+    assert "1,150 more are not shown" in Page(page).text
+
+
+def scales(page):
+    return [float(place) for place in re.findall(r'class="dot" style="left:([\d.]+)%"', page)]
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "real", "place"),
+    [
+        (0.5, 0.0, 1.0, 50),
+        (10.0, 100.0, 1.0, 50),  # the middle of a logarithmic line
+        (1.0, 3.0, 1.0, 100),
+        (3.0, 3.0, 1.0, 0),
+        (0.1, 100.0, 1.0, 100),  # better than real stands at the end
+        (1e9, 100.0, 1.0, 0),
+        (-0.1, 10.0, -0.2, 99.02),  # an unbiased distance may be negative
+    ],
+)
+def test_a_value_stands_between_noise_on_the_left_and_real_on_the_right(value, noise, real, place):
+    page = render(Report(title="t", metrics={"kid": {"value": value, "noise": noise, "real": real}}))
+    assert scales(page) == [place]
+
+
+def test_the_ladder_judges_the_distance_of_its_own_extractor_only():
+    ladder = {"real": 1.0, "blur": 10.0, "blur_coverage": 0.5, "noise": 100.0}
+    metrics = {"fd_domain": 10.0, "fd_other": 10.0, "mine": 1.0, "recall": {"value": 0.25, "interval": [0.2, 0.3]}}
+    page = render(Report(title="t", metrics=metrics, card={"extractor": "domain", "ladder": ladder}))
+    assert scales(page) == [50, 25]
+    assert re.findall(r'class="rung" style="left:([\d.]+)%"', page) == ["100", "50.0", "0"]
+    assert 'style="left:20.0%;right:70.0%"' in page
+
+
+def test_a_distance_has_its_floor_and_a_blind_metric_is_marked():
+    metrics = {
+        "fd_domain": {"value": 1.12, "interval": [1.03, 1.21], "floor": 0.6},
+        "precision": {"value": 0.9, "blind": "blind to low rank on these images"},
+        "recall": 0.7,
+    }
+    text = Page(render(Report(title="t", metrics=metrics))).text
+    assert "floor 0.6" in text
+    assert text.count("floor") == 1
+    assert text.count("blind to low rank on these images: it decides nothing") == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), None, "diverged"])
+def test_a_metric_that_is_no_number_has_no_place_on_a_line(value):
+    page = render(Report(title="t", metrics={"recall": {"value": value}, "coverage": 0.5}))
+    assert scales(page) == [50]
+
+
+def test_small_images_stay_crisp_and_large_ones_smooth():
+    def crisp(shape):
+        return '<body class="crisp">' in render(Report(title="t", manifest={"sample": {"shape": shape}}))
+
+    assert crisp([1, 32, 32])
+    assert crisp([3, 64, 64])
+    assert not crisp([3, 128, 128])
+
+
+def test_trials_that_came_furthest_lead_and_failed_ones_end():
+    def trial(number, score, rung, status="finished"):
+        parameters = {"seed": f"trial{number}"}
+        return {"number": number, "parameters": parameters, "score": score, "rung": rung, "status": status}
+
+    trials = [trial(0, None, 0, "failed"), trial(1, 30.0, 3), trial(2, 20.0, 3), trial(3, 10.0, 1, "stopped")]
+    trials.append(trial(4, 1.0, 3, "diverged"))
+    assert re.findall(r"trial\d", Page(render(Report(title="t", trials=trials))).text) == [
+        "trial2",
+        "trial1",
+        "trial3",
+        "trial0",
+        "trial4",
+    ]
+
+
+def test_published_weights_alone_make_the_ladder_one_of_fid():
+    ladder = {"real": 1.0, "noise": 100.0}
+    for published, places in ((True, [50.0]), (False, [])):
+        card = {"extractor": "inception", "published": published, "ladder": ladder}
+        assert scales(render(Report(title="t", metrics={"fid": 10.0}, card=card))) == places
+
+
+@pytest.mark.parametrize("content", [None, b"not a picture"])
+def test_a_missing_or_broken_picture_is_named(tmp_path, content):
+    path = tmp_path / "samples.png"
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"samples\.png.*Run the stage"):
+        render(Report(title="t", pictures={"samples": path}))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("fid", "InceptionV3"),
+        ("fid_infinity", "endlessly many"),
+        ("fd_domain", "crowd of generated samples"),
+        ("fd_domain_infinity", "endlessly many"),
+        ("kd_domain", "Kernel distance"),
+        ("is_domain", "Inception score"),
+        ("fidelity", None),
+    ],
+)
+def test_each_metric_says_what_it_means(name, sentence):
+    text = Page(render(Report(title="t", metrics={name: 1.5, f"{name}_std": 0.25}))).text
+    assert "1.5 ± 0.25" in text
+    assert f"{name}_std" not in text
+    assert sentence in text if sentence else "is better. 1.5" not in text
+
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+MEASURE = """<body><iframe src="report.html" style="width: WIDTHpx; height: 800px; border: 0"></iframe><script>
+onload = () => {
+  const page = document.querySelector("iframe").contentDocument
+  const images = [...page.images]
+  document.body.textContent = "measured " + JSON.stringify({
+    wide: page.documentElement.scrollWidth,
+    images: images.length,
+    broken: images.filter(image => !image.naturalWidth).length,
+    title: page.title,
+  })
+}
+</script></body>"""
+
+
+def browse(folder, *arguments):
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--allow-file-access-from-files")  # fmt: skip
+    command = [BROWSER, *quiet, f"--user-data-dir={folder / 'profile'}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_browser_shows_all_of_it_on_a_phone_and_on_a_desk(report, tmp_path, width):
+    write(report, tmp_path / "report.html")
+    (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", str(width)))
+    page = browse(tmp_path, "--dump-dom", "--window-size=1400,900", (tmp_path / "measure.html").as_uri())
+    found = json.loads(re.search(r"measured ({.*})", page).group(1))
+    assert found["wide"] <= width, "a phone's reader would have to scroll sideways"
+    assert found["images"] > 10
+    assert found["broken"] == 0
+    assert report.title in found["title"]
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_it_can_be_printed(report, tmp_path):
+    write(report, tmp_path / "report.html")
+    browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", (tmp_path / "report.html").as_uri())
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

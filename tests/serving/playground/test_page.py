@@ -1,0 +1,362 @@
+"""The playground: what its parts return, and the page in a real browser without a window."""
+
+import asyncio
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from types import SimpleNamespace
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from test_registration import NAME, package, register
+
+from ganops.core import layout
+from ganops.core.errors import RegistryError, UserError
+from ganops.registry import champions, registration, tracking
+from ganops.serving import limits
+from ganops.serving.playground import page as playground
+from ganops.serving.playground import votes
+from ganops.serving.playground.gallery import LARGEST, Exhibition, Settings
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shown(empty_store, tmp_path_factory):
+    """Version 1 is the champion, version 2 was rejected."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(registration, "prove", lambda package, folder: 100.0)  # test_registry does
+        base = tmp_path_factory.mktemp("shown")
+        root = shutil.copytree(empty_store, base / "project")
+        for seed, fd in ((0, 9.0), (1, 12.0)):
+            made = package(base / str(seed), fd, seed, channels=1)
+            register(replace(made, description={**made.description, "class_names": ["shoe", "<b>", "bag"]}), root)
+        yield Exhibition(root, NAME, root / layout.VOTES)
+
+
+# Without a browser.
+
+
+def test_a_strip_ends_in_the_models_own_pictures(shown):
+    exhibit = shown.exhibit(1)
+    for label in (None, 2):
+        strip = exhibit.walk(5, 7, label, 0.7, 9)
+        ends = [exhibit.draw(Settings(seed, 1, label, 0.7))[0] for seed in (5, 7)]
+        assert strip.shape == (9, 1, 8, 8)
+        assert strip[0].tobytes() == ends[0].tobytes() != ends[1].tobytes() == strip[-1].tobytes()
+    steps = np.abs(np.diff(exhibit.walk(5, 7, 2, 1.0, 24).astype(int), axis=0)).mean((1, 2, 3))
+    assert steps.max() < 4 * steps.mean()  # nowhere a jump
+
+
+def test_pictures_are_those_of_the_program_that_is_shown_beside_them(shown, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.store_uri(shown.root))
+    for settings in (Settings(3, 4), Settings(2**40, 2, 1, 0.25)):
+        told = {}
+        exec(settings.program(NAME, 1), told)
+        drawn = shown.exhibit(1).draw(settings)
+        assert np.array_equal(told["images"].transpose(0, 3, 1, 2), drawn)
+
+
+def test_a_link_brings_the_settings_back():
+    settings = Settings(12, 3, 2, 0.35)
+    link = settings.link(version=4)
+    assert link == "?version=4&seed=12&count=3&label=2&truncation=0.35"
+    assert Settings.of(dict(pair.split("=") for pair in link[1:].split("&"))) == settings
+    assert Settings.of({"seed": "x", "count": "", "label": "²", "other": "1"}) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": -1}, "seed: expected a whole number from 0"),
+        ({"seed": LARGEST + 1}, "seed: expected"),
+        ({"seed": 1.5}, "seed: expected"),
+        ({"seed": None}, "seed: expected"),
+        ({"count": 0}, "pictures: expected a whole number from 1 to 100, got 0"),
+        ({"count": 10**9}, "pictures: expected"),
+        ({"label": 3}, "label: expected a whole number from 0 to 2, got 3"),
+        ({"truncation": float("nan")}, "truncation: expected a number from 0 to 1, got nan"),
+        ({"truncation": 1.01}, "truncation: expected"),
+    ],
+)
+def test_impossible_settings_are_refused(shown, settings, message):
+    with pytest.raises(UserError, match=message):
+        shown.exhibit(1).draw(replace(Settings(), **settings))
+
+
+def test_impossible_strips_are_refused(shown):
+    for asked in [(0, -1, None, 1.0, 5), (0, 1, 3, 1.0, 5), (0, 1, None, 2.0, 5), (0, 1, None, 1.0, 10**6)]:
+        with pytest.raises(UserError, match="expected"):
+            shown.exhibit(1).walk(*asked)
+
+
+def test_what_is_told_of_a_version(shown):
+    exhibit = shown.exhibit(1)
+    assert exhibit.metrics == {"fd_domain": 9.0, "coverage": 0.5}
+    assert exhibit.identity == shown.client.get_model_version(NAME, "1").tags[registration.IDENTITY]
+    assert exhibit.card.startswith(f"# {NAME}")
+    assert exhibit.samples.startswith(b"\x89PNG")
+    assert shown.others(1) == {2: "v2, challenger"}
+    assert shown.others(2) == {1: "v1, champion"}
+
+
+def test_a_ballot_is_blind(shown):
+    page = playground.Page(shown)
+    lefts = set()
+    for _ in range(40):
+        ballot, pair, *_ = page.compare(1, 2)
+        lefts.add(ballot.left.version)
+        assert not re.search(r"v\d|version|identity", re.sub(r'src="[^"]*"', "", pair))
+    assert lefts == {1, 2}
+    sources = re.findall(r'src="([^"]*)"', pair)
+    left = [playground._image(image, 64)["src"] for image in page._pictures(ballot.left.version, ballot.seeds)]
+    assert sources[: playground.PAIR] == left != sources[playground.PAIR :]
+
+
+def test_pictures_of_other_sizes_are_not_compared_blind(shown):
+    exhibit = shown.exhibit(2)
+    shown._loaded[3] = replace(exhibit, version=3, drawer=SimpleNamespace(shape=(16, 16, 1)))
+    with pytest.raises(UserError, match="v1 draws 8x8x1 pixels and v3 16x16x1"):
+        shown.ballot(1, 3, [0])
+    del shown._loaded[3]
+
+
+def test_names_of_classes_are_text(shown):
+    drawn = playground.Page(shown).draw(1, 0, 3, playground.IN_TURN, 1.0)
+    assert "&lt;b&gt;" in drawn
+    assert "<b>" not in drawn
+
+
+def test_without_a_champion_the_page_says_so_before_it_opens(root, tmp_path):
+    with pytest.raises(RegistryError, match="no model faces"):
+        playground.run(Exhibition(root, NAME, tmp_path / "votes"), host="127.0.0.1", port=0, tell=print)
+
+
+def test_a_port_in_use_is_told(shown):
+    with (
+        playground._listening("127.0.0.1", 0) as taken,
+        pytest.raises(UserError, match="--port 0 takes a free one"),
+        playground._listening("127.0.0.1", taken.getsockname()[1]),
+    ):
+        pass
+
+
+def test_strangers_get_no_files_and_leave_none(shown):
+    async def ask():
+        transport = httpx.ASGITransport(playground.app(shown))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            page = await client.get("/")
+            assert (page.status_code, page.headers["content-security-policy"]) == (200, playground.POLICY)
+            for path in (shown.root / "mlflow" / "mlflow.db", shown.votes, "reports/votes.jsonl", "/etc/passwd"):
+                assert (await client.get(f"/gradio_api/file={path}")).status_code in (403, 404), path
+            large = await client.post("/gradio_api/upload", files={"files": ("a.bin", bytes(10**6))})
+            assert large.status_code == 413
+
+    asyncio.run(ask())
+
+
+def test_nobody_votes_from_a_foreign_page_or_uploads_anything(shown):
+    """DNS rebinding: the browser of a visitor takes a foreign name for this machine, and sends that name."""
+    vote = {"data": [""], "fn_index": 10, "session_hash": "s"}
+
+    async def ask():
+        transport = httpx.ASGITransport(playground.app(shown, "127.0.0.1", ["gan.example.com"]))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7860") as client:
+
+            async def status(path, host="127.0.0.1:7860", **sent):
+                return (await client.post(path, headers={"host": host, **sent.pop("headers", {})}, **sent)).status_code
+
+            join = "/gradio_api/queue/join"
+            assert await status(join, json=vote, host="evil.example.com:7860") == 421
+            assert await status(join, json=vote, headers={"origin": "http://evil.example.com"}) == 403
+            assert await status(join, content=b" " * (limits.BODY + 1)) == 413
+            for host in ("localhost", "[::1]:7860", "gan.example.com"):
+                assert await status(join, json=vote, host=host) == 200, host
+            assert (await client.get("/", headers={"host": "evil.example.com"})).status_code == 421
+            assert await status("/gradio_api/upload", files={"files": ("a.txt", b"small")}) == 404
+            for path in ("/gradio_api/run/predict", "/gradio_api/call/draw", "/gradio_api/process_recording"):
+                assert await status(path, json=vote) == 404, path
+            for path in ("proxy=http://127.0.0.1/", "file=a.txt", "upload_progress?upload_id=1", "openapi.json"):
+                assert (await client.get(f"/gradio_api/{path}")).status_code == 404, path
+
+    asyncio.run(ask())
+
+
+# In a browser.
+
+PIXELS = """images => images.map(image => {
+    const canvas = document.createElement("canvas");
+    canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
+    const context = canvas.getContext("2d");
+    context.drawImage(image, 0, 0);
+    return Array.from(context.getImageData(0, 0, canvas.width, canvas.height).data);
+})"""
+
+
+ASK_ANOTHER_HOST = """() => new Promise(refused => {
+    document.addEventListener("securitypolicyviolation", event => refused(event.effectiveDirective));
+    fetch("https://elsewhere.invalid/").catch(() => null);
+})"""
+
+
+LEAVING = ("AbortError: BodyStreamBuffer was aborted", "Unexpected error Connection errored out.")
+
+
+def pixels(images):
+    """What the browser shows of grey pictures: uint8 [N, 1, H, W]."""
+    found = np.array(images.evaluate_all(PIXELS), np.uint8).reshape(-1, 8, 8, 4)
+    assert (found[..., :3] == found[..., :1]).all()
+    return found[..., 0][:, None]
+
+
+@pytest.fixture
+def address(shown):
+    """Where `ganops playground` says that the page is; Ctrl-C ends it."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium here: the page is not driven in a browser")
+    command = [sys.executable, "-c", "from ganops.cli import main; main()", "playground", "--name", NAME, "--port", "0"]
+    process = subprocess.Popen(command, cwd=shown.root, stdout=subprocess.PIPE, text=True)
+    deadline = threading.Timer(120, process.kill)
+    deadline.start()
+    told = ""
+    while found := process.stdout.readline():
+        told += found
+        if "http" in found:
+            break
+    deadline.cancel()
+    deadline.join()
+    try:
+        yield re.search(r"http://127.0.0.1:\d+", told).group()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@pytest.fixture
+def page(address):
+    """A tab of a browser, which asks no other host for anything and has nothing refused.
+
+    A page that is left while an answer still flows reports that answer as lost: `LEAVING`.
+    """
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=address)
+        page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)
+        asked, told = [], []
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: told.append(message.text) if message.type == "error" else None)
+        yield page
+        browser.close()
+    own = (address, "data:", "blob:", "https://elsewhere.invalid/")
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert [text for text in told if not any(known in text for known in ("elsewhere.invalid", *LEAVING))] == []
+
+
+def test_a_visitor_draws_walks_compares_and_votes(shown, page):
+    champion, images = shown.exhibit(1), page.locator("#drawn img")
+    page.goto("/?seed=40&count=5")
+    expect(page.locator("#about")).to_contain_text("faces v1")
+    expect(page.locator("#about")).to_contain_text("fd_domain")
+    expect(images).to_have_count(5)
+    assert pixels(images).tobytes() == champion.draw(Settings(40, 5)).tobytes()
+    expect(page.locator("#drawn figcaption").nth(1)).to_contain_text("seed 41")
+    shown_at = images.first.evaluate(
+        "image => [image.width / image.naturalWidth, getComputedStyle(image).imageRendering]"
+    )
+    assert shown_at == [12, "pixelated"]
+
+    # another seed, another label
+    page.get_by_label("First seed").fill("7")
+    page.locator("#draw").click()
+    expect(page.locator("#drawn figcaption").first).to_contain_text("seed 7")
+    assert pixels(images).tobytes() == champion.draw(Settings(7, 5)).tobytes()
+    page.get_by_label("Label").first.click()
+    page.get_by_role("option", name="bag").click()
+    expect(page.locator("#drawn figcaption").first).to_contain_text("bag")
+    assert pixels(images).tobytes() == champion.draw(Settings(7, 5, 2)).tobytes()
+    page.locator("#surprise").click()
+    expect(page.locator("#drawn figcaption").first).not_to_contain_text(re.compile(r"seed 7(?!\d)"))
+    seed = int(re.search(r"seed (\d+)", page.locator("#drawn figcaption").first.inner_text()).group(1))
+    expect(page.get_by_label("First seed")).to_have_value(str(seed))
+    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).tobytes()
+
+    # a link is those pictures again
+    page.get_by_text("Link to these pictures").click()
+    expect(page.locator("#drawn figcaption").first).to_contain_text(f"seed {seed}")
+    assert f"version=1&seed={seed}&count=5&label=2&truncation=1" in page.url
+    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).tobytes()
+
+    # from one picture to another
+    page.get_by_role("tab", name="Between two").click()
+    page.get_by_label("Seed B").fill("9")
+    page.locator("#walk").click()
+    expect(page.locator("#walked figcaption").last).to_contain_text("seed 9")
+    assert pixels(page.locator("#walked img")).tobytes() == champion.walk(0, 9, None, 1.0, 9).tobytes()
+
+    # what cannot be asked for is told
+    page.get_by_label("Seed B").fill("")
+    page.locator("#walk").click()
+    expect(page.get_by_text("seed B: expected a whole number")).to_be_visible()
+
+    # two versions, blind
+    page.get_by_role("tab", name="Which is better?").click()
+    buttons = [page.locator(f"#vote-{choice}") for choice in ("left", "right")]
+    for number, button in enumerate(buttons, start=1):
+        expect(button).to_be_disabled()
+        page.locator("#ballot").click()
+        expect(button).to_be_enabled()
+        expect(page.locator("#pair img")).to_have_count(2 * playground.PAIR)
+        button.click()
+        expect(page.locator("#result")).to_contain_text("Left was")
+        expect(page.locator("#result")).to_contain_text("95 % interval")
+        kept = votes.read(shown.votes)
+        vote = kept[-1]
+        assert len(kept) == number
+        seen = pixels(page.locator("#pair section[aria-label=left] img"))
+        left = Settings(vote.ballot.seeds[0], playground.PAIR)
+        assert seen.tobytes() == shown.exhibit(vote.ballot.left.version).draw(left).tobytes()
+        expect(page.locator("#result")).to_contain_text(f"You preferred v{vote.preferred.version}")
+    one, two = shown.exhibit(1).side, shown.exhibit(2).side
+    tally = shown.tally(one, two)
+    assert tally.one + tally.other == 2
+    cells = page.locator("#result td:nth-child(2)").all_inner_texts()
+    assert cells == [str(tally.other), str(tally.one), "0"]
+
+    # the card, with its picture
+    page.get_by_role("tab", name="Card").click()
+    expect(page.locator("#card h2").first).to_be_visible()
+    assert page.locator("#card img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 60
+
+    # a promotion changes the page when it is asked to
+    champions.promote(shown.client, NAME, "2")
+    expect(page.locator("#about")).to_contain_text("faces v1")
+    page.locator("#renew").click()
+    expect(page.locator("#about")).to_contain_text("faces v2")
+    page.get_by_role("tab", name="Draw").click()
+    expect(page.locator("#drawn figcaption").first).to_contain_text("seed")
+    page.goto("/")
+    expect(page.locator("#about")).to_contain_text("faces v2")
+    expect(images).to_have_count(20)
+    assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).tobytes()
+
+    # nobody else can be asked for anything
+    assert page.evaluate(ASK_ANOTHER_HOST) == "connect-src"
+
+    # nothing is wider than a telephone
+    page.set_viewport_size({"width": 390, "height": 800})
+    for tab in ("Draw", "Between two", "Which is better?", "Card"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab

@@ -1,0 +1,309 @@
+"""The HTTP side of `ganops serve` on its own: what is refused, how much is let in, what is told; without replicas."""
+
+import asyncio
+import inspect
+import json
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from ganops.serving import app
+from ganops.serving.app import Answer, Front, State
+
+STATE = State("faces", "champion", "3", (8, 8, 3), 3, ("a", "b", "c"), "2026-11-25T12:00:00+00:00", None)
+
+
+class Backend:
+    """Draws at once, or when it may."""
+
+    def __init__(self):
+        self.orders, self.taken_back = [], 0
+        self.may = asyncio.Event()
+        self.may.set()
+        self.found = [STATE]
+
+    async def draw(self, order):
+        self.orders.append(order)
+        try:
+            await self.may.wait()
+        except asyncio.CancelledError:
+            self.taken_back += 1
+            raise
+        return Answer(200, "text/plain", b"pictures", "3")
+
+    async def states(self):
+        if not self.found:
+            raise ConnectionError("nobody there")
+        return self.found
+
+
+def served(test):
+    """Runs a test that takes (front, client) in a loop of its own."""
+
+    def run(*arguments, **named):
+        async def inside():
+            front = Front(Backend(), told.append)
+            await front.look()
+            transport = httpx.ASGITransport(front.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                await test(front, client, *arguments, **named)
+
+        told = []
+        asyncio.run(inside())
+
+    given = inspect.signature(test)
+    run.__signature__ = given.replace(parameters=list(given.parameters.values())[2:])  # what pytest hands over
+    return run
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+SOUND = [
+    b'{"seeds": [0]}',
+    b'{"seeds": [-1, 9223372036854775807, -9223372036854775808], "labels": null}',
+    b'{"seeds": [1, 1], "labels": [2], "truncation": 0, "format": "png"}',
+    b'{"seeds": [1, 1], "labels": [2, 0], "truncation": 0.5, "format": "npy"}',
+    json.dumps({"seeds": [-(2**63)] * 1024, "labels": [10**6] * 1024}).encode(),
+]
+
+BAD = {
+    b"": "body: expected JSON",
+    b"hello": "body: expected JSON",
+    b'{"seeds": [0]': "body: expected JSON",
+    b"\xff\xfe": "body: expected JSON",
+    b"[" * 60_000: "body: expected JSON",
+    b"[1]": "body: expected an object",
+    b"{}": "seeds: expected a list of whole numbers, got none",
+    b'{"seeds": []}': "seeds: expected at least one, got none",
+    b'{"seeds": 5}': "seeds: expected a list of whole numbers, got 5",
+    b'{"seeds": null}': "seeds: expected a list of whole numbers, got null",
+    b'{"seeds": "text"}': 'seeds: expected a list of whole numbers, got "text"',
+    b'{"seeds": ["1"]}': 'seeds.0: expected a whole number, got "1"',
+    b'{"seeds": [0, 1.5]}': "seeds.1: expected a whole number, got 1.5",
+    b'{"seeds": [1.0]}': "seeds.0: expected a whole number, got 1.0",
+    b'{"seeds": [true]}': "seeds.0: expected a whole number, got true",
+    b'{"seeds": [null]}': "seeds.0: expected a whole number, got null",
+    b'{"seeds": [[0, 1]]}': "seeds.0: expected a whole number",
+    b'{"seeds": [NaN]}': "seeds.0: expected a",
+    b'{"seeds": [9223372036854775808]}': "seeds.0: expected at most 9223372036854775807",
+    b'{"seeds": [' + b"9" * 50_000 + b"]}": "body: expected JSON",
+    json.dumps({"seeds": [0] * 1025}).encode(): "seeds: expected 1 to 1024 of them, got 1025",
+    b'{"count": 1000000000}': "count: unknown; known: seeds, labels, truncation, format",
+    b'{"seeds": [0], "labels": [-1]}': "labels.0: expected at least 0, got -1",
+    b'{"seeds": [0], "labels": 2}': "labels: expected a list of whole numbers, got 2",
+    b'{"seeds": [0], "labels": []}': "labels: expected null, one, or one for each of the 1 seeds, got 0",
+    b'{"seeds": [0, 1, 2], "labels": [1, 2]}': "one for each of the 3 seeds, got 2",
+    b'{"seeds": [0], "truncation": NaN}': "truncation: expected a finite number, got NaN",
+    b'{"seeds": [0], "truncation": 1.01}': "truncation: expected at most 1, got 1.01",
+    b'{"seeds": [0], "truncation": -0.1}': "truncation: expected at least 0, got -0.1",
+    b'{"seeds": [0], "truncation": true}': "truncation: expected a number, got true",
+    b'{"seeds": [0], "truncation": "1"}': 'truncation: expected a number, got "1"',
+    b'{"seeds": [0], "truncation": null}': "truncation: expected a number, got null",
+    b'{"seeds": [0], "format": "gif"}': "format: expected 'json', 'png' or 'npy', got \"gif\"",
+}
+
+
+@pytest.mark.parametrize("body", SOUND, ids=lambda body: body[:40].decode())
+@served
+async def test_sound_orders_are_drawn(front, client, body):
+    response = await client.post("/generate", content=body)
+    assert (response.status_code, response.text, response.headers["X-Model-Version"]) == (200, "pictures", "3")
+    (order,) = front.backend.orders
+    assert order.model_dump() == {"labels": None, "truncation": 1.0, "format": "json", **json.loads(body)}
+
+
+@pytest.mark.parametrize("body", BAD, ids=lambda body: repr(body[:40]))
+@served
+async def test_bad_orders_are_told_what_was_expected(front, client, body):
+    response = await client.post("/generate", content=body)
+    assert response.status_code == 400
+    assert BAD[body] in response.json()["error"]
+    assert len(response.content) < 500
+    assert (front.backend.orders, front.requests, front.pixels) == ([], 0, 0)
+
+
+@served
+async def test_a_picture_that_is_large_is_asked_for_in_smaller_numbers(front, client):
+    front.backend.found = [replace(STATE, shape=(1024, 1024, 3))]
+    await front.look()
+    assert (await client.get("/model")).json()["limits"]["seeds"] == 10
+    response = await client.post("/generate", json={"seeds": [0] * 11})
+    assert "expected 1 to 10 of them, got 11" in response.json()["error"]
+
+
+async def ask(front, headers, receive):
+    """One request as the server would hand it over: the status of the answer."""
+    scope = {
+        "type": "http", "method": "POST", "path": "/generate", "raw_path": b"/generate", "query_string": b"",
+        "headers": headers, "server": ("here", 80), "scheme": "http", "http_version": "1.1", "root_path": "",
+    }  # fmt: skip
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await front.app(scope, receive, send)
+    return sent[0]["status"]
+
+
+@served
+async def test_a_body_that_says_it_is_too_large_is_not_read(front, client):
+    async def receive():
+        raise AssertionError("read")
+
+    assert await ask(front, [(b"content-length", b"100000000")], receive) == 413
+
+
+@served
+async def test_a_body_is_read_no_further_than_its_bound(front, client):
+    taken = []
+
+    async def receive():
+        taken.append(10_000)
+        return {"type": "http.request", "body": b"0" * 10_000, "more_body": True}
+
+    assert await ask(front, [(b"transfer-encoding", b"chunked")], receive) == 413
+    assert sum(taken) <= app.BODY + 10_000
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(app, "SECONDS", 0.01)
+
+    @served
+    async def run(front, client):
+        assert await ask(front, [], asyncio.Event().wait) == 408
+        assert front.requests == 0
+
+    run()
+
+
+def test_pictures_that_are_not_drawn_are_not_waited_for(monkeypatch):
+    @served
+    async def run(front, client):
+        front.backend.may.clear()
+        monkeypatch.setattr(app, "SECONDS", 0.01)
+        response = await client.post("/generate", json={"seeds": [0]})
+        assert response.status_code == 504
+        await until(lambda: front.backend.taken_back == 1)
+        assert (front.requests, front.pixels) == (0, 0)
+
+    run()
+
+
+@served
+async def test_who_leaves_takes_the_order_back(front, client):
+    front.backend.may.clear()
+    body = iter([{"type": "http.request", "body": b'{"seeds": [0]}', "more_body": False}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(body)
+
+    assert await ask(front, [], receive) == 499
+    assert front.backend.taken_back == 1
+    assert (front.requests, front.pixels) == (0, 0)
+
+
+def test_requests_beyond_the_bound_are_told_to_come_again(monkeypatch):
+    monkeypatch.setattr(app, "REQUESTS", 4)
+
+    @served
+    async def run(front, client):
+        front.backend.may.clear()
+        asked = [asyncio.create_task(client.post("/generate", json={"seeds": [i]})) for i in range(4)]
+        await until(lambda: len(front.backend.orders) == 4)
+        refused = await client.post("/generate", json={"seeds": [5]})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        assert "4 requests are being served" in refused.json()["error"]
+        assert (await client.get("/health")).status_code == 200  # who looks after the server is let in
+        front.backend.may.set()
+        assert [response.status_code for response in await asyncio.gather(*asked)] == [200] * 4
+        assert (await client.post("/generate", json={"seeds": [5]})).status_code == 200
+        counted = (await client.get("/metrics")).text
+        for line in ('requests_total{status="200"} 5.0', 'requests_total{status="503"} 1.0', "in_flight 0.0"):
+            assert line in counted
+        assert 'images_total{version="3"} 5.0' in counted
+
+    run()
+
+
+def test_pictures_beyond_the_bound_are_told_to_come_again(monkeypatch):
+    monkeypatch.setattr(app, "PIXELS", 8 * 8 * 3 * 80)  # ten for a request, eighty at once
+
+    @served
+    async def run(front, client):
+        front.backend.may.clear()
+        asked = [asyncio.create_task(client.post("/generate", json={"seeds": [0] * 10})) for _ in range(8)]
+        await until(lambda: len(front.backend.orders) == 8)
+        refused = await client.post("/generate", json={"seeds": [0]})
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+        front.backend.may.set()
+        assert {response.status_code for response in await asyncio.gather(*asked)} == {200}
+        assert front.pixels == 0
+
+    run()
+
+
+def test_health_and_what_is_told():
+    told = []
+
+    async def run():
+        front = Front(Backend(), told.append, poll=0.01)
+        transport = httpx.ASGITransport(front.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+
+            async def health():
+                await front.look()
+                response = await client.get("/health")
+                return response.status_code, response.json()["status"], response.json()["trouble"]
+
+            assert (await client.get("/health")).status_code == 503
+            assert (await client.get("/model")).status_code == 503
+            assert await health() == (200, "ok", None)
+            front.backend.found = [replace(STATE, trouble="v4 is broken")]
+            assert await health() == (200, "degraded", "v4 is broken")
+            assert await health() == (200, "degraded", "v4 is broken")
+            front.backend.found = [replace(STATE, version="5")] * 2
+            assert await health() == (200, "ok", None)
+            assert (await client.get("/health")).json() == {
+                "status": "ok", "trouble": None, "versions": [5], "replicas": 2,
+            }  # fmt: skip
+            front.backend.found = []
+            await front.look()
+            assert (await client.get("/health")).status_code == 200  # one look may fail
+            front.seen -= 60
+            assert (await client.get("/health")).status_code == 503
+
+    asyncio.run(run())
+    assert told == [
+        "faces v3 is served",
+        "v4 is broken",
+        "faces v5 is served in the place of v3",
+        "the trouble is over",
+        "the replicas do not answer: ConnectionError: nobody there",
+    ]
+
+
+@served
+async def test_what_is_not_there_is_told_what_is(front, client):
+    response = await client.get("/generate")
+    assert response.status_code == 405
+    assert response.json()["error"].endswith("got GET /generate")
+    response = await client.post("/invocations")
+    assert response.status_code == 404
+    assert response.json()["error"].startswith("expected POST /generate, GET /health")
+
+
+@served
+async def test_a_defect_is_no_silence(front, client):
+    async def draw(order):
+        raise KeyError(order)
+
+    front.backend.draw = draw
+    response = await client.post("/generate", json={"seeds": [0]})
+    assert (response.status_code, response.json()) == (500, {"error": "a defect of the server: KeyError"})
+    assert (front.requests, front.pixels) == (0, 0)

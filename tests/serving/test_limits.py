@@ -1,0 +1,188 @@
+"""The door of `ganops serve` and `ganops playground`: foreign names, bodies, headers, connections."""
+
+import asyncio
+import contextlib
+import socket
+
+import httpx
+import pytest
+
+from ganops.serving import limits
+from ganops.serving.limits import BODY, Doorway
+
+
+async def echo(scope, receive, send):
+    """Answers how many bytes it was sent."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode()})
+
+
+def ask(door, *, host="127.0.0.1:7860", method="POST", content=b"", **headers):
+    async def run():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://127.0.0.1") as client:
+            return await client.request(method, "/x", content=content, headers={"host": host, **headers})
+
+    return asyncio.run(run())
+
+
+OWN = ["localhost", "LocalHost:80", "127.0.0.1:7860", "[::1]:7860", "gan.example.com", "gan.example.com:443"]
+FOREIGN = ["evil.example.com", "evil.example.com:7860", "127.0.0.1.evil.example.com", "localhost@evil.example.com",
+           "evil.example.com#localhost", "10.0.0.1", "[::2]:7860", "", "[", "a b"]  # fmt: skip
+
+
+def test_only_its_own_names_are_answered():
+    door = Doorway(echo, "127.0.0.1", ["GAN.example.com"])
+    assert {host: ask(door, host=host).status_code for host in OWN} == dict.fromkeys(OWN, 200)
+    assert {host: ask(door, host=host).status_code for host in FOREIGN} == dict.fromkeys(FOREIGN, 421)
+    said = ask(door, host=FOREIGN[0]).json()["error"]
+    assert said.startswith(
+        "this server does not answer to the host 'evil.example.com': expected one of 127.0.0.1, ::1,"
+    )
+    assert said.endswith("--allowed-host adds a name")
+    assert len(ask(door, host="x" * 5000).content) < 500
+
+
+def test_the_host_that_is_listened_at_is_a_name():
+    assert ask(Doorway(echo, "gpu7"), host="gpu7:7860").status_code == 200
+    assert ask(Doorway(echo, "gpu7"), host="gpu8:7860").status_code == 421
+
+
+def test_who_listens_at_all_addresses_answers_to_each_address_and_to_no_foreign_name():
+    for everywhere in ("0.0.0.0", "::"):
+        door = Doorway(echo, everywhere)
+        for host in ("10.1.2.3:80", "[fe80::1]:80", "localhost", socket.gethostname()):
+            assert ask(door, host=host).status_code == 200, host
+        assert ask(door, host="rebound.example.com").status_code == 421
+
+
+def test_foreign_pages_change_nothing():
+    door = Doorway(echo, "127.0.0.1")
+    for origin in ("http://127.0.0.1:7860", "https://localhost"):
+        assert ask(door, origin=origin).status_code == 200
+    for origin in ("http://evil.example.com", "null", "file://", "http://["):
+        refused = ask(door, origin=origin)
+        assert (refused.status_code, "does not answer to pages of" in refused.json()["error"]) == (403, True), origin
+
+
+def test_bodies_are_read_up_to_the_bound():
+    door = Doorway(echo, "127.0.0.1")
+    assert ask(door, content=bytes(BODY)).text == str(BODY)
+    assert ask(door, content=bytes(BODY + 1)).status_code == 413
+
+    taken = []
+
+    async def pieces():
+        for _ in range(10**6):
+            taken.append(10_000)
+            yield bytes(10_000)
+
+    assert ask(door, content=pieces()).status_code == 413
+    assert sum(taken) <= BODY + 20_000
+
+
+def test_bodies_that_do_not_arrive_are_not_waited_for(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.05)
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Doorway(echo, "127.0.0.1")(scope, asyncio.Event().wait, send))
+    assert sent[0]["status"] == 408
+
+
+# The connections themselves
+
+
+@contextlib.asynccontextmanager
+async def listening():
+    """A server, as a function that opens a connection to it, sends something and returns (reader, writer)."""
+    writers = []
+
+    async def send(data):
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writers.append(writer)
+        writer.write(data)
+        return reader, writer
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = limits.server(Doorway(echo, "127.0.0.1"), log_config=None, lifespan="off")
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.01)
+        try:
+            yield send
+        finally:
+            for writer in writers:
+                writer.close()
+            await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+            server.should_exit = True
+            await serving
+
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+
+
+async def answer(reader, seconds=10):
+    """What came until the other side closed the connection."""
+    try:
+        return await asyncio.wait_for(reader.read(), seconds)
+    except ConnectionError:
+        return b""
+
+
+def test_headers_have_a_bound():
+    async def run():
+        async with listening() as send:
+            for size, status in ((1000, b"200"), (limits.HEADERS, b"431")):
+                reader, writer = await send(REQUEST + b"X: " + b"x" * size)
+                writer.write(b"\r\nConnection: close\r\n\r\n")
+                assert (await answer(reader)).split(b" ")[1] == status
+            reader, writer = await send(REQUEST)
+            with contextlib.suppress(ConnectionError):
+                for number in range(10**5):  # a gigabyte that has no end
+                    writer.write(b"X%d: " % number + b"x" * 10_000 + b"\r\n")
+                    await asyncio.wait_for(writer.drain(), 10)
+            assert number * 10_000 < 20 * 2**20, "what the kernel holds on its way, not what the server read"
+
+    asyncio.run(run())
+
+
+def test_half_a_request_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.5)
+
+    async def run():
+        async with listening() as send:
+            for half in (b"", b"GET", REQUEST):
+                reader, _ = await send(half)
+                assert await answer(reader) == b"", half
+            # nor the second half of another request on the same connection
+            reader, writer = await send(REQUEST + b"\r\n")
+            assert b"200" in await reader.readline()
+            await reader.readuntil(b"0\r\n\r\n")
+            await asyncio.sleep(1)  # between two requests uvicorn's own time counts
+            writer.write(REQUEST)
+            assert await answer(reader, 3) == b""
+
+    asyncio.run(run())
+
+
+def test_of_too_many_half_requests_the_oldest_is_closed_and_others_are_served(monkeypatch):
+    monkeypatch.setattr(limits, "CONNECTIONS", 8)
+
+    async def run():
+        async with listening() as send:
+            halves = [await send(REQUEST) for _ in range(8)]
+            await asyncio.sleep(0.1)
+            reader, _ = await send(REQUEST + b"Connection: close\r\n\r\n")
+            assert b" 200 " in await answer(reader)
+            assert await answer(halves[0][0]) == b""
+            with pytest.raises(TimeoutError):
+                await answer(halves[1][0], 0.2)
+
+    asyncio.run(run())
