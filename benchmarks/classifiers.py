@@ -24,7 +24,7 @@ from ganops.evaluation import verdict
 from ganops.experiment import machine
 from ganops.generator import Generator
 from ganops.metrics.classifiers import Side, judge, two_sample_test
-from ganops.metrics.corruptions import blur, low_rank, noise
+from ganops.metrics.extractors.corruptions import blur, low_rank, noise
 from ganops.metrics.intervals import Interval
 
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from ganops.data import Prepared
 from ganops.experiment import machine
-from ganops.metrics.corruptions import harms
+from ganops.metrics.extractors.corruptions import harms
 from ganops.metrics.measure import Generated, measure
 from ganops.metrics.reference import Reference
 

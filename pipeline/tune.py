@@ -7,6 +7,7 @@ from ganops.core import layout
 from ganops.core.terminal import say, stage
 from ganops.experiment import checks
 from ganops.metrics.reference import Reference
+from ganops.reports import search_page
 from ganops.search import trials
 from ganops.search.table import search_table
 
@@ -22,7 +23,7 @@ def main() -> None:
             found = search(
                 experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
             )
-            trials.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            search_page.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             from ganops.registry.searches import try_to_record  # mlflow takes seconds to import
 
             if trouble := try_to_record(found, Path(), name=experiment.register_.name):
@@ -30,7 +31,7 @@ def main() -> None:
             best = trials.in_words(trials.best(found.trials))
             say(name, f"{len(found.trials)} trials, best {best}   {layout.TUNE_REPORT}/report.html")
         else:
-            trials.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
+            search_page.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             say(name, "no search: the parameters are handed on as they are")
 
 

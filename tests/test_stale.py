@@ -61,9 +61,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "metrics/ladder.py": JUDGES,
         "metrics/sight.py": JUDGES,
         "core/pictures.py": DRAWS,
-        "reports/plots.py": DRAWS,
         "search/population.py": CHECKS,
-        "reports/search_page.py": DRAWS,
         "search/space.py": CHECKS,
     },
     "evaluate": {

@@ -12,9 +12,8 @@ import zlib
 import pytest
 
 from ganops.core.errors import DataError
-from ganops.data import item
-from ganops.data.item import ItemError
-from ganops.data.sources import archive
+from ganops.data.sources import archive, item
+from ganops.data.sources.item import ItemError
 
 HOSTILE = {
     "/etc/1.png": "an absolute path in an archive",

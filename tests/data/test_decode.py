@@ -10,7 +10,7 @@ from PIL import Image
 
 from ganops.core.errors import ConfigError
 from ganops.data.decode import Recipe, decode, decode_all
-from ganops.data.item import ItemError
+from ganops.data.sources.item import ItemError
 
 
 def flat(mode, value, size=(8, 8)):
@@ -198,7 +198,7 @@ def test_a_file_that_cannot_be_read_is_rejected_without_its_folder(tmp_path):
 
 
 def test_a_file_past_the_limit_is_not_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("ganops.data.item.FILE_LIMIT", 10)
+    monkeypatch.setattr("ganops.data.sources.item.FILE_LIMIT", 10)
     (tmp_path / "large.png").write_bytes(bytes(11))
     with pytest.raises(ItemError, match="too large: 11 bytes, at most 10"):
         decode(tmp_path / "large.png", Recipe(8))

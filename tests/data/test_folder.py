@@ -5,9 +5,8 @@ import os
 import pytest
 
 from ganops.core.errors import DataError
-from ganops.data import item
-from ganops.data.item import ItemError
-from ganops.data.sources import folder, read_source, tree
+from ganops.data.sources import folder, item, read_source, tree
+from ganops.data.sources.item import ItemError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from ganops.core.errors import DataError
-from ganops.data import item
-from ganops.data.sources import idx, read_source
+from ganops.data.sources import idx, item, read_source
 
 
 def images_file(count=3, height=2, width=4, dimensions=3, kind=8):

@@ -8,7 +8,7 @@ import pytest
 from ganops.core.errors import DataError
 from ganops.data.decode import Recipe
 from ganops.data.intake import Spool, by_processes, take_in
-from ganops.data.item import Item, Source
+from ganops.data.sources.item import Item, Source
 
 
 def test_the_spool_gives_back_what_it_took_and_repeats_gray(tmp_path):

@@ -11,9 +11,9 @@ from ganops.core.errors import DataError
 from ganops.data import intake, prepare
 from ganops.data import sources as module
 from ganops.data.decode import Recipe, decode_all
-from ganops.data.item import FILE_LIMIT, Deferred, ItemError
 from ganops.data.sources import below, locate, read_source, watched
-from ganops.data.storage import Store, Stored
+from ganops.data.sources.item import FILE_LIMIT, Deferred, ItemError
+from ganops.data.sources.storage import Store, Stored
 
 
 @pytest.fixture

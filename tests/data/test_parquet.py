@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ganops.core.errors import DataError
-from ganops.data.item import Deferred, ItemError
 from ganops.data.sources import parquet, read_source
+from ganops.data.sources.item import Deferred, ItemError
 
 
 @pytest.fixture

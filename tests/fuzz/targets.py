@@ -30,8 +30,8 @@ from PIL import Image
 
 from ganops.core.errors import UserError
 from ganops.data.decode import Recipe, decode_all
-from ganops.data.item import ItemError
 from ganops.data.sources import read_source
+from ganops.data.sources.item import ItemError
 
 REFUSALS = (UserError, ItemError)
 MOST_ITEMS = 200

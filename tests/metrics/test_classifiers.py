@@ -28,7 +28,7 @@ from ganops.metrics.classifiers import (
     judge,
     two_sample_test,
 )
-from ganops.metrics.corruptions import blur, low_rank, noise
+from ganops.metrics.extractors.corruptions import blur, low_rank, noise
 from ganops.metrics.intervals import Z
 
 EMBEDDED = Path(__file__).parents[2] / "data/fashion-mnist-10k"

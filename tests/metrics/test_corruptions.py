@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ganops.core.errors import FeatureError
-from ganops.metrics.corruptions import (
+from ganops.metrics.extractors.corruptions import (
     blur,
     drop_classes,
     harms,

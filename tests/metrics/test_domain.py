@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ganops.core.errors import FeatureError
-from ganops.metrics.corruptions import blur, shuffle_patches
+from ganops.metrics.extractors.corruptions import blur, shuffle_patches
 from ganops.metrics.extractors.domain import HARMS, Domain, Network, Plan, contrast
 from ganops.metrics.neighbours import precision_recall_density_coverage
 

@@ -19,7 +19,8 @@ from ganops.generator import Description
 from ganops.registry import lineage as provenance
 from ganops.registry import registration, searches, tracking
 from ganops.registry.card import model_card
-from ganops.search.trials import Search, Trial, publish
+from ganops.reports.search_page import publish
+from ganops.search.trials import Search, Trial
 
 SEARCH = Search(
     "0123", "fd_validation", {}, {"trials": 1}, 1, (Trial(1, {"loss.r1": 0.086}, "finished", "", 1, 2.0, 1),)

@@ -18,7 +18,7 @@ from ganops.evaluation.gate import decide
 from ganops.registry import registration, tracking
 from ganops.registry.model_version import Registered, resolve, sampler
 from ganops.registry.versus_champion import challenge
-from ganops.serving.playground.gallery import Exhibition
+from ganops.serving.gallery import Exhibition
 from ganops.serving.replica import Replica, Target
 
 CHANGED = "version 1 of faces cannot be loaded: its files are no longer those that were registered: do not use it"

@@ -18,7 +18,7 @@ from ganops.core.errors import RegistryError
 from ganops.core.latents import latents, normal_table
 from ganops.evaluation.gate import decide
 from ganops.generator.onnx import Renderer, graph_inputs
-from ganops.registry import package as packaging
+from ganops.registry import packing as packaging
 from ganops.registry import registration, tracking
 from ganops.registry.champions import ChampionMovedError, history, promote, rollback
 from ganops.registry.model_version import Registered

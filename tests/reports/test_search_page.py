@@ -9,8 +9,8 @@ import pytest
 from searches import LR, asha, grid, population, scored, search
 from test_report import BROWSER, HOSTILE, MEASURE, Page, browse
 
-from ganops.reports.search_page import save, write
-from ganops.search.trials import Takeover, Trial, publish, ranked
+from ganops.reports.search_page import publish, save, write
+from ganops.search.trials import Takeover, Trial, ranked
 
 ASHA, PBT = asha(), population()
 WHOLE = ["decision", "trials", "distance", "parameters", "importance", "budget", "samples"]

@@ -7,7 +7,8 @@ import yaml
 
 from ganops import config
 from ganops.core.errors import ConfigError, TrainingError
-from ganops.search.trials import Search, Takeover, Trial, best, handed_on, publish, ranked, read
+from ganops.reports.search_page import publish
+from ganops.search.trials import Search, Takeover, Trial, best, handed_on, ranked, read
 
 
 def row(rung, distance):

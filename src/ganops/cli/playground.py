@@ -24,10 +24,8 @@ def playground(
     """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
     import sys
 
-    from ganops.serving.playground import (
-        gallery,
-        page,  # mlflow and gradio take seconds to import
-    )
+    from ganops.serving import gallery  # mlflow and gradio take seconds to import
+    from ganops.serving import playground as page
 
     root = Path()
     shown = gallery.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from ganops.core.errors import ConfigError
-from ganops.data.item import Content, Deferred, ItemError, Pixels, check_size, reason
+from ganops.data.sources.item import Content, Deferred, ItemError, Pixels, check_size, reason
 
 PIXEL_LIMIT = 89_478_485
 """Pixels of the largest image that is decoded: Pillow's own bound, a quarter of a gibibyte of RGB."""

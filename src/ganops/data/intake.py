@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol, Self
 from ganops.core.errors import DataError
 from ganops.core.terminal import progress
 from ganops.data.decode import Decoded, Recipe, decode_all
-from ganops.data.item import Content, Deferred, Item, ItemError, Pixels, Source, printable
+from ganops.data.sources.item import Content, Deferred, Item, ItemError, Pixels, Source, printable
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20

@@ -14,9 +14,9 @@ from ganops.core.pictures import Images, save_grid
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
 from ganops.data.decode import Filter, Fit, Recipe
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
-from ganops.data.item import printable
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
+from ganops.data.sources.item import printable
 
 REJECTED = "rejected.json"
 """The list of all rejected files when they are too many; it lies beside the output, which is then not written."""

@@ -14,7 +14,7 @@ from ganops.config import Compute
 from ganops.core.errors import DataError
 from ganops.data.decode import Decoded, read_file
 from ganops.data.intake import ENDED, Block, Decode, Mapper, here
-from ganops.data.item import Content, Deferred, ItemError
+from ganops.data.sources.item import Content, Deferred, ItemError
 
 WORTH = 20_000
 """Images; fewer are decoded here before the workers have started: one core decodes some 2,300 small files a second."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import FeatureError
-from ganops.metrics.corruptions import blur, low_rank, noise, shuffle_patches
+from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_patches
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, distance_to
 from ganops.metrics.neighbours import precision_recall_density_coverage

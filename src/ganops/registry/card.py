@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ganops.data.about import UNSTATED
 from ganops.metrics.protocol import SELECTED
 from ganops.metrics.sight import in_words
+from ganops.registry.package import Package
 from ganops.registry.tracking import flatten, numbers
 
-if TYPE_CHECKING:
-    from ganops.registry.package import Package
 
-
-def model_card(name: str, package: "Package") -> str:
+def model_card(name: str, package: Package) -> str:
     """The card of a registered model of that name, in Markdown."""
     description, params, evaluation = package.description, package.params, package.evaluation
     # a source may be a folder of the machine that trained: its name is enough here

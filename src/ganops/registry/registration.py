@@ -17,7 +17,8 @@ from ganops.registry import champions, precedents, tracking
 from ganops.registry.card import shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model_version import FILES
-from ganops.registry.package import Package, build, prove
+from ganops.registry.package import Package
+from ganops.registry.packing import build, prove
 from ganops.registry.searches import SEARCH, TRIAL
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
 

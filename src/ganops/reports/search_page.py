@@ -13,8 +13,9 @@ from typing import Any, get_args
 import yaml
 from PIL import Image, UnidentifiedImageError
 
-from ganops.core.files import atomic
+from ganops.core.files import atomic, atomic_folder
 from ganops.reports import page, plots, search_charts
+from ganops.search import trials
 from ganops.search.analysis import (
     FEWEST,
     Importance,
@@ -32,6 +33,21 @@ SHOWN = 5
 BYTES_OF_PICTURE = 150_000
 CRISP = 600
 """Grids of at most so many pixels a side are of small images, whose pixels stay crisp."""
+
+
+def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
+    """Write the report of a search, and the parameters it hands on (none where there was no search: None).
+
+    Raises:
+        TrainingError: No trial has a distance that counts; the report is there all the same.
+    """
+    with atomic_folder(report) as draft:
+        trials.save(search, draft)
+        if search:
+            if search.trials:
+                (draft / "trials.svg").write_bytes(plots.trials_plot([asdict(trial) for trial in search.trials]))
+            save(search, draft)
+    trials.hand_on(search, best_params)
 
 
 def write(search: Search, path: Path) -> None:

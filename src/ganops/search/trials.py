@@ -10,7 +10,7 @@ import yaml
 
 from ganops.config import Experiment
 from ganops.core.errors import ConfigError, TrainingError
-from ganops.core.files import atomic, atomic_folder, read_json, write_json
+from ganops.core.files import atomic, read_json, write_json
 
 Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
@@ -128,24 +128,20 @@ def why(search: Search) -> str:
     return text
 
 
-def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
-    """Writes the report of a search, and the parameters it hands on (none where there was no search: None).
+def save(search: Search | None, folder: Path) -> None:
+    """Write the files that `read` reads into `folder`; what depends on the clock lies apart. None: there was none."""
+    rows = [_lasting(asdict(trial)) for trial in search.trials] if search else []
+    write_json(folder / TRIALS, rows)
+    write_json(folder / HEADER, _header(search) if search else {})
+    write_json(folder / TIMES, _times(search) if search else {})
+
+
+def hand_on(search: Search | None, best_params: Path) -> None:
+    """Write the parameters of the best trial; none where there was no search.
 
     Raises:
-        TrainingError: No trial has a distance that counts; the report is there all the same.
+        TrainingError: No trial has a distance that counts.
     """
-    from ganops.reports.plots import trials_plot
-    from ganops.reports.search_page import save
-
-    rows = [asdict(trial) for trial in search.trials] if search else []
-    with atomic_folder(report) as draft:
-        write_json(draft / TRIALS, [_lasting(row) for row in rows])
-        write_json(draft / HEADER, _header(search) if search else {})
-        write_json(draft / TIMES, _times(search) if search else {})
-        if rows:
-            (draft / "trials.svg").write_bytes(trials_plot(rows))
-        if search:
-            save(search, draft)
     content: dict[str, Any] = {"parameters": {}, "reason": "no search: the parameters of params.yaml"}
     if search:
         winner = best(search.trials)
@@ -179,7 +175,7 @@ def _times(search: Search) -> dict[str, Any]:
 
 
 def read(report: Path) -> Search | None:
-    """The search whose report `publish` wrote; None where there was none. Its times are those of the latest run."""
+    """The search that `save` wrote; None where there was none. Its times are those of the latest run."""
     header = read_json(report / HEADER) if (report / HEADER).is_file() else {}
     if not header:
         return None
@@ -205,16 +201,16 @@ def handed_on(experiment: Experiment, best_params: Path) -> Experiment:
     """The experiment with the best parameters of the search.
 
     Raises:
-        ConfigError: The file is missing or not one that `publish` wrote.
+        ConfigError: The file is missing or not one that `hand_on` wrote.
     """
     return experiment.override(origin(best_params)["parameters"])
 
 
 def origin(best_params: Path) -> dict[str, Any]:
-    """What `publish` handed on: `parameters`, `reason`, and where there was a search, `trial`, `search`, `protocol`.
+    """What `hand_on` wrote: `parameters`, `reason`, and where there was a search, `trial`, `search`, `protocol`.
 
     Raises:
-        ConfigError: The file is missing or not one that `publish` wrote.
+        ConfigError: The file is missing or not one that `hand_on` wrote.
     """
     try:
         content: dict[str, Any] = yaml.safe_load(best_params.read_text(encoding="utf-8"))

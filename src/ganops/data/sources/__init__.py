@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ganops.core.errors import DataError
-from ganops.data.item import Item, Source, check_count, reading
 from ganops.data.sources import archive, download, folder, idx, objects, parquet
-from ganops.data.storage import Store, scheme
+from ganops.data.sources.item import Item, Source, check_count, reading
+from ganops.data.sources.storage import Store, scheme
 
 
 class Reader(Protocol):

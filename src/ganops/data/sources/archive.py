@@ -14,8 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from ganops.core.errors import DataError
-from ganops.data.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading, reason
 from ganops.data.sources import tree
+from ganops.data.sources.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading, reason
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 

@@ -21,8 +21,8 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 from ganops.core.errors import DataError
 from ganops.core.files import atomic
 from ganops.core.terminal import progress
-from ganops.data.item import Source, described, reason
 from ganops.data.sources import idx
+from ganops.data.sources.item import Source, described, reason
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 

@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ganops.data.item import Content, Item, ItemError, Source, check_count
 from ganops.data.sources import tree
+from ganops.data.sources.item import Content, Item, ItemError, Source, check_count
 
 ACCEPTS = "a folder of images (its sub-folders are the classes)"
 

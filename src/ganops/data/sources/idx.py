@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from ganops.core.errors import DataError
-from ganops.data.item import FILE_LIMIT, Item, Source, check_count, reading
+from ganops.data.sources.item import FILE_LIMIT, Item, Source, check_count, reading
 
 ACCEPTS = "an idx pair such as train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz, or a folder of them"
 

@@ -1,9 +1,9 @@
 """A folder on object storage: images, whose sub-folders are the classes, or Parquet files."""
 
 from ganops.core.errors import DataError
-from ganops.data.item import Item, Source
 from ganops.data.sources import parquet, tree
-from ganops.data.storage import Store, Stored
+from ganops.data.sources.item import Item, Source
+from ganops.data.sources.storage import Store, Stored
 
 ACCEPTS = "a folder of images, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
 

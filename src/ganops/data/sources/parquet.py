@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from ganops.core.errors import DataError
-from ganops.data.item import Content, Deferred, Item, ItemError, Source, check_size, printable, reading
-from ganops.data.storage import Store
+from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, check_size, printable, reading
+from ganops.data.sources.storage import Store
 
 ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a folder of them"
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from ganops.core import cores
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
-from ganops.metrics.corruptions import blur, low_rank, noise, shuffle_patches
+from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_patches
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
 
 WIDTHS = (16, 32, 64)

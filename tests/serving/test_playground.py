@@ -19,10 +19,8 @@ from test_registration import NAME, package, register
 from ganops.core import layout
 from ganops.core.errors import RegistryError, UserError
 from ganops.registry import champions, registration, tracking
-from ganops.serving import limits
-from ganops.serving.playground import page as playground
-from ganops.serving.playground import votes
-from ganops.serving.playground.gallery import LARGEST, Exhibition, Settings
+from ganops.serving import limits, playground, votes
+from ganops.serving.gallery import LARGEST, Exhibition, Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ganops.core.errors import UserError
-from ganops.serving.playground import votes
-from ganops.serving.playground.votes import Ballot, Side, Tally
+from ganops.serving import votes
+from ganops.serving.votes import Ballot, Side, Tally
 
 ONE, OTHER = Side(1, "a"), Side(2, "b")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import DataError
-from ganops.data.item import Deferred, check_size, reading
+from ganops.data.sources.item import Deferred, check_size, reading
 
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://")
 

@@ -27,9 +27,9 @@ from starlette.responses import JSONResponse
 
 from ganops.core import pictures
 from ganops.core.errors import UserError
+from ganops.serving.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, server
-from ganops.serving.playground.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
-from ganops.serving.playground.votes import Ballot
+from ganops.serving.votes import Ballot
 
 IN_TURN = -1
 """The choice of no label of its own."""
@@ -58,7 +58,7 @@ ASKED = re.compile(
 WAITING = 64
 """The most requests that wait for their turn."""
 
-_TEMPLATES = Path(__file__).parents[2] / "reports/templates"
+_TEMPLATES = Path(__file__).parents[1] / "reports/templates"
 
 
 def _gradio() -> Any:

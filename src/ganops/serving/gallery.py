@@ -17,8 +17,8 @@ from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model_version import Registered, resolve
 from ganops.registry.registration import CHALLENGER, IDENTITY
-from ganops.serving.playground import votes
-from ganops.serving.playground.votes import Ballot, Side, Tally
+from ganops.serving import votes
+from ganops.serving.votes import Ballot, Side, Tally
 
 MOST = 100
 """Pictures of one request."""

@@ -1,1 +1,0 @@
-"""A web page on the champion: draw, walk, compare and vote."""
