@@ -206,6 +206,13 @@ def test_each_engine_is_seen():
     assert all(any(engine in imports(path) for path in files(PACKAGE)) for engine in ("ray.train", "ray", "mlflow"))
 
 
+def test_the_tree_in_the_readme_has_one_line_for_each_entry():
+    text = (PACKAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    tree = text.partition("src/ganops/\n")[2].partition("\ntests/")[0]
+    named = [line.split()[0].rstrip("/") for line in tree.splitlines()]
+    assert sorted(named) == [name for name in entries(PACKAGE) if name != "__init__.py"]
+
+
 def made(folder: Path, **content: str) -> Path:
     """A package whose files are named as the keys, two underscores for a slash."""
     package = folder / "ganops"

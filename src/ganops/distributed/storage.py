@@ -253,7 +253,7 @@ def _probe(address: str, name: str, node: str) -> str:
 
 
 def main(address: str) -> None:
-    """Asks the nodes of the cluster, as a job of its own: `python -m ganops.adaptors.storage ADDRESS`."""
+    """Asks the nodes of the cluster, as a job of its own: `python -m ganops.distributed.storage ADDRESS`."""
     with runtime.cluster():
         Storage(address).check()
 

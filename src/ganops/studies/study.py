@@ -1,6 +1,6 @@
 """A published comparison of models as data: its spaces, its budget at any scale, and our ranking beside its own.
 
-A study is a file `study.yaml` (see experiments/). What is trained where is for `adaptors/studying.py`.
+A study is a file `study.yaml` (see experiments/). What is trained where is for `studies/runner.py`.
 """
 
 import itertools
