@@ -18,6 +18,7 @@ from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Difference
 from ganops.registry import champions, registration, tracking
 from ganops.registry.champions import ChampionMovedError
+from ganops.registry.model import Model
 
 NAME = "faces"
 GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
@@ -104,7 +105,9 @@ def move_at_once(root: Path, version: int, start, done, variables=None, name=NAM
     client = tracking.connect(root)
     start.wait(120)
     try:
-        moved = champions.promote(client, name, str(version)) if version else champions.rollback(client, name)
+        moved = (
+            champions.promote(Model(client, name), str(version)) if version else champions.rollback(Model(client, name))
+        )
     except ChampionMovedError:  # another rollback came first
         moved = None
     done.put(moved is not None)
@@ -129,7 +132,7 @@ def check_whole(client, name: str = NAME) -> None:
     versions = client.search_model_versions(f"name = '{name}'")
     identities = [version.tags[registration.IDENTITY] for version in versions]
     assert len(identities) == len({*identities}), "one version for one generator"
-    moves = champions.history(client, name)
+    moves = champions.history(Model(client, name))
     assert moves[0].over is None
     assert [move.over for move in moves[1:]] == [move.to for move in moves[:-1]], "each move begins where one ended"
-    assert champions.current(client, name) == str(moves[-1].to), "the alias is where the record says"
+    assert champions.current(Model(client, name)) == str(moves[-1].to), "the alias is where the record says"

@@ -32,6 +32,7 @@ from ganops.core.errors import UserError
 from ganops.data.decode import Recipe, decode_all
 from ganops.data.sources import read_source
 from ganops.data.sources.item import ItemError
+from ganops.registry.model import Model
 
 REFUSALS = (UserError, ItemError)
 MOST_ITEMS = 200
@@ -477,7 +478,7 @@ def tags(_: Path) -> Target:
         model = SimpleNamespace(tags={f"{champions.HISTORY}{key}": value for key, value in found.items()}, aliases={})
         champions._pass_over.cache_clear()
         client: Any = SimpleNamespace(get_registered_model=lambda name: model)
-        console.print(champions.table("faces", champions.history(client, "faces")))
+        console.print(champions.table("faces", champions.history(Model(client, "faces"))))
         console.file.truncate(0)
 
     gates = (JSON | st.just({"fd_domain": {"at_most": 5.0}})).map(json.dumps) | st.text(max_size=9)

@@ -28,7 +28,7 @@ from ganops.evaluation.gate import decide
 from ganops.registry import registration as registry
 from ganops.registry import tracking
 from ganops.registry.champions import history, promote, rollback
-from ganops.registry.model_version import resolve
+from ganops.registry.model import Model
 from ganops.registry.package import REQUIREMENTS
 
 NAME = "faces"
@@ -217,10 +217,10 @@ def test_register_promote_roll_back_load(services, trainer, registered, tmp_path
     assert (rejected["version"], rejected["passed"], rejected["champion"]) == (2, False, 1)
     assert register(other, base / "project") == {**rejected, "reused": True}
     client = tracking.connect(base)
-    assert promote(client, NAME, "2", why="by hand") == "1"
+    assert promote(Model(client, NAME), "2", why="by hand") == "1"
     assert client.get_model_version_by_alias(NAME, "champion").version in (2, "2")
-    assert rollback(client, NAME) == "1"
-    assert [(move.kind, move.to, move.over, move.by) for move in history(client, NAME)] == [
+    assert rollback(Model(client, NAME)) == "1"
+    assert [(move.kind, move.to, move.over, move.by) for move in history(Model(client, NAME))] == [
         ("gate", 1, None, "trainer"), ("promote", 2, 1, "trainer"), ("rollback", 1, 2, "trainer"),
     ]  # fmt: skip
     load_and_compare(trainer, tmp_path / "consumer")
@@ -253,9 +253,9 @@ def test_a_model_that_is_not_there_is_no_question_of_permission(services, monkey
     login(monkeypatch, services.new_user("visitor"))
     client = tracking.connect(tmp_path)
     with pytest.raises(RegistryError, match="the registry has no model unheard-of"):
-        rollback(client, "unheard-of")
+        rollback(Model(client, "unheard-of"))
     with pytest.raises(RegistryError, match="the registry has no alias champion of unheard-of"):
-        resolve(client, "unheard-of", "champion")
+        Model(client, "unheard-of").resolve("champion")
 
 
 @pytest.mark.slow
@@ -273,14 +273,16 @@ def test_sixteen_at_once(services, tmp_path, monkeypatch):
     check_whole(client, "crowded")
     versions = [int(version.version) for version in client.search_model_versions("name = 'crowded'")]
     assert len(versions) == 8
-    assert float(resolve(client, "crowded", "champion").tags["metric.fd_domain"]) == 2.0
+    assert float(Model(client, "crowded").resolve("champion").tags["metric.fd_domain"]) == 2.0
 
-    before, start, done = len(history(client, "crowded")), PROCESSES.Barrier(16), PROCESSES.SimpleQueue()
+    before, start, done = len(history(Model(client, "crowded"))), PROCESSES.Barrier(16), PROCESSES.SimpleQueue()
     wanted = [0, 0, 0, 0, *versions, *versions[:4]]
     all_at_once(move_at_once, *((root, version, start, done, variables, "crowded") for version in wanted))
     check_whole(client, "crowded")
     moved = sum(done.get() for _ in wanted)
-    assert 5 < moved == len(history(client, "crowded")) - before, "each move that was made is recorded, and no other"
+    assert 5 < moved == len(history(Model(client, "crowded"))) - before, (
+        "each move that was made is recorded, and no other"
+    )
 
 
 # --- the pipeline ---

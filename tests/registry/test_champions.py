@@ -10,6 +10,7 @@ from rich.console import Console
 from ganops.core.errors import RegistryError
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION, ChampionMovedError, current, history, promote, rollback
+from ganops.registry.model import Model
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def client(root):
 
 
 def chain(client):
-    return [(move.to, move.over) for move in history(client, NAME)]
+    return [(move.to, move.over) for move in history(Model(client, NAME))]
 
 
 def later(monkeypatch):
@@ -33,92 +34,92 @@ def later(monkeypatch):
 
 
 def test_moves_are_undone_one_after_the_other(client):
-    assert promote(client, NAME, "1", why="the first") is None
-    assert promote(client, NAME, "2") == "1"
-    assert promote(client, NAME, "2") is None
-    assert promote(client, NAME, "4", why="looks better") == "2"
-    assert rollback(client, NAME, why="it does not") == "2"
-    assert rollback(client, NAME) == "1"
+    assert promote(Model(client, NAME), "1", why="the first") is None
+    assert promote(Model(client, NAME), "2") == "1"
+    assert promote(Model(client, NAME), "2") is None
+    assert promote(Model(client, NAME), "4", why="looks better") == "2"
+    assert rollback(Model(client, NAME), why="it does not") == "2"
+    assert rollback(Model(client, NAME)) == "1"
     with pytest.raises(RegistryError, match="version 1 is the first champion"):
-        rollback(client, NAME)
-    assert promote(client, NAME, "3") == "1"
-    assert rollback(client, NAME) == "1"
+        rollback(Model(client, NAME))
+    assert promote(Model(client, NAME), "3") == "1"
+    assert rollback(Model(client, NAME)) == "1"
     assert chain(client) == [(1, None), (2, 1), (4, 2), (2, 4), (1, 2), (3, 1), (1, 3)]
-    first, *_, last = history(client, NAME)
+    first, *_, last = history(Model(client, NAME))
     assert (first.kind, first.why, last.kind) == ("promote", "the first", "rollback")
     assert first.by
     assert first.at.startswith("20")
 
 
 def test_a_decision_is_void_once_the_champion_moved(client):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     with pytest.raises(ChampionMovedError, match="is version 1, the decision was made against nobody"):
-        promote(client, NAME, "2", kind="gate", over=None)
-    promote(client, NAME, "2", kind="gate", over=1)
+        promote(Model(client, NAME), "2", kind="gate", over=None)
+    promote(Model(client, NAME), "2", kind="gate", over=1)
     with pytest.raises(ChampionMovedError, match="is version 2, the decision was made against version 1"):
-        promote(client, NAME, "3", kind="gate", over=1)
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+        promote(Model(client, NAME), "3", kind="gate", over=1)
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (2, 1)])
 
 
 def test_of_two_decisions_at_once_one_holds(client, monkeypatch):
     """Both saw the same champion; the other was written first."""
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     write = champions._write
 
     def late(*arguments):
         monkeypatch.setattr(champions, "_write", write)
-        promote(client, NAME, "2", kind="gate", over=1)
+        promote(Model(client, NAME), "2", kind="gate", over=1)
         return write(*arguments)
 
     monkeypatch.setattr(champions, "_write", late)
     with pytest.raises(ChampionMovedError, match="no longer version 1: another move came first"):
-        promote(client, NAME, "3", kind="gate", over=1)
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+        promote(Model(client, NAME), "3", kind="gate", over=1)
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (2, 1)])
     assert len([key for key in client.get_registered_model(NAME).tags if key.startswith(champions.HISTORY)]) == 2
 
 
 def test_of_two_decisions_whose_keys_come_out_of_order_the_one_that_was_told_so_holds(client, monkeypatch):
     """The other drew its key first and wrote it last: it sees the later one, and takes its own back."""
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     token = champions.secrets.token_hex
 
     def slow(size):
         monkeypatch.setattr(champions.secrets, "token_hex", token)
-        assert promote(client, NAME, "2", kind="gate", over=1) == "1"
+        assert promote(Model(client, NAME), "2", kind="gate", over=1) == "1"
         return token(size)
 
     monkeypatch.setattr(champions.secrets, "token_hex", slow)
     with pytest.raises(ChampionMovedError, match="no longer version 1"):
-        promote(client, NAME, "3", kind="gate", over=1)
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+        promote(Model(client, NAME), "3", kind="gate", over=1)
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (2, 1)])
 
 
 @pytest.mark.parametrize("ahead", [3600, 10 * 365 * 86400])
 def test_a_clock_that_is_ahead_does_not_bury_later_moves(client, monkeypatch, ahead):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     with monkeypatch.context() as patch:
         now = time.time_ns
         patch.setattr(champions.time, "time_ns", lambda: now() + ahead * 10**9)
-        promote(client, NAME, "2")
-    assert promote(client, NAME, "1") == "2"
-    assert (current(client, NAME), chain(client)) == ("1", [(1, None), (2, 1), (1, 2)])
-    assert promote(client, NAME, "3", kind="gate", over=1) == "1"
-    assert rollback(client, NAME) == "1"
-    assert (current(client, NAME), len(chain(client))) == ("1", 5)
+        promote(Model(client, NAME), "2")
+    assert promote(Model(client, NAME), "1") == "2"
+    assert (current(Model(client, NAME)), chain(client)) == ("1", [(1, None), (2, 1), (1, 2)])
+    assert promote(Model(client, NAME), "3", kind="gate", over=1) == "1"
+    assert rollback(Model(client, NAME)) == "1"
+    assert (current(Model(client, NAME)), len(chain(client))) == ("1", 5)
 
 
 def test_no_promotion_is_claimed_that_another_undid(client, monkeypatch):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     align = champions._align
 
     def overtaken(*arguments):
         monkeypatch.setattr(champions, "_align", align)
-        promote(client, NAME, "2")
+        promote(Model(client, NAME), "2")
         align(*arguments)
 
     monkeypatch.setattr(champions, "_align", overtaken)
     with pytest.raises(ChampionMovedError, match="the champion of faces is version 2: another move came at the same"):
-        promote(client, NAME, "3")
+        promote(Model(client, NAME), "3")
 
 
 @pytest.mark.parametrize(
@@ -132,11 +133,11 @@ def test_no_promotion_is_claimed_that_another_undid(client, monkeypatch):
     ],
 )
 def test_a_tag_of_others_that_is_no_move_is_passed_over(client, capfd, key, value):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     client.set_registered_model_tag(NAME, champions.HISTORY + key, value)
     champions._pass_over.cache_clear()
-    assert promote(client, NAME, "2", kind="gate", over=1) == "1"
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+    assert promote(Model(client, NAME), "2", kind="gate", over=1) == "1"
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (2, 1)])
     told = capfd.readouterr().err.strip()
     assert told.startswith(
         f"registry: a tag of {NAME}, 'ganops.history.{key}', is no move of the champion and is passed"
@@ -145,86 +146,86 @@ def test_a_tag_of_others_that_is_no_move_is_passed_over(client, capfd, key, valu
 
 
 def test_what_people_write_is_no_markup(client, capsys):
-    promote(client, NAME, "1", why="fixes [/issue 12] [bold]and[/bold] [red]more")
+    promote(Model(client, NAME), "1", why="fixes [/issue 12] [bold]and[/bold] [red]more")
     console = Console(width=300)
-    console.print(champions.table(NAME, history(client, NAME)))
+    console.print(champions.table(NAME, history(Model(client, NAME))))
     assert "fixes [/issue 12] [bold]and[/bold] [red]more" in capsys.readouterr().out
 
 
 def test_an_interrupted_move_is_finished_by_the_next_one(client, monkeypatch):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     with monkeypatch.context() as patch:
         patch.setattr(champions, "_align", lambda *_: None)
-        promote(client, NAME, "2", kind="gate", over=1)
-    assert current(client, NAME) == "1"
-    assert promote(client, NAME, "2", kind="gate", over=1) is None
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (2, 1)])
+        promote(Model(client, NAME), "2", kind="gate", over=1)
+    assert current(Model(client, NAME)) == "1"
+    assert promote(Model(client, NAME), "2", kind="gate", over=1) is None
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (2, 1)])
 
 
 def test_an_alias_that_was_moved_by_hand_is_recorded(client, monkeypatch):
-    promote(client, NAME, "1")
-    promote(client, NAME, "2")
+    promote(Model(client, NAME), "1")
+    promote(Model(client, NAME), "2")
     client.set_registered_model_alias(NAME, CHAMPION, "3")
     later(monkeypatch)
-    assert promote(client, NAME, "4") == "3"
+    assert promote(Model(client, NAME), "4") == "3"
     assert chain(client) == [(1, None), (2, 1), (3, 2), (4, 3)]
-    assert history(client, NAME)[2].kind == "found"
-    assert rollback(client, NAME) == "3"
+    assert history(Model(client, NAME))[2].kind == "found"
+    assert rollback(Model(client, NAME)) == "3"
 
 
 def test_an_alias_that_was_there_before_any_record(client):
     client.set_registered_model_alias(NAME, CHAMPION, "3")
-    assert promote(client, NAME, "4") == "3"
+    assert promote(Model(client, NAME), "4") == "3"
     assert chain(client) == [(3, None), (4, 3)]
 
 
 def test_an_alias_that_was_taken_away_comes_back(client):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     client.delete_registered_model_alias(NAME, CHAMPION)
-    promote(client, NAME, "1")
-    assert current(client, NAME) == "1"
+    promote(Model(client, NAME), "1")
+    assert current(Model(client, NAME)) == "1"
 
 
 def test_a_champion_that_was_deleted_leaves_room_for_the_next(client, monkeypatch):
-    promote(client, NAME, "1")
+    promote(Model(client, NAME), "1")
     client.delete_model_version(NAME, "1")
-    assert promote(client, NAME, "2", kind="gate", over=None) is None
-    assert (current(client, NAME), chain(client)) == ("2", [(1, None), (None, 1), (2, None)])
+    assert promote(Model(client, NAME), "2", kind="gate", over=None) is None
+    assert (current(Model(client, NAME)), chain(client)) == ("2", [(1, None), (None, 1), (2, None)])
     with pytest.raises(RegistryError, match="version 2 is the first champion"):
-        rollback(client, NAME)
+        rollback(Model(client, NAME))
     client.delete_registered_model_alias(NAME, CHAMPION)
     later(monkeypatch)
-    assert promote(client, NAME, "3", kind="gate", over=None) is None
-    assert current(client, NAME) == "3"
+    assert promote(Model(client, NAME), "3", kind="gate", over=None) is None
+    assert current(Model(client, NAME)) == "3"
 
 
 def test_what_a_person_took_back_is_known(client):
-    promote(client, NAME, "1")
-    promote(client, NAME, "2")
-    assert not champions.taken_back(client, NAME, "2")
-    rollback(client, NAME)
-    assert [champions.taken_back(client, NAME, version) for version in "123"] == [False, True, False]
-    promote(client, NAME, "2")
-    assert not champions.taken_back(client, NAME, "2")
+    promote(Model(client, NAME), "1")
+    promote(Model(client, NAME), "2")
+    assert not champions.taken_back(Model(client, NAME), "2")
+    rollback(Model(client, NAME))
+    assert [champions.taken_back(Model(client, NAME), version) for version in "123"] == [False, True, False]
+    promote(Model(client, NAME), "2")
+    assert not champions.taken_back(Model(client, NAME), "2")
 
 
 def test_what_is_not_there(client):
     with pytest.raises(RegistryError, match="no version 7 of faces"):
-        promote(client, NAME, "7")
+        promote(Model(client, NAME), "7")
     with pytest.raises(RegistryError, match="no model nothing"):
-        rollback(client, "nothing")
+        rollback(Model(client, "nothing"))
     with pytest.raises(RegistryError, match="has no champion to roll back from"):
-        rollback(client, NAME)
-    promote(client, NAME, "1")
-    promote(client, NAME, "2")
+        rollback(Model(client, NAME))
+    promote(Model(client, NAME), "1")
+    promote(Model(client, NAME), "2")
     client.delete_model_version(NAME, "1")
     with pytest.raises(RegistryError, match="no version 1 of faces"):
-        rollback(client, NAME)
-    assert current(client, NAME) == "2"
+        rollback(Model(client, NAME))
+    assert current(Model(client, NAME)) == "2"
 
 
 def test_a_record_is_a_tag_that_people_can_read(client):
-    promote(client, NAME, "1", why="x" * 10_000)
+    promote(Model(client, NAME), "1", why="x" * 10_000)
     (value,) = [v for k, v in client.get_registered_model(NAME).tags.items() if k.startswith(champions.HISTORY)]
     assert set(json.loads(value)) == {"at", "kind", "to", "over", "by", "why"}
     assert len(value) < 5000

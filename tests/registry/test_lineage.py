@@ -19,6 +19,7 @@ from ganops.generator import Description
 from ganops.registry import lineage as provenance
 from ganops.registry import registration, searches, tracking
 from ganops.registry.card import model_card
+from ganops.registry.model import Model
 from ganops.reports.search_page import publish
 from ganops.search.trials import Search, Trial
 
@@ -48,7 +49,7 @@ def put(root, tmp_path, monkeypatch):
 
 
 def lineage(root, which):
-    return provenance.lineage(tracking.connect(root), NAME, str(which))
+    return provenance.lineage(Model(tracking.connect(root), NAME), str(which))
 
 
 def test_each_version_has_its_own_hashes_though_they_share_a_run(put, root):
@@ -73,8 +74,8 @@ def test_a_version_is_found_by_the_hash_of_its_own_generator(put, root, tmp_path
     b = put(seed=1, lock=stale, params={"seed": 1})
     assert lineage(root, b)["hashes"] == {"artifacts/generator": new}
     client = tracking.connect(root)
-    assert provenance.of_lock(client, NAME, tmp_path / "0" / "dvc.lock") == [a]
-    assert provenance.of_lock(client, NAME, tmp_path / "1" / "dvc.lock") == [b]
+    assert provenance.of_lock(Model(client, NAME), tmp_path / "0" / "dvc.lock") == [a]
+    assert provenance.of_lock(Model(client, NAME), tmp_path / "1" / "dvc.lock") == [b]
 
 
 def test_registering_again_tells_what_the_latest_run_knows(put, root):

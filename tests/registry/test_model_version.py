@@ -16,7 +16,8 @@ from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.evaluation.gate import decide
 from ganops.registry import registration, tracking
-from ganops.registry.model_version import Registered, resolve, sampler
+from ganops.registry.model import Model
+from ganops.registry.model_version import Registered, sampler
 from ganops.registry.versus_champion import challenge
 from ganops.serving.gallery import Exhibition
 from ganops.serving.replica import Replica, Target
@@ -49,7 +50,7 @@ def home(registered, tmp_path, monkeypatch):
 
 
 def files_of(root):
-    version = resolve(tracking.connect(root), NAME, "champion")
+    version = Model(tracking.connect(root), NAME).resolve("champion")
     return Path(version.source.removeprefix("file://"))
 
 
@@ -63,7 +64,7 @@ def changed(home):
 
 
 def opened(root, which="champion"):
-    with Registered.opened(resolve(tracking.connect(root), NAME, which), root) as found:
+    with Registered.opened(Model(tracking.connect(root), NAME).resolve(which), root) as found:
         return found.sample(np.arange(2))
 
 

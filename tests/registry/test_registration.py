@@ -21,6 +21,7 @@ from ganops.generator.onnx import Renderer, graph_inputs
 from ganops.registry import packing as packaging
 from ganops.registry import registration, tracking
 from ganops.registry.champions import ChampionMovedError, history, promote, rollback
+from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 
 
@@ -330,34 +331,34 @@ def test_better_generator_becomes_champion_and_can_be_rolled_back(put, root):
     assert (outcome["champion"], outcome["former_champion"]) == (2, 1)
     assert aliases(root) == {"champion": 2, "challenger": 2}
     client = tracking.connect(root)
-    assert rollback(client, NAME) == "1"
+    assert rollback(Model(client, NAME)) == "1"
     assert aliases(root)["champion"] == 1
     with pytest.raises(RegistryError, match="version 1 is the first champion"):
-        rollback(client, NAME)
+        rollback(Model(client, NAME))
 
 
 def test_what_was_rolled_back_is_not_promoted_by_the_gate_again(put, root):
     put(0, 9.0)
     put(1, 7.0)
     client = tracking.connect(root)
-    rollback(client, NAME)
+    rollback(Model(client, NAME))
     outcome = put(1, 7.0)
     assert (outcome["passed"], outcome["taken_back"], outcome["champion"]) == (True, True, 1)
     assert "rolled back: `ganops promote 2` brings it back; the champion is still v1" in registration.in_words(outcome)
-    promote(client, NAME, "2")
+    promote(Model(client, NAME), "2")
     assert put(1, 7.0)["champion"] == 2
 
 
 def test_what_is_not_there_cannot_be_promoted_or_rolled_back(put, root):
     client = tracking.connect(root)
     with pytest.raises(RegistryError, match="no model faces"):
-        rollback(client, NAME)
+        rollback(Model(client, NAME))
     put(0, 12.0)
     with pytest.raises(RegistryError, match="has no champion"):
-        rollback(client, NAME)
+        rollback(Model(client, NAME))
     with pytest.raises(RegistryError, match="no version 7 of faces"):
-        promote(client, NAME, "7")
-    assert promote(client, NAME, "1") is None
+        promote(Model(client, NAME), "7")
+    assert promote(Model(client, NAME), "1") is None
     assert aliases(root)["champion"] == 1
 
 
@@ -381,7 +382,7 @@ def test_a_decision_holds_for_the_champion_that_it_was_made_against(put, root, t
         register(package(tmp_path, 8.0, 1), root)
     assert aliases(root) == {"champion": 1, "challenger": 2}
     assert put(1, 8.0)["champion"] == 2
-    assert [(move.to, move.over, move.kind) for move in history(tracking.connect(root), NAME)] == [
+    assert [(move.to, move.over, move.kind) for move in history(Model(tracking.connect(root), NAME))] == [
         (1, None, "gate"), (2, 1, "gate"),
     ]  # fmt: skip
 

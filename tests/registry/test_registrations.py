@@ -18,6 +18,7 @@ from registering import (
 )  # fmt: skip
 
 from ganops.registry import champions, registration, tracking
+from ganops.registry.model import Model
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def versions(root):
 
 
 def moves(root):
-    return [(move.to, move.over) for move in champions.history(tracking.connect(root), NAME)]
+    return [(move.to, move.over) for move in champions.history(Model(tracking.connect(root), NAME))]
 
 
 class Stopped(BaseException):

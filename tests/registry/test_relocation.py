@@ -16,7 +16,8 @@ from registering import GATE, NAME, measured
 from ganops.core.errors import RegistryError
 from ganops.evaluation.gate import decide
 from ganops.registry import champions, lineage, registration, tracking
-from ganops.registry.model_version import Registered, resolve
+from ganops.registry.model import Model
+from ganops.registry.model_version import Registered
 from ganops.registry.relocation import BACKUP, DATABASE, relocate
 from ganops.registry.verify import verify
 
@@ -40,7 +41,7 @@ def register(root, folder, fd=9.0, seed=0):
 
 
 def pictures(root, version):
-    with Registered.opened(resolve(tracking.connect(root), NAME, version), root) as model:
+    with Registered.opened(Model(tracking.connect(root), NAME).resolve(version), root) as model:
         return model.sample(np.arange(3))
 
 
@@ -85,19 +86,19 @@ def copied(with_history, tmp_path, monkeypatch):
 
 
 def test_a_moved_project_goes_on_with_its_history(copied, unpacked, tmp_path, capfd):
-    drawn, known = pictures(copied, "1"), lineage.lineage(tracking.connect(copied), NAME, "1")
+    drawn, known = pictures(copied, "1"), lineage.lineage(Model(tracking.connect(copied), NAME), "1")
     capfd.readouterr()
     moved = Path(shutil.move(copied, tmp_path / "a place with spaces, 100 % ünusual"))
     client = tracking.connect(moved)
     assert f"mlflow: this project was at {copied}; its store is up to date" in capfd.readouterr().err
     assert naming(moved, copied) == []
     assert (pictures(moved, "champion") == drawn).all()
-    assert lineage.lineage(client, NAME, "1") == known
-    assert [(move.to, move.kind) for move in champions.history(client, NAME)] == [(1, "gate")]
+    assert lineage.lineage(Model(client, NAME), "1") == known
+    assert [(move.to, move.kind) for move in champions.history(Model(client, NAME))] == [(1, "gate")]
 
     result = register(moved, tmp_path / "second", 5.0, 1)
     assert (result["version"], result["champion"], result["former_champion"]) == (2, 2, 1)
-    assert champions.rollback(client, NAME) == "1"
+    assert champions.rollback(Model(client, NAME)) == "1"
     assert {each.what: each.state for each in verify(moved, NAME, every=True)} == {
         "champion": "ok", "version 1": "ok", "version 2": "ok",
     }  # fmt: skip

@@ -15,6 +15,7 @@ from ganops.core.terminal import console
 from ganops.evaluation.gate import decide
 from ganops.registry import champions, registration, tracking
 from ganops.registry import verify as audit
+from ganops.registry.model import Model
 from ganops.registry.verify import verify
 
 
@@ -98,7 +99,7 @@ def test_commands_move_the_champion_and_tell_of_it(at_home, tmp_path):
     assert "has no version 7" in str(command("promote", "7").exception)
     assert "has no alias chmpion" in str(command("promote", "chmpion").exception)
     assert "expected models:/NAME/VERSION" in str(command("promote", "models:/faces").exception)
-    assert champions.current(tracking.connect(at_home), NAME) == "1"
+    assert champions.current(Model(tracking.connect(at_home), NAME)) == "1"
 
     lineage = told("lineage")
     assert (lineage["version"], lineage["aliases"]) == (1, ["champion"])

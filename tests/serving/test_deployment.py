@@ -28,7 +28,8 @@ from ray.exceptions import ActorDiedError
 from ganops.core.errors import RegistryError, UserError
 from ganops.evaluation.gate import Decision
 from ganops.registry import champions, registration, tracking
-from ganops.registry.model_version import Registered, resolve
+from ganops.registry.model import Model
+from ganops.registry.model_version import Registered
 from ganops.serving import deployment, replica
 from ganops.serving.app import Answer, Order, Refused
 from ganops.serving.deployment import BATCH, TRIES, Replicas
@@ -102,7 +103,7 @@ def store(empty_store, tmp_path_factory):
         for seed in (0, 1):
             made = package(base / str(seed), seed=seed)
             registration.register(made, name=NAME, decision=Decision((), None, seed or None), root=root)
-        champions.promote(tracking.connect(root), NAME, "1")
+        champions.promote(Model(tracking.connect(root), NAME), "1")
         yield root
 
 
@@ -111,7 +112,7 @@ def models(store):
     """What each version draws, asked for as a consumer does."""
     client, found = tracking.connect(store), {}
     for version in ("1", "2"):
-        with Registered.opened(resolve(client, NAME, version), store) as opened:
+        with Registered.opened(Model(client, NAME).resolve(version), store) as opened:
             found[version] = opened.model
     return found
 
@@ -418,7 +419,7 @@ def test_orders_of_a_replica_that_died_go_to_another():
 
 def test_replica_draws_each_order_as_if_it_were_alone(store, models, followed):
     found = followed.make()
-    with Registered.opened(resolve(tracking.connect(store), NAME, "2"), store) as drawer:
+    with Registered.opened(Model(tracking.connect(store), NAME).resolve("2"), store) as drawer:
         found.current = replica.Loaded("2", drawer, "now")
     orders = [
         Order(seeds=[5, 6], format="npy"),

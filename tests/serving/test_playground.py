@@ -100,7 +100,7 @@ def test_impossible_strips_are_refused(shown):
 def test_what_is_told_of_a_version(shown):
     exhibit = shown.exhibit(1)
     assert exhibit.metrics == {"fd_domain": 9.0, "coverage": 0.5}
-    assert exhibit.identity == shown.client.get_model_version(NAME, "1").tags[registration.IDENTITY]
+    assert exhibit.identity == shown.model.client.get_model_version(NAME, "1").tags[registration.IDENTITY]
     assert exhibit.card.startswith(f"# {NAME}")
     assert exhibit.samples.startswith(b"\x89PNG")
     assert shown.others(1) == {2: "v2, challenger"}
@@ -339,7 +339,7 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     assert page.locator("#card img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 60
 
     # a promotion changes the page when it is asked to
-    champions.promote(shown.client, NAME, "2")
+    champions.promote(shown.model, "2")
     expect(page.locator("#about")).to_contain_text("faces v1")
     page.locator("#renew").click()
     expect(page.locator("#about")).to_contain_text("faces v2")

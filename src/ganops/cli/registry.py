@@ -4,13 +4,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganops import config
 from ganops.cli.app import app
 from ganops.core.terminal import console, say
+
+if TYPE_CHECKING:
+    from ganops.registry.model import Model
 
 registry = typer.Typer(no_args_is_help=True, help="The registry itself.")
 app.add_typer(registry, name="registry")
@@ -25,25 +28,33 @@ def _name(name: str | None) -> str:
     return name or config.load().register_.name
 
 
+def _model(name: str | None) -> "Model":
+    from ganops.registry import tracking  # mlflow takes seconds to import
+    from ganops.registry.model import Model
+
+    return Model(tracking.connect(Path()), _name(name))
+
+
 @app.command()
 def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make a version the champion, whatever the gate said of it."""
-    from ganops.registry import champions, model_version, tracking
+    from ganops.registry import champions
+    from ganops.registry.model import Model
 
-    client = tracking.connect(Path())
-    found = model_version.resolve(client, _name(name), version)
-    former = champions.promote(client, found.name, str(found.version), kind="promote", why=why)
+    model = _model(name)
+    found = model.resolve(version)
+    former = champions.promote(Model(model.client, found.name), str(found.version), kind="promote", why=why)
     _tell("promote", found.name, str(found.version), former, as_json)
 
 
 @app.command()
 def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make the version champion that was it before the present one."""
-    from ganops.registry import champions, tracking
+    from ganops.registry import champions
 
-    client, model = tracking.connect(Path()), _name(name)
-    former = champions.current(client, model)
-    _tell("rollback", model, champions.rollback(client, model, why=why), former, as_json)
+    model = _model(name)
+    former = champions.current(model)
+    _tell("rollback", model.name, champions.rollback(model, why=why), former, as_json)
 
 
 def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool) -> None:
@@ -57,14 +68,14 @@ def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool
 @app.command()
 def history(name: Name = None, as_json: AsJson = False) -> None:
     """List every change of the champion: when, by whom, how and why."""
-    from ganops.registry import champions, tracking
+    from ganops.registry import champions
 
-    model = _name(name)
-    moves = champions.history(tracking.connect(Path()), model)
+    model = _model(name)
+    moves = champions.history(model)
     if as_json:
         print(json.dumps([asdict(move) for move in moves], indent=2))
     else:
-        console.print(champions.table(model, moves))
+        console.print(champions.table(model.name, moves))
 
 
 @app.command()
@@ -76,11 +87,10 @@ def lineage(
 ) -> None:
     """Tell where a version comes from: run, commit, job, DVC's hashes, parameters; or which version a dvc.lock made."""
     from ganops.registry import lineage as provenance
-    from ganops.registry import tracking
 
-    client, model = tracking.connect(Path()), _name(name)
-    which = str(provenance.of_lock(client, model, lock)[-1]) if lock else version
-    found = provenance.lineage(client, model, which)
+    model = _model(name)
+    which = str(provenance.of_lock(model, lock)[-1]) if lock else version
+    found = provenance.lineage(model, which)
     if as_json:
         print(json.dumps(found, indent=2))
     else:

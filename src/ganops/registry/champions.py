@@ -27,6 +27,7 @@ from ganops.core.git import JOB
 from ganops.core.terminal import Table
 from ganops.metrics.protocol import SELECTED
 from ganops.registry import tracking
+from ganops.registry.model import Model
 from ganops.registry.tracking import mlflow
 
 CHAMPION = "champion"
@@ -71,35 +72,32 @@ MOVE = TypeAdapter(Move)
 
 
 @tracking.refusals()
-def current(client: mlflow.MlflowClient, name: str) -> str | None:
+def current(model: Model) -> str | None:
     """The version that the alias names now, if any.
 
     Raises:
         RegistryError: There is no such model.
     """
-    version = _model(client, name).aliases.get(CHAMPION)
+    version = model.entry().aliases.get(CHAMPION)
     return None if version is None else str(version)
 
 
 @tracking.refusals()
-def history(client: mlflow.MlflowClient, name: str) -> list[Move]:
+def history(model: Model) -> list[Move]:
     """Every move of the alias, the first one first.
 
     Raises:
         RegistryError: There is no such model.
     """
-    return [move for _, move in _read(client, name)]
+    return [move for _, move in _read(model)]
 
 
 @tracking.refusals()
-def promote(
-    client: mlflow.MlflowClient, name: str, version: str, *, kind: str = "promote", why: str = "", over: Any = ANY
-) -> str | None:
+def promote(model: Model, version: str, *, kind: str = "promote", why: str = "", over: Any = ANY) -> str | None:
     """Makes a version the champion and records it; the former one is returned, if there was another.
 
     Args:
-        client: The store.
-        name: Of the registered model.
+        model: The registered model.
         version: The new champion; where it is that already, nothing happens.
         kind: gate or promote.
         why: The reason, for the record.
@@ -109,127 +107,129 @@ def promote(
         RegistryError: There is no such version.
         ChampionMovedError: The champion is another one than `over`.
     """
-    _expect(client, name, version)
-    settle(client, name)
-    champion = _last(_read(client, name))
+    _expect(model, version)
+    settle(model)
+    champion = _last(_read(model))
     if champion == int(version):
         return None
     if over != ANY and champion != over:
         raise ChampionMovedError(
-            f"the champion of {name} is {_words(champion)}, the decision was made against {_words(over)}"
+            f"the champion of {model.name} is {_words(champion)}, the decision was made against {_words(over)}"
         )
-    _move(client, name, kind, int(version), champion, why)
+    _move(model, kind, int(version), champion, why)
     return None if champion is None else str(champion)
 
 
 @tracking.refusals()
-def rollback(client: mlflow.MlflowClient, name: str, *, why: str = "") -> str:
+def rollback(model: Model, *, why: str = "") -> str:
     """Makes the version champion that was it before the present one, and returns it; again goes further back.
 
     Raises:
         RegistryError: There is no champion, none before it, or its version was deleted.
         ChampionMovedError: Another move came first.
     """
-    settle(client, name)
+    settle(model)
     stack: list[int] = []
-    for move in history(client, name):
+    for move in history(model):
         stack = [] if move.to is None else stack[:-1] if move.kind == "rollback" else [*stack, move.to]
     if not stack:
-        raise RegistryError(f"{name} has no champion to roll back from")
+        raise RegistryError(f"{model.name} has no champion to roll back from")
     if len(stack) == 1:
-        raise RegistryError(f"{name} version {stack[0]} is the first champion: there is none before it")
-    _expect(client, name, str(stack[-2]))
-    _move(client, name, "rollback", stack[-2], stack[-1], why)
+        raise RegistryError(f"{model.name} version {stack[0]} is the first champion: there is none before it")
+    _expect(model, str(stack[-2]))
+    _move(model, "rollback", stack[-2], stack[-1], why)
     return str(stack[-2])
 
 
 @tracking.refusals()
-def settle(client: mlflow.MlflowClient, name: str) -> None:
+def settle(model: Model) -> None:
     """Finishes a move that was interrupted, or records that the alias was moved by other means.
 
     Raises:
         RegistryError: There is no such model.
     """
-    moves, alias = _read(client, name), current(client, name)
+    moves, alias = _read(model), current(model)
     champion, found = _last(moves), None if alias is None else int(alias)
     if found == champion:
         return
     # either way: a move of a clock that is ahead is not young for as long as that
     young = moves and abs(time.time_ns() - moves[-1][0]) < YOUNG * 1e9
-    if young and champion is not None and _has(client, name, str(champion)):
-        _align(client, name)
+    if young and champion is not None and model.has(str(champion)):
+        _align(model)
     else:
-        _write(client, name, "found", found, champion, "the alias was moved, or its version deleted, by other means")
+        _write(model, "found", found, champion, "the alias was moved, or its version deleted, by other means")
 
 
 @tracking.refusals()
-def taken_back(client: mlflow.MlflowClient, name: str, version: str) -> bool:
+def taken_back(model: Model, version: str) -> bool:
     """Whether the last that happened to a version is that a person rolled it back.
 
     Raises:
         RegistryError: There is no such model.
     """
-    about = [move for move in history(client, name) if int(version) in (move.to, move.over)]
+    about = [move for move in history(model) if int(version) in (move.to, move.over)]
     return bool(about) and about[-1].kind == "rollback" and about[-1].over == int(version)
 
 
-def _move(client: mlflow.MlflowClient, name: str, kind: str, to: int, over: int | None, why: str) -> None:
+def _move(model: Model, kind: str, to: int, over: int | None, why: str) -> None:
     """Writes a move down and takes it back where another was written beside it; else moves the alias.
 
     The keys of two such moves need not come in the order in which they were written. Who sees no other may have been
     told that its move holds, so that who sees one takes its own back, be it earlier or later; of two that see each
     other both do, and decide anew.
     """
-    key, conditional = _write(client, name, kind, to, over, why), kind in CONDITIONAL
-    written = _written(client, name)
+    key, conditional = _write(model, kind, to, over, why), kind in CONDITIONAL
+    written = _written(model)
     if conditional and (key != list(written)[-1] or key not in _valid(written)):
-        client.delete_registered_model_tag(name, key)
-        _align(client, name)
-        raise ChampionMovedError(f"the champion of {name} is no longer {_words(over)}: another move came first")
-    _align(client, name)
-    if not conditional and (champion := _last(_read(client, name))) != to:
-        raise ChampionMovedError(f"the champion of {name} is {_words(champion)}: another move came at the same time")
+        model.client.delete_registered_model_tag(model.name, key)
+        _align(model)
+        raise ChampionMovedError(f"the champion of {model.name} is no longer {_words(over)}: another move came first")
+    _align(model)
+    if not conditional and (champion := _last(_read(model))) != to:
+        raise ChampionMovedError(
+            f"the champion of {model.name} is {_words(champion)}: another move came at the same time"
+        )
 
 
-def _align(client: mlflow.MlflowClient, name: str) -> None:
+def _align(model: Model) -> None:
     """Moves the alias until it stands where the record says, which others may be writing."""
     for _ in tracking.attempts():
-        champion, alias = _last(_read(client, name)), current(client, name)
+        champion, alias = _last(_read(model)), current(model)
         if champion is None or alias == str(champion):
             return
         try:
-            client.set_registered_model_alias(name, CHAMPION, str(champion))
+            model.client.set_registered_model_alias(model.name, CHAMPION, str(champion))
         except mlflow.MlflowException as error:
             if not tracking.is_conflict(error):
                 raise
-    raise RegistryError(f"the alias {CHAMPION} of {name} does not come to rest: others move it all the time")
+    raise RegistryError(f"the alias {CHAMPION} of {model.name} does not come to rest: others move it all the time")
 
 
-def _write(client: mlflow.MlflowClient, name: str, kind: str, to: int | None, over: int | None, why: str) -> str:
+def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
     by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
     move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
     # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
-    last = max(map(_time, _written(client, name)), default=0)
+    last = max(map(_time, _written(model)), default=0)
     key = f"{HISTORY}{max(time.time_ns(), last + 1)}.{secrets.token_hex(4)}"
-    client.set_registered_model_tag(name, key, json.dumps(asdict(move)))
+    model.client.set_registered_model_tag(model.name, key, json.dumps(asdict(move)))
     return key
 
 
-def _written(client: mlflow.MlflowClient, name: str) -> dict[str, Move]:
+def _written(model: Model) -> dict[str, Move]:
     """All moves by their keys, the first one first, void ones too; tags that are no moves are passed over."""
     moves = {}
-    for key, value in _model(client, name).tags.items():
+    for key, value in model.entry().tags.items():
         if not key.startswith(HISTORY):
             continue
         try:
             moves[key] = MOVE.validate_json(value, strict=True)
         except ValidationError as error:
-            _pass_over(name, key, error.errors()[0]["msg"])
+            _pass_over(model.name, key, error.errors()[0]["msg"])
         else:
             if not KEY.fullmatch(key):
                 del moves[key]
-                _pass_over(name, key, "its name holds no time")
+                _pass_over(model.name, key, "its name holds no time")
     return dict(sorted(moves.items(), key=lambda item: (_time(item[0]), item[0])))
 
 
@@ -258,9 +258,9 @@ def _time(key: str) -> int:
     return int(key.removeprefix(HISTORY).partition(".")[0])
 
 
-def _read(client: mlflow.MlflowClient, name: str) -> list[tuple[int, Move]]:
+def _read(model: Model) -> list[tuple[int, Move]]:
     """The moves that hold, with their times in nanoseconds."""
-    return [(_time(key), move) for key, move in _valid(_written(client, name)).items()]
+    return [(_time(key), move) for key, move in _valid(_written(model)).items()]
 
 
 def _last(moves: Sequence[tuple[int, Move]]) -> int | None:
@@ -271,28 +271,9 @@ def _words(version: int | None) -> str:
     return "nobody" if version is None else f"version {version}"
 
 
-def _model(client: mlflow.MlflowClient, name: str) -> Any:
-    try:
-        return client.get_registered_model(name)
-    except mlflow.MlflowException as error:
-        if not tracking.is_absent(client, name, error):
-            raise
-        raise RegistryError(f"the registry has no model {name}") from error
-
-
-def _expect(client: mlflow.MlflowClient, name: str, version: str) -> None:
-    if not _has(client, name, version):
-        raise RegistryError(f"the registry has no version {version} of {name}")
-
-
-def _has(client: mlflow.MlflowClient, name: str, version: str) -> bool:
-    try:
-        client.get_model_version(name, version)
-    except mlflow.MlflowException as error:
-        if not tracking.is_absent(client, name, error):
-            raise
-        return False
-    return True
+def _expect(model: Model, version: str) -> None:
+    if not model.has(version):
+        raise RegistryError(f"the registry has no version {version} of {model.name}")
 
 
 def table(name: str, moves: list[Move]) -> Table:

@@ -10,19 +10,18 @@ from ganops.core.errors import RegistryError
 from ganops.core.git import lock_hashes
 from ganops.core.terminal import Table
 from ganops.registry import tracking
-from ganops.registry.model_version import resolve
+from ganops.registry.model import Model
 from ganops.registry.registration import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, FROM_TRIAL, IDENTITY, REASONS, TRACED
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
 
 
 @tracking.refusals()
-def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any]:
+def lineage(model: Model, which: str) -> dict[str, Any]:
     """All that is known of how a version came about.
 
     Args:
-        client: The store.
-        name: Of the registered model.
-        which: As `registered.resolve` takes it.
+        model: The registered model.
+        which: A version, as `Model.resolve` takes it.
 
     Returns:
         name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, metrics, run, fingerprint,
@@ -33,7 +32,7 @@ def lineage(client: mlflow.MlflowClient, name: str, which: str) -> dict[str, Any
     Raises:
         RegistryError: There is no such version, or its run was deleted.
     """
-    version = resolve(client, name, which)
+    version, client = model.resolve(which), model.client
     try:
         run = client.get_run(version.run_id)
     except mlflow.MlflowException as error:
@@ -76,7 +75,7 @@ def _params(client: mlflow.MlflowClient, version: Any, run: Any) -> dict[str, st
     return dict((client.get_logged_model(own).params if own else None) or run.data.params)
 
 
-def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
+def of_lock(model: Model, lock: Path) -> list[int]:
     """The versions whose generator is the one in a `dvc.lock`.
 
     Raises:
@@ -88,14 +87,14 @@ def of_lock(client: mlflow.MlflowClient, name: str, lock: Path) -> list[int]:
             f"{lock}: expected the dvc.lock of a pipeline that has trained, found no {layout.GENERATOR}"
         )
     tag = f"tags.`{HASHES}{layout.GENERATOR}` = '{generator}'"
-    found = list(client.search_model_versions(f"name = '{name}' and {tag}"))
-    if not found and (experiment := client.get_experiment_by_name(name)):
+    found, client = model.versions(tag), model.client
+    if not found and (experiment := client.get_experiment_by_name(model.name)):
         # those that were registered before versions had tags of their own
         runs = {run.info.run_id for run in client.search_runs([experiment.experiment_id], tag)}
-        found = [each for each in client.search_model_versions(f"name = '{name}'") if each.run_id in runs]
+        found = [each for each in model.versions() if each.run_id in runs]
     versions = sorted(int(version.version) for version in found)
     if not versions:
-        raise RegistryError(f"no version of {name} has the generator {generator} of {lock}")
+        raise RegistryError(f"no version of {model.name} has the generator {generator} of {lock}")
     return versions
 
 

@@ -1,6 +1,5 @@
 """Registered versions as things that draw, and as people name them."""
 
-import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from ganops import config
 from ganops.core.errors import RegistryError
 from ganops.core.files import hash_folder, remove
 from ganops.registry import tracking
+from ganops.registry.model import Model
 from ganops.registry.tracking import mlflow
 
 if TYPE_CHECKING:
@@ -23,32 +23,6 @@ FILES = "ganops.files"
 """The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
 TRACES = ("registered_model_meta", "__pycache__")
 """Names of files that reading a version from its very folder leaves there: mlflow's note, Python's bytecode."""
-
-
-@tracking.refusals()
-def resolve(client: mlflow.MlflowClient, name: str, which: str) -> Any:
-    """The version that a person means: `3`, `v3`, an alias such as `champion`, or an address of MLflow (`models:/...`).
-
-    Raises:
-        RegistryError: There is no such version.
-    """
-    if which.startswith("models:/"):
-        parts = re.fullmatch(r"models:/([^/@]+)(?:/v?(\d+)|@(.+))", which)
-        if not parts:
-            raise RegistryError(f"expected models:/NAME/VERSION or models:/NAME@ALIAS, got {which}")
-        name, number, alias = parts.group(1), parts.group(2), parts.group(3)
-    else:
-        number = which.removeprefix("v") if which.removeprefix("v").isdigit() else None
-        alias = which
-    try:
-        if number is not None:
-            return client.get_model_version(name, number)
-        return client.get_model_version_by_alias(name, alias)
-    except mlflow.MlflowException as error:
-        if not tracking.is_absent(client, name, error):
-            raise
-        what = f"version {number}" if number is not None else f"alias {alias}"
-        raise RegistryError(f"the registry has no {what} of {name} ({error.error_code})") from error
 
 
 def download(version: Any, root: Path, folder: Path) -> Path:
@@ -139,7 +113,7 @@ class Registered:
 
 @contextmanager
 def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered"]:
-    """What draws, by its name: the folder of a generator, or a registered version as `resolve` takes it.
+    """What draws, by its name: the folder of a generator, or a registered version as `Model.resolve` takes it.
 
     Raises:
         UserError: The folder holds no generator, or the registry has no such version.
@@ -151,6 +125,6 @@ def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered
 
         yield Generator.load(Path(which), "cuda" if torch.cuda.is_available() else "cpu")
         return
-    client = tracking.connect(root)
-    with Registered.opened(resolve(client, config.load(root / "params.yaml").register_.name, which), root) as found:
+    model = Model(tracking.connect(root), config.load(root / "params.yaml").register_.name)
+    with Registered.opened(model.resolve(which), root) as found:
         yield found

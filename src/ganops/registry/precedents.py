@@ -104,16 +104,14 @@ def _known(name: str, root: Path) -> tuple[list[Precedent], Precedent | None]:
     """The versions of a model that remember their data, and the champion, if it is one of them."""
     if not os.environ.get("MLFLOW_TRACKING_URI") and not (root / DATABASE).is_file():
         return [], None
-    from ganops.registry import (
-        champions,
-        tracking,  # mlflow takes seconds to import
-    )
+    from ganops.registry import champions, tracking  # mlflow takes seconds to import
+    from ganops.registry.model import Model
 
     try:
         with tracking.refusals():
-            client = tracking.connect(root)
-            versions = client.search_model_versions(f"name = '{name}'")
-            champion = champions.current(client, name) if versions else None
+            model = Model(tracking.connect(root), name)
+            versions = model.versions()
+            champion = champions.current(model) if versions else None
     except tracking.mlflow.MlflowException as error:
         raise RegistryError(str(error)) from error
     known = {str(each.version): _precedent(each) for each in versions if DATA in each.tags}

@@ -16,6 +16,7 @@ from ganops.evaluation.gate import Decision
 from ganops.registry import champions, precedents, tracking
 from ganops.registry.card import shape
 from ganops.registry.champions import CHAMPION
+from ganops.registry.model import Model
 from ganops.registry.model_version import FILES
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
@@ -73,22 +74,23 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 
 def _register(package: Package, name: str, decision: Decision, root: Path) -> dict[str, Any]:
     client = tracking.connect(root)
-    run = _record(client, package, name, root)
+    model = Model(client, name)
+    run = _record(model, package, root)
     trial = _trial(client, package, run)
-    version = find(client, name, package.identity())
+    version = find(model, package.identity())
     reused = version is not None
     if version is None:
-        version = _create(client, package, name, run)
+        version = _create(model, package, run)
     found = _search(client, package, run, trial, root)
-    _note(client, name, version, package, decision, found)
-    _trace(client, name, version, _origins(package, trial, root))
+    _note(model, version, package, decision, found)
+    _trace(model, version, _origins(package, trial, root))
     former = None
     # what a person took back is theirs to bring back, however good its figures are
-    taken_back = champions.taken_back(client, name, version)
+    taken_back = champions.taken_back(model, version)
     if decision.passed and not taken_back:
-        over = _restated(client, name, package) or decision.over
-        former = champions.promote(client, name, version, kind="gate", why=decision.words, over=over)
-    champion = champions.current(client, name)
+        over = _restated(model, package) or decision.over
+        former = champions.promote(model, version, kind="gate", why=decision.words, over=over)
+    champion = champions.current(model)
     return {
         "name": name,
         "version": int(version),
@@ -102,9 +104,9 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     }
 
 
-def find(client: mlflow.MlflowClient, name: str, identity: str) -> str | None:
+def find(model: Model, identity: str) -> str | None:
     """The version that is this generator with this evaluation, if there is one: of several, the first."""
-    found = client.search_model_versions(f"name = '{name}' and tags.`{IDENTITY}` = '{identity}'")
+    found = model.versions(f"tags.`{IDENTITY}` = '{identity}'")
     ready = sorted(int(version.version) for version in found if version.status == "READY")
     return str(ready[0]) if ready else None
 
@@ -116,19 +118,20 @@ def is_same(package: Package, version: Any) -> bool:
     return version.tags.get(IDENTITY) in (package.identity(), former.identity())
 
 
-def _restated(client: mlflow.MlflowClient, name: str, package: Package) -> int | None:
+def _restated(model: Model, package: Package) -> int | None:
     """The champion, where it is this generator under another licence: it needs no better one to take its place."""
-    champion = champions.current(client, name)
-    if champion is None or not is_same(package, client.get_model_version(name, champion)):
+    champion = champions.current(model)
+    if champion is None or not is_same(package, model.version(champion)):
         return None
     return int(champion)
 
 
-def _record(client: mlflow.MlflowClient, package: Package, name: str, root: Path) -> str:
+def _record(model: Model, package: Package, root: Path) -> str:
     """The run of the training, with everything that is known of it."""
+    client = model.client
     run = tracking.ensure_run(
         client,
-        tracking.ensure_experiment(client, name, root),
+        tracking.ensure_experiment(client, model.name, root),
         package.fingerprint,
         name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
         tags=tracking.code_tags(root),
@@ -184,24 +187,22 @@ def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
     return tags | (_found(package, trial) if package.origin else {})
 
 
-def _trace(client: mlflow.MlflowClient, name: str, version: str, tags: Mapping[str, str]) -> None:
+def _trace(model: Model, version: str, tags: Mapping[str, str]) -> None:
     """Notes where a version comes from as its latest registration knows it: all of that, and nothing older."""
-    known = client.get_model_version(name, version).tags
+    known = model.version(version).tags
     for key in (key for key in known if key.startswith(TRACED) and key not in tags):
-        settled(client.delete_model_version_tag, name, version, key)
-    _tag(client, name, version, known, tags)
+        settled(model.client.delete_model_version_tag, model.name, version, key)
+    _tag(model, version, known, tags)
 
 
-def _tag(
-    client: mlflow.MlflowClient, name: str, version: str, known: Mapping[str, str], tags: Mapping[str, str]
-) -> None:
+def _tag(model: Model, version: str, known: Mapping[str, str], tags: Mapping[str, str]) -> None:
     """Sets the tags of a version that are not as `known` has them."""
     for key, value in tags.items():
         if known.get(key) != value:
-            settled(client.set_model_version_tag, name, version, key, value)
+            settled(model.client.set_model_version_tag, model.name, version, key, value)
 
 
-def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) -> str:
+def _create(model: Model, package: Package, run: str) -> str:
     """A new version, whose files are the very ones that were proved; or that of another call that was quicker."""
     tags = {
         FINGERPRINT: package.fingerprint,
@@ -212,20 +213,20 @@ def _create(client: mlflow.MlflowClient, package: Package, name: str, run: str) 
     }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        build(package, name, folder)
+        build(package, model.name, folder)
         tags["ganops.images_per_second"] = f"{prove(package, folder):.0f}"
         tags[FILES] = hash_folder(folder)
-        model = _log_model(client, folder, run, tags, tracking.flatten(package.params))
-    version = _new_version(client, name, model, run, tags)
+        logged = _log_model(model.client, folder, run, tags, tracking.flatten(package.params))
+    version = _new_version(model, logged, run, tags)
     # two calls at once make two versions: both see the first, and the later one takes its own away
-    first = find(client, name, package.identity())
+    first = find(model, package.identity())
     if first != version and first is not None:
-        client.delete_model_version(name, version)
-        client.delete_logged_model(model.model_id)
+        model.client.delete_model_version(model.name, version)
+        model.client.delete_logged_model(logged.model_id)
         return first
     # by this tag the interface of MLflow shows what the logged model was registered as
-    registered = json.dumps([{"name": name, "version": int(version)}])
-    client.set_logged_model_tags(model.model_id, {"mlflow.modelVersions": registered})
+    registered = json.dumps([{"name": model.name, "version": int(version)}])
+    model.client.set_logged_model_tags(logged.model_id, {"mlflow.modelVersions": registered})
     return version
 
 
@@ -241,20 +242,20 @@ def _of_data(package: Package) -> dict[str, str]:
     }
 
 
-def _new_version(client: mlflow.MlflowClient, name: str, model: Any, run: str, tags: dict[str, str]) -> str:
+def _new_version(model: Model, logged: Any, run: str, tags: dict[str, str]) -> str:
     try:
-        client.create_registered_model(name)
+        model.client.create_registered_model(model.name)
     except mlflow.MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # not `models:/<id>` as the source: that is looked up in the process's global store, which need not be this client's
     made = settled(
-        client.create_model_version,
-        name,
-        source=model.artifact_location,
+        model.client.create_model_version,
+        model.name,
+        source=logged.artifact_location,
         run_id=run,
         tags=tags,
-        model_id=model.model_id,
+        model_id=logged.model_id,
     )
     return str(made.version)
 
@@ -271,16 +272,14 @@ def _log_model(
     return model
 
 
-def _note(
-    client: mlflow.MlflowClient, name: str, version: str, package: Package, decision: Decision, found: str
-) -> None:
+def _note(model: Model, version: str, package: Package, decision: Decision, found: str) -> None:
     """What a person sees of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
     text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
     text += f"\n\n{found}" if found else ""
-    settled(client.update_model_version, name, version, description=text)
+    settled(model.client.update_model_version, model.name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:
         gate.setdefault(check.metric, {}).update(check.bound)
@@ -290,8 +289,8 @@ def _note(
         REASONS: decision.words[:LONGEST],
         DECISION: "passed" if decision.passed else "rejected",
     }
-    _tag(client, name, version, client.get_model_version(name, version).tags, tags)
-    settled(client.set_registered_model_alias, name, CHALLENGER, version)
+    _tag(model, version, model.version(version).tags, tags)
+    settled(model.client.set_registered_model_alias, model.name, CHALLENGER, version)
 
 
 def in_words(registration: Mapping[str, Any]) -> str:

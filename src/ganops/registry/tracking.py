@@ -48,7 +48,7 @@ with warnings.catch_warnings():
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
-__all__ = ["mlflow"]
+__all__ = ["MlflowClient", "mlflow"]
 
 T = TypeVar("T")
 
@@ -284,16 +284,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def is_absent(client: MlflowClient, name: str, error: mlflow.MlflowException) -> bool:
-    """Whether an error means that the registry has no such model, version or alias, as far as its caller may see.
-
-    MLflow 3.17 answers 403 to whoever asks for a model that is not there and is no administrator.
-    """
-    if error.get_http_status_code() == 403:
-        return not client.search_registered_models(f"name = '{name}'", max_results=1)
-    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def shown(uri: str) -> str:

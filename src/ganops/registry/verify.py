@@ -15,6 +15,7 @@ from ganops.core.redaction import reason
 from ganops.core.terminal import Table
 from ganops.registry import champions, model_version, tracking
 from ganops.registry.champions import CHAMPION
+from ganops.registry.model import Model
 from ganops.registry.model_version import FILES as FILES  # found here of old
 from ganops.registry.model_version import TRACES as TRACES
 from ganops.registry.model_version import Registered, download
@@ -44,8 +45,8 @@ def verify(root: Path, name: str, *, every: bool = False) -> Iterator[Finding]:
     Raises:
         RegistryError: The store cannot be reached.
     """
-    client = tracking.connect(root)
-    versions = {int(each.version): each for each in client.search_model_versions(f"name = '{name}'")}
+    model = Model(tracking.connect(root), name)
+    versions = {int(each.version): each for each in model.versions()}
     known = root / layout.REGISTRATION
     registration = read_json(known) if known.is_file() else None
     if registration and registration["name"] != name:
@@ -55,8 +56,8 @@ def verify(root: Path, name: str, *, every: bool = False) -> Iterator[Finding]:
     if not versions:
         yield Finding(name, "bad" if registration else "ok", "the registry has no version of it")
         return
-    champion = champions.current(client, name)
-    yield _recorded(champions.history(client, name), champion)
+    champion = champions.current(model)
+    yield _recorded(champions.history(model), champion)
     wanted = {int(champion)} if champion else set()
     wanted |= {registration["version"]} & set(versions) if registration else set()
     for number in sorted(versions if every else wanted):

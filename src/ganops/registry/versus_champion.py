@@ -15,6 +15,7 @@ from ganops.evaluation.verdict import Sampler
 from ganops.metrics.reference import Reference
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
+from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.registry.package import Package
 from ganops.registry.registration import is_same
@@ -68,20 +69,20 @@ def challenge(
 
 def _open(package: Package, name: str, root: Path, stack: ExitStack) -> tuple[int, Registered] | None:
     """The champion's version and the champion, until the stack ends; None: there is none, or it is the challenger."""
-    client = tracking.connect(root)
-    if _champion(client, name) is None:
+    model = Model(tracking.connect(root), name)
+    if _champion(model) is None:
         return None
-    champions.settle(client, name)
-    champion = _champion(client, name)
+    champions.settle(model)
+    champion = _champion(model)
     if champion is None or is_same(package, champion):
         return None
     return int(champion.version), stack.enter_context(Registered.opened(champion, root))
 
 
-def _champion(client: mlflow.MlflowClient, name: str) -> Any | None:
+def _champion(model: Model) -> Any | None:
     try:
-        return client.get_model_version_by_alias(name, CHAMPION)
+        return model.client.get_model_version_by_alias(model.name, CHAMPION)
     except mlflow.MlflowException as error:
-        if tracking.is_absent(client, name, error):
+        if model.is_absent(error):
             return None
-        raise RegistryError(f"the champion of {name} could not be asked for: {error}") from error
+        raise RegistryError(f"the champion of {model.name} could not be asked for: {error}") from error

@@ -16,7 +16,7 @@ from ray.serve.exceptions import DeploymentUnavailableError
 from ganops.core.errors import ClusterError, UserError
 from ganops.distributed import runtime
 from ganops.registry import tracking
-from ganops.registry.model_version import resolve
+from ganops.registry.model import Model
 from ganops.serving.app import SECONDS, Answer, Front, Order, Refused, State
 from ganops.serving.limits import Doorway, server
 from ganops.serving.replica import Replica, Target
@@ -127,7 +127,7 @@ def run(
         ClusterError: The cluster has no room for the replicas, or none of them can load the version.
         UserError: Nobody can listen there.
     """
-    first = resolve(tracking.connect(Path(target.root)), target.name, target.alias)
+    first = Model(tracking.connect(Path(target.root)), target.name).resolve(target.alias)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bound(host, port))
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))

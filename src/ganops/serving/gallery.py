@@ -15,7 +15,8 @@ from ganops.core.errors import RegistryError, UserError
 from ganops.generator import walks
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
-from ganops.registry.model_version import Registered, resolve
+from ganops.registry.model import Model
+from ganops.registry.model_version import Registered
 from ganops.registry.registration import CHALLENGER, IDENTITY
 from ganops.serving import votes
 from ganops.serving.votes import Ballot, Side, Tally
@@ -176,7 +177,7 @@ class Exhibition:
 
     def __init__(self, root: Path, name: str, votes: Path) -> None:
         self.root, self.name, self.votes = root, name, votes
-        self.client = tracking.connect(root)
+        self.model = Model(tracking.connect(root), name)
         self._loaded: dict[int, Exhibit] = {}
         self._lock = threading.Lock()
 
@@ -186,7 +187,7 @@ class Exhibition:
         Raises:
             RegistryError: There is no such model, or it has no champion.
         """
-        version = champions.current(self.client, self.name)
+        version = champions.current(self.model)
         if version is None:
             raise RegistryError(
                 f"{self.name} has no champion: pass the gate with a generator, or `ganops promote VERSION`"
@@ -207,7 +208,7 @@ class Exhibition:
             return found
 
     def _load(self, number: int) -> Exhibit:
-        version = resolve(self.client, self.name, str(number))
+        version = self.model.resolve(str(number))
         metrics = {
             name.removeprefix("metric."): float(value)
             for name, value in version.tags.items()
@@ -232,12 +233,11 @@ class Exhibition:
 
         It is the challenger, or where that is the version itself, the champion before it; then the newest.
         """
-        aliases = self.client.get_registered_model(self.name).aliases
+        aliases = self.model.entry().aliases
         roles = {int(number): alias for alias, number in aliases.items() if alias in (CHAMPION, CHALLENGER)}
-        before = [move.over for move in champions.history(self.client, self.name) if move.to == version and move.over]
+        before = [move.over for move in champions.history(self.model) if move.to == version and move.over]
         roles = {**dict.fromkeys(before[-1:], "champion before"), **roles}
-        found = self.client.search_model_versions(f"name = '{self.name}'", max_results=1000)
-        numbers = {int(each.version) for each in found if each.status == "READY"} - {version}
+        numbers = {int(each.version) for each in self.model.versions() if each.status == "READY"} - {version}
         order = {CHALLENGER: 0, CHAMPION: 1, "champion before": 2}
         ranked = sorted(numbers, key=lambda number: (order.get(roles.get(number, ""), 3), -number))
         return {number: f"v{number}" + (f", {roles[number]}" if number in roles else "") for number in ranked}

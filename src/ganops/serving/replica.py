@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from ganops.core.pictures import grid, picture
 from ganops.core.redaction import reason
 from ganops.registry import tracking
-from ganops.registry.model_version import Registered, resolve
+from ganops.registry.model import Model
+from ganops.registry.model_version import Registered
 from ganops.serving.app import Answer, Order, State
 
 AGAIN = 30
@@ -76,16 +77,15 @@ class Replica:
             self._note(wanted, error)
         threading.Thread(target=self._follow, daemon=True).start()
 
-    def _client(self) -> Any:
-        return tracking.connect(Path(self.target.root))
+    def _model(self) -> Model:
+        return Model(tracking.connect(Path(self.target.root)), self.target.name)
 
     def _wanted(self) -> str:
-        return str(resolve(self._client(), self.target.name, self.target.alias).version)
+        return str(self._model().resolve(self.target.alias).version)
 
     def _load(self, version: str) -> Loaded:
         """A version in memory, warm; its files are not needed afterwards."""
-        client, root = self._client(), Path(self.target.root)
-        with Registered.opened(resolve(client, self.target.name, version), root) as drawer:
+        with Registered.opened(self._model().resolve(version), Path(self.target.root)) as drawer:
             for count in (1, 64):
                 drawer.model.predict(np.arange(count))
         return Loaded(version, drawer, datetime.now(UTC).isoformat(timespec="seconds"))
