@@ -50,7 +50,7 @@ class Model:
 
     @tracking.refusals()
     def resolve(self, which: str) -> Any:
-        """Return the version that a person means: `3`, `v3`, an alias such as `champion`, or an address (`models:/...`).
+        """Return the version that a person means: `3`, `v3`, an alias such as `champion`, or an address `models:/...`.
 
         Raises:
             RegistryError: There is no such version.

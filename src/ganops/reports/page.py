@@ -13,7 +13,7 @@ from ganops.reports import plots
 def fill(template: str, **content: Any) -> str:
     """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganops"),
+        loader=jinja2.PackageLoader("ganops.reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
