@@ -29,7 +29,7 @@ from ganops.registry import registration as registry
 from ganops.registry import tracking
 from ganops.registry.champions import history, promote, rollback
 from ganops.registry.model import Model
-from ganops.registry.package import REQUIREMENTS
+from ganops.registry.packing import REQUIREMENTS
 
 NAME = "faces"
 AT_ONCE = 60
