@@ -206,7 +206,7 @@ def test_a_description_that_is_no_json_of_moderate_size_is_an_error(lay, content
 
 
 def test_the_description_of_fashion_mnist_names_the_embedded_files():
-    data = Path(__file__).parents[2] / "data"
+    data = Path(__file__).parents[3] / "data"
     known = json.loads((data / "fashion-mnist" / "source.json").read_text())
     for file in (data / "fashion-mnist-10k").glob("*.gz"):
         assert hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest() == known["files"][file.name]

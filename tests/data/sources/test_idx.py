@@ -94,7 +94,7 @@ def test_damaged_compression_is_an_error(lay):
 
 
 def test_the_embedded_set_is_the_published_one():
-    embedded = Path(__file__).parents[2] / "data" / "fashion-mnist-10k"
+    embedded = Path(__file__).parents[3] / "data" / "fashion-mnist-10k"
     items = list(idx.read(embedded).items)
     assert len(items) == 10_000
     assert sorted({each.label for each in items}) == list("0123456789")

@@ -21,7 +21,7 @@ from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.memorisation import memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
-EMBEDDED = Path(__file__).parents[2] / "data" / "fashion-mnist-10k"
+EMBEDDED = Path(__file__).parents[3] / "data" / "fashion-mnist-10k"
 
 
 def embedded(kind, offset):
