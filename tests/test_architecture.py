@@ -244,11 +244,20 @@ def test_too_many_entries_rooms_and_floors_and_too_large_a_room_are_found(tmp_pa
     assert large == ["a has 13% of the lines", "b has 87% of the lines"]
 
 
+def without_mirror(package: Path) -> list[str]:
+    """Files of the package that have no test in the same room under their own name."""
+    tests = Path(__file__).parent
+    places = [path.relative_to(package) for path in files(package) if path.name != "__init__.py"]
+    return [str(place) for place in places if not (tests / place.parent / f"test_{place.name}").is_file()]
+
+
 def main() -> None:
     package = Path(sys.argv[1]) if len(sys.argv) > 1 else PACKAGE
     graph, largest = room_graph(package), max(shares(package).items(), key=lambda each: each[1])
     print(f"rooms {len(graph)}, arrows {sum(map(len, graph.values()))}, entries at the top {len(entries(package))}, "
           f"largest room {largest[0]} {largest[1]:.1%}")  # fmt: skip
+    missing = without_mirror(package)
+    print(f"{len(missing)} of {len(files(package))} files have no test at their own path: {', '.join(missing)}")
     print("\n".join(defects(package)) or f"floors {floors(graph)}, no circle: within the budget")
 
 
