@@ -8,7 +8,7 @@ from ganops.core.git import revision
 from ganops.core.terminal import say, stage
 from ganops.data import Prepared
 from ganops.distributed.evaluate import observe
-from ganops.evaluation import verdict
+from ganops.evaluation import pictures, reporting, verdict
 from ganops.experiment import checks, machine
 from ganops.generator import Generator
 from ganops.metrics.measure import measure
@@ -19,21 +19,21 @@ from ganops.reports.report import write
 def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
-        experiment = checks.load()
+        experiment, project = checks.load(), Path()
         device = machine.choose_device(experiment.compute.device)
         generator = Generator.load(layout.GENERATOR, device)
         prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
-        trained = verdict.trained(experiment, generator.description)
+        trained = verdict.trained(experiment, generator.description, layout.BEST_PARAMS)
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         samples, split, seed = experiment.evaluate.samples, experiment.evaluate.split, experiment.seed
         results = measure(fake, reference, split, seed=seed)
         results |= verdict.beside(reference, split, len(fake.features), seed=seed)
         results = verdict.judge(results, generator, prepared, samples=samples, seed=seed)
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            pictures, known = verdict.draw(generator, prepared, reference, fake.features, folder), revision(Path())
+            shown, known = pictures.draw(generator, prepared, reference, fake.features, folder), revision(project)
             if known:
                 known.save(folder)
-            page = verdict.report(trained, results, prepared, reference, pictures, stage=name, known=known)
+            page = reporting.report(project, trained, results, prepared, reference, shown, stage=name, known=known)
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)
         say(name, f"{verdict.in_words(results)}   {layout.EVALUATION_REPORT}/report.html")

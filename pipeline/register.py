@@ -1,5 +1,7 @@
 """Stage `register`: artifacts/generator, metrics/evaluation.json -> a version in MLflow, metrics/registration.json."""
 
+from pathlib import Path
+
 from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
@@ -13,7 +15,7 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment = checks.load()
-        registration = enter(experiment)
+        registration = enter(experiment, Path())
         write_json(layout.REGISTRATION, registration)
         say(name, f"{in_words(registration)}   {layout.REGISTRATION_REPORT}/report.html")
         if experiment.register_.fail_on_reject and not registration["passed"]:

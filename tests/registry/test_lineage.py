@@ -125,13 +125,13 @@ def test_what_is_shown_is_what_the_generator_was_trained_with(tmp_path, monkeypa
     publish(SEARCH, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
     experiment = config.parse({"loss": {"r1": 0.2}})
     params = identity.decisive(experiment.override({"loss.r1": 0.086}))
-    assert verdict.trained(experiment, description(params)).loss.r1 == 0.086
+    assert verdict.trained(experiment, description(params), layout.BEST_PARAMS).loss.r1 == 0.086
     with pytest.raises(
         LineageError, match=r"other parameters than .*: loss\.r1 differ \(loss\.r1: it has 0\.2, now 0\.086"
     ):
-        verdict.trained(experiment, description(identity.decisive(experiment)))
+        verdict.trained(experiment, description(identity.decisive(experiment)), layout.BEST_PARAMS)
     with pytest.raises(LineageError, match="it has None"):
-        verdict.trained(experiment, description({}))
+        verdict.trained(experiment, description({}), layout.BEST_PARAMS)
     publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
     with pytest.raises(LineageError, match=r"it has 0\.086, now 0\.2"):
-        verdict.trained(experiment, description(params))
+        verdict.trained(experiment, description(params), layout.BEST_PARAMS)

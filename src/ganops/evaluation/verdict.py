@@ -1,11 +1,7 @@
-"""The verdict on a generator: metrics on images it never saw with their protocol, pictures, and a report."""
+"""The verdict on a generator: metrics on images that it never saw, with their protocol."""
 
-import csv
-import json
-import shlex
 from collections.abc import Iterable, Iterator
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,29 +13,18 @@ from ganops.config import Experiment
 from ganops.core import layout
 from ganops.core.cores import side_by_side
 from ganops.core.errors import LineageError
-from ganops.core.files import read_json
-from ganops.core.git import Revision, git, proven, revision
 from ganops.core.labels import Labelling
-from ganops.core.latents import latents, normal_table
-from ganops.core.pictures import save_grid
 from ganops.core.terminal import progress
 from ganops.data import Prepared
-from ganops.data.about import UNSTATED, About
-from ganops.data.sources import below
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
-from ganops.generator.walks import slerp
 from ganops.metrics import classifiers
 from ganops.metrics.classifiers import Counts, Side
-from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, floors
-from ganops.metrics.memorisation import CONTROLS, FEWEST, NAMES, SIGNS, VERDICTS, examine
-from ganops.metrics.neighbours import nearest, realism
+from ganops.metrics.memorisation import CONTROLS, NAMES, SIGNS, VERDICTS
 from ganops.metrics.reference import Reference
 from ganops.metrics.sight import in_words as blind_words
-from ganops.reports.plots import distances, sheet
-from ganops.reports.report import Report
 from ganops.search import trials
 
 HELD_OUT = "test"
@@ -47,14 +32,6 @@ HELD_OUT = "test"
 FIRST_SEED = 10**6
 """Of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
 PIECE = 500
-STEPS = 9
-"""Pictures of a walk from one latent to another."""
-SHOWN = 2000
-"""Generated images whose distances are drawn."""
-ELSEWHERE = ("register", "compute")
-"""Sections that did not make a generator: what is asked of it, and where it ran."""
-CLASSES = 20
-"""The most classes that a picture has a row for."""
 
 
 def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
@@ -167,85 +144,18 @@ def _generated(generator: Generator, counts: Counts) -> Side:
     return Side(x[m:], x[:m]) if y is None else Side(x[m:], x[:m], y[m:], y[:m])
 
 
-def draw(
-    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path
-) -> dict[str, Path]:
-    """Writes the pictures of a report into `folder`: name -> path. `features` are those of the evaluation."""
-    columns = min(generator.description.classes or 8, 10)
-    paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
-    save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
-    save_grid(paths["interpolation"], _interpolation(generator), STEPS)
-    for name, picture in {
-        **_by_class(generator),
-        "truncation": _truncations(generator, columns),
-        "neighbours": _neighbours(generator, prepared, reference),
-        "realism": _realism(generator, reference),
-        **_distances(features, reference),
-    }.items():
-        paths[name] = folder / f"{name}.svg"
-        paths[name].write_bytes(picture)
-    return paths
-
-
-def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
-    """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
-    names, seeds = generator.description.class_names[:CLASSES], FIRST_SEED + np.arange(columns)
-    rows = [generator.sample(seeds, np.full(columns, label)) for label in range(len(names))]
-    return {"by_class": sheet(rows, names)} if names else {}
-
-
-def _truncations(generator: Generator, columns: int) -> bytes:
-    """One row for each truncation, the same seeds in each."""
-    seeds, scales = FIRST_SEED + np.arange(columns), (0.2, 0.4, 0.6, 0.8, 1.0)
-    return sheet([generator.sample(seeds, truncation=t) for t in scales], [f"truncation {t:g}" for t in scales])
-
-
-def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
-    """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
-    z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
-    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, STEPS)]
-    labels = np.repeat(np.arange(rows) % max(1, generator.classes), STEPS)
-    return generator.render(np.stack(walk), labels)
-
-
-def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
-    """Each row: a generated image, then its nearest training images in feature space, nearest first."""
-    images, train = generator.sample(FIRST_SEED + np.arange(rows)), prepared.images("train")
-    features, _ = reference.extractor.features(images)
-    indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
-    return sheet(
-        [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)],
-        [f"distance to the nearest {d[0]:.2f}" for d in distances],
-        lead=1,
-    )
-
-
-def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
-    """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
-    images = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
-    values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
-    order = np.argsort(values, kind="stable")
-    rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
-    return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
-
-
-def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
-    """How far generated images are from the training images, beside both controls; nothing where images are few."""
-    sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN])
-    if min(map(len, sides)) < FEWEST:
-        return {}
-    near = examine(*sides, seed=0)
-    names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}
-    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}
-
-
-def trained(experiment: Experiment, description: Description) -> Experiment:
+def trained(experiment: Experiment, description: Description, best_params: Path) -> Experiment:
     """The experiment that a generator was trained with: what the search handed on, held against its own record.
+
+    Args:
+        experiment: The parameters of the project.
+        description: The generator's own record.
+        best_params: The file by which the search hands on its parameters.
 
     Raises:
         LineageError: The record is of other parameters, or there is none.
     """
-    handed = trials.handed_on(experiment, layout.BEST_PARAMS)
+    handed = trials.handed_on(experiment, best_params)
     expected, found = identity.flatten(identity.decisive(handed)), identity.flatten(description.params)
     differing = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
     if differing:
@@ -268,56 +178,6 @@ def beside(reference: Reference, split: str, generated: int, *, seed: int) -> di
     return {"floors": floors(reference, split, generated, seed=seed), "blind": reference.blind}
 
 
-def report(
-    experiment: Experiment,
-    results: dict[str, Any],
-    prepared: Prepared,
-    reference: Reference,
-    pictures: dict[str, Path],
-    champion: dict[str, Any] | None = None,
-    decision: dict[str, Any] | None = None,
-    *,
-    stage: str = "evaluate",
-    known: Revision | None = None,
-) -> Report:
-    """All that the report page shows, from the outputs of the stages.
-
-    Args:
-        experiment: What was trained (`trained`).
-        results: The content of `metrics/evaluation.json`.
-        prepared: The data.
-        reference: The extractor.
-        pictures: Name -> file.
-        champion: As the report wants it.
-        decision: Likewise.
-        stage: That which writes the report.
-        known: The code, whose patch lies beside the report; None: as git says it.
-    """
-    strip = [(float(path.stem), path) for path in sorted(layout.FILMSTRIP.glob("*.png"))]
-    training = read_json(layout.TRAIN_METRICS)
-    return Report(
-        title=experiment.register_.name,
-        summary=headline(results),
-        manifest=_manifest(prepared, About.read(layout.ABOUT)),
-        history=history(),
-        metrics=with_intervals(results),
-        champion=champion or {},
-        decision=decision or {},
-        memorisation=_memorisation(results),
-        protocol=results["protocol"],
-        card=reference.card,
-        trials=read_json(layout.TUNE_REPORT / trials.TRIALS),
-        params={key: value for key, value in experiment.content().items() if key not in ELSEWHERE},
-        provenance={
-            **_provenance(experiment, stage, known or revision(Path())),
-            "hardware": training["hardware"],
-            "precision": training["precision"],
-        },
-        pictures={**pictures, "preview": layout.PREVIEW},
-        filmstrip=strip,
-    )
-
-
 def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
     """Figures as the report wants them: a number, or {`value`, `interval`, `floor`, `blind`} as far as known."""
     shown = {name: value for name, value in results.items() if isinstance(value, int | float) and name not in NAMES}
@@ -330,7 +190,7 @@ def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
     return {name: {"value": value, **found[name]} if found[name] else value for name, value in shown.items()}
 
 
-def _memorisation(results: dict[str, Any]) -> dict[str, Any]:
+def memorisation(results: dict[str, Any]) -> dict[str, Any]:
     """The verdict in words, and each sign beside its controls."""
     if "memorisation_verdict" not in results:
         return {}
@@ -366,71 +226,3 @@ def in_words(results: dict[str, Any]) -> str:
     return "  ".join(
         [*said, *(f"{name} is {blind_words(blind[name])}" for name in _asked_for(results) if name in blind)]
     )
-
-
-def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:
-    """The manifest, with the name and the licence of the source."""
-    source = {**prepared.manifest["source"], "name": about.name, "licence": about.licence or UNSTATED}
-    return {**prepared.manifest, "source": source}
-
-
-def history() -> list[dict[str, float]]:
-    """The curves of the training, the validation distances and speeds beside the losses of the same tick."""
-    rows = {row["kimg"]: row for row in _table(layout.HISTORY)}
-    for row in _table(layout.SPEED) if layout.SPEED.is_file() else []:
-        rows[row["kimg"]] |= row
-    for row in _table(layout.VALIDATION):
-        rows[row["kimg"]]["fd_validation"] = row["distance"]
-    return list(rows.values())
-
-
-def _table(path: Path) -> list[dict[str, float]]:
-    with path.open(newline="") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
-
-
-def _provenance(experiment: Experiment, stage: str, known: Revision | None) -> dict[str, Any]:
-    """What made these results, as far as it is known here: code, DVC's hashes, versions, commands."""
-    handed = trials.origin(layout.BEST_PARAMS)
-    return {
-        "commands": _commands(experiment, handed["parameters"], known),
-        "commit": known and known.commit,
-        "changed": known is not None and known.changed,
-        "patch": {"name": known.name, "content": known.patch} if known and known.patch else {},
-        "search": {key: handed[key] for key in ("search", "trial", "parameters", "reason") if key in handed}
-        if handed["parameters"]
-        else {},
-        "hashes": proven(Path("dvc.lock"), stage),
-        "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
-    }
-
-
-def _commands(experiment: Experiment, found: dict[str, Any], known: Revision | None) -> list[str]:
-    """What gives the same generator in a clone. A search need not find the same again, so its parameters are given."""
-    lines = [f"git checkout {known.commit}"] if known else []
-    lines += [f"git apply --index {known.name}"] if known and known.patch else []
-    made = Path("Makefile").is_file()
-    if not found:
-        return [*lines, *_source(experiment), "make repro" if made else "dvc repro"]
-    # ++: whether params.yaml has the key or leaves it to its default
-    values = "".join(f" -S {shlex.quote(f'++{path}={_hydra(value)}')}" for path, value in found.items())
-    ready = ["make setup", ". .venv/bin/activate"] if made else []
-    return [*lines, *ready, *_source(experiment), f"dvc exp run -S tune.trials=0{values}"]
-
-
-def _source(experiment: Experiment) -> list[str]:
-    """How a clone gets images that git does not hold."""
-    place = str(below(layout.DATA, experiment.data.source))
-    if "://" in place or git(Path(), "ls-files", "--", place) != "":
-        return []
-    tracked = Path(f"{place}.dvc")
-    return [f"dvc pull {tracked}" if tracked.is_file() else f"# put the images at {place}: git does not hold them"]
-
-
-def _hydra(value: Any) -> str:
-    """A value as `dvc exp run -S` takes it."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{key}:{_hydra(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(_hydra, value)) + "]"
-    return json.dumps(value)

@@ -10,9 +10,8 @@ from ganops.core.files import atomic_folder, read_json
 from ganops.core.git import Revision, proven, revision
 from ganops.data import Prepared
 from ganops.data.about import About
-from ganops.evaluation import verdict
+from ganops.evaluation import reporting, verdict
 from ganops.evaluation.gate import Decision, Rival, decide
-from ganops.evaluation.verdict import history
 from ganops.experiment import checks, machine
 from ganops.generator import WEIGHTS, Generator
 from ganops.metrics.reference import Reference
@@ -30,8 +29,8 @@ MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""
 
 
-def enter(experiment: Experiment) -> dict[str, Any]:
-    """Registers what the stages wrote, after it was measured beside the champion, and writes the report with both.
+def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
+    """Register what the stages wrote in a project, measured beside the champion, and write the report with both.
 
     Returns:
         The content of `metrics/registration.json`.
@@ -43,25 +42,25 @@ def enter(experiment: Experiment) -> dict[str, Any]:
     """
     entry, judged = experiment.register_, experiment.evaluate
     device = str(machine.choose_device(experiment.compute.device))
-    reference = Reference.open(layout.FEATURES, device)
+    reference = Reference.open(project / layout.FEATURES, device)
     checks.check_sight(experiment, reference.blind)
-    if (search := trials.read(layout.TUNE_REPORT)) is not None:
-        record(search, Path(), name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
-    known, made = revision(Path()), package(experiment)
+    if (search := trials.read(project / layout.TUNE_REPORT)) is not None:
+        record(search, project, name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
+    known, made = revision(project), package(experiment, project)
     gate = {metric: bound.model_dump(exclude_none=True) for metric, bound in entry.gate.items()}
     left_out = made.evaluation["protocol"].get("left_out")
     decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn
-    report = layout.REGISTRATION_REPORT / "report.html"
+    report = project / layout.REGISTRATION_REPORT / "report.html"
     for move in range(MOVES):
         rival = challenge(
-            made, Generator.load(layout.GENERATOR, device), reference,
-            name=entry.name, root=Path(), samples=judged.samples, split=judged.split, seed=experiment.seed,
+            made, Generator.load(project / layout.GENERATOR, device), reference,
+            name=entry.name, root=project, samples=judged.samples, split=judged.split, seed=experiment.seed,
         )  # fmt: skip
         decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)
-        changes = _write_report(experiment, reference, rival, decision, known)
+        changes = _write_report(experiment, project, reference, rival, decision, known)
         try:
             made = replace(made, report=report, changes=changes)
-            registration = register(made, name=entry.name, decision=decision, root=Path())
+            registration = register(made, name=entry.name, decision=decision, root=project)
         except ChampionMovedError:
             if move == MOVES - 1:
                 raise
@@ -71,44 +70,52 @@ def enter(experiment: Experiment) -> dict[str, Any]:
 
 
 def _write_report(
-    experiment: Experiment, reference: Reference, rival: Rival | None, decision: Decision, known: Revision | None
+    experiment: Experiment,
+    project: Path,
+    reference: Reference,
+    rival: Rival | None,
+    decision: Decision,
+    known: Revision | None,
 ) -> Path | None:
     """Writes the report, and the patch of the code beside it, whose path is returned."""
-    trained = verdict.trained(experiment, Generator.load(layout.GENERATOR).description)
-    with atomic_folder(layout.REGISTRATION_REPORT) as folder:
-        pictures = {path.stem: path for path in sorted(layout.EVALUATION_REPORT.glob("*.*g"))}
-        page = verdict.report(
-            trained, read_json(layout.EVALUATION), Prepared.open(layout.PREPARED), reference, pictures,
+    description = Generator.load(project / layout.GENERATOR).description
+    trained = verdict.trained(experiment, description, project / layout.BEST_PARAMS)
+    with atomic_folder(project / layout.REGISTRATION_REPORT) as folder:
+        pictures = {path.stem: path for path in sorted((project / layout.EVALUATION_REPORT).glob("*.*g"))}
+        page = reporting.report(
+            project, trained, read_json(project / layout.EVALUATION), Prepared.open(project / layout.PREPARED),
+            reference, pictures,
             rival.content() if rival else {}, decision.content(), stage=STAGE, known=known,
         )  # fmt: skip
         write(page, folder / "report.html")
         patch = known.save(folder) if known else None
-    return patch and layout.REGISTRATION_REPORT / patch.name
+    return patch and project / layout.REGISTRATION_REPORT / patch.name
 
 
-def package(experiment: Experiment) -> Package:
-    """The generator, its evaluation, its parameters, curves, pictures and lineage.
+def package(experiment: Experiment, project: Path) -> Package:
+    """Pack the generator with its evaluation, its parameters, curves, pictures and lineage.
 
     Raises:
         LineageError: Something of it is not what the stages made, or not of these parameters.
     """
-    generator = Generator.load(layout.GENERATOR)
-    lock, about = Path("dvc.lock"), About.read(layout.ABOUT)
-    trained, origin = verdict.trained(experiment, generator.description), trials.origin(layout.BEST_PARAMS)
+    generator, lock = Generator.load(project / layout.GENERATOR), project / "dvc.lock"
+    about, best_params = About.read(project / layout.ABOUT), project / layout.BEST_PARAMS
+    trained, origin = verdict.trained(experiment, generator.description, best_params), trials.origin(best_params)
+    report, strip = project / layout.EVALUATION_REPORT, project / layout.FILMSTRIP
     return Package(
         generator=generator.network,
         description=asdict(generator.description),
-        weights=layout.GENERATOR / WEIGHTS,
-        evaluation=read_json(layout.EVALUATION),
-        params={key: value for key, value in trained.content().items() if key not in verdict.ELSEWHERE},
-        history=[{"step": round(row["kimg"] * 1000), **row} for row in history()],
-        pictures=[*sorted(layout.EVALUATION_REPORT.glob("*.png")), *sorted(layout.FILMSTRIP.glob("*.png"))[-1:]],
-        report=layout.EVALUATION_REPORT / "report.html",
+        weights=project / layout.GENERATOR / WEIGHTS,
+        evaluation=read_json(project / layout.EVALUATION),
+        params={key: value for key, value in trained.content().items() if key not in reporting.ELSEWHERE},
+        history=[{"step": round(row["kimg"] * 1000), **row} for row in reporting.history(project)],
+        pictures=[*sorted(report.glob("*.png")), *sorted(strip.glob("*.png"))[-1:]],
+        report=report / "report.html",
         lock=lock if lock.is_file() else None,
         fingerprint=generator.description.fingerprint,
         data_licence=about.licence,
         data_name=about.name,
-        data_hash=Prepared.open(layout.PREPARED).hash,
+        data_hash=Prepared.open(project / layout.PREPARED).hash,
         hashes=proven(lock, STAGE),
         origin=origin if origin["parameters"] else {},
     )

@@ -1,0 +1,98 @@
+"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.core.labels import Labelling
+from ganops.core.latents import latents, normal_table
+from ganops.core.pictures import save_grid
+from ganops.data import Prepared
+from ganops.evaluation.verdict import FIRST_SEED, HELD_OUT
+from ganops.generator import Generator
+from ganops.generator.walks import slerp
+from ganops.metrics.extractors.extractor import Features
+from ganops.metrics.memorisation import FEWEST, examine
+from ganops.metrics.neighbours import nearest, realism
+from ganops.metrics.reference import Reference
+from ganops.reports.plots import distances, sheet
+
+STEPS = 9
+"""Pictures of a walk from one latent to another."""
+SHOWN = 2000
+"""Generated images whose distances are drawn."""
+CLASSES = 20
+"""The most classes that a picture has a row for."""
+
+
+def draw(
+    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path
+) -> dict[str, Path]:
+    """Writes the pictures of a report into `folder`: name -> path. `features` are those of the evaluation."""
+    columns = min(generator.description.classes or 8, 10)
+    paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
+    save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
+    save_grid(paths["interpolation"], _interpolation(generator), STEPS)
+    for name, picture in {
+        **_by_class(generator),
+        "truncation": _truncations(generator, columns),
+        "neighbours": _neighbours(generator, prepared, reference),
+        "realism": _realism(generator, reference),
+        **_distances(features, reference),
+    }.items():
+        paths[name] = folder / f"{name}.svg"
+        paths[name].write_bytes(picture)
+    return paths
+
+
+def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
+    """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
+    names, seeds = generator.description.class_names[:CLASSES], FIRST_SEED + np.arange(columns)
+    rows = [generator.sample(seeds, np.full(columns, label)) for label in range(len(names))]
+    return {"by_class": sheet(rows, names)} if names else {}
+
+
+def _truncations(generator: Generator, columns: int) -> bytes:
+    """One row for each truncation, the same seeds in each."""
+    seeds, scales = FIRST_SEED + np.arange(columns), (0.2, 0.4, 0.6, 0.8, 1.0)
+    return sheet([generator.sample(seeds, truncation=t) for t in scales], [f"truncation {t:g}" for t in scales])
+
+
+def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
+    """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
+    z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
+    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, STEPS)]
+    labels = np.repeat(np.arange(rows) % max(1, generator.classes), STEPS)
+    return generator.render(np.stack(walk), labels)
+
+
+def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
+    """Each row: a generated image, then its nearest training images in feature space, nearest first."""
+    images, train = generator.sample(FIRST_SEED + np.arange(rows)), prepared.images("train")
+    features, _ = reference.extractor.features(images)
+    indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
+    return sheet(
+        [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)],
+        [f"distance to the nearest {d[0]:.2f}" for d in distances],
+        lead=1,
+    )
+
+
+def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
+    """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
+    images = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
+    values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
+    order = np.argsort(values, kind="stable")
+    rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
+    return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
+
+
+def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
+    """How far generated images are from the training images, beside both controls; nothing where images are few."""
+    sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN])
+    if min(map(len, sides)) < FEWEST:
+        return {}
+    near = examine(*sides, seed=0)
+    names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}
+    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}

@@ -1,0 +1,148 @@
+"""The content of the report page, from the outputs of the stages of a project."""
+
+import csv
+import json
+import shlex
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ganops.config import Experiment
+from ganops.core import layout
+from ganops.core.files import read_json
+from ganops.core.git import Revision, git, proven, revision
+from ganops.data import Prepared
+from ganops.data.about import UNSTATED, About
+from ganops.data.sources import below
+from ganops.evaluation.verdict import headline, memorisation, with_intervals
+from ganops.metrics.reference import Reference
+from ganops.reports.report import Report
+from ganops.search import trials
+
+ELSEWHERE = ("register", "compute")
+"""Sections that did not make a generator: what is asked of it, and where it ran."""
+
+
+def report(
+    project: Path,
+    experiment: Experiment,
+    results: dict[str, Any],
+    prepared: Prepared,
+    reference: Reference,
+    pictures: dict[str, Path],
+    champion: dict[str, Any] | None = None,
+    decision: dict[str, Any] | None = None,
+    *,
+    stage: str = "evaluate",
+    known: Revision | None = None,
+) -> Report:
+    """All that the report page shows, from the outputs of the stages.
+
+    Args:
+        project: The folder in which the stages ran.
+        experiment: What was trained (`trained`).
+        results: The content of `metrics/evaluation.json`.
+        prepared: The data.
+        reference: The extractor.
+        pictures: Name -> file.
+        champion: As the report wants it.
+        decision: Likewise.
+        stage: That which writes the report.
+        known: The code, whose patch lies beside the report; None: as git says it.
+    """
+    strip = [(float(path.stem), path) for path in sorted((project / layout.FILMSTRIP).glob("*.png"))]
+    training = read_json(project / layout.TRAIN_METRICS)
+    return Report(
+        title=experiment.register_.name,
+        summary=headline(results),
+        manifest=_manifest(prepared, About.read(project / layout.ABOUT)),
+        history=history(project),
+        metrics=with_intervals(results),
+        champion=champion or {},
+        decision=decision or {},
+        memorisation=memorisation(results),
+        protocol=results["protocol"],
+        card=reference.card,
+        trials=read_json(project / layout.TUNE_REPORT / trials.TRIALS),
+        params={key: value for key, value in experiment.content().items() if key not in ELSEWHERE},
+        provenance={
+            **_provenance(project, experiment, stage, known or revision(project)),
+            "hardware": training["hardware"],
+            "precision": training["precision"],
+        },
+        pictures={**pictures, "preview": project / layout.PREVIEW},
+        filmstrip=strip,
+    )
+
+
+def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:
+    """The manifest, with the name and the licence of the source."""
+    source = {**prepared.manifest["source"], "name": about.name, "licence": about.licence or UNSTATED}
+    return {**prepared.manifest, "source": source}
+
+
+def history(project: Path) -> list[dict[str, float]]:
+    """The curves of the training, the validation distances and speeds beside the losses of the same tick."""
+    rows = {row["kimg"]: row for row in _table(project / layout.HISTORY)}
+    speed = project / layout.SPEED
+    for row in _table(speed) if speed.is_file() else []:
+        rows[row["kimg"]] |= row
+    for row in _table(project / layout.VALIDATION):
+        rows[row["kimg"]]["fd_validation"] = row["distance"]
+    return list(rows.values())
+
+
+def _table(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+
+
+def _provenance(project: Path, experiment: Experiment, stage: str, known: Revision | None) -> dict[str, Any]:
+    """What made these results, as far as it is known here: code, DVC's hashes, versions, commands."""
+    handed = trials.origin(project / layout.BEST_PARAMS)
+    return {
+        "commands": _commands(project, experiment, handed["parameters"], known),
+        "commit": known and known.commit,
+        "changed": known is not None and known.changed,
+        "patch": {"name": known.name, "content": known.patch} if known and known.patch else {},
+        "search": {key: handed[key] for key in ("search", "trial", "parameters", "reason") if key in handed}
+        if handed["parameters"]
+        else {},
+        "hashes": proven(project / "dvc.lock", stage),
+        "versions": {name: version(name) for name in ("ganops", "torch", "ray", "mlflow", "dvc")},
+    }
+
+
+def _commands(project: Path, experiment: Experiment, found: dict[str, Any], known: Revision | None) -> list[str]:
+    """What gives the same generator in a clone. A search need not find the same again, so its parameters are given."""
+    lines = [f"git checkout {known.commit}"] if known else []
+    lines += [f"git apply --index {known.name}"] if known and known.patch else []
+    made = (project / "Makefile").is_file()
+    if not found:
+        return [*lines, *_source(project, experiment), "make repro" if made else "dvc repro"]
+    # ++: whether params.yaml has the key or leaves it to its default
+    values = "".join(f" -S {shlex.quote(f'++{path}={_hydra(value)}')}" for path, value in found.items())
+    ready = ["make setup", ". .venv/bin/activate"] if made else []
+    return [*lines, *ready, *_source(project, experiment), f"dvc exp run -S tune.trials=0{values}"]
+
+
+def _source(project: Path, experiment: Experiment) -> list[str]:
+    """How a clone gets images that git does not hold."""
+    place = str(below(layout.DATA, experiment.data.source))
+    if "://" in place or git(project, "ls-files", "--", place) != "":
+        return []
+    tracked = Path(f"{place}.dvc")
+    return [
+        f"dvc pull {tracked}"
+        if (project / tracked).is_file()
+        else f"# put the images at {place}: git does not hold them"
+    ]
+
+
+def _hydra(value: Any) -> str:
+    """A value as `dvc exp run -S` takes it."""
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{key}:{_hydra(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_hydra, value)) + "]"
+    return json.dumps(value)
