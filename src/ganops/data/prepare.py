@@ -94,9 +94,8 @@ def prepare(
         class_names = order_classes(kept.values(), found.class_names)
         if depth == 3:
             taken.conversions["gray to RGB"] = sum(spool.channels[i] == 1 for i in kept)
-        together = resolution if mirror else None
-        splits = deal(sort_samples(kept, class_names, spool, depth, mirror_resolution=together), shares)
-        splits["train"] += [row._replace(mirrored=True) for row in splits["train"] if mirror]
+        samples = sort_samples(kept, class_names, spool, depth, mirror_resolution=resolution if mirror else None)
+        splits = _dealt(samples, shares, mirror)
         for split, rows in splits.items():
             _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
         manifest = {
@@ -113,6 +112,12 @@ def prepare(
     save_grid(preview, _examples(Prepared.open(out)))
     remove(out.parent / REJECTED)
     return manifest
+
+
+def _dealt(samples: list[Row], shares: dict[str, float], mirror: bool) -> dict[str, list[Row]]:
+    """Deal samples to the splits, and add the mirror images of the training samples where they are asked for."""
+    splits = deal(samples, shares)
+    return splits | {"train": [*splits["train"], *(row._replace(mirrored=True) for row in splits["train"] if mirror)]}
 
 
 def _write_split(folder: Path, rows: list[Row], spool: Spool, shape: tuple[int, ...], labelled: bool) -> None:
