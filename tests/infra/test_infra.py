@@ -377,7 +377,7 @@ def test_gpu_workers_come_when_asked(path):
 
 def test_a_job_ends_and_cleans_up():
     spec = load(INFRA / "kuberay" / "rayjob.yaml")["spec"]
-    assert spec["entrypoint"] == "python -m ganops.job"
+    assert spec["entrypoint"] == "python -m ganops.jobs.remote"
     assert spec["submissionMode"] == "SidecarMode"
     # KubeRay refuses both beside SidecarMode
     assert not spec.keys() & {"submitterPodTemplate", "clusterSelector"}

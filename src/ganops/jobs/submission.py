@@ -243,7 +243,7 @@ def submit(
     with _sending(cluster), staged(root, tree.files, PACKAGE) as (archive, folder):
         cluster.client.submit_job(
             submission_id=name,
-            entrypoint="python -m ganops.job",
+            entrypoint="python -m ganops.jobs.remote",
             runtime_env={
                 "working_dir": str(archive),
                 # before whatever the nodes have installed
