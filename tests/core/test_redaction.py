@@ -62,7 +62,13 @@ def test_secrets_of_the_environment_are_hidden_wherever_a_server_repeats_them(mo
 def test_variables_that_are_secrets_are_known_by_their_names():
     for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "remote.far.secret_access_key"):
         assert is_secret(name)
-    for name in ("MLFLOW_TRACKING_URI", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "AWS_ACCESS_KEY_ID", "GANOPS_PATIENCE"):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "RAY_AUTH_TOKEN_PATH",
+        "RAY_AUTH_MODE",
+        "AWS_ACCESS_KEY_ID",
+        "GANOPS_RETRY_TIMEOUT",
+    ):
         assert not is_secret(name)
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ganops.core.errors import TrainingError
-from ganops.core.retry import patience
+from ganops.core.retry import retry_timeout
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity
 from ganops.search.trials import Takeover, Trial, trial_of
@@ -72,7 +72,7 @@ class Ledger:
     def pictures(self) -> dict[int, bytes]:
         """PNG of the trials that have one, by number."""
         return {
-            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", patience())
+            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", retry_timeout())
             for name in self._names("pictures")
         }
 
@@ -98,7 +98,7 @@ class Ledger:
 
     def write_picture(self, number: int, picture: bytes) -> None:
         """Keeps a trial's last samples, PNG."""
-        self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, patience())
+        self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, retry_timeout())
 
     def checkpoint(self, number: int, rung: int) -> str:
         """Where, in the storage, the state of a trial after a judgement is."""
@@ -107,7 +107,7 @@ class Ledger:
     def checkpoints(self) -> list[tuple[int, int]]:
         """Trial and judgement of those that there are."""
         try:
-            names = self.storage.kept(f"{self.name}/checkpoints", patience())
+            names = self.storage.kept(f"{self.name}/checkpoints", retry_timeout())
         except OSError as error:
             raise self._trouble("read", error) from error
         pairs = [name.split("-") for name in names]
@@ -115,24 +115,24 @@ class Ledger:
 
     def forget(self, number: int, rung: int) -> None:
         """Removes a checkpoint."""
-        self.storage.drop(self.checkpoint(number, rung), patience())
+        self.storage.drop(self.checkpoint(number, rung), retry_timeout())
 
     def _names(self, folder: str) -> list[str]:
         try:
-            return self.storage.names(f"{self.name}/{folder}".rstrip("/"), patience())
+            return self.storage.names(f"{self.name}/{folder}".rstrip("/"), retry_timeout())
         except OSError as error:
             raise self._trouble("read", error) from error
 
     def _read(self, name: str) -> Any:
         try:
-            return json.loads(self.storage.read(f"{self.name}/{name}", patience()))
+            return json.loads(self.storage.read(f"{self.name}/{name}", retry_timeout()))
         except (OSError, ValueError) as error:
             raise self._trouble(f"read ({name})", error) from error
 
     def _write(self, name: str, content: Any) -> None:
         text = json.dumps(content, indent=1, allow_nan=False)
         try:
-            self.storage.write(f"{self.name}/{name}", text.encode(), patience())
+            self.storage.write(f"{self.name}/{name}", text.encode(), retry_timeout())
         except OSError as error:
             raise self._trouble("written", error) from error
 

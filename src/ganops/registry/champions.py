@@ -47,6 +47,10 @@ class ChampionMovedError(RegistryError):
     """There is another champion than the one that a decision was made against."""
 
 
+class _MovingError(RegistryError):
+    """An alias did not stand where the record says when it was looked at."""
+
+
 @dataclass(frozen=True)
 class Move:
     """One move of the alias."""
@@ -193,7 +197,8 @@ def _move(model: Model, kind: str, to: int, over: int | None, why: str) -> None:
 
 def _align(model: Model) -> None:
     """Moves the alias until it stands where the record says, which others may be writing."""
-    for _ in tracking.attempts():
+
+    def align() -> None:
         champion, alias = _last(_read(model)), current(model)
         if champion is None or alias == str(champion):
             return
@@ -202,7 +207,9 @@ def _align(model: Model) -> None:
         except mlflow.MlflowException as error:
             if not tracking.is_conflict(error):
                 raise
-    raise RegistryError(f"the alias {CHAMPION} of {model.name} does not come to rest: others move it all the time")
+        raise _MovingError(f"the alias {CHAMPION} of {model.name} does not come to rest: others move it all the time")
+
+    tracking.again(align, lambda error: isinstance(error, _MovingError))
 
 
 def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
