@@ -1,5 +1,8 @@
 """The errors a user can mend. Everything else is a defect and keeps its traceback."""
 
+from collections.abc import Iterable
+from typing import Any, NamedTuple, Protocol
+
 from ganops.core.redaction import redacted
 
 
@@ -45,3 +48,28 @@ class LineageError(UserError):
 
 class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with given values."""
+
+    path: str
+    """Dotted keys."""
+    words: str
+    """The words of pydantic, or of the check that refused."""
+    got: Any
+
+
+class _Problems(Protocol):
+    """pydantic's ValidationError, which not all who import errors need."""
+
+    def errors(self, *, include_url: bool) -> Iterable[Any]:
+        """Return its facts."""
+
+
+def problems(error: _Problems) -> list[Problem]:
+    """Return what pydantic finds wrong with given values, the first one first."""
+    return [
+        Problem(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "), each["input"])
+        for each in error.errors(include_url=False)
+    ]

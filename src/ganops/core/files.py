@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from safetensors import SafetensorError
 
 SHORT = re.compile(r"\d+ requested and \d+ written")
@@ -210,6 +211,31 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("too many brackets within brackets") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML 1.2 file: 4e-4 is a number, and no key stands twice; ValueError where it is none."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def yaml_text(content: Any) -> str:
+    """Return plain values as YAML that readers of 1.1 and 1.2 understand alike: a text such as 12e5 is quoted."""
+    return yaml.dump(content, Dumper=_Quoting, sort_keys=False)
+
+
+class _Quoting(yaml.SafeDumper):
+    """Writes YAML 1.1 that is YAML 1.2 as well."""
+
+
+_Quoting.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.?[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?$"), list("-+.0123456789")
+)
 
 
 def hash_file(path: Path) -> str:

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from ganops import config
 from ganops.config import Experiment
 from ganops.core import layout
-from ganops.core.errors import ConfigError, FeatureError
+from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.experiment import build
 from ganops.losses import LOSSES, PENALTIES
 from ganops.metrics import catalogue, sight
@@ -101,7 +101,7 @@ def _together(architecture: str, latent: int, options: str, resolution: int) -> 
         with _bounded(architecture), torch.device("meta"), _Undrawn():
             _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
     except ValidationError as error:
-        raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
+        raise ConfigError(f"params.model.options.{name}: {problems(error)[0].words}, got {value!r}") from None
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
         message = str(error).split("\n")[0].replace("players() got ", "")
@@ -264,6 +264,6 @@ def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any
         validate_call(config={"strict": True})(make)(**options)
     except ValidationError as error:
         known = ", ".join(inspect.signature(make).parameters) or "none"
-        problem = error.errors()[0]
-        where = ".".join([path, *map(str, problem["loc"])])
-        raise ConfigError(f"params.{where}: {problem['msg']}; {name} takes {known}") from None
+        problem = problems(error)[0]
+        where = ".".join(filter(None, [path, problem.path]))
+        raise ConfigError(f"params.{where}: {problem.words}; {name} takes {known}") from None

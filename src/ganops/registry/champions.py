@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ganops.core.errors import RegistryError
+from ganops.core.errors import RegistryError, problems
 from ganops.core.git import JOB
 from ganops.core.terminal import Table
 from ganops.metrics.protocol import SELECTED
@@ -232,7 +232,7 @@ def _written(model: Model) -> dict[str, Move]:
         try:
             moves[key] = MOVE.validate_json(value, strict=True)
         except ValidationError as error:
-            _pass_over(model.name, key, error.errors()[0]["msg"])
+            _pass_over(model.name, key, problems(error)[0].words)
         else:
             if not KEY.fullmatch(key):
                 del moves[key]

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from ganops.core.errors import DataError
+from ganops.core.errors import DataError, problems
 from ganops.core.files import atomic
 from ganops.core.terminal import progress
 from ganops.data.sources import idx
@@ -92,11 +92,8 @@ def _known(path: Path) -> _Description:
     try:
         return _Description.model_validate(described(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"data.source: {path}: {where}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.100}"
-        ) from error
+        first = problems(error)[0]
+        raise DataError(f"data.source: {path}: {first.path}: {first.words}, got {first.got!r:.100}") from error
 
 
 def cache(path: Path) -> Path:
