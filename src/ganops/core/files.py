@@ -84,10 +84,10 @@ def _scratch(path: Path, clear: Callable[[Path], None]) -> Iterator[Path]:
     meanwhile: a draft that has no lock yet is not one that was left.
     """
     with ExitStack() as stack:
-        with _locked(path.parent, fcntl.LOCK_EX):
+        with locked(path.parent):
             clear(path.parent)
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.draft-", dir=path.parent))
-            stack.enter_context(_locked(Path(scratch), fcntl.LOCK_EX))
+            stack.enter_context(locked(Path(scratch)))
         yield Path(scratch)
 
 
@@ -95,7 +95,7 @@ def _clear(folder: Path) -> None:
     """Removes the drafts in a folder that no process holds any more."""
     for name in filter(None, [_DRAFT.fullmatch(entry.name) for entry in os.scandir(folder)]):
         draft, target = folder / name[0], folder / name[1]
-        with suppress(FileNotFoundError), _locked(draft, fcntl.LOCK_EX | fcntl.LOCK_NB) as left:
+        with suppress(FileNotFoundError), locked(draft, wait=False) as left:
             if left and (draft / "old").exists() and not target.exists():
                 os.replace(draft / "new", target)  # it ended between the two renames of `atomic_folder`
             if left:
@@ -107,15 +107,28 @@ _clear_once = cache(_clear)
 
 
 @contextmanager
-def _locked(folder: Path, how: int) -> Iterator[bool]:
-    """Yields whether the lock of a folder is held in the block: it is not where another has it, or none can be had."""
-    handle = os.open(folder, os.O_RDONLY)
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
+    """Holds the lock of a file or folder for the block; it ends with the process that holds it, however that ends.
+
+    Args:
+        path: The folder; or a file, which is made where there is none.
+        wait: Until no other process holds it.
+
+    Yields:
+        True: it is held; False: another process holds it; None: none can be had, as on a file system without locks.
+
+    Raises:
+        OSError: The path cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
     try:
+        held: bool | None = True
         try:
-            fcntl.flock(handle, how)
-            held = True
-        except OSError:  # another process holds it, or the file system knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             held = False
+        except OSError:
+            held = None
         yield held
     finally:
         os.close(handle)

@@ -7,14 +7,14 @@ rounds/1.json          who took over whom (PBT)
 checkpoints/0001-2/    the state after its second judgement, as long as it may be needed
 """
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ganops.core.errors import TrainingError
+from ganops.core.files import locked
 from ganops.core.retry import retry_timeout
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity
@@ -40,20 +40,16 @@ class Ledger:
             yield
             return
         folder = self.storage.folder(self.name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / ".lock").open("w")
-        except OSError as error:
-            raise self._trouble("written", error) from error
-        with lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-            except BlockingIOError:
+                folder.mkdir(parents=True, exist_ok=True)
+                held = stack.enter_context(locked(folder / ".lock", wait=False))
+            except OSError as error:
+                raise self._trouble("written", error) from error
+            if held is False:  # a file system without locks is like an object store
                 raise TrainingError(
                     f"another process is at this very search ({folder}): wait for it, or end it and try again"
-                ) from None
-            except OSError:
-                pass  # a file system without locks is like an object store
+                )
             yield
 
     def trials(self) -> dict[int, Trial]:

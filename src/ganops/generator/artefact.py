@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ganops.core.cores import side_by_side
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder, read_json, write_json
+from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pixels import finite, to_uint8
 from ganops.models import ARCHITECTURES
@@ -70,7 +71,7 @@ class Generator:
         """
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
-            labels = seeds % self.description.classes
+            labels = in_turn(seeds, self.description.classes)
         z = latents(seeds, self.description.latent, _table()) * np.float32(truncation)
         return self.render(z, labels, batch)
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
+from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 
 SUFFIXES = (".gif", ".mp4")
@@ -72,7 +73,7 @@ def through(
     """
     z = path(latents(seeds, source.latent, normal_table()) * np.float32(truncation), frames)
     if labels is None and source.classes:
-        labels = seeds % source.classes
+        labels = in_turn(seeds, source.classes)
     at = None if labels is None else labels[nearest(len(seeds), frames)]
     for start in range(0, len(z), PIECE):
         part = slice(start, start + PIECE)
@@ -90,7 +91,7 @@ def between(
     z = np.stack([slerp(a, b, share) for share in np.linspace(0, 1, steps)]) * np.float32(truncation)
     if not source.classes:
         return source.render(z, None)
-    own = np.array(ends, np.int64) % source.classes if label is None else np.full(2, label, np.int64)
+    own = in_turn(np.array(ends), source.classes) if label is None else np.full(2, label, np.int64)
     return source.render(z, own[(2 * np.arange(steps) >= steps).astype(np.int64)])
 
 

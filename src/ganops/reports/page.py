@@ -62,15 +62,6 @@ def in_words(value: Any) -> str:
     return str(value)
 
 
-def duration(seconds: float) -> str:
-    """A time as a person reads it."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{left} min {rest} s"
-
-
 def breakable(name: str) -> Markup:
     """A dotted or underscored name that may break into lines where its words end."""
     words = Markup.escape(name)

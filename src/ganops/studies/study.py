@@ -407,11 +407,3 @@ def page(outcome: Outcome) -> str:
         slopes=svg_uri(chart) if chart else None,
         protocol={"data": outcome.data, "hardware": outcome.hardware, **outcome.protocol},
     )
-
-
-def in_time(seconds: float) -> str:
-    """A duration for a person."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -20,9 +20,10 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from ganops.core.errors import DataError, problems
 from ganops.core.files import atomic
+from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.data.sources import idx
-from ganops.data.sources.item import Source, described, reason
+from ganops.data.sources.item import Source, described
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
@@ -120,7 +121,7 @@ def _fetch(folder: Path, known: _Description) -> None:
             try:
                 _download(_safe(url), draft)
             except (OSError, ValueError, HTTPException) as error:
-                raise DataError(_ways_out(url, reason(error), folder, known)) from error
+                raise DataError(_ways_out(url, reason(error, named=False), folder, known)) from error
             if problem := _problem(draft, expected):
                 raise DataError(_ways_out(url, problem, folder, known))
 
