@@ -1,7 +1,6 @@
 """The errors a user can mend. Everything else is a defect and keeps its traceback."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ganops.core.redaction import redacted
 
@@ -51,24 +50,15 @@ class RegistryError(UserError):
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with given values."""
+    """One thing that is wrong with given values: the dotted path, words for people, and what was given there."""
 
     path: str
-    """Dotted keys."""
     words: str
-    """The words of pydantic, or of the check that refused."""
     got: Any
 
 
-class _Problems(Protocol):
-    """pydantic's ValidationError, which not all who import errors need."""
-
-    def errors(self, *, include_url: bool) -> Iterable[Any]:
-        """Return its facts."""
-
-
-def problems(error: _Problems) -> list[Problem]:
-    """Return what pydantic finds wrong with given values, the first one first."""
+def problems(error: Any) -> list[Problem]:
+    """Return what a ValidationError of pydantic finds wrong, the first one first."""
     return [
         Problem(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "), each["input"])
         for each in error.errors(include_url=False)

@@ -13,6 +13,7 @@ from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
+from ganops.core.pictures import picture
 
 SUFFIXES = (".gif", ".mp4")
 PIECE = 64
@@ -118,8 +119,7 @@ def _frame(image: NDArray[np.uint8]) -> Image.Image:
     """[C, H, W], large enough to be seen and of even sides, which H.264 needs."""
     factor = max(1, -(-SMALLEST // max(image.shape[1:])))
     factor += factor % 2 if any(side % 2 for side in image.shape[1:]) else 0
-    large = image.repeat(factor, axis=1).repeat(factor, axis=2)
-    return Image.fromarray(large[0] if len(large) == 1 else large.transpose(1, 2, 0))
+    return picture(image.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
 def _gif(path: Path, frames: Iterator[Image.Image], fps: int) -> None:

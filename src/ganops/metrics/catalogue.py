@@ -74,80 +74,44 @@ METRICS: tuple[Metric, ...] = (
     Metric("fd_*", "lower", FRECHET, distance=True, headline=True, rungs=ALL, because=CROWDS),
     Metric("fd_*_infinity", "lower", INFINITY, distance=True),
     Metric("kd_*", "lower", KERNEL, distance=True, rungs=ALL, because=CROWDS),
-    Metric(
-        "is_*", "higher", "Inception score: is each sample clearly of one class, and are all classes there?",
-        needs=("classifier",), rungs=(*SHAPELESS, "half"), least=1,
-        because="it claims that each sample is clearly of one class and that all classes are there",
-    ),
-    Metric(
-        "class_kl", "lower", "How far the classes of generated samples are from those of real ones; 0 if equal.",
-        needs=("classifier",), rungs=("half", "black"),
-        because="it compares the shares of the classes, and nothing within a class",
-    ),
-    Metric(
-        "precision", "higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1),
-        headline=True, limited=True, rungs=SHAPELESS,
-        because="fidelity: none of these lies among real images; variety is the matter of recall",
-    ),
-    Metric(
-        "recall", "higher", "Share of real samples that lie among generated ones: variety.", (0, 1),
-        headline=True, limited=True, rungs=MONOTONOUS,
-        because="variety: most real images are missing; wide-spread bad samples are precision's matter",
-    ),
-    Metric(
-        "density", "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1),
-        limited=True, rungs=SHAPELESS,
-        because="fidelity: none of these lies among real images; variety is the matter of coverage",
-    ),
-    Metric(
-        "coverage", "higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1),
-        headline=True, limited=True, rungs=ALL,
-        because="a real image is covered by a sample that is like it: neither bad nor missing ones are",
-    ),
-    Metric(
-        "modes", "higher", "Classes that the extractor sees among the generated samples.", needs=("classifier",),
-        ungated="a count without an interval; class_kl tells more of the classes",
-    ),
-    Metric(
-        "authenticity", "near the control",
-        "Share of images that are farther from their nearest training image than that is from its own nearest; copies "
-        "lower it.",
-        panel="memorisation",
-    ),
-    Metric(
-        "ct", "near the control",
-        "Data-copying test C_T, a z-score: far below 0 where images lie closer to training images than held-out ones "
-        "do.",
-        panel="memorisation",
-    ),
-    Metric(
-        "near_copies", "near the control",
-        "Share of images as close to a training image as the closest 1 % of the held-out images.",
-        panel="memorisation",
-    ),
-    Metric(
-        "ct_cells", "higher", "Cells of C_T with enough samples on both sides.", panel="memorisation",
-        ungated="it says how C_T was taken, and nothing of the generator",
-    ),
+    Metric("is_*", "higher", "Inception score: is each sample clearly of one class, and are all classes there?",
+           needs=("classifier",), rungs=(*SHAPELESS, "half"), least=1,
+           because="it claims that each sample is clearly of one class and that all classes are there"),
+    Metric("class_kl", "lower", "How far the classes of generated samples are from those of real ones; 0 if equal.",
+           needs=("classifier",), rungs=("half", "black"),
+           because="it compares the shares of the classes, and nothing within a class"),
+    Metric("precision", "higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1),
+           headline=True, limited=True, rungs=SHAPELESS,
+           because="fidelity: none of these lies among real images; variety is the matter of recall"),
+    Metric("recall", "higher", "Share of real samples that lie among generated ones: variety.", (0, 1),
+           headline=True, limited=True, rungs=MONOTONOUS,
+           because="variety: most real images are missing; wide-spread bad samples are precision's matter"),
+    Metric("density", "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1),
+           limited=True, rungs=SHAPELESS,
+           because="fidelity: none of these lies among real images; variety is the matter of coverage"),
+    Metric("coverage", "higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1),
+           headline=True, limited=True, rungs=ALL,
+           because="a real image is covered by a sample that is like it: neither bad nor missing ones are"),
+    Metric("modes", "higher", "Classes that the extractor sees among the generated samples.", needs=("classifier",),
+           ungated="a count without an interval; class_kl tells more of the classes"),
+    Metric("authenticity", "near the control", "Share of images that are farther from their nearest training image "
+           "than that is from its own nearest; copies lower it.", panel="memorisation"),
+    Metric("ct", "near the control", "Data-copying test C_T, a z-score: far below 0 where images lie closer to training "
+           "images than held-out ones do.", panel="memorisation"),
+    Metric("near_copies", "near the control", "Share of images as close to a training image as the closest 1 % of the "
+           "held-out images.", panel="memorisation"),
+    Metric("ct_cells", "higher", "Cells of C_T with enough samples on both sides.", panel="memorisation",
+           ungated="it says how C_T was taken, and nothing of the generator"),
     Metric("copied_share", "lower", "Share of copies that would explain the signs.", (1, 0), panel="memorisation"),
     Metric("memorisation_verdict", "lower", "0: no copies seen, 1: some, 2: copies.", (2, 0), panel="memorisation"),
-    Metric(
-        "c2st_auc", "lower",
-        "How well a network that looks at pixels tells generated from real samples; 0.5: not at all.", (1, 0.5),
-        panel="classifiers", headline=True,
-    ),
-    Metric(
-        "cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
-        needs=("labels",), panel="classifiers",
-    ),
-    Metric(
-        "cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1), needs=("labels",),
-        panel="classifiers",
-    ),
-    Metric(
-        "cas_gap", "lower", "What a classifier loses by learning from generated samples: cas_real - cas.",
-        needs=("labels",), panel="classifiers",
-    ),
+    Metric("c2st_auc", "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not at "
+           "all.", (1, 0.5), panel="classifiers", headline=True),
+    Metric("cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
+           needs=("labels",), panel="classifiers"),
+    Metric("cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1),
+           needs=("labels",), panel="classifiers"),
+    Metric("cas_gap", "lower", "What a classifier loses by learning from generated samples: cas_real - cas.",
+           needs=("labels",), panel="classifiers"),
 )  # fmt: skip
 """The rows, in the order in which metrics are listed."""
 

@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from ganops.core.pictures import Images, to_bytes
+from ganops.core.pictures import Images, picture, to_bytes
 from ganops.search.trials import COMPARABLE
 
 if TYPE_CHECKING:
@@ -403,6 +403,6 @@ def _printable(text: str) -> str:
 
 def _thumbnail(image: np.ndarray[Any, Any]) -> Image.Image:
     """uint8 [C, H, W] as a picture of at most 128 pixels."""
-    picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-    picture.thumbnail((128, 128), Image.Resampling.LANCZOS)
-    return picture
+    small = picture(image)
+    small.thumbnail((128, 128), Image.Resampling.LANCZOS)
+    return small

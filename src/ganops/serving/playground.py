@@ -161,7 +161,9 @@ class Page:
 
     def __init__(self, shown: Exhibition) -> None:
         self.shown = shown
-        self.parts: Any = template_of("playground.html.j2", trim=False).make_module({"percent": _percent})
+        self.parts: Any = template_of("playground.html.j2", trim=False).make_module(
+            {"percent": lambda share: f"{100 * share:.0f} %"}
+        )
 
     # What the parts of the page are.
 
@@ -378,10 +380,6 @@ class Page:
         if version is None:
             raise UserError("no version is shown yet: load the page again")
         return self.shown.exhibit(version)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _surprise() -> int:
