@@ -143,3 +143,12 @@ def test_typer_shows_no_traceback_of_its_own(monkeypatch, capsys):
     told = "".join(capsys.readouterr())
     assert "a defect" in told
     assert "XSECRET" not in told.replace('password = "XSECRET"', "")  # the line of the source
+
+
+def test_a_reason_that_is_the_same_on_every_machine_names_no_file():
+    error = FileNotFoundError(2, "No such file or directory", "/home/me/faces/1.png")
+    assert reason(error, named=False) == "No such file or directory"
+    assert "/home/me/faces/1.png" in reason(error)
+    assert reason(ValueError("bad\tblock   type\nat 7"), named=False) == "bad block type"
+    assert reason(ValueError("  "), named=False) == "ValueError"
+    assert reason(ValueError("x" * 400), named=False) == "x" * 300 + "..."

@@ -111,16 +111,16 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
     """Holds the lock of a file or folder for the block; it ends with the process that holds it, however that ends.
 
     Args:
-        path: The folder; or a file, which is made where there is none.
+        path: A folder or a file that is there.
         wait: Until no other process holds it.
 
     Yields:
         True: it is held; False: another process holds it; None: none can be had, as on a file system without locks.
 
     Raises:
-        OSError: The path cannot be opened.
+        OSError: It cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o666)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks what can be written
     try:
         held: bool | None = True
         try:

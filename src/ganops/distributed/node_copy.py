@@ -63,7 +63,8 @@ class Parcel:
         copy = _copies() / self.hash
         # first without the lock: workers that find a copy check it side by side
         if not self._is(copy):
-            with locked(copy.with_suffix(".lock")):
+            (lock := copy.with_suffix(".lock")).touch()
+            with locked(lock):
                 if not self._is(copy):
                     self._fetch(copy)
         os.utime(copy)

@@ -43,7 +43,8 @@ class Ledger:
         with ExitStack() as stack:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
-                held = stack.enter_context(locked(folder / ".lock", wait=False))
+                (lock := folder / ".lock").touch()
+                held = stack.enter_context(locked(lock, wait=False))
             except OSError as error:
                 raise self._trouble("written", error) from error
             if held is False:  # a file system without locks is like an object store

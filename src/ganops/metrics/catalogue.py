@@ -96,16 +96,16 @@ METRICS: tuple[Metric, ...] = (
            ungated="a count without an interval; class_kl tells more of the classes"),
     Metric("authenticity", "near the control", "Share of images that are farther from their nearest training image "
            "than that is from its own nearest; copies lower it.", panel="memorisation"),
-    Metric("ct", "near the control", "Data-copying test C_T, a z-score: far below 0 where images lie closer to training "
-           "images than held-out ones do.", panel="memorisation"),
+    Metric("ct", "near the control", "Data-copying test C_T, a z-score: far below 0 where images lie closer to "
+           "training images than held-out ones do.", panel="memorisation"),
     Metric("near_copies", "near the control", "Share of images as close to a training image as the closest 1 % of the "
            "held-out images.", panel="memorisation"),
     Metric("ct_cells", "higher", "Cells of C_T with enough samples on both sides.", panel="memorisation",
            ungated="it says how C_T was taken, and nothing of the generator"),
     Metric("copied_share", "lower", "Share of copies that would explain the signs.", (1, 0), panel="memorisation"),
     Metric("memorisation_verdict", "lower", "0: no copies seen, 1: some, 2: copies.", (2, 0), panel="memorisation"),
-    Metric("c2st_auc", "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not at "
-           "all.", (1, 0.5), panel="classifiers", headline=True),
+    Metric("c2st_auc", "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not "
+           "at all.", (1, 0.5), panel="classifiers", headline=True),
     Metric("cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
            needs=("labels",), panel="classifiers"),
     Metric("cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1),

@@ -51,7 +51,8 @@ def ensure(database: Path, make: Callable[[Path], object]) -> None:
         if _holds(database):
             return
         database.parent.mkdir(parents=True, exist_ok=True)
-        with locked(database.parent / ".making"):
+        (making := database.parent / ".making").touch()
+        with locked(making):
             if _holds(database):  # another process may have been quicker
                 return
             with atomic(database) as draft:

@@ -72,7 +72,7 @@ def cast(path: Path, ballot: Ballot, choice: str) -> bool:
     vote = Vote(datetime.now(UTC).isoformat(timespec="milliseconds"), ballot, choice)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path), open(path, "a+b") as file:
+        with open(path, "a+b") as file, locked(path):
             file.seek(0)
             content = file.read()
             if any(known.ballot.id == ballot.id for known in _parse(content)):
