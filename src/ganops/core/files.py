@@ -32,12 +32,10 @@ def atomic(path: Path) -> Iterator[Path]:
         OSError: It cannot be written: the error names `path`.
     """
     path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(path, _clear_once) as scratch:
-            draft = scratch / path.name
-            yield draft
-            os.replace(draft, path)
+    with _scratch(path, _clear_once) as scratch:
+        draft = scratch / path.name
+        yield draft
+        os.replace(draft, path)
 
 
 @contextmanager
@@ -53,23 +51,21 @@ def atomic_folder(path: Path, *, former: Path | None = None, lasting: bool = Fal
         OSError: It cannot be written: the error names `path`.
     """
     path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(path, _clear) as scratch:
-            draft, old = scratch / "new", scratch / "old"
-            draft.mkdir()
-            yield draft
-            if lasting:
-                persist(draft)
-            if path.exists():
-                # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
-                os.replace(path, old)
-            os.replace(draft, path)
-            if former and old.exists():
-                remove(former)
-                os.replace(old, former)
-            if lasting:
-                _sync(path.parent)
+    with _scratch(path, _clear) as scratch:
+        draft, old = scratch / "new", scratch / "old"
+        draft.mkdir()
+        yield draft
+        if lasting:
+            persist(draft)
+        if path.exists():
+            # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
+            os.replace(path, old)
+        os.replace(draft, path)
+        if former and old.exists():
+            remove(former)
+            os.replace(old, former)
+        if lasting:
+            _sync(path.parent)
 
 
 _DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
@@ -83,7 +79,8 @@ def _scratch(path: Path, clear: Callable[[Path], None]) -> Iterator[Path]:
     It is locked while it is in use, and a lock ends with its process, however that ends. The folder above is locked
     meanwhile: a draft that has no lock yet is not one that was left.
     """
-    with ExitStack() as stack:
+    with _naming(path), ExitStack() as stack:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.parent):
             clear(path.parent)
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.draft-", dir=path.parent))

@@ -55,16 +55,9 @@ class Generated:
 
 @threads(1)  # its matrices are small; what there is many times of is computed side by side
 def measure(
-    fake: Generated,
-    reference: Reference,
-    split: str,
-    *,
-    seed: int,
-    neighbours: int = 5,
-    subsets: int = 100,
-    size: int = 1000,
-    repetitions: int = REPETITIONS,
-) -> dict[str, Any]:
+    fake: Generated, reference: Reference, split: str, *, seed: int, neighbours: int = 5, subsets: int = 100,
+    size: int = 1000, repetitions: int = REPETITIONS,
+) -> dict[str, Any]:  # fmt: skip
     """All metrics of generated samples against a split of the real ones.
 
     Args:

@@ -91,16 +91,9 @@ class Inception(Extractor):
 
     @classmethod
     def make(
-        cls,
-        images: Images,
-        labels: Labels | None,
-        validation: Images,
-        validation_labels: Labels | None,
-        *,
-        seed: int,
-        device: str = "cpu",
-        weights: str | None = None,
-    ) -> Self:
+        cls, images: Images, labels: Labels | None, validation: Images, validation_labels: Labels | None, *,
+        seed: int, device: str = "cpu", weights: str | None = None,
+    ) -> Self:  # fmt: skip
         """The network with the weights that `find_weights` finds; nothing is learned from the images.
 
         Raises FeatureError where there are no weights, or others than Inception's.
