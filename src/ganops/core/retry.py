@@ -36,14 +36,10 @@ def retry_timeout() -> float:
 
 
 def insist(
-    action: Callable[[], T],
-    *,
-    away: Callable[[Exception], bool],
-    seconds: float = math.inf,
-    attempts: float = math.inf,
-    pause: Callable[[int], float] = lambda attempt: min(2.0 ** (attempt - 1), LONGEST),
+    action: Callable[[], T], *, away: Callable[[Exception], bool], seconds: float = math.inf,
+    attempts: float = math.inf, pause: Callable[[int], float] = lambda attempt: min(2.0 ** (attempt - 1), LONGEST),
     tell: Callable[[str], None] = lambda text: None,
-) -> T:
+) -> T:  # fmt: skip
     """Do `action` again and again while it fails by what may pass, and return what it returns.
 
     Args:

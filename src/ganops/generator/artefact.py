@@ -54,12 +54,9 @@ class Generator:
     description: Description
 
     def sample(
-        self,
-        seeds: NDArray[np.int64],
-        labels: NDArray[np.int64] | None = None,
-        truncation: float = 1.0,
+        self, seeds: NDArray[np.int64], labels: NDArray[np.int64] | None = None, truncation: float = 1.0,
         batch: int = 250,
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[np.uint8]:  # fmt: skip
         """One picture for each seed: int64 [N] -> uint8 [N, C, H, W].
 
         Args:

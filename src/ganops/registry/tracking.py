@@ -312,17 +312,10 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 
 
 def ensure_run(
-    client: MlflowClient,
-    experiment: str,
-    fingerprint: str,
-    *,
-    name: str,
-    tags: Mapping[str, str],
-    params: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-    metrics: Mapping[str, float],
+    client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
+    params: Mapping[str, Any], history: Sequence[Mapping[str, float]], metrics: Mapping[str, float],
     artifacts: Mapping[str, Sequence[Path]],
-) -> str:
+) -> str:  # fmt: skip
     """The id of the one run of a training, which afterwards holds all that is given here.
 
     A run that is found again keeps its parameters, its `tags` and its history; metrics that changed get another
@@ -366,13 +359,8 @@ def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any |
 
 
 def _log(
-    client: MlflowClient,
-    run: str,
-    *,
-    params: Mapping[str, str],
-    history: Sequence[Mapping[str, float]],
-    start: int,
-) -> None:
+    client: MlflowClient, run: str, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]], start: int,
+) -> None:  # fmt: skip
     # the run's own start as the time of every point: points that are logged again are then the same points
     points = [
         Metric(key, value, start, int(row["step"]))
