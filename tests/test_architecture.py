@@ -25,7 +25,7 @@ ARROWS = {
     "metrics": {"core", "metrics/extractors"},
     "generator": {"core", "models"},
     "search": {"config", "core"},
-    "reports": {"core", "search"},
+    "reports": {"core", "metrics", "search"},
     "experiment": {
         "config", "core", "data", "generator", "losses", "metrics", "metrics/extractors", "models", "search",
         "training",
@@ -48,7 +48,7 @@ ARROWS = {
         "metrics/extractors", "reports", "search", "training",
     },
     "jobs": {"config", "core", "data/sources", "distributed", "experiment", "registry"},
-    "serving": {"core", "distributed", "generator", "registry"},
+    "serving": {"core", "distributed", "generator", "registry", "reports"},
     "cli": {
         "config", "core", "data/sources", "evaluation", "experiment", "generator", "jobs", "metrics", "registry",
         "search", "serving", "studies",

@@ -21,10 +21,9 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ganops.core.errors import ConfigError
+from ganops.core.files import read_yaml
 from ganops.core.redaction import carries_secret
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -468,10 +467,10 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
         ConfigError: The file is missing or malformed, or a key or value is unknown or impossible.
     """
     try:
-        content = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise ConfigError(f"{path} is missing: run in the project's folder, where params.yaml is") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from None
     experiment = parse({} if content is None else content)  # an empty file: all defaults
     if not (elsewhere := os.environ.get(COMPUTE)):

@@ -10,8 +10,10 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 
+from ganops.core import files
 from ganops.core.errors import UserError
 from ganops.core.files import atomic, atomic_folder, refusal
 from ganops.core.terminal import stage
@@ -128,3 +130,44 @@ def test_a_folder_that_replaces_another_may_keep_it_and_is_on_the_disk_before_it
     assert tmp_path.stat().st_ino in synced
     assert (tmp_path / "kept/below/file").read_text() == "2"
     assert (tmp_path / "former/below/file").read_text() == "1"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_lock_is_held_by_one_at_a_time(kind, tmp_path):
+    path = tmp_path / "lock"
+    path.touch() if kind == "file" else path.mkdir()
+    with files.locked(path) as held:
+        assert held
+        with files.locked(path, wait=False) as second:
+            assert second is False
+    with files.locked(path, wait=False) as again:
+        assert again
+
+
+def test_what_is_not_there_is_not_locked_and_not_made(tmp_path):
+    """A draft may vanish while others look for those that were left."""
+    with pytest.raises(FileNotFoundError), files.locked(tmp_path / "gone", wait=False):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    def refuse(handle, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
+    with files.locked(tmp_path) as held:
+        assert held is None
+
+
+@pytest.mark.parametrize("value", ["1234e567", "1e5", "on", "0.5", "12:30", 1e-5, 4e-4, 1, True, None, [1.5, "é"]])
+def test_yaml_is_read_as_it_was_written_by_readers_of_both_versions(value, tmp_path):
+    (tmp_path / "x.yaml").write_text(files.yaml_text({"a": value}))
+    assert files.read_yaml(tmp_path / "x.yaml") == yaml.safe_load(files.yaml_text({"a": value})) == {"a": value}
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a: [", "\tb: 1", "a: !!python/object:x.Y {}"])
+def test_what_is_no_strict_yaml_is_refused(text, tmp_path):
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ValueError, match=r"line [12]"):
+        files.read_yaml(tmp_path / "x.yaml")

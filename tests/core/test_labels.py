@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ganops.core.labels import BY_FREQUENCY, IN_TURN, Labelling, class_labels
+from ganops.core.labels import BY_FREQUENCY, IN_TURN, Labelling, class_labels, in_turn
 
 IMBALANCED = (2000, 1433, 1027, 736, 528, 378, 271, 194, 139, 100)
 
@@ -64,3 +64,10 @@ def test_what_draws_says_how_it_is_labelled():
     assert Labelling.of(Drawer())(seeds).tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert Labelling.of(object()).name is None
     assert Labelling.of(object())(seeds) is None
+
+
+def test_classes_in_turn():
+    seeds = np.array([-1, 0, 1, 9, 10, 2**53], np.int64)
+    assert in_turn(seeds, 10).tolist() == Labelling(10)(seeds).tolist() == [9, 0, 1, 9, 0, 2]
+    assert in_turn(seeds, 0).tolist() == [0] * 6
+    assert in_turn([3], 2).dtype == np.int64

@@ -62,7 +62,13 @@ def test_secrets_of_the_environment_are_hidden_wherever_a_server_repeats_them(mo
 def test_variables_that_are_secrets_are_known_by_their_names():
     for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "remote.far.secret_access_key"):
         assert is_secret(name)
-    for name in ("MLFLOW_TRACKING_URI", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "AWS_ACCESS_KEY_ID", "GANOPS_PATIENCE"):
+    for name in (
+        "MLFLOW_TRACKING_URI",
+        "RAY_AUTH_TOKEN_PATH",
+        "RAY_AUTH_MODE",
+        "AWS_ACCESS_KEY_ID",
+        "GANOPS_RETRY_TIMEOUT",
+    ):
         assert not is_secret(name)
 
 
@@ -137,3 +143,12 @@ def test_typer_shows_no_traceback_of_its_own(monkeypatch, capsys):
     told = "".join(capsys.readouterr())
     assert "a defect" in told
     assert "XSECRET" not in told.replace('password = "XSECRET"', "")  # the line of the source
+
+
+def test_a_reason_that_is_the_same_on_every_machine_names_no_file():
+    error = FileNotFoundError(2, "No such file or directory", "/home/me/faces/1.png")
+    assert reason(error, named=False) == "No such file or directory"
+    assert "/home/me/faces/1.png" in reason(error)
+    assert reason(ValueError("bad\tblock   type\nat 7"), named=False) == "bad block type"
+    assert reason(ValueError("  "), named=False) == "ValueError"
+    assert reason(ValueError("x" * 400), named=False) == "x" * 300 + "..."

@@ -72,11 +72,25 @@ def test_nothing_is_said_where_nothing_is_away(clock):
 
 
 def test_seconds_come_from_the_environment(monkeypatch):
-    monkeypatch.delenv(retry.NAME, raising=False)
-    assert retry.patience() == retry.DEFAULT > 600
-    monkeypatch.setenv(retry.NAME, "2.5")
-    assert retry.patience() == 2.5
-    for wrong in ("soon", "-1", "nan", "inf"):
-        monkeypatch.setenv(retry.NAME, wrong)
-        with pytest.raises(UserError, match="GANOPS_PATIENCE: expected seconds"):
-            retry.patience()
+    for name in (retry.NAME, retry.FORMER):
+        monkeypatch.delenv(name, raising=False)
+    assert retry.retry_timeout() == retry.DEFAULT > 600
+    for name in ("GANOPS_PATIENCE", "GANOPS_RETRY_TIMEOUT"):  # the later one wins
+        monkeypatch.setenv(name, "2.5")
+        assert retry.retry_timeout() == 2.5
+        for wrong in ("soon", "-1", "nan", "inf"):
+            monkeypatch.setenv(name, wrong)
+            with pytest.raises(UserError, match=f"{name}: expected seconds"):
+                retry.retry_timeout()
+
+
+def test_attempts_have_an_end_and_pauses_of_their_own(clock):
+    tried = []
+
+    def action():
+        tried.append(clock.now)
+        raise OSError("nobody there")
+
+    with pytest.raises(OSError, match="nobody there"):
+        insist(action, away=lambda error: True, attempts=4, pause=lambda attempt: 10 * attempt)
+    assert tried == [0, 10, 30, 60]

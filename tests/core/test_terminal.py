@@ -96,3 +96,20 @@ def test_tables_and_markup_of_rich_are_used_in_one_place_only():
         for path, content in text.items()
         if re.search(r"from rich\.table import .*\bTable\b", content) and path.parent.name != "search"
     ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
+def test_times_read_well(seconds, text):
+    assert terminal.clock(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words", "roughly"),
+    [
+        (5.6, "6 s", "6 seconds"), (40, "40 s", "40 seconds"), (600, "10 min 0 s", "10 minutes"),
+        (7000, "1 h 56 min", "1.9 hours"), (1e6, "277 h 46 min", "12 days"),
+    ],
+)  # fmt: skip
+def test_durations_are_put_in_words(seconds, words, roughly):
+    assert terminal.duration(seconds) == words
+    assert terminal.duration(seconds, rough=True) == roughly

@@ -6,6 +6,7 @@ import pytest
 from pyarrow import fs
 
 from ganops.config import Compute
+from ganops.core import storage as stores
 from ganops.core.errors import TrainingError
 from ganops.distributed import runtime, storage
 from ganops.distributed.storage import Storage, away
@@ -72,7 +73,7 @@ def test_what_a_node_says(tmp_path, monkeypatch):
 def test_object_stores_are_removed_too(monkeypatch):
     """They have no folders, only names with slashes."""
     objects = fs._MockFileSystem()
-    monkeypatch.setattr(Storage, "_open", lambda self: (objects, "bucket/runs"))
+    monkeypatch.setattr(stores, "connected", lambda uri: (objects, "bucket/runs"))
     for name in ("run", "other"):
         objects.create_dir(f"bucket/runs/{name}")
         objects.open_output_stream(f"bucket/runs/{name}/state").close()

@@ -14,9 +14,9 @@ from ganops import config
 from ganops.core.errors import ConfigError, FeatureError
 from ganops.data import Prepared
 from ganops.evaluation import verdict
-from ganops.evaluation.comparison import LOWER
 from ganops.experiment import checks
 from ganops.generator import Description, Generator, generator_network
+from ganops.metrics import catalogue
 from ganops.metrics.classifiers import (
     BYTES,
     KIMG,
@@ -243,4 +243,4 @@ def test_a_gate_can_limit_them_and_labels_are_needed_for_some():
 
 
 def test_which_way_is_better():
-    assert [name.startswith(LOWER) for name in NAMES] == [True, False, False, True]
+    assert [catalogue.of(name).better for name in NAMES] == ["lower", "higher", "higher", "lower"]

@@ -7,6 +7,7 @@ from ganops import config
 from ganops.experiment import checks
 from ganops.metrics import classifiers, sight
 from ganops.metrics.ladder import RUNGS, Rungs, Sample
+from ganops.metrics.memorisation import SIGNS
 
 DIMENSIONS = 8
 generator = np.random.default_rng(0)
@@ -90,7 +91,8 @@ def test_every_metric_that_a_gate_may_limit_has_duties_or_controls_of_its_own(ex
         f"fd_{extractor}": "fd", f"fd_{extractor}_infinity": "fd", f"kd_{extractor}": "kd", "fid": "fd",
         "fid_infinity": "fd", "kid": "kd", f"is_{extractor}": "is",
     }  # fmt: skip
-    for metric in set(checks.known_metrics(experiment)) - {*checks.SIGNS, *classifiers.NAMES}:
+    of_their_own = {*SIGNS, "copied_share", "memorisation_verdict", *classifiers.NAMES}
+    for metric in set(checks.known_metrics(experiment)) - of_their_own:
         assert short.get(metric, metric) in sight.DUTIES
 
 

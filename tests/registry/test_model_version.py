@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 from ganops.cli import app
 from ganops.core import layout
 from ganops.core.errors import RegistryError
+from ganops.core.labels import in_turn
 from ganops.evaluation.gate import decide
-from ganops.registry import registration, tracking
+from ganops.registry import registration, served_model, tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered, sampler
 from ganops.registry.versus_champion import challenge
@@ -130,3 +131,10 @@ def test_an_additional_file_is_a_change(home):
     (files_of(home) / "sitecustomize.py").write_text("")
     with pytest.raises(RegistryError, match=CHANGED):
         opened(home)
+
+
+@pytest.mark.parametrize("classes", [0, 1, 10])
+def test_the_label_of_a_seed_is_that_of_the_registered_model(classes):
+    """Its code travels without ganops, so it says for itself how labels follow from seeds."""
+    seeds = np.array([-1, 0, 1, 9, 10, 2**53], np.int64)
+    assert served_model._labels((), seeds, classes).tolist() == in_turn(seeds, classes).tolist()

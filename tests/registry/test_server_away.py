@@ -113,7 +113,7 @@ def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, mon
 def test_after_too_long_the_same_call_finishes_later(server, tmp_path, monkeypatch):
     monkeypatch.setenv(retry.NAME, "2")
     with pytest.raises(
-        RegistryError, match=r"no MLflow server .*refused.* GANOPS_PATIENCE says \(2\).*nothing is lost"
+        RegistryError, match=r"no MLflow server .*refused.* GANOPS_RETRY_TIMEOUT says \(2\).*nothing is lost"
     ):
         register(tmp_path)
     server.start()

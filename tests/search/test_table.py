@@ -107,8 +107,3 @@ def test_square_brackets_are_text_on_a_terminal(screen):
     shown = screen.export_text()
     assert "[/] is no path" in shown
     assert "[red]c" in shown
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
-def test_times_read_well(seconds, text):
-    assert tables._clock(seconds) == text

@@ -199,10 +199,3 @@ def test_a_study_without_results_still_has_its_report(outcome, tmp_path):
     study.publish(replace(outcome, results=nothing), tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["agreement"] is None
     assert "there is no ranking to compare" in (tmp_path / "report.html").read_text()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(40, "40 seconds"), (600, "10 minutes"), (7000, "1.9 hours"), (1e6, "12 days")]
-)
-def test_durations_are_put_in_words(seconds, words):
-    assert study.in_time(seconds) == words

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganops.cli.app import app
-from ganops.core.terminal import say
+from ganops.core.terminal import duration, say
 from ganops.studies import study as studies
 
 
@@ -31,7 +31,7 @@ def study(
     from ganops.studies import runner
 
     say("study", plan.in_words())
-    say("study", f"about {studies.in_time(runner.estimate(plan))} on {runner.place(plan)}")
+    say("study", f"about {duration(runner.estimate(plan), rough=True)} on {runner.place(plan)}")
     if dry_run:
         return
     name = Path(study).resolve().name

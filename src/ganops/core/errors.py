@@ -1,5 +1,7 @@
 """The errors a user can mend. Everything else is a defect and keeps its traceback."""
 
+from typing import Any, NamedTuple
+
 from ganops.core.redaction import redacted
 
 
@@ -45,3 +47,19 @@ class LineageError(UserError):
 
 class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with given values: the dotted path, words for people, and what was given there."""
+
+    path: str
+    words: str
+    got: Any
+
+
+def problems(error: Any) -> list[Problem]:
+    """Return what a ValidationError of pydantic finds wrong, the first one first."""
+    return [
+        Problem(".".join(map(str, each["loc"])), each["msg"].removeprefix("Value error, "), each["input"])
+        for each in error.errors(include_url=False)
+    ]

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from safetensors import SafetensorError
 
 SHORT = re.compile(r"\d+ requested and \d+ written")
@@ -31,12 +32,10 @@ def atomic(path: Path) -> Iterator[Path]:
         OSError: It cannot be written: the error names `path`.
     """
     path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(path, _clear_once) as scratch:
-            draft = scratch / path.name
-            yield draft
-            os.replace(draft, path)
+    with _scratch(path, _clear_once) as scratch:
+        draft = scratch / path.name
+        yield draft
+        os.replace(draft, path)
 
 
 @contextmanager
@@ -52,23 +51,21 @@ def atomic_folder(path: Path, *, former: Path | None = None, lasting: bool = Fal
         OSError: It cannot be written: the error names `path`.
     """
     path = Path(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _scratch(path, _clear) as scratch:
-            draft, old = scratch / "new", scratch / "old"
-            draft.mkdir()
-            yield draft
-            if lasting:
-                persist(draft)
-            if path.exists():
-                # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
-                os.replace(path, old)
-            os.replace(draft, path)
-            if former and old.exists():
-                remove(former)
-                os.replace(old, former)
-            if lasting:
-                _sync(path.parent)
+    with _scratch(path, _clear) as scratch:
+        draft, old = scratch / "new", scratch / "old"
+        draft.mkdir()
+        yield draft
+        if lasting:
+            persist(draft)
+        if path.exists():
+            # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
+            os.replace(path, old)
+        os.replace(draft, path)
+        if former and old.exists():
+            remove(former)
+            os.replace(old, former)
+        if lasting:
+            _sync(path.parent)
 
 
 _DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
@@ -82,11 +79,12 @@ def _scratch(path: Path, clear: Callable[[Path], None]) -> Iterator[Path]:
     It is locked while it is in use, and a lock ends with its process, however that ends. The folder above is locked
     meanwhile: a draft that has no lock yet is not one that was left.
     """
-    with ExitStack() as stack:
-        with _locked(path.parent, fcntl.LOCK_EX):
+    with _naming(path), ExitStack() as stack:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.parent):
             clear(path.parent)
             scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.draft-", dir=path.parent))
-            stack.enter_context(_locked(Path(scratch), fcntl.LOCK_EX))
+            stack.enter_context(locked(Path(scratch)))
         yield Path(scratch)
 
 
@@ -94,7 +92,7 @@ def _clear(folder: Path) -> None:
     """Removes the drafts in a folder that no process holds any more."""
     for name in filter(None, [_DRAFT.fullmatch(entry.name) for entry in os.scandir(folder)]):
         draft, target = folder / name[0], folder / name[1]
-        with suppress(FileNotFoundError), _locked(draft, fcntl.LOCK_EX | fcntl.LOCK_NB) as left:
+        with suppress(FileNotFoundError), locked(draft, wait=False) as left:
             if left and (draft / "old").exists() and not target.exists():
                 os.replace(draft / "new", target)  # it ended between the two renames of `atomic_folder`
             if left:
@@ -106,15 +104,28 @@ _clear_once = cache(_clear)
 
 
 @contextmanager
-def _locked(folder: Path, how: int) -> Iterator[bool]:
-    """Yields whether the lock of a folder is held in the block: it is not where another has it, or none can be had."""
-    handle = os.open(folder, os.O_RDONLY)
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
+    """Holds the lock of a file or folder for the block; it ends with the process that holds it, however that ends.
+
+    Args:
+        path: A folder or a file that is there.
+        wait: Until no other process holds it.
+
+    Yields:
+        True: it is held; False: another process holds it; None: none can be had, as on a file system without locks.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks what can be written
     try:
+        held: bool | None = True
         try:
-            fcntl.flock(handle, how)
-            held = True
-        except OSError:  # another process holds it, or the file system knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             held = False
+        except OSError:
+            held = None
         yield held
     finally:
         os.close(handle)
@@ -210,6 +221,31 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("too many brackets within brackets") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Return the content of a YAML 1.2 file: 4e-4 is a number, and no key stands twice; ValueError where it is none."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def yaml_text(content: Any) -> str:
+    """Return plain values as YAML that readers of 1.1 and 1.2 understand alike: a text such as 12e5 is quoted."""
+    return yaml.dump(content, Dumper=_Quoting, sort_keys=False)
+
+
+class _Quoting(yaml.SafeDumper):
+    """Writes YAML 1.1 that is YAML 1.2 as well."""
+
+
+_Quoting.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.?[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?$"), list("-+.0123456789")
+)
 
 
 def hash_file(path: Path) -> str:

@@ -19,9 +19,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ganops.core.errors import LineageError
+from ganops.core.files import read_yaml
 
 COMMIT, DIRTY, JOB, CHANGES = "GANOPS_COMMIT", "GANOPS_DIRTY", "GANOPS_JOB", "GANOPS_CHANGES"
 """Variables by which a job, whose tree has no git, knows its commit, whether files differ, its own name, the patch."""
@@ -261,5 +260,5 @@ def outputs(root: Path) -> set[str]:
 def _stages(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    found: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("stages", {})
+    found: dict[str, Any] = (read_yaml(path) or {}).get("stages", {})
     return found

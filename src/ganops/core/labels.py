@@ -15,6 +15,15 @@ _GOLDEN = np.uint64(11400714819323198485)
 """The odd integer next to 2^64 / φ, where φ is the golden ratio."""
 
 
+def in_turn(seeds: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Return the label of each seed where classes come in turn, the seed modulo their number: int64 [N] -> int64 [N].
+
+    All are 0 where there are no classes. A registered model, which runs without this file, does the same.
+    """
+    labels: NDArray[np.int64] = np.asarray(seeds, np.int64) % max(classes, 1)
+    return labels
+
+
 def class_labels(seeds: NDArray[np.int64], counts: Sequence[int]) -> NDArray[np.int64]:
     """One label for one seed, whatever the batch: int64 [N] -> int64 [N].
 
@@ -59,7 +68,7 @@ class Labelling:
         """One label for each seed, int64 [N]; None where there are none."""
         if not self.classes:
             return None
-        return class_labels(seeds, self.counts) if self.counts else np.asarray(seeds, np.int64) % self.classes
+        return class_labels(seeds, self.counts) if self.counts else in_turn(seeds, self.classes)
 
     def draw(self, sampler: Any, seeds: NDArray[np.int64]) -> NDArray[np.uint8]:
         """One picture of whatever draws for each seed, under these labels: uint8 [N, C, H, W]."""

@@ -1,6 +1,8 @@
 """Grids of images, the picture people look at first."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,14 +33,21 @@ def picture(image: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
 
 
+def to_bytes(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    """Return the bytes of a picture as a file of that kind; `options` are Pillow's."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format=kind, **options)
+    return buffer.getvalue()
+
+
 def save_grid(path: Path, images: Images, columns: int = 8) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
-        grid(images, columns).save(draft, format="PNG")
+        draft.write_bytes(to_bytes(grid(images, columns)))
 
 
 def save_separate(folder: Path, seeds: NDArray[np.int64], images: Images) -> None:
     """Writes one PNG for each seed, named by it; other files of the folder stay."""
     for seed, image in zip(seeds, images, strict=True):
         with atomic(folder / f"{seed}.png") as draft:
-            picture(image).save(draft, format="PNG")
+            draft.write_bytes(to_bytes(picture(image)))

@@ -44,12 +44,14 @@ def redacted(text: str) -> str:
     return _by_form(text)
 
 
-def reason(error: BaseException) -> str:
-    """What an error says, in a line of at most 300 characters, without secrets; its kind where it says nothing.
+def reason(error: BaseException, *, named: bool = True) -> str:
+    """Return the words of an error in a line of at most 300 characters, without secrets; its kind where it has none.
 
-    The first line, and where a server's traceback follows, the last one, which tells the cause.
+    The first line, and where a server's traceback follows, the last one, which tells the cause. Without `named` an
+    error of the disk names no file: the words are the same on every machine.
     """
-    lines = [line.strip() for line in redacted(str(error)).splitlines() if line.strip()]
+    said = str(error) if named else str(getattr(error, "strerror", None) or error)
+    lines = [" ".join(line.split()) for line in redacted(said).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
     told = [lines[0], lines[-1]] if any(line.startswith("Traceback") for line in lines[1:]) else lines[:1]

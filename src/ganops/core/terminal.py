@@ -114,6 +114,27 @@ def stage(file: str) -> Iterator[str]:
         sys.exit(130)
 
 
+def clock(seconds: float) -> str:
+    """Return a time as h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours}:{left:02d}:{rest:02d}" if hours else f"{left}:{rest:02d}"
+
+
+def duration(seconds: float, *, rough: bool = False) -> str:
+    """Return a time in words: `1 h 5 min`, or roughly, as estimates are, `1.1 hours`."""
+    if rough:
+        for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+            if seconds >= 1.5 * size:
+                return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:,.0f} {unit}"
+        return f"{seconds:.0f} seconds"
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    hours, left = divmod(minutes, 60)
+    return f"{hours} h {left} min" if hours else f"{left} min {rest} s"
+
+
 SLOW, BACK = 0.5, 0.75
 """Shares of the median speed of a training: below the one it is told to be slow, above the other that is over."""
 
@@ -156,8 +177,7 @@ class _TrainingLine:
         done = row["kimg"] - self.start[1]
         # the first tick knows the speed of the loop only; later ones include validation and checkpoints
         pace = (now - self.start[0]) / done if done else 1000 / max(row["images_per_second"], 1e-9)
-        minutes, seconds = divmod(round(pace * (self.kimg - row["kimg"])), 60)
-        return f"{minutes}:{seconds:02d} left"
+        return f"{clock(pace * (self.kimg - row['kimg']))} left"
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from ganops.core.errors import DataError
 from ganops.core.files import read_json, write_json
+from ganops.core.storage import scheme
 from ganops.data.sources import locate
 from ganops.data.sources.item import described, printable
-from ganops.data.sources.storage import scheme
 
 FILES = ("about.json", "source.json")
 """Files in a source's folder that may hold `name` and `licence`: of the embedded set, and of pinned downloads."""

@@ -46,13 +46,9 @@ def mirror_image(sample: bytes, resolution: int) -> bytes:
 
 
 def sort_samples(
-    kept: dict[int, str | None],
-    class_names: Sequence[str],
-    spool: Spool,
-    channels: int,
-    *,
+    kept: dict[int, str | None], class_names: Sequence[str], spool: Spool, channels: int, *,
     mirror_resolution: int | None = None,
-) -> list[Row]:
+) -> list[Row]:  # fmt: skip
     """The samples in the order of the prepared set, which depends on their pixels and labels alone.
 
     With `mirror_resolution`, the resolution of the samples, each row knows the hash of its mirror image as well.

@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from ganops.core.errors import ConfigError
-from ganops.data.sources.item import Content, Deferred, ItemError, Pixels, check_size, reason
+from ganops.core.redaction import reason
+from ganops.data.sources.item import Content, Deferred, ItemError, Pixels, check_size
 
 PIXEL_LIMIT = 89_478_485
 """Pixels of the largest image that is decoded: Pillow's own bound, a quarter of a gibibyte of RGB."""
@@ -110,7 +111,7 @@ def decode(content: Content, recipe: Recipe) -> tuple[Pixels, tuple[str, ...]]:
     except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
         if "truncated" in str(error).lower():
             raise ItemError(f"truncated after {len(data):,} bytes") from error
-        raise ItemError(f"damaged: {reason(error)}") from error
+        raise ItemError(f"damaged: {reason(error, named=False)}") from error
 
 
 def _sample(data: bytes | Pixels, recipe: Recipe) -> tuple[Pixels, tuple[str, ...]]:

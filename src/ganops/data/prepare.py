@@ -28,22 +28,11 @@ _LISTED = 10  # rejected files that an error shows
 
 
 def prepare(
-    source: Path | str,
-    out: Path,
-    preview: Path,
-    *,
-    resolution: int,
-    channels: Literal["auto", 1, 3] = "auto",
-    labels: Literal["auto", "none"] = "auto",
-    validation: float = 0.1,
-    test: float = 0.1,
-    max_rejected: float = 0.01,
-    background: str = "white",
-    fit: Fit = "crop",
-    resize: Filter = "lanczos",
-    mirror: bool = False,
+    source: Path | str, out: Path, preview: Path, *, resolution: int, channels: Literal["auto", 1, 3] = "auto",
+    labels: Literal["auto", "none"] = "auto", validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01,
+    background: str = "white", fit: Fit = "crop", resize: Filter = "lanczos", mirror: bool = False,
     mapper: Mapper = here,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
     The set depends on the pixels and labels alone: samples are ordered, and dealt to the splits, by the SHA-256 of

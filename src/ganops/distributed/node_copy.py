@@ -8,8 +8,6 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 import ray
 
 from ganops.core.errors import TrainingError
-from ganops.core.files import atomic_folder, hash_file, hash_json, remove
+from ganops.core.files import atomic_folder, hash_file, hash_json, locked, remove
 from ganops.distributed import runtime
 
 PIECE = 64 * 2**20
@@ -65,7 +63,8 @@ class Parcel:
         copy = _copies() / self.hash
         # first without the lock: workers that find a copy check it side by side
         if not self._is(copy):
-            with _locked(copy.with_suffix(".lock")):
+            (lock := copy.with_suffix(".lock")).touch()
+            with locked(lock):
                 if not self._is(copy):
                     self._fetch(copy)
         os.utime(copy)
@@ -155,13 +154,3 @@ def _forget(folder: Path) -> None:
     for copy in folder.iterdir():
         if copy.is_dir() and time.time() - copy.stat().st_mtime > KEPT:
             remove(copy)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Holds the lock of that path; it ends with the process that holds it."""
-    import fcntl  # not everywhere, nor are clusters
-
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

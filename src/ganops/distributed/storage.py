@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from pyarrow import fs
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute
 from ganops.core.errors import TrainingError, UserError
 from ganops.core.files import atomic, atomic_folder
 from ganops.core.retry import insist
+from ganops.core.storage import Store
 from ganops.core.terminal import say
 from ganops.distributed import runtime
 
@@ -53,6 +53,10 @@ class Storage:
         """A folder of it, where it is one itself."""
         return Path(self.address) / name
 
+    def place(self, name: str) -> Store:
+        """Return a file or a folder of it, to be read and written."""
+        return Store.of(self.address) / name
+
     def below(self, name: str) -> str:
         """The address of a folder of it, as Ray wants it."""
         if "://" not in self.address:
@@ -66,17 +70,10 @@ class Storage:
         Raises:
             TrainingError: It cannot be removed.
         """
-
-        def act() -> None:
-            files, root = self._open()
-            kind = files.get_file_info(f"{root}/{name}").type
-            if kind == fs.FileType.File:
-                files.delete_file(f"{root}/{name}")
-            elif kind != fs.FileType.NotFound:
-                files.delete_dir(f"{root}/{name}")
-
         try:
-            insist(act, away=away, seconds=seconds, tell=lambda text: say("storage", text))
+            insist(
+                lambda: self.place(name).remove(), away=away, seconds=seconds, tell=lambda text: say("storage", text)
+            )
         except OSError as error:
             raise TrainingError(f"compute.storage: {name} in {self.address} cannot be removed: {error}") from error
 
@@ -97,12 +94,10 @@ class Storage:
             def act() -> None:
                 # object stores cannot rename a folder: the mark says that it is whole, so it comes last and goes first
                 self.drop(name, seconds)
-                files, root = self._open()
-                files.create_dir(f"{root}/{name}", recursive=True)
-                fs.copy_files(scratch, f"{root}/{name}", destination_filesystem=files)
+                self.place(name).send(scratch)
                 self.write(f"{name}{WHOLE}/mark", b"", seconds)
 
-            insist(act, away=away, seconds=seconds, tell=_quietly)
+            insist(act, away=away, seconds=seconds)
 
     def kept(self, folder: str, seconds: float = 0.0) -> list[str]:
         """Names, in a folder of it, of the folders that `keep` has kept whole."""
@@ -128,12 +123,7 @@ class Storage:
             yield self.folder(name)
             return
         with tempfile.TemporaryDirectory(prefix="ganops-opened-") as scratch:
-
-            def act() -> None:
-                files, root = self._open()
-                fs.copy_files(f"{root}/{name}", scratch, source_filesystem=files)
-
-            insist(act, away=away, seconds=seconds, tell=_quietly)
+            insist(lambda: self.place(name).fetch(scratch), away=away, seconds=seconds)
             yield Path(scratch)
 
     def write(self, name: str, content: bytes, seconds: float = 0.0) -> None:
@@ -142,34 +132,16 @@ class Storage:
             with atomic(self.folder(name)) as draft:
                 draft.write_bytes(content)
             return
-
-        def act() -> None:
-            files, root = self._open()
-            files.create_dir(f"{root}/{name}".rpartition("/")[0], recursive=True)
-            with files.open_output_stream(f"{root}/{name}") as out:
-                out.write(content)
-
-        insist(act, away=away, seconds=seconds, tell=_quietly)
+        insist(lambda: self.place(name).write(content), away=away, seconds=seconds)
 
     def read(self, name: str, seconds: float = 0.0) -> bytes:
         """The content of a file. OSError where there is none."""
-
-        def act() -> bytes:
-            files, root = self._open()
-            with files.open_input_stream(f"{root}/{name}") as stream:
-                return bytes(stream.read())
-
-        return insist(act, away=away, seconds=seconds, tell=_quietly)
+        return insist(lambda: self.place(name).read(), away=away, seconds=seconds)
 
     def names(self, folder: str, seconds: float = 0.0) -> list[str]:
         """Of the files and folders in a folder of it, sorted; none where there is no such folder."""
-
-        def act() -> list[str]:
-            files, root = self._open()
-            found = files.get_file_info(fs.FileSelector(f"{root}/{folder}", allow_not_found=True))
-            return sorted(info.base_name for info in found)
-
-        return [name for name in insist(act, away=away, seconds=seconds, tell=_quietly) if not name.startswith(".")]
+        found = insist(lambda: self.place(folder).listed(), away=away, seconds=seconds)
+        return sorted(info.base_name for info in found if not info.base_name.startswith("."))
 
     def check(self) -> None:
         """Makes sure that every node reads and writes there. One node and a folder need no check.
@@ -194,10 +166,7 @@ class Storage:
 
     def _leave(self, name: str, word: str) -> None:
         try:
-            files, root = self._open()
-            files.create_dir(f"{root}/{name}", recursive=True)
-            with files.open_output_stream(f"{root}/{name}/{word}") as out:
-                out.write(word.encode())
+            self.place(f"{name}/{word}").write(word.encode())
         except (OSError, ValueError) as error:  # pyarrow raises ValueError for an address that it cannot read
             raise TrainingError(f"compute.storage: {self.address} cannot be written: {error}") from error
 
@@ -224,29 +193,18 @@ class Storage:
                 failures.append(f"{tasks[task]} {trouble}")
         return failures
 
-    def _open(self) -> tuple[Any, str]:
-        files, root = fs.FileSystem.from_uri(self.address)
-        return files, root.rstrip("/")
-
-
-def _quietly(text: str) -> None:
-    """Where nobody listens."""
-
 
 def _probe(address: str, name: str, node: str) -> str:
     """Runs on a node: reads what the driver left and writes beside it; what is wrong, or nothing."""
-    files, root = fs.FileSystem.from_uri(address)
-    folder = f"{root.rstrip('/')}/{name}"
+    place = Storage(address).place(name)
     try:
-        with files.open_input_stream(f"{folder}/driver") as left:
-            left.read()
+        (place / "driver").read()
     except FileNotFoundError:
         return f"does not see {address}"
     except OSError as error:
         return f"cannot read {address}: {error}"
     try:
-        with files.open_output_stream(f"{folder}/{node}") as out:
-            out.write(b"")
+        (place / node).write(b"")
     except OSError as error:
         return f"cannot write {address}: {error}"
     return ""

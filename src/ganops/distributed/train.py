@@ -27,7 +27,8 @@ from ganops.config import Experiment
 from ganops.core import collective
 from ganops.core.errors import DivergenceError, TrainingError, UserError
 from ganops.core.files import persist
-from ganops.core.retry import insist, patience
+from ganops.core.retry import insist
+from ganops.core.retry import retry_timeout as patience
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import node_copy, runtime

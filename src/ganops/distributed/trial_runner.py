@@ -14,7 +14,7 @@ from ganops import config
 from ganops.config import Bound, Experiment
 from ganops.core.errors import DamageError, DivergenceError, TrainingError, UserError
 from ganops.core.redaction import redacted
-from ganops.core.retry import patience
+from ganops.core.retry import retry_timeout
 from ganops.data import Prepared
 from ganops.distributed.node_copy import Parcel
 from ganops.distributed.runtime import Plan
@@ -173,7 +173,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             raise TrainingError(f"{error}; remove {self.ledger.name} in compute.storage to search anew") from error
 
     def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
-        with self.ledger.storage.opened(self.ledger.checkpoint(number, rung), patience()) as folder:
+        with self.ledger.storage.opened(self.ledger.checkpoint(number, rung), retry_timeout()) as folder:
             run.load(folder / "run", takeover=takeover)
         return rung
 
@@ -223,7 +223,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _save(self, run: Run, rung: int) -> None:
         """Keeps the state, and the picture that belongs to it."""
         order, ledger = self.order, self.ledger
-        with ledger.storage.keep(ledger.checkpoint(order.number, rung), patience()) as folder:
+        with ledger.storage.keep(ledger.checkpoint(order.number, rung), retry_timeout()) as folder:
             run.save(folder / "run")
         ledger.write_picture(order.number, run.pictures[max(run.pictures)])
         # the state before is needed no more, unless another may begin with it

@@ -7,15 +7,15 @@ rounds/1.json          who took over whom (PBT)
 checkpoints/0001-2/    the state after its second judgement, as long as it may be needed
 """
 
-import fcntl
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ganops.core.errors import TrainingError
-from ganops.core.retry import patience
+from ganops.core.files import locked
+from ganops.core.retry import retry_timeout
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity
 from ganops.search.trials import Takeover, Trial, trial_of
@@ -40,20 +40,17 @@ class Ledger:
             yield
             return
         folder = self.storage.folder(self.name)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = (folder / ".lock").open("w")
-        except OSError as error:
-            raise self._trouble("written", error) from error
-        with lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-            except BlockingIOError:
+                folder.mkdir(parents=True, exist_ok=True)
+                (lock := folder / ".lock").touch()
+                held = stack.enter_context(locked(lock, wait=False))
+            except OSError as error:
+                raise self._trouble("written", error) from error
+            if held is False:  # a file system without locks is like an object store
                 raise TrainingError(
                     f"another process is at this very search ({folder}): wait for it, or end it and try again"
-                ) from None
-            except OSError:
-                pass  # a file system without locks is like an object store
+                )
             yield
 
     def trials(self) -> dict[int, Trial]:
@@ -72,7 +69,7 @@ class Ledger:
     def pictures(self) -> dict[int, bytes]:
         """PNG of the trials that have one, by number."""
         return {
-            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", patience())
+            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", retry_timeout())
             for name in self._names("pictures")
         }
 
@@ -98,7 +95,7 @@ class Ledger:
 
     def write_picture(self, number: int, picture: bytes) -> None:
         """Keeps a trial's last samples, PNG."""
-        self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, patience())
+        self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, retry_timeout())
 
     def checkpoint(self, number: int, rung: int) -> str:
         """Where, in the storage, the state of a trial after a judgement is."""
@@ -107,7 +104,7 @@ class Ledger:
     def checkpoints(self) -> list[tuple[int, int]]:
         """Trial and judgement of those that there are."""
         try:
-            names = self.storage.kept(f"{self.name}/checkpoints", patience())
+            names = self.storage.kept(f"{self.name}/checkpoints", retry_timeout())
         except OSError as error:
             raise self._trouble("read", error) from error
         pairs = [name.split("-") for name in names]
@@ -115,24 +112,24 @@ class Ledger:
 
     def forget(self, number: int, rung: int) -> None:
         """Removes a checkpoint."""
-        self.storage.drop(self.checkpoint(number, rung), patience())
+        self.storage.drop(self.checkpoint(number, rung), retry_timeout())
 
     def _names(self, folder: str) -> list[str]:
         try:
-            return self.storage.names(f"{self.name}/{folder}".rstrip("/"), patience())
+            return self.storage.names(f"{self.name}/{folder}".rstrip("/"), retry_timeout())
         except OSError as error:
             raise self._trouble("read", error) from error
 
     def _read(self, name: str) -> Any:
         try:
-            return json.loads(self.storage.read(f"{self.name}/{name}", patience()))
+            return json.loads(self.storage.read(f"{self.name}/{name}", retry_timeout()))
         except (OSError, ValueError) as error:
             raise self._trouble(f"read ({name})", error) from error
 
     def _write(self, name: str, content: Any) -> None:
         text = json.dumps(content, indent=1, allow_nan=False)
         try:
-            self.storage.write(f"{self.name}/{name}", text.encode(), patience())
+            self.storage.write(f"{self.name}/{name}", text.encode(), retry_timeout())
         except OSError as error:
             raise self._trouble("written", error) from error
 

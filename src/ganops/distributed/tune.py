@@ -23,7 +23,7 @@ from ganops.config import Experiment
 from ganops.core.errors import UserError
 from ganops.core.files import hash_json
 from ganops.core.labels import BY_FREQUENCY
-from ganops.core.retry import patience
+from ganops.core.retry import retry_timeout
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import node_copy, runtime
@@ -119,7 +119,7 @@ def _tidy(referee: Referee) -> None:
     if not any(map(may_go_on, referee.trials.values())):
         for number, rung in ledger.checkpoints():
             ledger.forget(number, rung)
-    ledger.storage.remove(f"{ledger.name}/train", patience())
+    ledger.storage.remove(f"{ledger.name}/train", retry_timeout())
 
 
 def fingerprint(experiment: Experiment, meaning: dict[str, Any]) -> str:

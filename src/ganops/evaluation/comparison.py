@@ -8,12 +8,10 @@ from ganops.core.labels import Labelling
 from ganops.core.terminal import Table
 from ganops.evaluation import verdict as evaluation
 from ganops.evaluation.verdict import Sampler
+from ganops.metrics import catalogue
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
-
-LOWER = ("fid", "fd_", "kid", "kd_", "class_kl", "c2st_auc", "cas_gap")
-"""Beginnings of the names of metrics that are better when they are lower."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,8 @@ class Comparison:
         by = self.figures[name].by
         if not by.excludes_zero:
             return "no difference shown"
-        return "better" if (by.value < 0) == name.startswith(LOWER) else "worse"
+        metric = catalogue.of(name)
+        return "better" if (by.value < 0) == (metric is not None and metric.better == "lower") else "worse"
 
     def content(self) -> dict[str, Any]:
         """As plain values."""

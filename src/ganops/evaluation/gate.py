@@ -120,13 +120,9 @@ class Decision:
 
 
 def decide(
-    gate: Mapping[str, Bound],
-    metrics: Mapping[str, float],
-    *,
-    improve: str = "auto",
-    rival: Rival | None = None,
+    gate: Mapping[str, Bound], metrics: Mapping[str, float], *, improve: str = "auto", rival: Rival | None = None,
     left_out: Mapping[str, str] | None = None,
-) -> Decision:
+) -> Decision:  # fmt: skip
     """Holds a generator against the limits, and beside the champion.
 
     Args:

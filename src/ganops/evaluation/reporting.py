@@ -24,18 +24,10 @@ ELSEWHERE = ("register", "compute")
 
 
 def report(
-    project: Path,
-    experiment: Experiment,
-    results: dict[str, Any],
-    prepared: Prepared,
-    reference: Reference,
-    pictures: dict[str, Path],
-    champion: dict[str, Any] | None = None,
-    decision: dict[str, Any] | None = None,
-    *,
-    stage: str = "evaluate",
-    known: Revision | None = None,
-) -> Report:
+    project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
+    pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
+    stage: str = "evaluate", known: Revision | None = None,
+) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
 
     Args:

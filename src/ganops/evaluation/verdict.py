@@ -18,11 +18,11 @@ from ganops.core.terminal import progress
 from ganops.data import Prepared
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
-from ganops.metrics import classifiers
+from ganops.metrics import catalogue, classifiers
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, floors
-from ganops.metrics.memorisation import CONTROLS, NAMES, SIGNS, VERDICTS
+from ganops.metrics.memorisation import CONTROLS, SIGNS, VERDICTS
 from ganops.metrics.reference import Reference
 from ganops.metrics.sight import in_words as blind_words
 from ganops.search import trials
@@ -180,7 +180,8 @@ def beside(reference: Reference, split: str, generated: int, *, seed: int) -> di
 
 def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
     """Figures as the report wants them: a number, or {`value`, `interval`, `floor`, `blind`} as far as known."""
-    shown = {name: value for name, value in results.items() if isinstance(value, int | float) and name not in NAMES}
+    copying = {name for name in results if (row := catalogue.of(name)) and row.panel == "memorisation"}
+    shown = {name: value for name, value in results.items() if isinstance(value, int | float) and name not in copying}
     known = {
         "interval": results.get("intervals", {}),
         "floor": results.get("floors", {}),
@@ -206,23 +207,15 @@ def memorisation(results: dict[str, Any]) -> dict[str, Any]:
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
     """The numbers that people ask for first, but for those that are blind to a harm on these images."""
-    return {name: results[name] for name in _asked_for(results) if name not in results.get("blind", {})}
-
-
-def _asked_for(results: dict[str, Any]) -> tuple[str, ...]:
-    distance = next(name for name in results if name == "fid" or name.startswith("fd_"))
-    names = (distance, "precision", "recall", "coverage", "c2st_auc")
-    return tuple(name for name in names if name in results)
+    return {name: results[name] for name in catalogue.headline(results) if name not in results.get("blind", {})}
 
 
 def in_words(results: dict[str, Any]) -> str:
     """The headline in one line, the distance with its interval and its floor, and what is not in it."""
-    distance, blind, floors = _asked_for(results)[0], results.get("blind", {}), results.get("floors", {})
+    names, blind, floors = catalogue.headline(results), results.get("blind", {}), results.get("floors", {})
     said = []
     for name, value in headline(results).items():
-        interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == distance else ""
+        interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == names[0] else ""
         floor = f" (floor {floors[name]:.3g})" if name in floors else ""
         said.append(f"{name} {value:.3g}{interval}{floor}")
-    return "  ".join(
-        [*said, *(f"{name} is {blind_words(blind[name])}" for name in _asked_for(results) if name in blind)]
-    )
+    return "  ".join([*said, *(f"{name} is {blind_words(blind[name])}" for name in names if name in blind)])

@@ -17,19 +17,17 @@ from torch.overrides import TorchFunctionMode
 from ganops import config
 from ganops.config import Experiment
 from ganops.core import layout
-from ganops.core.errors import ConfigError, FeatureError
+from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.experiment import build
 from ganops.losses import LOSSES, PENALTIES
-from ganops.metrics import sight
+from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import MANY, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.search import population, space
 
-LIMITED = ("alarms", "precision", "recall", "density", "coverage")
+LIMITED = ("alarms", *(metric.name for metric in catalogue.METRICS if metric.limited))
 """What `tune.limits` can ask for."""
-SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
-"""Figures of memorisation that a gate may limit."""
 LISTED = 1024
 """The most workers that a message lists, and that share what has no number of samples."""
 PARAMETERS = 2 * 10**9
@@ -103,7 +101,7 @@ def _together(architecture: str, latent: int, options: str, resolution: int) -> 
         with _bounded(architecture), torch.device("meta"), _Undrawn():
             _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
     except ValidationError as error:
-        raise ConfigError(f"params.model.options.{name}: {error.errors()[0]['msg']}, got {value!r}") from None
+        raise ConfigError(f"params.model.options.{name}: {problems(error)[0].words}, got {value!r}") from None
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
         message = str(error).split("\n")[0].replace("players() got ", "")
@@ -209,10 +207,15 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
     entry = experiment.register_
     asked = {f"register.gate.{metric}": metric for metric in entry.gate}
     asked |= {f"tune.limits.{metric}": metric for metric in experiment.tune.limits}
-    asked["register.improve"] = _frechet(blind) if entry.improve == "auto" else entry.improve
+    first = (name for name in catalogue.headline(blind) if (row := catalogue.of(name)) and row.distance)
+    asked["register.improve"] = next(first, "") if entry.improve == "auto" else entry.improve
     for path, metric in asked.items():
         if metric in blind:
-            able = ", ".join(name for name in known_metrics(experiment) if name not in (*blind, *SIGNS))
+            able = ", ".join(
+                name
+                for name, known in _measured(experiment).items()
+                if name not in blind and known.panel != "memorisation" and not known.ungated
+            )
             raise ConfigError(
                 f"params.{path}: {metric} is {sight.in_words(blind[metric])}, so it can decide nothing "
                 f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
@@ -220,32 +223,28 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
             )
 
 
-def _frechet(blind: Mapping[str, Sequence[str]]) -> str:
-    """The Fréchet distance, where it is among the blind metrics."""
-    return next((name for name in blind if name == "fid" or name.startswith("fd_")), "auto")
-
-
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
-    """Names that the evaluation of this experiment can have, and that a gate may limit."""
-    labelled = experiment.model.conditional and experiment.data.labels != "none"
-    classifiers = ("c2st_auc", *(("cas", "cas_real", "cas_gap") if labelled else ()))
-    return (*_measured(experiment), *SIGNS, *classifiers)
+    """Return the names that the evaluation of this experiment can have, and that a gate may limit."""
+    return tuple(name for name, metric in _measured(experiment).items() if not metric.ungated)
 
 
 def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
-    """Names of the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
+    """Return the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
     dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
     without = "_infinity" if dimensions is not None and dimensions > MANY else None
-    return tuple(name for name in _measured(experiment) if without is None or not name.endswith(without))
+    compared = (name for name, metric in _measured(experiment).items() if metric.compared)
+    return tuple(name for name in compared if without is None or not name.endswith(without))
 
 
-def _measured(experiment: Experiment) -> tuple[str, ...]:
-    """Names that `metrics.measure` can give, but for those of memorisation."""
+def _measured(experiment: Experiment) -> dict[str, catalogue.Metric]:
+    """The figures that the evaluation of this experiment can have."""
     extractor = experiment.features.extractor
-    published = ("fid", "fid_infinity", "kid") if extractor == "inception" else ()
-    classes = (f"is_{extractor}", "class_kl") if EXTRACTORS[extractor].classifier else ()
-    distances = (f"fd_{extractor}", f"fd_{extractor}_infinity", f"kd_{extractor}")
-    return (*published, *distances, *classes, "precision", "recall", "density", "coverage")
+    given = {
+        "published": extractor == "inception",
+        "classifier": EXTRACTORS[extractor].classifier,
+        "labels": experiment.model.conditional and experiment.data.labels != "none",
+    }
+    return catalogue.names(extractor, [need for need, there in given.items() if there])
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:
@@ -265,6 +264,6 @@ def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any
         validate_call(config={"strict": True})(make)(**options)
     except ValidationError as error:
         known = ", ".join(inspect.signature(make).parameters) or "none"
-        problem = error.errors()[0]
-        where = ".".join([path, *map(str, problem["loc"])])
-        raise ConfigError(f"params.{where}: {problem['msg']}; {name} takes {known}") from None
+        problem = problems(error)[0]
+        where = ".".join(filter(None, [path, problem.path]))
+        raise ConfigError(f"params.{where}: {problem.words}; {name} takes {known}") from None

@@ -1,7 +1,6 @@
 """One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
 
 import csv
-import io
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
@@ -21,7 +20,7 @@ from ganops.config import Experiment
 from ganops.core.cores import count, threads
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
-from ganops.core.pictures import grid
+from ganops.core.pictures import grid, to_bytes
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.experiment import build, checks, identity, machine
@@ -195,7 +194,9 @@ class Run:
     def _draw(self, kimg: float) -> None:
         """A picture of fixed latents: a column for each class."""
         columns = min(self.spec.classes or 8, 10)
-        self.pictures[f"{kimg:09.3f}.png"] = _png(self.generator(kimg).sample(np.arange(columns * 4)), columns)
+        self.pictures[f"{kimg:09.3f}.png"] = to_bytes(
+            grid(self.generator(kimg).sample(np.arange(columns * 4)), columns)
+        )
 
     def _judge(self, row: dict[str, float], last: bool) -> list[dict[str, float]]:
         """Has the average judged; returns the lines whose distance is known now, after the last tick all of them."""
@@ -477,12 +478,6 @@ def _damage(folder: Path) -> Iterator[None]:
 
 def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
     save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
-
-
-def _png(images: NDArray[np.uint8], columns: int) -> bytes:
-    buffer = io.BytesIO()
-    grid(images, columns).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _write_table(path: Path, rows: list[dict[str, float]]) -> None:

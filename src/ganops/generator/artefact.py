@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ganops.core.cores import side_by_side
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder, read_json, write_json
+from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pixels import finite, to_uint8
 from ganops.models import ARCHITECTURES
@@ -53,12 +54,9 @@ class Generator:
     description: Description
 
     def sample(
-        self,
-        seeds: NDArray[np.int64],
-        labels: NDArray[np.int64] | None = None,
-        truncation: float = 1.0,
+        self, seeds: NDArray[np.int64], labels: NDArray[np.int64] | None = None, truncation: float = 1.0,
         batch: int = 250,
-    ) -> NDArray[np.uint8]:
+    ) -> NDArray[np.uint8]:  # fmt: skip
         """One picture for each seed: int64 [N] -> uint8 [N, C, H, W].
 
         Args:
@@ -70,7 +68,7 @@ class Generator:
         """
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
-            labels = seeds % self.description.classes
+            labels = in_turn(seeds, self.description.classes)
         z = latents(seeds, self.description.latent, _table()) * np.float32(truncation)
         return self.render(z, labels, batch)
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ganops.core.errors import RegistryError
 from ganops.core.files import atomic
+from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pixels import finite, to_uint8
 
@@ -64,7 +65,7 @@ def graph_inputs(seeds: NDArray[np.int64], truncation: float, *, latent: int, cl
         "truncation": np.full(len(seeds), truncation, np.float32),
     }
     if classes:
-        inputs["labels"] = seeds % classes
+        inputs["labels"] = in_turn(seeds, classes)
     return inputs
 
 

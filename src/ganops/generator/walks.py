@@ -11,7 +11,9 @@ from PIL import Image
 
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
+from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
+from ganops.core.pictures import picture
 
 SUFFIXES = (".gif", ".mp4")
 PIECE = 64
@@ -72,7 +74,7 @@ def through(
     """
     z = path(latents(seeds, source.latent, normal_table()) * np.float32(truncation), frames)
     if labels is None and source.classes:
-        labels = seeds % source.classes
+        labels = in_turn(seeds, source.classes)
     at = None if labels is None else labels[nearest(len(seeds), frames)]
     for start in range(0, len(z), PIECE):
         part = slice(start, start + PIECE)
@@ -90,7 +92,7 @@ def between(
     z = np.stack([slerp(a, b, share) for share in np.linspace(0, 1, steps)]) * np.float32(truncation)
     if not source.classes:
         return source.render(z, None)
-    own = np.array(ends, np.int64) % source.classes if label is None else np.full(2, label, np.int64)
+    own = in_turn(np.array(ends), source.classes) if label is None else np.full(2, label, np.int64)
     return source.render(z, own[(2 * np.arange(steps) >= steps).astype(np.int64)])
 
 
@@ -117,8 +119,7 @@ def _frame(image: NDArray[np.uint8]) -> Image.Image:
     """[C, H, W], large enough to be seen and of even sides, which H.264 needs."""
     factor = max(1, -(-SMALLEST // max(image.shape[1:])))
     factor += factor % 2 if any(side % 2 for side in image.shape[1:]) else 0
-    large = image.repeat(factor, axis=1).repeat(factor, axis=2)
-    return Image.fromarray(large[0] if len(large) == 1 else large.transpose(1, 2, 0))
+    return picture(image.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
 def _gif(path: Path, frames: Iterator[Image.Image], fps: int) -> None:

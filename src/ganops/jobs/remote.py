@@ -10,9 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-import yaml
-
 from ganops.core.errors import UserError
+from ganops.core.files import read_yaml
 from ganops.core.terminal import give_up, say
 from ganops.jobs import dvc
 
@@ -58,7 +57,7 @@ def keep(root: Path) -> str:
             (shutil.copytree if (root / path).is_dir() else shutil.copyfile)(root / path, home / path)
     dvc.must(root, "add", "--quiet", dvc.HOME, capture=False)
     dvc.must(root, "push", "--quiet", "--run-cache", capture=False)
-    return str(yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]["md5"])
+    return str(read_yaml(pointer)["outs"][0]["md5"])
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ PACKAGE = "src/ganops"
 """Folder of the code in a project."""
 LARGEST = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
-HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_PATIENCE")
+HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
 
 

@@ -104,12 +104,9 @@ def halves(
 
 
 def replicates(
-    figures: Callable[..., dict[str, float]],
-    *counts: int,
-    repetitions: int = REPETITIONS,
-    seed: int,
+    figures: Callable[..., dict[str, float]], *counts: int, repetitions: int = REPETITIONS, seed: int,
     strata: NDArray[np.int64] | None = None,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, NDArray[np.float64]]:  # fmt: skip
     """Figures by name of halves of each side: name -> [repetitions].
 
     Args:

@@ -135,12 +135,9 @@ def judge(name: str, rungs: Rungs) -> dict[str, float]:
 
 
 def _sample(
-    extractor: Extractor,
-    images: Images,
-    labels: Labels | None,
-    harm: Callable[[Images, Generator], Images],
+    extractor: Extractor, images: Images, labels: Labels | None, harm: Callable[[Images, Generator], Images],
     generator: Generator,
-) -> Sample:
+) -> Sample:  # fmt: skip
     """Harmed images as the extractor sees them; they are harmed a chunk at a time."""
     chunks = (harm(images[start : start + CHUNK], generator) for start in range(0, len(images), CHUNK))
     features, probabilities = zip(*map(extractor.features, chunks), strict=True)

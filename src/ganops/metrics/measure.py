@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ganops.core.cores import threads
 from ganops.core.errors import FeatureError
+from ganops.metrics import catalogue
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
     MANY,
@@ -54,16 +55,9 @@ class Generated:
 
 @threads(1)  # its matrices are small; what there is many times of is computed side by side
 def measure(
-    fake: Generated,
-    reference: Reference,
-    split: str,
-    *,
-    seed: int,
-    neighbours: int = 5,
-    subsets: int = 100,
-    size: int = 1000,
-    repetitions: int = REPETITIONS,
-) -> dict[str, Any]:
+    fake: Generated, reference: Reference, split: str, *, seed: int, neighbours: int = 5, subsets: int = 100,
+    size: int = 1000, repetitions: int = REPETITIONS,
+) -> dict[str, Any]:  # fmt: skip
     """All metrics of generated samples against a split of the real ones.
 
     Args:
@@ -174,6 +168,7 @@ class Ruler:
             **_classes(fake.probabilities, self.reference, self.reference.classes(self.split)),
             **_class_details(fake.probabilities, self.reference),
             **self._of_neighbours(fake.features[self.rows], self.near),
+            **catalogue.added(self.reference.features(self.split), fake.features),
         }
 
     def replicates(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
@@ -185,7 +180,8 @@ class Ruler:
         counts, options = (len(fake.features), len(real)), {"repetitions": self.repetitions, "seed": self.seed}
 
         def distances(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
-            return {self.names[0]: frechet_between(fake.features[half], real[beside])}
+            mine, others = fake.features[half], real[beside]
+            return {self.names[0]: frechet_between(mine, others), **catalogue.added(others, mine)}
 
         def infinity(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
             smallest = None if self.smallest is None else self.smallest // 2

@@ -65,13 +65,9 @@ class Near:
 
 
 def memorisation(
-    train: NDArray[np.floating],
-    held_out: NDArray[np.floating],
-    generated: NDArray[np.floating],
-    *,
-    seed: int,
+    train: NDArray[np.floating], held_out: NDArray[np.floating], generated: NDArray[np.floating], *, seed: int,
     cells: int = CELLS,
-) -> dict[str, float]:
+) -> dict[str, float]:  # fmt: skip
     """The signs of memorisation, the same signs of both controls, and a verdict.
 
     Args:
@@ -100,13 +96,9 @@ def memorisation(
 
 
 def examine(
-    train: NDArray[np.floating],
-    held_out: NDArray[np.floating],
-    generated: NDArray[np.floating],
-    *,
-    seed: int,
+    train: NDArray[np.floating], held_out: NDArray[np.floating], generated: NDArray[np.floating], *, seed: int,
     cells: int = CELLS,
-) -> dict[str, Near]:
+) -> dict[str, Near]:  # fmt: skip
     """The nearest training samples of `generated`, of `held_out`, and of the control `copied`; for `summary`.
 
     Arguments and errors are those of `memorisation`. Distances are Euclidean, in the features as they are.

@@ -118,15 +118,9 @@ def check(fake: NDArray[np.floating[Any]], reference: Reference) -> None:
 
 
 def build(
-    images: Mapping[str, Images],
-    labels: Mapping[str, Labels | None],
-    out: Path,
-    *,
-    extractor: str = "domain",
-    options: Mapping[str, Any] | None = None,
-    seed: int,
-    device: str = "cpu",
-) -> dict[str, Any]:
+    images: Mapping[str, Images], labels: Mapping[str, Labels | None], out: Path, *, extractor: str = "domain",
+    options: Mapping[str, Any] | None = None, seed: int, device: str = "cpu",
+) -> dict[str, Any]:  # fmt: skip
     """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
 
     Args:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.metrics import catalogue
 from ganops.metrics.frechet import frechet_between
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.kernel import kernel_distance
@@ -24,10 +25,6 @@ HALVES = 10
 FEWEST, MOST = 100, 1000
 """Held-out images: with fewer a half says nothing, more would only cost time."""
 
-SHAPELESS = ("noise", "low_rank", "shuffled_patches", "heavy_blur", "black")
-"""Rungs on which no image is like a real one."""
-MONOTONOUS = ("half", "few", "black")
-"""Rungs that lack variety."""
 NAMES = {"half": "half of the variety", "few": "few images, repeated", "black": "black images"}
 """Rungs whose name does not say it."""
 
@@ -43,22 +40,12 @@ class Duty:
     """The figure that says nothing: an inception score of 1."""
 
 
-ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS)))
 DUTIES = {
-    "fd": Duty(ALL, "a distance of two crowds must grow with bad samples and with missing ones", "lower"),
-    "kd": Duty(ALL, "a distance of two crowds must grow with bad samples and with missing ones", "lower"),
-    "precision": Duty(SHAPELESS, "fidelity: none of these lies among real images; variety is the matter of recall"),
-    "density": Duty(SHAPELESS, "fidelity: none of these lies among real images; variety is the matter of coverage"),
-    "recall": Duty(MONOTONOUS, "variety: most real images are missing; wide-spread bad samples are precision's matter"),
-    "coverage": Duty(ALL, "a real image is covered by a sample that is like it: neither bad nor missing ones are"),
-    "is": Duty(
-        (*SHAPELESS, "half"),
-        "it claims that each sample is clearly of one class and that all classes are there",
-        least=1,
-    ),
-    "class_kl": Duty(("half", "black"), "it compares the shares of the classes, and nothing within a class", "lower"),
+    row.name.removesuffix("_*"): Duty(row.rungs, row.because, "lower" if row.better == "lower" else "higher", row.least)
+    for row in catalogue.METRICS
+    if row.rungs
 }
-"""What each metric answers for.
+"""The duty of each metric: its row of the catalogue, by its name without that of the extractor.
 
 The signs of memorisation have controls of their own, see `memorisation`; the networks of `classifiers` learn anew from
 each generator's samples, so that there is nothing frozen to examine beforehand.
@@ -86,8 +73,14 @@ def classes(real: Sample, fake: Sample) -> dict[str, float]:
     return {"is": inception_score(fake.probabilities)[0], "class_kl": class_divergence(*histograms)}
 
 
-FIGURES: tuple[Figures, ...] = (distances, neighbours, classes)
-"""What is measured on each rung. A new metric is a function here, and a row of DUTIES."""
+def added(real: Sample, fake: Sample) -> dict[str, float]:
+    """Return the figures of the rows of the catalogue that bring their mathematics, as far as they have a duty."""
+    found = catalogue.added(real.features, fake.features)
+    return {name: figure for name, figure in found.items() if name in DUTIES}
+
+
+FIGURES: tuple[Figures, ...] = (distances, neighbours, classes, added)
+"""The figures that are measured on each rung."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +133,7 @@ def _measured(
 ) -> dict[str, dict[str, float]]:
     """All figures by rung of these rows."""
     reference = rungs.real[real]
-    samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in ("real", *ALL)}
+    samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in ("real", *catalogue.ALL)}
     varied = samples["real"]
     samples["half"] = half(varied)
     samples["half_control"] = varied[: len(samples["half"].features)]

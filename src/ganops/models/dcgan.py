@@ -54,14 +54,9 @@ class Discriminator(nn.Module):
 
 
 def players(
-    *,
-    channels: int,
-    resolution: int,
-    classes: int,
-    latent: int,
-    width: int = 32,
+    *, channels: int, resolution: int, classes: int, latent: int, width: int = 32,
     norm: Literal["batch", "none"] = "batch",
-) -> tuple[Generator, Discriminator]:
+) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players.
 
     Args:

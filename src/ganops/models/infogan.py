@@ -121,16 +121,9 @@ class Autoencoder(nn.Module):
 
 
 def players(
-    *,
-    channels: int,
-    resolution: int,
-    classes: int,
-    latent: int,
-    width: int = 64,
-    hidden: int = 1024,
-    norm: Literal["batch", "none"] = "batch",
-    critic: Literal["score", "autoencoder"] = "score",
-) -> tuple[Generator, Discriminator | Autoencoder]:
+    *, channels: int, resolution: int, classes: int, latent: int, width: int = 64, hidden: int = 1024,
+    norm: Literal["batch", "none"] = "batch", critic: Literal["score", "autoencoder"] = "score",
+) -> tuple[Generator, Discriminator | Autoencoder]:  # fmt: skip
     """Both players.
 
     Args:

@@ -78,18 +78,9 @@ class Autoencoder(nn.Module):
 
 
 def players(
-    *,
-    channels: int,
-    resolution: int,
-    classes: int,
-    latent: int,
-    width: int = 512,
-    depth: int = 3,
-    critic: Literal["score", "autoencoder"] = "score",
-    bounded: bool = True,
-    slope: float = SLOPE,
-    bias: float = 0.0,
-) -> tuple[Generator, Discriminator | Autoencoder]:
+    *, channels: int, resolution: int, classes: int, latent: int, width: int = 512, depth: int = 3,
+    critic: Literal["score", "autoencoder"] = "score", bounded: bool = True, slope: float = SLOPE, bias: float = 0.0,
+) -> tuple[Generator, Discriminator | Autoencoder]:  # fmt: skip
     """Both players.
 
     Args:

@@ -94,16 +94,9 @@ class Discriminator(nn.Module):
 
 
 def players(
-    *,
-    channels: int,
-    resolution: int,
-    classes: int,
-    latent: int,
-    widths: Sequence[int] | int | None = None,
-    depth: int = 1,
-    groups: Sequence[int] | int | None = None,
-    expansion: int = 2,
-) -> tuple[Generator, Discriminator]:
+    *, channels: int, resolution: int, classes: int, latent: int, widths: Sequence[int] | int | None = None,
+    depth: int = 1, groups: Sequence[int] | int | None = None, expansion: int = 2,
+) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players. The published CIFAR-10 preset is widths 768, depth 2, groups 96, latent 64.
 
     Args:

@@ -185,16 +185,9 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 
 
 def players(
-    *,
-    channels: int,
-    resolution: int,
-    classes: int,
-    latent: int,
-    base: int = 2048,
-    maximum: int = 128,
-    mapping: int = 2,
-    group: int = 4,
-) -> tuple[Generator, Discriminator]:
+    *, channels: int, resolution: int, classes: int, latent: int, base: int = 2048, maximum: int = 128,
+    mapping: int = 2, group: int = 4,
+) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players. Published: latent 512, base 32768, maximum 512, mapping 8 (2 and group 32 for CIFAR-10).
 
     Args:

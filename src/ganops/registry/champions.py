@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from ganops.core.errors import RegistryError
+from ganops.core.errors import RegistryError, problems
 from ganops.core.git import JOB
 from ganops.core.terminal import Table
 from ganops.metrics.protocol import SELECTED
@@ -45,6 +45,10 @@ YOUNG = 60.0
 
 class ChampionMovedError(RegistryError):
     """There is another champion than the one that a decision was made against."""
+
+
+class _MovingError(RegistryError):
+    """An alias did not stand where the record says when it was looked at."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +197,8 @@ def _move(model: Model, kind: str, to: int, over: int | None, why: str) -> None:
 
 def _align(model: Model) -> None:
     """Moves the alias until it stands where the record says, which others may be writing."""
-    for _ in tracking.attempts():
+
+    def align() -> None:
         champion, alias = _last(_read(model)), current(model)
         if champion is None or alias == str(champion):
             return
@@ -202,7 +207,9 @@ def _align(model: Model) -> None:
         except mlflow.MlflowException as error:
             if not tracking.is_conflict(error):
                 raise
-    raise RegistryError(f"the alias {CHAMPION} of {model.name} does not come to rest: others move it all the time")
+        raise _MovingError(f"the alias {CHAMPION} of {model.name} does not come to rest: others move it all the time")
+
+    tracking.again(align, lambda error: isinstance(error, _MovingError))
 
 
 def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
@@ -225,7 +232,7 @@ def _written(model: Model) -> dict[str, Move]:
         try:
             moves[key] = MOVE.validate_json(value, strict=True)
         except ValidationError as error:
-            _pass_over(model.name, key, error.errors()[0]["msg"])
+            _pass_over(model.name, key, problems(error)[0].words)
         else:
             if not KEY.fullmatch(key):
                 del moves[key]

@@ -91,7 +91,7 @@ def _signature(description: Mapping[str, Any]) -> Any:
 
 def _forget_machine(path: Path) -> None:
     """Replaces the absolute paths that mlflow notes in MLmodel; to load the model it reads their last parts only."""
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))  # YAML 1.1, as mlflow writes and reads it
     flavor = content["flavors"]["python_function"]
     flavor["model_code_path"] = Path(flavor["model_code_path"]).name
     for artifact in flavor["artifacts"].values():

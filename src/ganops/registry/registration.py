@@ -60,7 +60,7 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
         it), passed, reasons, checks, improvement, taken_back (a person rolled it back: it is not promoted again),
         champion (the version that has the alias now, or None), former_champion and uri.
 
-    A server that is away, before or amid it, is waited for (`GANOPS_PATIENCE`).
+    A server that is away, before or amid it, is waited for (`GANOPS_RETRY_TIMEOUT`).
 
     Raises:
         champions.ChampionMovedError: There is another champion than the decision was made against; nothing is promoted.

@@ -6,15 +6,14 @@ database, in one transaction: all of them or none, and after a copy of the datab
 store that is embedded in a project, which nobody but this project writes.
 """
 
-import fcntl
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from ganops.core.errors import RegistryError
-from ganops.core.files import atomic, refusal, remove
+from ganops.core.files import atomic, locked, refusal, remove
 
 DATABASE, ARTIFACTS = Path("mlflow/mlflow.db"), Path("mlflow/artifacts")
 """The embedded store, relative to the project's folder."""
@@ -52,7 +51,8 @@ def ensure(database: Path, make: Callable[[Path], object]) -> None:
         if _holds(database):
             return
         database.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(database):
+        (making := database.parent / ".making").touch()
+        with locked(making):
             if _holds(database):  # another process may have been quicker
                 return
             with atomic(database) as draft:
@@ -74,15 +74,6 @@ def _holds(database: Path) -> bool:
     with closing(sqlite3.connect(database, timeout=WAIT)) as store:
         tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         return any(store.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in tables & {*HOLDERS})
-
-
-@contextmanager
-def _alone(database: Path) -> Iterator[None]:
-    """Keeps other processes away for the block; on a file system without locks nobody can."""
-    with (database.parent / ".making").open("w") as lock:
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)  # ends with the process, however that ends
-        yield
 
 
 def relocate(root: Path) -> list[Path]:

@@ -70,13 +70,9 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
 
 
 def _write_report(
-    experiment: Experiment,
-    project: Path,
-    reference: Reference,
-    rival: Rival | None,
-    decision: Decision,
+    experiment: Experiment, project: Path, reference: Reference, rival: Rival | None, decision: Decision,
     known: Revision | None,
-) -> Path | None:
+) -> Path | None:  # fmt: skip
     """Writes the report, and the patch of the code beside it, whose path is returned."""
     description = Generator.load(project / layout.GENERATOR).description
     trained = verdict.trained(experiment, description, project / layout.BEST_PARAMS)

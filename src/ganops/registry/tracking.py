@@ -25,8 +25,8 @@ from ganops.core.errors import RegistryError
 from ganops.core.files import refusal
 from ganops.core.git import JOB, commit, lock_hashes
 from ganops.core.redaction import reason, redacted
-from ganops.core.retry import NAME as PATIENCE
-from ganops.core.retry import insist, patience
+from ganops.core.retry import NAME as TIMEOUT
+from ganops.core.retry import insist, retry_timeout
 from ganops.core.terminal import say
 from ganops.registry.relocation import ARTIFACTS, BACKUP, DATABASE, ensure, relocate
 
@@ -74,16 +74,13 @@ CONFLICTS = (
 
 
 def is_conflict(error: Exception) -> bool:
-    """Whether a call failed because another client wrote the same row at the same time: again, it may succeed."""
-    return any(part in str(error) for part in CONFLICTS)
+    """True where a call failed because another client wrote the same row at the same time: again, it may succeed."""
+    return isinstance(error, mlflow.MlflowException) and any(part in str(error) for part in CONFLICTS)
 
 
-def attempts(count: int = 20) -> Iterator[int]:
-    """Numbers of attempts, with pauses between them that grow and differ between clients."""
-    for attempt in range(count):
-        if attempt:
-            time.sleep(random.uniform(0, 0.05 * 2 ** min(attempt, 5)))
-        yield attempt
+def again(action: Callable[[], T], amiss: Callable[[Exception], bool]) -> T:
+    """Does `action` up to 20 times while others are in its way, with pauses that grow and differ between clients."""
+    return insist(action, away=amiss, attempts=20, pause=lambda n: random.uniform(0, 0.05 * 2 ** min(n, 5)))
 
 
 def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
@@ -92,14 +89,7 @@ def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     Raises:
         MlflowException: It failed for another reason, or again and again.
     """
-    for _ in attempts():
-        try:
-            return call(*arguments, **named)
-        except mlflow.MlflowException as error:
-            if not is_conflict(error):
-                raise
-            last = error
-    raise last
+    return again(lambda: call(*arguments, **named), is_conflict)
 
 
 def store_uri(root: Path) -> str:
@@ -226,14 +216,15 @@ def insist_on_server(action: Callable[[], T], root: Path) -> T:
     """Does `action`, which may be done again, and waits for a server that is away meanwhile; other stores are here.
 
     Raises:
-        RegistryError: The server has been away for as long as `GANOPS_PATIENCE` says, or time and again.
+        RegistryError: The server has been away for as long as `GANOPS_RETRY_TIMEOUT` says, or time and again.
     """
     uri = store_uri(root)
     if not uri.startswith(("http://", "https://")):
         return action()
     # mlflow's own tries (seven, in minutes, without a word) would come on top of these
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    for _ in range(OUTAGES):
+
+    def once() -> T:
         _await_server(uri)
         try:
             return action()
@@ -241,15 +232,20 @@ def insist_on_server(action: Callable[[], T], root: Path) -> T:
             if not _away(error, uri):
                 raise
             say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
-            last = error
-    raise RegistryError(
-        f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(last)}. Nothing is lost: the "
-        "same command goes on."
-    ) from last
+            raise _OutageError(
+                f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(error)}. Nothing is "
+                "lost: the same command goes on."
+            ) from error
+
+    return insist(once, away=lambda error: isinstance(error, _OutageError), attempts=OUTAGES, pause=lambda attempt: 0)
+
+
+class _OutageError(RegistryError):
+    """A server went away amid a call; the sentence is that of the last time."""
 
 
 def _await_server(uri: str) -> None:
-    seconds = patience()
+    seconds = retry_timeout()
     try:
         insist(
             lambda: _expect_server(uri),
@@ -259,7 +255,7 @@ def _await_server(uri: str) -> None:
         )
     except RegistryError as error:
         raise RegistryError(
-            f"{error}. It was waited for as many seconds as {PATIENCE} says ({seconds:.0f}); nothing is lost: the same "
+            f"{error}. It was waited for as many seconds as {TIMEOUT} says ({seconds:.0f}); nothing is lost: the same "
             "command goes on when it is back."
         ) from error
 
@@ -316,17 +312,10 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 
 
 def ensure_run(
-    client: MlflowClient,
-    experiment: str,
-    fingerprint: str,
-    *,
-    name: str,
-    tags: Mapping[str, str],
-    params: Mapping[str, Any],
-    history: Sequence[Mapping[str, float]],
-    metrics: Mapping[str, float],
+    client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
+    params: Mapping[str, Any], history: Sequence[Mapping[str, float]], metrics: Mapping[str, float],
     artifacts: Mapping[str, Sequence[Path]],
-) -> str:
+) -> str:  # fmt: skip
     """The id of the one run of a training, which afterwards holds all that is given here.
 
     A run that is found again keeps its parameters, its `tags` and its history; metrics that changed get another
@@ -370,13 +359,8 @@ def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any |
 
 
 def _log(
-    client: MlflowClient,
-    run: str,
-    *,
-    params: Mapping[str, str],
-    history: Sequence[Mapping[str, float]],
-    start: int,
-) -> None:
+    client: MlflowClient, run: str, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]], start: int,
+) -> None:  # fmt: skip
     # the run's own start as the time of every point: points that are logged again are then the same points
     points = [
         Metric(key, value, start, int(row["step"]))

@@ -24,16 +24,9 @@ from ganops.registry.tracking import mlflow
 
 @tracking.refusals()
 def challenge(
-    package: Package,
-    sampler: Sampler,
-    reference: Reference,
-    *,
-    name: str,
-    root: Path,
-    samples: int,
-    split: str,
+    package: Package, sampler: Sampler, reference: Reference, *, name: str, root: Path, samples: int, split: str,
     seed: int,
-) -> Rival | None:
+) -> Rival | None:  # fmt: skip
     """Measures the champion of `name` and the challenger; None where there is no champion, or it is the challenger.
 
     Args:

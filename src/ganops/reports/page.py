@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -9,18 +10,31 @@ from markupsafe import Markup
 
 from ganops.reports import plots
 
+TEMPLATES = Path(__file__).parent / "templates"
+"""The folder of the templates of all pages."""
+
 
 def fill(template: str, **content: Any) -> str:
     """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
+    return template_of(template).render(**content)
+
+
+def template_of(name: str, *, trim: bool = True) -> jinja2.Template:
+    """Return a template of `templates/`; text is escaped, and a value that is not there is an error.
+
+    Args:
+        name: Its file.
+        trim: Lines that hold only a statement leave nothing behind.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ganops.reports"),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        trim_blocks=trim,
+        lstrip_blocks=trim,
     )
     environment.filters |= {"number": in_words, "breakable": breakable}
-    return environment.get_template(template).render(**content)
+    return environment.get_template(name)
 
 
 def svg_uri(content: bytes) -> str:
@@ -46,15 +60,6 @@ def in_words(value: Any) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(map(in_words, value))
     return str(value)
-
-
-def duration(seconds: float) -> str:
-    """A time as a person reads it."""
-    minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
-    hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{left} min {rest} s"
 
 
 def breakable(name: str) -> Markup:

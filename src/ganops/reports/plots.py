@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
-from ganops.core.pictures import Images
+from ganops.core.pictures import Images, picture, to_bytes
 from ganops.search.trials import COMPARABLE
 
 if TYPE_CHECKING:
@@ -256,11 +256,11 @@ def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes
 
 def data_uri(picture: Image.Image, limit: int) -> str:
     """The picture as a `data:` URI: PNG, or, if that takes more than `limit` bytes, WebP made smaller until it fits."""
-    content = _encode(picture, "PNG")
+    content = to_bytes(picture, "PNG")
     if len(content) <= limit:
         return f"data:image/png;base64,{base64.b64encode(content).decode()}"
     picture = picture.convert("RGB")
-    while len(content := _encode(picture, "WEBP", quality=82)) > limit and min(picture.size) > 16:
+    while len(content := to_bytes(picture, "WEBP", quality=82)) > limit and min(picture.size) > 16:
         side = 0.95 * math.sqrt(limit / len(content))
         picture = picture.resize([max(1, int(size * side)) for size in picture.size], Image.Resampling.LANCZOS)
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
@@ -403,12 +403,6 @@ def _printable(text: str) -> str:
 
 def _thumbnail(image: np.ndarray[Any, Any]) -> Image.Image:
     """uint8 [C, H, W] as a picture of at most 128 pixels."""
-    picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
-    picture.thumbnail((128, 128), Image.Resampling.LANCZOS)
-    return picture
-
-
-def _encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format=kind, **options)
-    return buffer.getvalue()
+    small = picture(image)
+    small.thumbnail((128, 128), Image.Resampling.LANCZOS)
+    return small

@@ -18,6 +18,7 @@ from PIL import Image
 
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
+from ganops.metrics import catalogue
 from ganops.reports import page, plots
 
 
@@ -68,52 +69,6 @@ class Report:
     """(kimg, picture) of the same latents while G learns."""
 
 
-@dataclass(frozen=True)
-class Meaning:
-    """What a metric says: its better direction, one plain sentence, and the worst and best value where it has both."""
-
-    better: str
-    sentence: str
-    ends: tuple[float, float] | None = None
-
-
-FRECHET = "Fréchet distance: how far the crowd of generated samples lies from the crowd of real ones."
-INFINITY = "The Fréchet distance that endlessly many generated samples would have."
-KERNEL = "Kernel distance: compares the two crowds without assuming a shape; near 0 where they are equal."
-METRICS = {
-    "fid_infinity": Meaning("lower", INFINITY),
-    "fd_*_infinity": Meaning("lower", INFINITY),
-    "fid": Meaning("lower", f"{FRECHET} In the published InceptionV3 features."),
-    "fd_*": Meaning("lower", FRECHET),
-    "kid": Meaning("lower", f"{KERNEL} In the published InceptionV3 features."),
-    "kd_*": Meaning("lower", KERNEL),
-    "is_*": Meaning("higher", "Inception score: is each sample clearly of one class, and are all classes there?"),
-    "precision": Meaning("higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1)),
-    "recall": Meaning("higher", "Share of real samples that lie among generated ones: variety.", (0, 1)),
-    "density": Meaning(
-        "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1)
-    ),
-    "coverage": Meaning("higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1)),
-    "modes": Meaning("higher", "Classes that the extractor sees among the generated samples."),
-    "c2st_auc": Meaning(
-        "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not at all.", (1, 0.5)
-    ),
-    "cas": Meaning("higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1)),
-    "cas_real": Meaning("higher", "The same of one that has learnt from as many real samples.", (0, 1)),
-    "cas_gap": Meaning("lower", "What a classifier loses by learning from generated samples: cas_real - cas."),
-    "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
-}
-"""What is known of a metric, by its name (a star stands for any text); the first match holds."""
-
-SIGNS = {
-    "authenticity": "Share of images that are farther from their nearest training image than that is from its own "
-    "nearest; copies lower it.",
-    "ct": "Data-copying test C_T, a z-score: far below 0 where images lie closer to training images than held-out ones "
-    "do.",
-    "near_copies": "Share of images as close to a training image as the closest 1 % of the held-out images.",
-}
-"""What the signs of memorisation say."""
-
 RUNGS = {
     "real": "other real images",
     "noise": "nothing but noise",
@@ -126,6 +81,7 @@ RUNGS = {
 }
 """Rungs of the ladder whose name does not say it."""
 
+DISTANCES = tuple(f"{row.name}*" for row in catalogue.METRICS if row.distance)
 PANELS = (
     ("Losses", ("loss_g", "loss_d"), ""),
     (
@@ -133,7 +89,7 @@ PANELS = (
         ("score_real", "score_fake"),
         "Mean score of real and generated samples; a widening gap: D wins.",
     ),
-    ("Distance to validation data", ("fd_*", "fid*", "kid*", "kd_*"), "Lower is better; this chooses the checkpoint."),
+    ("Distance to validation data", DISTANCES, "Lower is better; this chooses the checkpoint."),
     (
         "Balance of the game",
         ("told_apart", "spread"),
@@ -271,7 +227,7 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         keys = [key for key in known if any(fnmatchcase(key, pattern) for pattern in patterns)]
         keys = [key for key in keys if sum(plots.is_finite(tick.get(key)) for tick in history) > 1]
         if keys:
-            distance = "fd_*" in patterns
+            distance = patterns is DISTANCES
             chart = plots.curves(history, keys, log=distance, best=keys[0] if distance else "")
             last = ", ".join(f"{key} {page.in_words(_last(history, key))}" for key in keys)
             panels.append(
@@ -329,7 +285,10 @@ def _memorisation(report: Report) -> dict[str, Any]:
     verdict = {"copying of training images": content.get("verdict"), "copied share": content.get("copied_share")}
     return {
         "facts": page.present(verdict),
-        "signs": [(name, SIGNS.get(name, ""), sides) for name, sides in content.get("signs", {}).items()],
+        "signs": [
+            (name, row.sentence if (row := catalogue.of(name)) else "", sides)
+            for name, sides in content.get("signs", {}).items()
+        ],
         "picture": _picture(report.pictures.get("memorisation"), BYTES_OF_PICTURE),
     }
 
@@ -349,13 +308,13 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
-    meaning = next((METRICS[pattern] for pattern in METRICS if fnmatchcase(name, pattern)), None)
+    meaning = catalogue.of(name)
     noise, real = figure.get("noise"), figure.get("real")
     scale = None
     if plots.is_finite(noise) and plots.is_finite(real):
         scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
-    elif meaning and meaning.ends:
-        scale = _scale(figure, ("", meaning.ends[0]), ("", meaning.ends[1]))
+    elif meaning and meaning.range:
+        scale = _scale(figure, ("", meaning.range[0]), ("", meaning.range[1]))
     shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion", "floor", "blind")}
     return {"name": name, "meaning": meaning, "scale": scale, **shown}
 

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image, UnidentifiedImageError
 
 from ganops.core.files import atomic, atomic_folder
+from ganops.core.terminal import duration
 from ganops.reports import page, plots, search_charts
 from ganops.search import trials
 from ganops.search.analysis import (
@@ -124,8 +125,8 @@ def _decision(search: Search) -> dict[str, Any]:
     order = ranked(search.trials)
     kimg, seconds = (sum(getattr(trial, what) for trial in search.trials) for what in ("kimg", "seconds"))
     cost = {
-        "time": page.duration(search.seconds) if search.seconds else None,
-        "time of all trials": page.duration(seconds) if seconds else None,
+        "time": duration(search.seconds) if search.seconds else None,
+        "time of all trials": duration(seconds) if seconds else None,
         "kimg of all trials": kimg,
         "hardware": search.hardware,
         "search": search.name,
@@ -149,7 +150,7 @@ def _trials(search: Search) -> dict[str, Any]:
             "rank": rank if trial in order else None,
             "trial": trial,
             "values": [trial.parameters.get(name) for name in columns],
-            "seconds": page.duration(trial.seconds),
+            "seconds": duration(trial.seconds),
         }
         for rank, trial in enumerate([*order, *rest], 1)
     ]
@@ -187,7 +188,7 @@ def _budget(search: Search, charts: Mapping[str, str]) -> dict[str, Any]:
         "population": is_population(search.trials) if "budget" in charts else False,
         "early": sum(trial.rung < search.rungs for trial in ranked(search.trials)) if "budget" in charts else 0,
         "lost": len(done) - len(scores) if "budget" in charts else 0,
-        "seconds": page.duration(sum(t.seconds for t in done) / len(done)) if "budget" in charts else "",
+        "seconds": duration(sum(t.seconds for t in done) / len(done)) if "budget" in charts else "",
     }
 
 

@@ -53,7 +53,9 @@ class _Standing:
         passed = time.monotonic() - self.start
         done, left = len(self.ended) - self.earlier, max(0, self.total - len(self.ended))
         # trials that ended before this start took none of its time
-        return [_clock(passed)] + ([f"about {_clock(passed / done * left)} left"] if done and left else [])
+        return [terminal.clock(passed)] + (
+            [f"about {terminal.clock(passed / done * left)} left"] if done and left else []
+        )
 
     def table(self) -> Table:
         """The best trials that ended and those that run."""
@@ -111,10 +113,3 @@ def _cells(trial: Trial) -> list[Text]:
     score = "" if trial.score is None else f"{trial.score:.1f}"
     cells = (str(trial.number), score, f"{trial.kimg:.4g}", str(trial.rung), short(trial.parameters))
     return [Text(text) for text in cells]
-
-
-def _clock(seconds: float) -> str:
-    """h:mm:ss, or m:ss below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, left = divmod(minutes, 60)
-    return f"{hours}:{left:02d}:{rest:02d}" if hours else f"{left}:{rest:02d}"

@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from ganops.config import Experiment
 from ganops.core.errors import ConfigError, TrainingError
-from ganops.core.files import atomic, read_json, write_json
+from ganops.core.files import atomic, read_json, read_yaml, write_json, yaml_text
 
 Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
@@ -150,7 +148,7 @@ def hand_on(search: Search | None, best_params: Path) -> None:
             "protocol": search.protocol,
         }  # fmt: skip
     with atomic(best_params) as file:
-        file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        file.write_text(yaml_text(content), encoding="utf-8")
 
 
 def _header(search: Search) -> dict[str, Any]:
@@ -213,9 +211,9 @@ def origin(best_params: Path) -> dict[str, Any]:
         ConfigError: The file is missing or not one that `hand_on` wrote.
     """
     try:
-        content: dict[str, Any] = yaml.safe_load(best_params.read_text(encoding="utf-8"))
+        content: dict[str, Any] = read_yaml(best_params)
         return content | {"parameters": dict(content["parameters"])}
     except FileNotFoundError:
         raise ConfigError(f"{best_params} is missing: the stage tune writes it") from None
-    except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{best_params} is not what the stage tune writes ({error}): run it again") from None

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import RegistryError, UserError
+from ganops.core.labels import in_turn
 from ganops.generator import walks
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
@@ -163,7 +164,7 @@ class Exhibit:
         """The class of a picture in words; empty where there are none."""
         if not self.drawer.classes:
             return ""
-        return self.labels[seed % self.drawer.classes if label is None else label]
+        return self.labels[int(in_turn(np.array([seed]), self.drawer.classes)[0]) if label is None else label]
 
 
 class Exhibition:

@@ -7,7 +7,6 @@ browser hold it to, and Gradio's own statistics are off.
 import base64
 import functools
 import importlib
-import io
 import os
 import re
 import secrets
@@ -15,11 +14,9 @@ import socket
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import jinja2
 import numpy as np
 from fastapi import FastAPI
 from numpy.typing import NDArray
@@ -27,6 +24,7 @@ from starlette.responses import JSONResponse
 
 from ganops.core import pictures
 from ganops.core.errors import UserError
+from ganops.reports.page import TEMPLATES, template_of
 from ganops.serving.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, server
 from ganops.serving.votes import Ballot
@@ -57,8 +55,6 @@ ASKED = re.compile(
 """The paths that the page itself asks for. Gradio would also keep uploads and hand out files."""
 WAITING = 64
 """The most requests that wait for their turn."""
-
-_TEMPLATES = Path(__file__).parents[1] / "reports/templates"
 
 
 def _gradio() -> Any:
@@ -119,7 +115,7 @@ def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ())
         font_mono=["ui-monospace", "monospace"],
     )
     page: FastAPI = gr.mount_gradio_app(
-        outer, Page(shown).blocks(), path="/", theme=theme, css_paths=[_TEMPLATES / "playground.css"], footer_links=[],
+        outer, Page(shown).blocks(), path="/", theme=theme, css_paths=[TEMPLATES / "playground.css"], footer_links=[],
         run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, max_file_size="1kb",
     )  # fmt: skip
     return page
@@ -165,10 +161,9 @@ class Page:
 
     def __init__(self, shown: Exhibition) -> None:
         self.shown = shown
-        loader = jinja2.FileSystemLoader(_TEMPLATES)
-        environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        environment.globals["percent"] = lambda share: f"{100 * share:.0f} %"
-        self.parts: Any = environment.get_template("playground.html.j2").module
+        self.parts: Any = template_of("playground.html.j2", trim=False).make_module(
+            {"percent": lambda share: f"{100 * share:.0f} %"}
+        )
 
     # What the parts of the page are.
 
@@ -397,10 +392,13 @@ def _chosen(label: int | None) -> int | None:
 
 def _image(image: NDArray[np.uint8], width: int) -> dict[str, Any]:
     """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
-    content = io.BytesIO()
-    pictures.picture(image).save(content, format="PNG")
     height, own = image.shape[1:]
-    return {"src": _data(content.getvalue()), "width": own, "height": height, "factor": max(1, -(-width // own))}
+    return {
+        "src": _data(pictures.to_bytes(pictures.picture(image))),
+        "width": own,
+        "height": height,
+        "factor": max(1, -(-width // own)),
+    }
 
 
 def _data(png: bytes) -> str:

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.core.pictures import grid, picture
+from ganops.core.labels import in_turn
+from ganops.core.pictures import grid, picture, to_bytes
 from ganops.core.redaction import reason
 from ganops.registry import tracking
 from ganops.registry.model import Model
@@ -168,7 +169,7 @@ def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
     """One label for each seed, or what is wrong with those that were asked for."""
     seeds = np.array(order.seeds, np.int64)
     if not order.labels:
-        return seeds % max(classes, 1)
+        return in_turn(seeds, classes)
     if not classes:
         return "labels: expected null, this model is unconditional"
     unknown = [label for label in order.labels if label >= classes]
@@ -184,13 +185,9 @@ def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> 
         np.save(buffer, images, allow_pickle=False)
         return Answer(200, "application/octet-stream", buffer.getvalue(), version)
     if format_ == "png":
-        return Answer(200, "image/png", _png(grid(images.transpose(0, 3, 1, 2))), version)
-    encoded = [base64.b64encode(_png(picture(image.transpose(2, 0, 1)))).decode() for image in images]
+        return Answer(200, "image/png", to_bytes(grid(images.transpose(0, 3, 1, 2)), compress_level=1), version)
+    encoded = [
+        base64.b64encode(to_bytes(picture(image.transpose(2, 0, 1)), compress_level=1)).decode() for image in images
+    ]
     content = {"name": name, "version": int(version), "images": encoded}
     return Answer(200, "application/json", json.dumps(content).encode(), version)
-
-
-def _png(drawn: Any) -> bytes:
-    buffer = io.BytesIO()
-    drawn.save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()

@@ -1,6 +1,5 @@
 """Votes on the pictures of two versions, cast blind: one a line of a file, and counted for one pair at a time."""
 
-import fcntl
 import json
 import os
 import secrets
@@ -12,6 +11,7 @@ from pathlib import Path
 from scipy.stats import binomtest
 
 from ganops.core.errors import UserError
+from ganops.core.files import locked
 
 CHOICES = ("left", "right", "none")
 
@@ -72,8 +72,7 @@ def cast(path: Path, ballot: Ballot, choice: str) -> bool:
     vote = Vote(datetime.now(UTC).isoformat(timespec="milliseconds"), ballot, choice)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with open(path, "a+b") as file, locked(path):
             file.seek(0)
             content = file.read()
             if any(known.ballot.id == ballot.id for known in _parse(content)):

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from ganops.config import Experiment
 from ganops.core import cores
 from ganops.core.errors import DivergenceError, TrainingError
-from ganops.core.files import atomic, hash_json, read_json, remove, write_json
+from ganops.core.files import atomic, hash_json, read_json, remove, write_json, yaml_text
 from ganops.core.layout import DATA
 from ganops.data import SPLITS, Prepared, SampleSpec, prepare
 from ganops.data.batches import Batches
@@ -165,7 +164,7 @@ class _Model:
         path = self.folder / "params.yaml"
         content = experiment.override({"compute.storage": str(storage)}).content()
         with atomic(path) as draft:
-            draft.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+            draft.write_text(yaml_text(content), encoding="utf-8")
         return checks.load(path)
 
     def _identity(self, experiment: Experiment, *more: Any) -> str:

@@ -13,13 +13,11 @@ from typing import Annotated, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from ganops import config
 from ganops.config import Count, Experiment, NotNegative, Positive, Section
-from ganops.core.errors import ConfigError
-from ganops.core.files import atomic, write_json
+from ganops.core.errors import ConfigError, problems
+from ganops.core.files import atomic, read_yaml, write_json
 from ganops.reports import plots
 from ganops.reports.page import fill, svg_uri
 
@@ -103,12 +101,11 @@ def load(folder_or_name: str) -> Study:
         known = ", ".join(sorted(each.parent.name for each in FOLDER.glob(f"*/{FILE}"))) or "none"
         raise ConfigError(f"expected a folder with {FILE} or a study's name ({known}), got {folder_or_name}")
     try:
-        return Study.model_validate(YAML(typ="safe").load(path.read_text(encoding="utf-8")))
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        return Study.model_validate(read_yaml(path))
     except ValidationError as error:
-        lines = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ConfigError(f"{path}:\n" + "\n".join(lines)) from None
+        raise ConfigError(f"{path}:\n" + "\n".join(f"{each.path}: {each.words}" for each in problems(error))) from None
+    except ValueError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -410,11 +407,3 @@ def page(outcome: Outcome) -> str:
         slopes=svg_uri(chart) if chart else None,
         protocol={"data": outcome.data, "hardware": outcome.hardware, **outcome.protocol},
     )
-
-
-def in_time(seconds: float) -> str:
-    """A duration for a person."""
-    for unit, size in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 1.5 * size:
-            return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:,.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from ganops.core.errors import DataError
+from ganops.core.storage import scheme
 from ganops.data.sources import archive, download, folder, idx, objects, parquet
 from ganops.data.sources.item import Item, Source, check_count, reading
-from ganops.data.sources.storage import Store, scheme
+from ganops.data.sources.storage import Store
 
 
 class Reader(Protocol):

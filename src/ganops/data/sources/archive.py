@@ -14,8 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from ganops.core.errors import DataError
+from ganops.core.redaction import reason
 from ganops.data.sources import tree
-from ganops.data.sources.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading, reason
+from ganops.data.sources.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 
@@ -125,7 +126,7 @@ def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError
     except OSError:
         raise
     except Exception as error:  # whatever the bytes lead zipfile to
-        return ItemError(f"damaged in the archive: {reason(error)}")
+        return ItemError(f"damaged in the archive: {reason(error, named=False)}")
 
 
 def _read_tar(path: Path) -> Source:

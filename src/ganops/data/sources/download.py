@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from ganops.core.errors import DataError
+from ganops.core.errors import DataError, problems
 from ganops.core.files import atomic
+from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.data.sources import idx
-from ganops.data.sources.item import Source, described, reason
+from ganops.data.sources.item import Source, described
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
@@ -92,11 +93,8 @@ def _known(path: Path) -> _Description:
     try:
         return _Description.model_validate(described(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"data.source: {path}: {where}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r:.100}"
-        ) from error
+        first = problems(error)[0]
+        raise DataError(f"data.source: {path}: {first.path}: {first.words}, got {first.got!r:.100}") from error
 
 
 def cache(path: Path) -> Path:
@@ -123,7 +121,7 @@ def _fetch(folder: Path, known: _Description) -> None:
             try:
                 _download(_safe(url), draft)
             except (OSError, ValueError, HTTPException) as error:
-                raise DataError(_ways_out(url, reason(error), folder, known)) from error
+                raise DataError(_ways_out(url, reason(error, named=False), folder, known)) from error
             if problem := _problem(draft, expected):
                 raise DataError(_ways_out(url, problem, folder, known))
 

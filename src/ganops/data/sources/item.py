@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ganops.core.errors import DataError, UserError
 from ganops.core.files import read_json
+from ganops.core.redaction import reason
 
 FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""
@@ -22,9 +23,6 @@ ITEM_LIMIT = 10_000_000
 
 DESCRIPTION_LIMIT = 2**20
 """Bytes of the largest JSON file in which a source describes itself."""
-
-_REASON = 300
-"""Characters of a foreign error that are shown."""
 
 Pixels = NDArray[np.uint8]
 """uint8 [C, H, W] with 1 or 3 channels; in an item of a source, gray [H, W]."""
@@ -109,15 +107,9 @@ def reading(path: object, kind: str = "") -> Iterator[None]:
         raise
     except Exception as error:  # zipfile, tarfile, gzip and pyarrow raise whatever the bytes lead them to
         access = not kind or isinstance(error, (OSError, EOFError, zlib.error))
-        problem = f"cannot be read: {reason(error)}" if access else f"is no intact {kind}: {reason(error)}"
+        problem = f"{'cannot be read' if access else f'is no intact {kind}'}: {reason(error, named=False)}"
         mend = "Replace it by an undamaged copy" + ("" if isinstance(path, Path) else ", or see to the way there")
         raise DataError(f"data.source: {path} {problem}. {mend}.") from error
-
-
-def reason(error: Exception) -> str:
-    """The words of a foreign error on one line; its type where it has none."""
-    words = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return (words if len(words) <= _REASON else words[:_REASON] + "...") or type(error).__name__
 
 
 def described(path: Path) -> dict[str, Any]:
@@ -133,5 +125,5 @@ def described(path: Path) -> dict[str, Any]:
             raise ValueError("it holds no keys")
     except (OSError, ValueError) as error:
         expected = "expected JSON with name and licence"
-        raise DataError(f"data.source: {path} cannot be read: {reason(error)}; {expected}") from error
+        raise DataError(f"data.source: {path} cannot be read: {reason(error, named=False)}; {expected}") from error
     return content

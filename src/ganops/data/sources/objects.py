@@ -14,7 +14,9 @@ def read(store: Store) -> Source:
     Raises:
         DataError: the storage cannot be read, or it is a file of another kind.
     """
-    files = [(name, size) for name, size in store.files() if not tree.is_hidden(name)] if _is_folder(store) else []
+    files = (
+        [(name, size) for name, size in store.files() if not tree.is_hidden(name)] if store.kind == "Directory" else []
+    )
     if tables := parquet.choose(store, [name for name, _ in files]):
         return parquet.from_files(tables)
     if not files:
@@ -22,14 +24,5 @@ def read(store: Store) -> Source:
     images = [(name, size) for name, size in files if tree.is_image(name)]
     ignored = tuple(name for name, _ in files if not tree.is_image(name))
     classes = tree.labels([name for name, _ in images])
-    items = (
-        Item(name, label, Stored(store.beside(f"{store.path}/{name}"), size))
-        for (name, size), label in zip(images, classes, strict=True)
-    )
+    items = (Item(name, label, Stored(store / name, size)) for (name, size), label in zip(images, classes, strict=True))
     return Source("folder", len(images), items, ignored)
-
-
-def _is_folder(store: Store) -> bool:
-    from pyarrow.fs import FileType
-
-    return bool(store.system.get_file_info(store.path).type == FileType.Directory)

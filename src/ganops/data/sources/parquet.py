@@ -56,7 +56,7 @@ def choose(store: Store, names: list[str]) -> list[Store]:
     if not names:
         return [store] if store.name.lower().endswith(".parquet") else []
     found = (name for name in names if fnmatch(name, "*.parquet") and name.removeprefix("data/").count("/") == 0)
-    return [store.beside(f"{store.path}/{name}") for name in found]
+    return [store / name for name in found]
 
 
 class _Table(NamedTuple):

@@ -131,18 +131,10 @@ class Domain(Extractor):
 
     @classmethod
     def make(
-        cls,
-        images: Images,
-        labels: Labels | None,
-        validation: Images,
-        validation_labels: Labels | None,
-        *,
-        seed: int,
-        device: str = "cpu",
-        kimg: float | None = None,
-        learning_rate: float = 3e-3,
+        cls, images: Images, labels: Labels | None, validation: Images, validation_labels: Labels | None, *,
+        seed: int, device: str = "cpu", kimg: float | None = None, learning_rate: float = 3e-3,
         minimum_accuracy: float | None = None,
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Trains the CNN: the same bits for the same seed and machine.
 
         Args:

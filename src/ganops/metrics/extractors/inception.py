@@ -91,21 +91,19 @@ class Inception(Extractor):
 
     @classmethod
     def make(
-        cls,
-        images: Images,
-        labels: Labels | None,
-        validation: Images,
-        validation_labels: Labels | None,
-        *,
-        seed: int,
-        device: str = "cpu",
-        weights: str | None = None,
-    ) -> Self:
+        cls, images: Images, labels: Labels | None, validation: Images, validation_labels: Labels | None, *,
+        seed: int, device: str = "cpu", weights: str | None = None,
+    ) -> Self:  # fmt: skip
         """The network with the weights that `find_weights` finds; nothing is learned from the images.
 
         Raises FeatureError where there are no weights, or others than Inception's.
         """
-        return cls.of_file(find_weights(weights), device)
+        made = cls.of_file(find_weights(weights), device)
+        made.prove(validation)
+        return made
+
+    def prove(self, images: Images) -> None:
+        """Note on the card what the network must show on held-out images: nothing, for its weights are published."""
 
     @classmethod
     def of_file(cls, path: Path, device: str = "cpu") -> Self:

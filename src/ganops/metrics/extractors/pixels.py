@@ -32,15 +32,9 @@ class Pixels(Extractor):
 
     @classmethod
     def make(
-        cls,
-        images: Images,
-        labels: Labels | None,
-        validation: Images,
-        validation_labels: Labels | None,
-        *,
-        seed: int,
-        device: str = "cpu",
-    ) -> Self:
+        cls, images: Images, labels: Labels | None, validation: Images, validation_labels: Labels | None, *,
+        seed: int, device: str = "cpu",
+    ) -> Self:  # fmt: skip
         """The extractor for images uint8 [N, C, H, W] of any size."""
         return cls({"channels": images.shape[1]}, device)
 

@@ -1,0 +1,114 @@
+"""Files where pyarrow reaches them: s3://, gs://, file://, or this machine. pyarrow is imported when it is needed."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+_URI = re.compile(r"([a-z][a-z0-9+.-]*)://")
+
+
+def scheme(place: object) -> str | None:
+    """Return the part of an address before `://`; None for a path."""
+    found = _URI.match(str(place))
+    return found and found[1]
+
+
+@dataclass(frozen=True)
+class Store:
+    """A file or a folder: `uri` names the storage ("" is this machine), `path` the place in it.
+
+    It travels to other processes as these two words; each of them opens its own connection. Errors are pyarrow's:
+    OSError for what is not there or cannot be used, ValueError for an address that it cannot read.
+    """
+
+    uri: str
+    path: str
+
+    @classmethod
+    def of(cls, uri: str) -> Self:
+        """Return the place that an address names."""
+        return cls(uri, connected(uri)[1].rstrip("/"))
+
+    def __str__(self) -> str:
+        return f"{scheme(self.uri)}://{self.path}" if self.uri else self.path
+
+    def __truediv__(self, name: str) -> Self:
+        """Return a place below this one."""
+        return replace(self, path=f"{self.path}/{name}")
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def system(self) -> Any:
+        """The file system, with one connection for each process."""
+        return connected(self.uri)[0]
+
+    @property
+    def local(self) -> Path | None:
+        """Where it is on this machine, if it is."""
+        return None if scheme(self.uri) not in (None, "file") else Path(self.path)
+
+    @property
+    def kind(self) -> str:
+        """`File`, `Directory` or `NotFound`."""
+        return str(self.system.get_file_info(self.path).type.name)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return int(self.system.get_file_info(self.path).size)
+
+    def opened(self) -> Any:
+        """A file, to be read anywhere."""
+        return self.system.open_input_file(self.path)
+
+    def read(self) -> bytes:
+        """Return the content of a file."""
+        with self.system.open_input_stream(self.path) as stream:
+            return bytes(stream.read())
+
+    def write(self, content: bytes) -> None:
+        """Write a file, and the folders above it."""
+        self.system.create_dir(self.path.rpartition("/")[0], recursive=True)
+        with self.system.open_output_stream(self.path) as out:
+            out.write(content)
+
+    def remove(self) -> None:
+        """Remove a file or a folder, if there is one."""
+        if (kind := self.kind) == "File":
+            self.system.delete_file(self.path)
+        elif kind != "NotFound":
+            self.system.delete_dir(self.path)
+
+    def fetch(self, folder: Path | str) -> None:
+        """Copy what the folder holds into one of this machine."""
+        from pyarrow import fs
+
+        fs.copy_files(self.path, str(folder), source_filesystem=self.system)
+
+    def send(self, folder: Path | str) -> None:
+        """Copy what a folder of this machine holds into this one."""
+        from pyarrow import fs
+
+        self.system.create_dir(self.path, recursive=True)
+        fs.copy_files(str(folder), self.path, destination_filesystem=self.system)
+
+    def listed(self, *, deep: bool = False) -> list[Any]:
+        """Return pyarrow's facts of what a folder holds, or of all below it; none where there is no such folder."""
+        from pyarrow.fs import FileSelector
+
+        found: list[Any] = self.system.get_file_info(FileSelector(self.path, allow_not_found=not deep, recursive=deep))
+        return found
+
+
+@cache
+def connected(uri: str) -> tuple[Any, str]:
+    """Return the file system of an address, and the path in it."""
+    from pyarrow.fs import FileSystem, LocalFileSystem  # half a second, which only those who need it wait
+
+    return FileSystem.from_uri(uri) if uri else (LocalFileSystem(), "")
