@@ -24,7 +24,7 @@ from ganops.core.redaction import reason
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import Answer, Order, State
+from ganops.serving.app import Answer, Drawn, Order, State
 
 AGAIN = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -186,8 +186,8 @@ def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> 
     if format_ == "png":
         return Answer(200, "image/png", _png(grid(images.transpose(0, 3, 1, 2))), version)
     encoded = [base64.b64encode(_png(picture(image.transpose(2, 0, 1)))).decode() for image in images]
-    content = {"name": name, "version": int(version), "images": encoded}
-    return Answer(200, "application/json", json.dumps(content).encode(), version)
+    content = Drawn(name=name, version=int(version), images=encoded).model_dump_json()
+    return Answer(200, "application/json", content.encode(), version)
 
 
 def _png(drawn: Any) -> bytes:
