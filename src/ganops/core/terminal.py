@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -84,13 +85,27 @@ ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
 """Packages through which servers are asked: what they raise tells of a server, not of a defect here."""
 
 
+EXTRAS = {"serve": "serve", "playground": "playground"}
+"""Commands and the extra that installs what they need beyond the core; `pipeline` is that of all others."""
+
+
+def lacking(error: Exception) -> str:
+    """Return a sentence about the package that a command or a stage needs and does not find; empty: it is not that."""
+    name = (isinstance(error, ModuleNotFoundError) and error.name or "ganops").partition(".")[0]
+    if name == "ganops" or find_spec(name):
+        return ""
+    command = next(iter(sys.argv[1:]), "")
+    return f"ganops {command} needs {name}: pip install 'ganops[{EXTRAS.get(command, 'pipeline')}]'"
+
+
 def give_up(error: Exception, stage: str = "") -> NoReturn:
     """Ends the process with a sentence, behind the name of a stage; a defect is told by its traceback.
 
-    A sentence has what the user can mend, what a disk refuses, and what a server did not do. Nothing shows a secret.
+    A sentence has what the user can mend or has not installed, what a disk refuses, and what a server did not do.
+    Nothing shows a secret.
     GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
     """
-    text = str(error) if isinstance(error, UserError) else redacted(refusal(error))
+    text = str(error) if isinstance(error, UserError) else redacted(refusal(error)) or lacking(error)
     if not text and type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
         text = f"a server did not do what it was asked for: {reason(error)}. GANOPS_DEBUG=1 shows who asked for what"
     if text:
