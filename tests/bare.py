@@ -2,8 +2,8 @@
 
     python tests/bare.py EXTRA[,EXTRA...] PROGRAM [ARGUMENT...]
 
-An empty EXTRA is the core alone. The project's requirements are those of pyproject.toml, theirs come from the metadata of
-the packages that are installed.
+An empty EXTRA is the core alone. The project's requirements are those of pyproject.toml, theirs come from the metadata
+of the packages that are installed.
 """
 
 import sys

@@ -90,20 +90,20 @@ EXTRAS = {"serve": "serve", "playground": "playground"}
 
 
 def lacking(error: Exception) -> str:
-    """Return a sentence about the package that a command or a stage needs and does not find; empty: it is not that."""
-    name = (isinstance(error, ModuleNotFoundError) and error.name or "ganops").partition(".")[0]
-    if name == "ganops" or find_spec(name):
+    """Return a sentence about a package that is not installed, with the extra that brings it; empty: it is not that."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in ("", "ganops") or find_spec(package):
         return ""
-    command = next(iter(sys.argv[1:]), "")
-    return f"ganops {command} needs {name}: pip install 'ganops[{EXTRAS.get(command, 'pipeline')}]'"
+    command = sys.argv[1:2]
+    extra = EXTRAS.get("".join(command), "pipeline")
+    return f"{' '.join(['ganops', *command])} needs {package}: pip install 'ganops[{extra}]'"
 
 
 def give_up(error: Exception, stage: str = "") -> NoReturn:
     """Ends the process with a sentence, behind the name of a stage; a defect is told by its traceback.
 
     A sentence has what the user can mend or has not installed, what a disk refuses, and what a server did not do.
-    Nothing shows a secret.
-    GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
+    Nothing shows a secret. GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
     """
     text = str(error) if isinstance(error, UserError) else redacted(refusal(error)) or lacking(error)
     if not text and type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
