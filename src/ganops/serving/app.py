@@ -62,7 +62,7 @@ class Drawn(BaseModel, use_attribute_docstrings=True):
     name: str
     version: int
     images: list[str]
-    """For each seed a PNG in base64."""
+    """A PNG in base64 for each seed."""
 
 
 class Problem(BaseModel):
@@ -102,44 +102,44 @@ class Model(BaseModel, use_attribute_docstrings=True):
 
 @dataclass(frozen=True)
 class Answer:
-    """What a replica makes of an order."""
+    """The answer of a replica to an order."""
 
     status: int
     media: str
     body: bytes
     version: str
-    """Of the model that drew."""
+    """The version that drew."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What a replica serves."""
+    """The state of a replica: the version that it serves."""
 
     name: str
     alias: str
     version: str
     shape: tuple[int, ...]
-    """Of a picture: height, width, channels."""
+    """Height, width and channels of a picture."""
     classes: int
     class_names: tuple[str, ...]
     loaded: str
     """UTC, ISO 8601."""
     trouble: str | None
-    """Why it does not serve what the alias points to; None: it does."""
+    """The reason why it does not serve what the alias points to; None: it does."""
 
 
 class Backend(Protocol):
-    """Who draws."""
+    """The replicas, or what stands for them."""
 
     async def draw(self, order: Order) -> Answer:
         """The answer to an order that is sound; raises `Refused` where nobody can draw now."""
 
     async def states(self) -> list[State]:
-        """Of all replicas that answer."""
+        """Return the state of each replica that answers."""
 
 
 def parse(body: bytes, most: int) -> Order:
-    """Checks a request of at most `most` pictures.
+    """Check a request of at most `most` pictures.
 
     Raises:
         Refused: 400, with what was expected and got.
@@ -166,7 +166,7 @@ _PLAIN = {
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
 }
-"""What pydantic says, and what is said here."""
+"""Words of pydantic, and those that stand for them here."""
 
 
 def _explain(problem: Any) -> str:
@@ -193,7 +193,7 @@ def _short(value: Any) -> str:
 
 
 class Front:
-    """Receives requests, and knows what the replicas serve.
+    """The front: receives requests, and knows what the replicas serve.
 
     Args:
         backend: Who draws.
@@ -205,7 +205,7 @@ class Front:
         self.backend, self.tell, self.poll = backend, tell, poll
         self.states: list[State] = []
         self.seen = float("-inf")
-        """When the replicas answered last, on the monotonic clock."""
+        """Seconds on the monotonic clock at which the replicas answered last."""
         self.requests = self.pixels = 0
         self.metrics = _Metrics()
         self.app = FastAPI(
@@ -233,20 +233,20 @@ class Front:
 
     @contextlib.asynccontextmanager
     async def watched(self, _: FastAPI) -> AsyncIterator[None]:
-        """Looks after the replicas as long as the application lives."""
+        """Look after the replicas as long as the application lives."""
         await self.look()
         watching = asyncio.create_task(self.watch())
         yield
         watching.cancel()
 
     async def watch(self) -> None:
-        """Looks after the replicas until it is cancelled."""
+        """Look after the replicas until it is cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(self.poll)
 
     async def look(self) -> None:
-        """Asks the replicas what they serve, once."""
+        """Ask the replicas once what they serve."""
         try:
             async with asyncio.timeout(max(5.0, self.poll)):
                 found = await self.backend.states()
@@ -271,7 +271,7 @@ class Front:
         return height * width * channels
 
     async def generate(self, request: Request) -> Response:
-        """Draws a picture for each seed, the same one whenever the same version is asked for it.
+        """Draw a picture for each seed, the same one whenever the same version is asked for it.
 
         `labels` and `truncation` are those of the registered model.
         """
@@ -312,7 +312,7 @@ class Front:
             self.pixels -= weight
 
     async def health(self, response: Response) -> Health:
-        """Tells whether somebody draws, and whether it is who should.
+        """Tell whether pictures are drawn, and by the version that should draw them.
 
         ok; degraded: the former version serves on, and `trouble` says why; down, with 503.
         """
@@ -326,18 +326,18 @@ class Front:
         return {"versions": sorted({int(state.version) for state in self.states}), "replicas": len(self.states)}
 
     async def model(self) -> Model:
-        """Tells what is served."""
+        """Tell what is served."""
         if not self.states:
             raise Refused(503, "no replica answers")
         limits = {"seeds": self.most, "body_bytes": BODY, "requests_in_flight": REQUESTS}
         return Model(**asdict(self.states[0]), **self._served(), limits=limits)
 
     async def expose(self) -> Response:
-        """Tells the counters, in the format of Prometheus."""
+        """Tell the counters, in the format of Prometheus."""
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     def docs(self) -> HTMLResponse:
-        """Tells what may be asked for, in a page."""
+        """Show the interface in a page."""
         from ganops.reports.page import fill  # it imports torch, which replicas do without
 
         return HTMLResponse(fill("api.html.j2", **self.app.openapi()))
@@ -370,7 +370,7 @@ class _Metrics:
 
 
 async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -> Answer:
-    """Waits for the pictures while the client does; nobody draws for one who has left."""
+    """Wait for the pictures while the client does; nobody draws for one who has left."""
     task, left = asyncio.ensure_future(drawing), asyncio.ensure_future(_leaving(request))
     try:
         await asyncio.wait({task, left}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -391,7 +391,7 @@ async def _leaving(request: Request) -> None:
 
 
 def _changes(before: Sequence[State], now: Sequence[State]) -> list[str]:
-    """What a person should hear of, one line each."""
+    """Lines that a person should hear."""
     old = {state.version for state in before}
     lines = [
         f"{state.name} v{state.version} is served" + (f" in the place of v{', v'.join(sorted(old))}" if old else "")

@@ -30,7 +30,7 @@ Waiting = tuple[Order, "asyncio.Future[Answer]"]
 
 
 class Replicas:
-    """All replicas: who draws for `app.Front`.
+    """All replicas, as the backend of `app.Front`.
 
     A call of a replica costs Ray more than a picture costs the replica. So each has two calls at a time, one that
     draws and one that is ready, and what comes meanwhile goes together in the next: batches grow with the load, and
@@ -95,7 +95,7 @@ class Replicas:
         raise Refused(503, "no replica lives long enough to draw this")
 
     async def states(self) -> list[State]:
-        """Of all replicas."""
+        """Return the state of each replica."""
         found: list[State] = await self.handle.broadcast("state").results_async()
         return found
 

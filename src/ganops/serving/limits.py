@@ -71,7 +71,7 @@ class Doorway:
         return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answers 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
+        """Answer 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -142,7 +142,7 @@ def _short(text: str) -> str:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Hands on a body that was read, and then whatever comes."""
+    """Hand on a body that was read, and then whatever comes."""
     told = False
 
     async def again() -> Message:
@@ -164,7 +164,7 @@ class Guarded(H11Protocol):
     waits: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait; where there are too many connections, closes one."""
+        """Begin to wait; where there are too many connections, close one."""
         super().connection_made(transport)
         self._wait()
         if len(self.connections) > min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2):
@@ -172,7 +172,7 @@ class Guarded(H11Protocol):
             waiting[min(waiting)].transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Waits as long as headers are not whole; the bodies that follow are the application's to wait for."""
+        """Wait as long as headers are not whole; the bodies that follow are the application's to wait for."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._whole()
@@ -180,7 +180,7 @@ class Guarded(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Waits no longer."""
+        """Wait no longer."""
         self._whole()
         super().connection_lost(exc)
 

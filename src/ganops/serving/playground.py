@@ -127,7 +127,7 @@ class _Policy:
 
 
 def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """What a person can mend is shown on the page, in the words of the error."""
+    """Show what a person can mend on the page, in the words of the error."""
 
     @functools.wraps(handler)
     def call(*arguments: Any) -> Any:

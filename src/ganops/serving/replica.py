@@ -96,7 +96,7 @@ class Replica:
             self.follow()
 
     def follow(self) -> None:
-        """Looks at the alias once, and serves what it points to."""
+        """Look at the alias once, and serve what it points to."""
         try:
             wanted = self._wanted()
         except Exception as error:  # the store is away, the alias was deleted: what is served goes on
@@ -122,7 +122,7 @@ class Replica:
         log.warning(self.trouble)
 
     def state(self) -> State:
-        """What is served now."""
+        """Return the state of what is served now."""
         current = self.current
         drawer = current.drawer
         return State(
@@ -143,7 +143,7 @@ class Replica:
         return encode(order.format, images, self.target.name, version)
 
     def _draw(self, orders: list[Order]) -> tuple[list[Any], str]:
-        """For each order uint8 [N, H, W, C] or what is wrong with it, and the version that says so."""
+        """Return uint8 [N, H, W, C] for each order, or what is wrong with it, and the version that says so."""
         current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
         labels = [_labels(order, current.drawer.classes) for order in orders]
         found: list[Any] = list(labels)
