@@ -31,7 +31,8 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(ELSEWHERE) $(VENV)
 ifeq ($(TORCH),cpu)
-	$(PIP) --no-deps $(TORCH_INDEX:%=--index-url %) $(PAIR)
+	$(PIP) --no-deps $(TORCH_INDEX:%=--index-url %) $(PAIR) || \
+		{ echo "no index that pip asks has $(PAIR): TORCH_INDEX=https://... names another one" >&2; exit 1; }
 	awk '/^[a-z]/ {kept = !/^($(CUDA))==/} kept' requirements.lock | $(PIP) --no-deps --require-hashes -r /dev/stdin
 else
 	$(PIP) --require-hashes -r requirements.lock

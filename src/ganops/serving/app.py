@@ -382,7 +382,8 @@ async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -
     finally:
         task.cancel()
         left.cancel()
-        await asyncio.wait({task, left})
+        if not task.done():
+            await asyncio.wait({task})
 
 
 async def _leaving(request: Request) -> None:
