@@ -48,7 +48,7 @@ ARROWS = {
         "metrics/extractors", "reports", "search", "training",
     },
     "jobs": {"config", "core", "data/sources", "distributed", "experiment", "registry"},
-    "serving": {"core", "distributed", "generator", "registry"},
+    "serving": {"core", "distributed", "generator", "registry", "reports"},
     "cli": {
         "config", "core", "data/sources", "evaluation", "experiment", "generator", "jobs", "metrics", "registry",
         "search", "serving", "studies",

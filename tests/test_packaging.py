@@ -101,7 +101,7 @@ PROGRAMS = {
     "": TRAIN,
     "pipeline": "import prepare, features, tune, train, evaluate, register, ganops.jobs.submission",
     "serve": "import ganops.serving.deployment; from ganops.reports import page",
-    "playground": "from ganops.cli import playground; from ganops.serving.playground import page; page._gradio()",
+    "playground": "import ganops.cli.playground; from ganops.serving import playground; playground._gradio()",
 }
 
 
@@ -141,5 +141,5 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert names == {name.removeprefix("src/") for name in listed if (ROOT / name).exists()}
-    assert {"ganops/py.typed", "ganops/reports/templates/report.html.j2"} <= names
+    assert "ganops/reports/templates/report.html.j2" in names
     assert set(re.findall(r"^Provides-Extra: (\w+)$", told, re.MULTILINE)) == set(EXTRAS)

@@ -10,17 +10,22 @@ from markupsafe import Markup
 from ganops.reports import plots
 
 
-def fill(template: str, **content: Any) -> str:
-    """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Return an environment of the templates: values are escaped, and none may be missing."""
+    found = jinja2.Environment(
         loader=jinja2.PackageLoader("ganops.reports"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": in_words, "breakable": breakable}
-    return environment.get_template(template).render(**content)
+    found.filters |= {"number": in_words, "breakable": breakable}
+    return found
+
+
+def fill(template: str, **content: Any) -> str:
+    """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
+    return environment().get_template(template).render(**content)
 
 
 def svg_uri(content: bytes) -> str:

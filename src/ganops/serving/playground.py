@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-import jinja2
 import numpy as np
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from ganops.core import pictures
 from ganops.core.errors import UserError
+from ganops.reports.page import environment
 from ganops.serving.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, bound, serve
 from ganops.serving.votes import Ballot
@@ -147,10 +147,9 @@ class Page:
 
     def __init__(self, shown: Exhibition) -> None:
         self.shown = shown
-        loader = jinja2.FileSystemLoader(_TEMPLATES)
-        environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        environment.globals["percent"] = lambda share: f"{100 * share:.0f} %"
-        self.parts: Any = environment.get_template("playground.html.j2").module
+        templates = environment()
+        templates.globals["percent"] = lambda share: f"{100 * share:.0f} %"
+        self.parts: Any = templates.get_template("playground.html.j2").module
 
     # What the parts of the page are.
 
