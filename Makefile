@@ -3,6 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+# `make setup TORCH=cpu` leaves CUDA's 4 GB out. PyTorch builds such wheels for an index of its own, whose address its page
+# "Get Started" names for pip and CPU: TORCH_INDEX=https://...; without it the indexes that pip asks must have them. They
+# are pinned by version alone: requirements.lock has no hashes of theirs
+TORCH ?=
+TORCH_INDEX ?=
+CUDA := torch|torchvision|triton|cuda-[^=]*|nvidia-[^=]*
+PAIR = $(shell sed -nE 's/^((torch|torchvision)==[0-9.]+).*/\1+cpu/p' requirements.lock)
+PIP := pip install --quiet --disable-pip-version-check
 # nothing reports home unless its user says so
 export DVC_NO_ANALYTICS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
@@ -17,13 +25,19 @@ ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
 
-setup: $(VENV)/.ready  ## make .venv with the pinned and hashed dependencies
+setup: $(VENV)/.ready  ## make .venv with the pinned and hashed dependencies; TORCH=cpu: without CUDA
 
 $(VENV)/.ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14) and "Python 3.11, 3.12 or 3.13 is needed, this is " + sys.version)'
 	$(PYTHON) -m venv $(ELSEWHERE) $(VENV)
-	pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+ifeq ($(TORCH),cpu)
+	$(PIP) --no-deps $(TORCH_INDEX:%=--index-url %) $(PAIR) || \
+		{ echo "no index that pip asks has $(PAIR): TORCH_INDEX=https://... names another one" >&2; exit 1; }
+	awk '/^[a-z]/ {kept = !/^($(CUDA))==/} kept' requirements.lock | $(PIP) --no-deps --require-hashes -r /dev/stdin
+else
+	$(PIP) --require-hashes -r requirements.lock
+endif
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 repro: setup  ## run the pipeline: from the data set to the champion
@@ -60,7 +74,7 @@ format: setup  ## format the code
 	ruff check --fix .
 
 lock: setup  ## pin and hash the dependencies again
-	$(COMPILE) --group dev pyproject.toml -o requirements.lock
+	$(COMPILE) --all-extras --group dev pyproject.toml -o requirements.lock
 	$(COMPILE) -c requirements.lock infra/images/cluster.in -o infra/images/cluster.lock
 	$(COMPILE) -c requirements.lock infra/mlflow/server.in -o infra/mlflow/server.lock
 

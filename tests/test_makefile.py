@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-def planned(folder: Path) -> str:
-    """The commands of `make repro`, none of which is run."""
+def planned(folder: Path, *words: str) -> str:
+    """The commands of `make repro`, or of other words, none of which is run."""
     # another make, in which the tests may run, would have this one tell its folders
-    command = ["make", "--no-print-directory", "-n", "repro"]
+    command = ["make", "--no-print-directory", "-n", *(words or ["repro"])]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
@@ -54,6 +54,28 @@ def test_one_environment_may_serve_several_folders(project, tmp_path):
     (other / ".venv").symlink_to(project / ".venv")
     (project / ".venv" / ".ready").touch()
     assert "venv" not in planned(other)
+
+
+def test_an_environment_without_cuda_has_all_the_rest_with_hashes(project):
+    (project / ".venv" / ".ready").unlink()
+    lines = planned(project, "setup", "TORCH=cpu", "TORCH_INDEX=https://wheels.example.com/cpu").splitlines()
+    (pair,) = (line for line in lines if line.startswith("pip") and "torchvision==" in line)
+    assert "--index-url https://wheels.example.com/cpu " in pair
+    lock = (project / "requirements.lock").read_text()
+    versions = {name: re.search(rf"^{name}==([^ ]+)", lock, re.MULTILINE)[1] for name in ("torch", "torchvision")}
+    assert re.findall(r"(\w+==\S+)", pair) == [f"{name}=={version}+cpu" for name, version in versions.items()]
+    (rest,) = (line for line in lines if "requirements.lock" in line)
+    kept, install = rest.rsplit("|", 1)
+    assert "--require-hashes" in install
+    found = subprocess.run(kept, shell=True, cwd=project, capture_output=True, text=True, check=True).stdout
+    entries = [set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)) for text in (lock, found)]
+    left_out = entries[0] - entries[1]
+    assert entries[1] < entries[0]
+    assert {"torch", "torchvision", "triton", "nvidia-cudnn-cu13", "nvidia-nccl-cu13"} <= left_out
+    assert all(re.match("torch$|torchvision$|triton$|nvidia-|cuda-", name) for name in left_out)
+    # on a machine that has no such wheels nothing with CUDA is installed in their place
+    assert "--index-url" not in planned(project, "setup", "TORCH=cpu")
+    assert "+cpu" not in planned(project, "setup")
 
 
 def test_the_audit_reads_every_lock():

@@ -113,3 +113,16 @@ def test_times_read_well(seconds, text):
 def test_durations_are_put_in_words(seconds, words, roughly):
     assert terminal.duration(seconds) == words
     assert terminal.duration(seconds, rough=True) == roughly
+
+
+def test_a_package_that_is_not_installed_is_told_with_its_extra_and_a_defect_is_not(monkeypatch):
+    def said(command, name):
+        monkeypatch.setattr("sys.argv", ["ganops", *command])
+        return terminal.lacking(ModuleNotFoundError(f"No module named {name!r}", name=name))
+
+    assert said(["serve"], "nowhere.x") == "ganops serve needs nowhere: pip install 'ganops[serve]'"
+    assert said(["sample", "--walk"], "nowhere") == "ganops sample needs nowhere: pip install 'ganops[pipeline]'"
+    assert said([], "nowhere") == "ganops needs nowhere: pip install 'ganops[pipeline]'"
+    for defect in ("ganops.nowhere", "json.nowhere", None):
+        assert said(["serve"], defect) == ""
+    assert terminal.lacking(KeyError("x")) == ""

@@ -3,9 +3,11 @@
 import asyncio
 import inspect
 import json
+import re
 from dataclasses import replace
 
 import httpx
+import jsonschema
 import pytest
 
 from ganops.serving import app
@@ -307,3 +309,76 @@ async def test_a_defect_is_no_silence(front, client):
     response = await client.post("/generate", json={"seeds": [0]})
     assert (response.status_code, response.json()) == (500, {"error": "a defect of the server: KeyError"})
     assert (front.requests, front.pixels) == (0, 0)
+
+
+def described(content, name):
+    """What is said of an answer, as a JSON schema of its own."""
+    return {"$ref": f"#/components/schemas/{name}", "components": content["components"]}
+
+
+@served
+async def test_openapi_describes_the_requests_that_are_taken(front, client):
+    content = (await client.get("/openapi.json")).json()
+    order = content["paths"]["/generate"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    for body in SOUND:
+        jsonschema.validate(json.loads(body), order)
+    for example in order["examples"]:
+        assert (await client.post("/generate", json=example)).status_code == 200
+    told = ("seeds: expected", "seeds.0: expected a whole", "labels.0", "count: unknown", "truncation: expected at")
+    refused = [body for body, words in BAD.items() if words.startswith(told) and b"1.0" not in body and len(body) < 999]
+    assert len(refused) > 10
+    for body in refused:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(json.loads(body), order)
+
+
+@served
+async def test_openapi_describes_the_answers_that_are_given(front, client):
+    content = (await client.get("/openapi.json")).json()
+    assert set(content["paths"]) == {"/generate", "/health", "/model", "/metrics"}
+    told = {"200", "400", "403", "408", "413", "421", "431", "503", "504"}
+    assert set(content["paths"]["/generate"]["post"]["responses"]) == told
+    bad = await client.post("/generate", content=b"")
+    answers = {"Health": await client.get("/health"), "Model": await client.get("/model"), "Problem": bad}
+    for name, answer in answers.items():
+        jsonschema.validate(answer.json(), described(content, name))
+        assert set(answer.json()) == set(content["components"]["schemas"][name]["properties"])
+    front.seen -= 60
+    jsonschema.validate((await client.get("/health")).json(), described(content, "Health"))
+
+
+@served
+async def test_the_page_of_the_interface_loads_nothing(front, client):
+    page = await client.get("/docs")
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page.text
+    assert "<script" not in page.text
+    assert re.findall(r'(?:src|href)="([^"]*)"', page.text) == ["openapi.json"]
+    for words in ("POST /generate", "GET /health", "truncation", "413", "X-Model-Version", "int64"):
+        assert words in page.text
+
+
+@served
+async def test_who_asks_for_the_head_alone_gets_it(front, client):
+    for path in ("/health", "/model", "/metrics", "/docs", "/openapi.json"):
+        assert (await client.head(path)).status_code == 200, path
+
+
+def test_replicas_are_looked_after_as_long_as_the_application_lives():
+    async def run():
+        backend, asked = Backend(), []
+
+        async def states():
+            asked.append(len(asked))
+            return [STATE]
+
+        backend.states = states
+        front = Front(backend, lambda line: None, poll=0.01)
+        async with front.app.router.lifespan_context(front.app):
+            assert asked
+            await until(lambda: len(asked) > 3)
+        seen = len(asked)
+        await asyncio.sleep(0.1)
+        assert len(asked) <= seen + 1
+
+    asyncio.run(run())

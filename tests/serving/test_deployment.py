@@ -231,8 +231,8 @@ class Load:
 
 def test_alias_is_followed_under_load_and_no_request_is_lost(server, models):
     load = Load(server, models, clients=500)
-    promote = (lambda: champions.promote(server.client, NAME, "2"), "2")
-    rollback = (lambda: champions.rollback(server.client, NAME), "1")
+    promote = (lambda: champions.promote(Model(server.client, NAME), "2"), "2")
+    rollback = (lambda: champions.rollback(Model(server.client, NAME)), "1")
     asyncio.run(load.run(promote, rollback))
     print(dict(load.answers), "seconds from each move to the first answer:", load.seconds)
     assert set(load.answers) == {(200, "1"), (200, "2")}

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
+import threading
 
 import httpx
 import pytest
 
+from ganops.core.errors import UserError
 from ganops.serving import limits
 from ganops.serving.limits import BODY, Doorway
 
@@ -186,3 +189,35 @@ def test_of_too_many_half_requests_the_oldest_is_closed_and_others_are_served(mo
                 await answer(halves[1][0], 0.2)
 
     asyncio.run(run())
+
+
+def test_an_address_in_use_is_told_with_a_cure():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = f"nobody can listen at 127.0.0.1:{port}: .* in use; choose --host, --port; --port 0 takes a free one"
+        with pytest.raises(UserError, match=words), limits.bound("127.0.0.1", port):
+            pass
+    with pytest.raises(UserError, match=r"listen at nowhere\.invalid:80"), limits.bound("nowhere.invalid", 80):
+        pass
+
+
+def test_who_comes_before_the_start_is_refused_and_after_the_address_is_told_is_served():
+    told = []
+
+    def tell(address):
+        told.append(address)
+        threading.Thread(target=ask_and_end, args=(address,), daemon=True).start()
+
+    def ask_and_end(address):
+        try:
+            told.append(httpx.post(f"{address}/x", content=b"four", timeout=10).text)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+
+    for host, shown in (("127.0.0.1", "127.0.0.1"), ("::1", "[::1]")):
+        told.clear()
+        with contextlib.suppress(KeyboardInterrupt), limits.bound(host, 0) as listener:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(listener.getsockname()[:2])
+            limits.serve(Doorway(echo, host), listener, tell, log_config=None, lifespan="off")
+        assert told == [f"http://{shown}:{told[0].rpartition(':')[2]}", "4"]

@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -141,11 +142,10 @@ def test_without_a_champion_the_page_says_so_before_it_opens(root, tmp_path):
 
 def test_a_port_in_use_is_told(shown):
     with (
-        playground._listening("127.0.0.1", 0) as taken,
+        socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserError, match="--port 0 takes a free one"),
-        playground._listening("127.0.0.1", taken.getsockname()[1]),
     ):
-        pass
+        playground.run(shown, host="127.0.0.1", port=taken.getsockname()[1], tell=pytest.fail)
 
 
 def test_strangers_get_no_files_and_leave_none(shown):

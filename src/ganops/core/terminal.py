@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -84,13 +85,27 @@ ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
 """Packages through which servers are asked: what they raise tells of a server, not of a defect here."""
 
 
+EXTRAS = {"serve": "serve", "playground": "playground"}
+"""Commands and the extra that installs what they need beyond the core; `pipeline` is that of all others."""
+
+
+def lacking(error: Exception) -> str:
+    """Return a sentence about a package that is not installed, with the extra that brings it; empty: it is not that."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or package in ("", "ganops") or find_spec(package):
+        return ""
+    command = sys.argv[1:2]
+    extra = EXTRAS.get("".join(command), "pipeline")
+    return f"{' '.join(['ganops', *command])} needs {package}: pip install 'ganops[{extra}]'"
+
+
 def give_up(error: Exception, stage: str = "") -> NoReturn:
     """Ends the process with a sentence, behind the name of a stage; a defect is told by its traceback.
 
-    A sentence has what the user can mend, what a disk refuses, and what a server did not do. Nothing shows a secret.
-    GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
+    A sentence has what the user can mend or has not installed, what a disk refuses, and what a server did not do.
+    Nothing shows a secret. GANOPS_DEBUG=1 shows the traceback of a server's failure as well.
     """
-    text = str(error) if isinstance(error, UserError) else redacted(refusal(error))
+    text = str(error) if isinstance(error, UserError) else redacted(refusal(error)) or lacking(error)
     if not text and type(error).__module__.partition(".")[0] in ASKED and "GANOPS_DEBUG" not in os.environ:
         text = f"a server did not do what it was asked for: {reason(error)}. GANOPS_DEBUG=1 shows who asked for what"
     if text:

@@ -14,27 +14,22 @@ TEMPLATES = Path(__file__).parent / "templates"
 """The folder of the templates of all pages."""
 
 
-def fill(template: str, **content: Any) -> str:
-    """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
-    return template_of(template).render(**content)
-
-
-def template_of(name: str, *, trim: bool = True) -> jinja2.Template:
-    """Return a template of `templates/`; text is escaped, and a value that is not there is an error.
-
-    Args:
-        name: Its file.
-        trim: Lines that hold only a statement leave nothing behind.
-    """
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Return an environment of the templates: values are escaped, and none may be missing."""
+    found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        trim_blocks=trim,
-        lstrip_blocks=trim,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"number": in_words, "breakable": breakable}
-    return environment.get_template(name)
+    found.filters |= {"number": in_words, "breakable": breakable}
+    return found
+
+
+def fill(template: str, **content: Any) -> str:
+    """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
+    return environment().get_template(template).render(**content)
 
 
 def svg_uri(content: bytes) -> str:

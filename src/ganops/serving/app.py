@@ -1,37 +1,29 @@
-"""The HTTP side of `ganops serve`: what may be asked for, how much of it at once, and answers that say what was wrong.
+"""The HTTP side of `ganops serve`: requests that may be sent, how many at once, and answers that say what was wrong.
 
 Ray Serve's own proxy reads whatever a client sends into an unbounded queue before the application sees it, and answers
 overload in plain text. So requests are received here, and only orders that are sound and small reach the replicas.
-
-    POST /generate   {"seeds": [0, 1], "labels": [3], "truncation": 0.8, "format": "json"}
-    GET  /health     200: ok, or degraded (the former version serves on; `trouble` says why); 503: nothing draws
-    GET  /model      what is served: name, version, shape of a picture, classes, limits
-    GET  /metrics    for Prometheus
-
-`labels` and `truncation` are those of the registered model. `format`: json (a PNG for each seed, as base64), png (one
-picture, the grid), npy (uint8 [N, H, W, C], as numpy saves it). The header `X-Model-Version` tells who drew.
+FastAPI describes them at `/openapi.json`; `/docs` says the same in a page that loads nothing from other hosts.
 """
 
 import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Protocol
 
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect
 
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most pictures
+from ganops.serving.limits import HEADERS, received
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which pictures have to be drawn
 from ganops.serving.limits import Refused as Refused
-from ganops.serving.limits import received
 
 REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""
@@ -42,61 +34,112 @@ PIXELS = 256 * 1024 * 1024
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
 
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
-Label = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
+Label = Annotated[int, Field(ge=0, le=2**63 - 1, json_schema_extra={"format": "int64"})]
 
 
 class Order(BaseModel):
-    """What a client asks for."""
+    """Pictures that a client asks for."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True,
+        json_schema_extra={"examples": [{"seeds": [0, 1], "labels": [3], "truncation": 0.8, "format": "png"}]},
+    )  # fmt: skip
 
     seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
+    """One for each picture, at most `limits.seeds` of `/model`; the same seed is the same picture."""
     labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
+    """Classes: one for all, or one for each seed; null: the seed modulo the number of classes."""
     truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
+    """1: the distribution that was trained; less: more typical."""
     format: Literal["json", "png", "npy"] = "json"
+    """json: a PNG for each seed; png: one picture, the grid; npy: uint8 [N, H, W, C] for `numpy.load`, the quickest."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a replica makes of an order."""
+class Drawn(BaseModel, use_attribute_docstrings=True):
+    """Pictures as JSON."""
 
-    status: int
-    media: str
-    body: bytes
-    version: str
-    """Of the model that drew."""
+    name: str
+    version: int
+    images: list[str]
+    """A PNG in base64 for each seed."""
 
 
-@dataclass(frozen=True)
-class State:
-    """What a replica serves."""
+class Problem(BaseModel):
+    """The reason why there is no other answer."""
+
+    error: str = Field(examples=["seeds.0: expected a whole number, got 1.5"])
+
+
+class Health(BaseModel, use_attribute_docstrings=True):
+    """A server's opinion of itself."""
+
+    status: Literal["ok", "degraded", "down"]
+    trouble: str | None
+    """The reason why it does not serve what the alias points to."""
+    versions: list[int] = []
+    """One, but for the seconds in which replicas follow the alias."""
+    replicas: int = 0
+
+
+class Model(BaseModel, use_attribute_docstrings=True):
+    """A registered model that is served."""
 
     name: str
     alias: str
-    version: str
-    shape: tuple[int, ...]
-    """Of a picture: height, width, channels."""
+    version: int
+    shape: tuple[int, int, int]
+    """Height, width and channels of a picture."""
     classes: int
     class_names: tuple[str, ...]
     loaded: str
     """UTC, ISO 8601."""
     trouble: str | None
-    """Why it does not serve what the alias points to; None: it does."""
+    versions: list[int]
+    replicas: int
+    limits: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer of a replica to an order."""
+
+    status: int
+    media: str
+    body: bytes
+    version: str
+    """The version that drew."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a replica: the version that it serves."""
+
+    name: str
+    alias: str
+    version: str
+    shape: tuple[int, ...]
+    """Height, width and channels of a picture."""
+    classes: int
+    class_names: tuple[str, ...]
+    loaded: str
+    """UTC, ISO 8601."""
+    trouble: str | None
+    """The reason why it does not serve what the alias points to; None: it does."""
 
 
 class Backend(Protocol):
-    """Who draws."""
+    """The replicas, or what stands for them."""
 
     async def draw(self, order: Order) -> Answer:
         """The answer to an order that is sound; raises `Refused` where nobody can draw now."""
 
     async def states(self) -> list[State]:
-        """Of all replicas that answer."""
+        """Return the state of each replica that answers."""
 
 
 def parse(body: bytes, most: int) -> Order:
-    """Checks a request of at most `most` pictures.
+    """Check a request of at most `most` pictures.
 
     Raises:
         Refused: 400, with what was expected and got.
@@ -123,7 +166,7 @@ _PLAIN = {
     "greater than or equal to": "at least",
     "less than or equal to": "at most",
 }
-"""What pydantic says, and what is said here."""
+"""Words of pydantic, and those that stand for them here."""
 
 
 def _explain(problem: Any) -> str:
@@ -150,7 +193,7 @@ def _short(value: Any) -> str:
 
 
 class Front:
-    """Receives requests, and knows what the replicas serve.
+    """The front: receives requests, and knows what the replicas serve.
 
     Args:
         backend: Who draws.
@@ -162,27 +205,48 @@ class Front:
         self.backend, self.tell, self.poll = backend, tell, poll
         self.states: list[State] = []
         self.seen = float("-inf")
-        """When the replicas answered last, on the monotonic clock."""
+        """Seconds on the monotonic clock at which the replicas answered last."""
         self.requests = self.pixels = 0
         self.metrics = _Metrics()
-        self.app = Starlette(
-            routes=[
-                Route("/generate", self.generate, methods=["POST"]),
-                Route("/health", self.health),
-                Route("/model", self.model),
-                Route("/metrics", self.expose),
-            ],
-            exception_handlers={Refused: _refuse, HTTPException: _no_such, ClientDisconnect: _gone, 500: _defect},
+        self.app = FastAPI(
+            title="ganops serve",
+            version="1",
+            docs_url=None,  # FastAPI's own page loads its scripts from another host
+            redoc_url=None,
+            lifespan=self.watched,
+            responses=_AT_THE_DOOR,
+            exception_handlers=dict.fromkeys((Refused, HTTPException, ClientDisconnect, 500), _refuse),
         )
+        add = self.app.add_api_route
+        body = {"required": True, "content": {"application/json": {"schema": Order.model_json_schema()}}}
+        add("/generate", self.generate, methods=["POST"], responses=_ANSWERS, openapi_extra={"requestBody": body})
+        silent = {503: {"model": Problem, "description": "No replica answers."}}
+        reads: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
+            ("/health", self.health, {"responses": {503: {"model": Health}}, "response_model_exclude_unset": True}),
+            ("/model", self.model, {"responses": silent}),
+            ("/metrics", self.expose, {"response_class": PlainTextResponse}),
+            ("/docs", self.docs, {"include_in_schema": False}),
+        )
+        for path, endpoint, described in reads:
+            add(path, endpoint, **described)
+            add(path, endpoint, methods=["HEAD"], include_in_schema=False)
+
+    @contextlib.asynccontextmanager
+    async def watched(self, _: FastAPI) -> AsyncIterator[None]:
+        """Look after the replicas as long as the application lives."""
+        await self.look()
+        watching = asyncio.create_task(self.watch())
+        yield
+        watching.cancel()
 
     async def watch(self) -> None:
-        """Looks after the replicas until it is cancelled."""
+        """Look after the replicas until it is cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(self.poll)
 
     async def look(self) -> None:
-        """Asks the replicas what they serve, once."""
+        """Ask the replicas once what they serve."""
         try:
             async with asyncio.timeout(max(5.0, self.poll)):
                 found = await self.backend.states()
@@ -207,7 +271,10 @@ class Front:
         return height * width * channels
 
     async def generate(self, request: Request) -> Response:
-        """Draws."""
+        """Draw a picture for each seed, the same one whenever the same version is asked for it.
+
+        `labels` and `truncation` are those of the registered model.
+        """
         started = time.perf_counter()
         with self._admitted():
             order = parse(await received(request, SECONDS), self.most)
@@ -244,28 +311,36 @@ class Front:
         finally:
             self.pixels -= weight
 
-    async def health(self, _: Request) -> Response:
-        """Whether somebody draws, and whether it is who should."""
+    async def health(self, response: Response) -> Health:
+        """Tell whether pictures are drawn, and by the version that should draw them.
+
+        ok; degraded: the former version serves on, and `trouble` says why; down, with 503.
+        """
         if time.monotonic() - self.seen > 10 + 3 * self.poll:
-            return JSONResponse({"status": "down", "trouble": "no replica answers"}, 503, {"Retry-After": RETRY})
+            response.status_code, response.headers["Retry-After"] = 503, RETRY
+            return Health(status="down", trouble="no replica answers")
         trouble = next((state.trouble for state in self.states if state.trouble), None)
-        return JSONResponse({"status": "degraded" if trouble else "ok", "trouble": trouble, **self._served()})
+        return Health(status="degraded" if trouble else "ok", trouble=trouble, **self._served())
 
     def _served(self) -> dict[str, Any]:
-        """The versions that are served: one, but for the seconds in which replicas follow the alias."""
         return {"versions": sorted({int(state.version) for state in self.states}), "replicas": len(self.states)}
 
-    async def model(self, _: Request) -> Response:
-        """What is served."""
+    async def model(self) -> Model:
+        """Tell what is served."""
         if not self.states:
             raise Refused(503, "no replica answers")
-        state = asdict(self.states[0])
         limits = {"seeds": self.most, "body_bytes": BODY, "requests_in_flight": REQUESTS}
-        return JSONResponse(state | {"version": int(state["version"]), **self._served(), "limits": limits})
+        return Model(**asdict(self.states[0]), **self._served(), limits=limits)
 
-    async def expose(self, _: Request) -> Response:
-        """The counters, in the format of Prometheus."""
+    async def expose(self) -> Response:
+        """Tell the counters, in the format of Prometheus."""
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    def docs(self) -> HTMLResponse:
+        """Show the interface in a page."""
+        from ganops.reports.page import fill  # it imports torch, which replicas do without
+
+        return HTMLResponse(fill("api.html.j2", **self.app.openapi()))
 
 
 class _Metrics:
@@ -295,7 +370,7 @@ class _Metrics:
 
 
 async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -> Answer:
-    """Waits for the pictures while the client does; nobody draws for one who has left."""
+    """Wait for the pictures while the client does; nobody draws for one who has left."""
     task, left = asyncio.ensure_future(drawing), asyncio.ensure_future(_leaving(request))
     try:
         await asyncio.wait({task, left}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -307,6 +382,8 @@ async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -
     finally:
         task.cancel()
         left.cancel()
+        if not task.done():
+            await asyncio.wait({task})
 
 
 async def _leaving(request: Request) -> None:
@@ -315,7 +392,7 @@ async def _leaving(request: Request) -> None:
 
 
 def _changes(before: Sequence[State], now: Sequence[State]) -> list[str]:
-    """What a person should hear of, one line each."""
+    """Lines that a person should hear."""
     old = {state.version for state in before}
     lines = [
         f"{state.name} v{state.version} is served" + (f" in the place of v{', v'.join(sorted(old))}" if old else "")
@@ -329,22 +406,40 @@ def _changes(before: Sequence[State], now: Sequence[State]) -> list[str]:
     return lines
 
 
-def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    headers = {"Retry-After": RETRY} if error.status == 503 else {}
-    return JSONResponse({"error": str(error)}, error.status, headers)
+async def _refuse(request: Request, error: Any) -> Response:
+    """The answer to a request that cannot have the one that it asked for."""
+    headers: Any = None
+    match error:
+        case Refused(status=status):
+            text, headers = str(error), {"Retry-After": RETRY} if status == 503 else None
+        case HTTPException(status_code=status):
+            headers = error.headers
+            known = "expected POST /generate, GET /health, GET /model or GET /metrics"
+            text = f"{known}, got {request.method} {request.url.path}"
+        case ClientDisconnect():
+            status, text = 499, "the client has left"  # nobody reads it
+        case _:
+            status, text = 500, f"a defect of the server: {type(error).__name__}"
+    return JSONResponse({"error": text}, status, headers)
 
 
-def _no_such(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    text = "expected POST /generate, GET /health, GET /model or GET /metrics"
-    got = f"{request.method} {request.url.path}"
-    return JSONResponse({"error": f"{text}, got {got}"}, error.status_code, error.headers)
-
-
-def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it
-
-
-def _defect(_: Request, error: Exception) -> Response:
-    return JSONResponse({"error": f"a defect of the server: {type(error).__name__}"}, 500)
+_AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
+    403: {"model": Problem, "description": "A page of a foreign origin asks."},
+    421: {"model": Problem, "description": "The server does not go by the name in `Host`."},
+    431: {"model": Problem, "description": f"The headers have more than {HEADERS} bytes."},
+}
+"""Those of `limits.Doorway` to any request, for `/openapi.json`."""
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": Drawn,
+        "description": "The pictures, in the format that was asked for.",
+        "content": {"image/png": {}, "application/octet-stream": {}},
+        "headers": {"X-Model-Version": {"description": "The version that drew.", "schema": {"type": "string"}}},
+    },
+    400: {"model": Problem, "description": "The order is not sound: what was expected, and what was got."},
+    408: {"model": Problem, "description": f"The body did not arrive within {SECONDS} s."},
+    413: {"model": Problem, "description": f"The body has more than {BODY} bytes."},
+    503: {"model": Problem, "description": "Too much is asked for at once, or nobody draws: see `Retry-After`."},
+    504: {"model": Problem, "description": f"The pictures were not drawn within {SECONDS} s."},
+}
+"""Those to `/generate`, for `/openapi.json`."""

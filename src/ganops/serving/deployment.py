@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import signal
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import DeploymentUnavailableError
 
-from ganops.core.errors import ClusterError, UserError
+from ganops.core.errors import ClusterError
 from ganops.distributed import runtime
 from ganops.registry import tracking
 from ganops.registry.model import Model
+from ganops.serving import limits
 from ganops.serving.app import SECONDS, Answer, Front, Order, Refused, State
-from ganops.serving.limits import Doorway, server
 from ganops.serving.replica import Replica, Target
 
 BATCH = 256
@@ -31,7 +30,7 @@ Waiting = tuple[Order, "asyncio.Future[Answer]"]
 
 
 class Replicas:
-    """All replicas, as `web.py` knows who draws.
+    """All replicas, as the backend of `app.Front`.
 
     A call of a replica costs Ray more than a picture costs the replica. So each has two calls at a time, one that
     draws and one that is ready, and what comes meanwhile goes together in the next: batches grow with the load, and
@@ -96,7 +95,7 @@ class Replicas:
         raise Refused(503, "no replica lives long enough to draw this")
 
     async def states(self) -> list[State]:
-        """Of all replicas."""
+        """Return the state of each replica."""
         found: list[State] = await self.handle.broadcast("state").results_async()
         return found
 
@@ -120,7 +119,7 @@ def run(
         replicas: How many; each needs a core.
         tell: Hears one line whenever something changes.
         logs: Whether Ray Serve may log what it does.
-        allowed: Names by which clients may call it, beside those of this machine and `host` (see `doorway.Doorway`).
+        allowed: Names by which clients may call it, beside those of this machine and `host` (see `limits.Doorway`).
 
     Raises:
         RegistryError: The store cannot be reached, or has no such version.
@@ -129,7 +128,7 @@ def run(
     """
     first = Model(tracking.connect(Path(target.root)), target.name).resolve(target.alias)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(_bound(host, port))
+        listener = stack.enter_context(limits.bound(host, port))
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         stack.enter_context(_interrupted_by_sigterm())
         tell(f"starting {target.name} v{first.version}")
@@ -137,22 +136,12 @@ def run(
         handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in the place
         front = Front(Replicas(handle, replicas), tell, target.poll)
-        asyncio.run(_listen(front, Doorway(front.app, host, allowed, body=False), listener))
-
-
-@contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
-    """A socket that has the address but does not listen yet: who comes too early is refused and need not wait."""
-    with contextlib.ExitStack() as stack:
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            listener = stack.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"nobody can listen at {host}:{port}: {reason}; choose --host, --port") from None
-        yield listener
+        limits.serve(
+            limits.Doorway(front.app, host, allowed, body=False),
+            listener,
+            lambda address: tell(f"{address}/generate; Ctrl-C ends it"),
+            log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=SECONDS,
+        )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -202,18 +191,3 @@ def _cause(name: str) -> str:
     messages = [each.message for each in application.deployments.values()] if application else []
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
     return lines[-1] if lines else ""
-
-
-async def _listen(front: Front, app: Doorway, listener: socket.socket) -> None:
-    await front.look()
-    serving = server(
-        app, log_config=None, access_log=False, lifespan="off", backlog=4096, timeout_keep_alive=75,
-        timeout_graceful_shutdown=SECONDS,
-    )  # fmt: skip
-    host, port = listener.getsockname()[:2]
-    front.tell(f"http://{f'[{host}]' if ':' in host else host}:{port}/generate; Ctrl-C ends it")
-    watching = asyncio.create_task(front.watch())
-    try:
-        await serving.serve(sockets=[listener])
-    finally:
-        watching.cancel()

@@ -36,7 +36,7 @@ HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage")
 
 @dataclass(frozen=True)
 class Settings:
-    """What a person asks to be drawn."""
+    """Pictures that a person asks for."""
 
     seed: int = 0
     """The first one."""
@@ -47,7 +47,7 @@ class Settings:
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> "Settings":
-        """Of a link; what is missing or no number is left as it is."""
+        """Read the settings of a link; what is missing or no number is left as it is."""
         found = cls()
         for name, kind in {"seed": int, "count": int, "label": int, "truncation": float}.items():
             try:
@@ -130,7 +130,7 @@ class Exhibit:
 
     @property
     def side(self) -> Side:
-        """What a ballot says of it."""
+        """The version as a ballot names it."""
         return Side(self.version, self.identity)
 
     @property
@@ -150,7 +150,7 @@ class Exhibit:
         return self.drawer.sample(settings.seeds, labels, settings.truncation)
 
     def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> NDArray[np.uint8]:
-        """From the picture of one seed to that of another: uint8 [steps, C, H, W].
+        """Walk from the picture of one seed to that of another: uint8 [steps, C, H, W].
 
         Raises:
             UserError: Such a strip cannot be asked for.
@@ -272,5 +272,5 @@ class Exhibition:
 
 
 def identity_of(version: Any) -> str:
-    """What a version is, whatever its number; a version that others registered has its time and place."""
+    """Return the identity of a version, whatever its number; one that others registered has its time and place."""
     return str(version.tags.get(IDENTITY) or f"{version.source} {version.creation_timestamp}")

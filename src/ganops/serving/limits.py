@@ -1,4 +1,4 @@
-"""The door of our servers: who may be asked for, how much of a request is read, and how many connections there are.
+"""The HTTP listener of our servers: names that they answer to, bounds of requests, number of connections.
 
 Any page in a browser can send requests to this machine, and its owner can have a name of theirs point here (DNS
 rebinding): then the browser takes the answers for theirs. Such requests carry that name, so that a server which answers
@@ -6,10 +6,11 @@ to its own names alone is out of reach.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import resource
 import socket
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ganops.core.errors import UserError
 
 BODY = 64 * 1024
 """Bytes of a request's body."""
@@ -68,7 +71,7 @@ class Doorway:
         return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answers 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
+        """Answer 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -139,7 +142,7 @@ def _short(text: str) -> str:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Hands on a body that was read, and then whatever comes."""
+    """Hand on a body that was read, and then whatever comes."""
     told = False
 
     async def again() -> Message:
@@ -161,7 +164,7 @@ class Guarded(H11Protocol):
     waits: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begins to wait; where there are too many connections, closes one."""
+        """Begin to wait; where there are too many connections, close one."""
         super().connection_made(transport)
         self._wait()
         if len(self.connections) > min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2):
@@ -169,7 +172,7 @@ class Guarded(H11Protocol):
             waiting[min(waiting)].transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Waits as long as headers are not whole; the bodies that follow are the application's to wait for."""
+        """Wait as long as headers are not whole; the bodies that follow are the application's to wait for."""
         super().data_received(data)
         if self.conn.their_state is not h11.IDLE:
             self._whole()
@@ -177,7 +180,7 @@ class Guarded(H11Protocol):
             self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Waits no longer."""
+        """Wait no longer."""
         self._whole()
         super().connection_lost(exc)
 
@@ -190,8 +193,43 @@ class Guarded(H11Protocol):
             self.waits = None
 
 
+@contextlib.contextmanager
+def bound(host: str, port: int) -> Iterator[socket.socket]:
+    """Yield a socket that has the address but does not listen yet: who comes too early is refused and need not wait.
+
+    Raises:
+        UserError: Nobody can listen there.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            listener = stack.enter_context(socket.socket(family, kind, protocol))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+        except OSError as error:
+            reason = error.strerror or error
+            cure = "choose --host, --port; --port 0 takes a free one"
+            raise UserError(f"nobody can listen at {host}:{port}: {reason}; {cure}") from None
+        yield listener
+
+
 def server(app: App, **settings: Any) -> uvicorn.Server:
     """A server of `app` with bounded headers and connections; `settings` are uvicorn's own."""
     return uvicorn.Server(
         uvicorn.Config(app, http=Guarded, ws="none", h11_max_incomplete_event_size=HEADERS, **settings)
     )
+
+
+def serve(app: App, listener: socket.socket, tell: Callable[[str], None], **settings: Any) -> None:
+    """Serve `app` until SIGINT or SIGTERM.
+
+    Args:
+        app: Any ASGI application.
+        listener: A socket that is `bound`.
+        tell: Is given the address, such as `http://127.0.0.1:8000`, as soon as it can be called.
+        settings: Those of `uvicorn.Config`.
+    """
+    listener.listen(settings.setdefault("backlog", CONNECTIONS))
+    host, port = listener.getsockname()[:2]
+    tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    server(app, **settings).run(sockets=[listener])

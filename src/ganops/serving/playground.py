@@ -10,7 +10,6 @@ import importlib
 import os
 import re
 import secrets
-import socket
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,14 +18,14 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from numpy.typing import NDArray
-from starlette.responses import JSONResponse
 
 from ganops.core import pictures
 from ganops.core.errors import UserError
-from ganops.reports.page import TEMPLATES, template_of
+from ganops.reports.page import TEMPLATES, environment
 from ganops.serving.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
-from ganops.serving.limits import Doorway, server
+from ganops.serving.limits import Doorway, bound, serve
 from ganops.serving.votes import Ballot
 
 IN_TURN = -1
@@ -74,32 +73,15 @@ def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None],
         host: Address to listen at.
         port: 0: a free one.
         tell: Is given the page's address when it can be opened.
-        allowed: Names by which browsers may call it, beside those of this machine and `host` (see `doorway.Doorway`).
+        allowed: Names by which browsers may call it, beside those of this machine and `host` (see `limits.Doorway`).
 
     Raises:
         UserError: There is no champion to show, or the address cannot be used.
     """
     shown.exhibit(shown.champion())  # what does not load is told here, not to the first visitor
-    with suppress(KeyboardInterrupt), _listening(host, port) as listener:
+    with suppress(KeyboardInterrupt), bound(host, port) as listener:
         # pages that are open keep a connection: they are not waited for
-        serving = server(app(shown, host, allowed), log_level="warning", timeout_graceful_shutdown=1)
-        tell(_address(listener))
-        serving.run(sockets=[listener])
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise UserError(
-            f"the playground cannot listen at {host}, port {port}: {error.strerror}; --port 0 takes a free one"
-        ) from error
-
-
-def _address(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        serve(app(shown, host, allowed), listener, tell, log_level="warning", timeout_graceful_shutdown=1)
 
 
 def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ()) -> FastAPI:
@@ -141,7 +123,7 @@ class _Policy:
 
 
 def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """What a person can mend is shown on the page, in the words of the error."""
+    """Show what a person can mend on the page, in the words of the error."""
 
     @functools.wraps(handler)
     def call(*arguments: Any) -> Any:
@@ -161,9 +143,9 @@ class Page:
 
     def __init__(self, shown: Exhibition) -> None:
         self.shown = shown
-        self.parts: Any = template_of("playground.html.j2", trim=False).make_module(
-            {"percent": lambda share: f"{100 * share:.0f} %"}
-        )
+        templates = environment()
+        templates.globals["percent"] = lambda share: f"{100 * share:.0f} %"
+        self.parts: Any = templates.get_template("playground.html.j2").module
 
     # What the parts of the page are.
 

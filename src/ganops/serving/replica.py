@@ -25,7 +25,7 @@ from ganops.core.redaction import reason
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import Answer, Order, State
+from ganops.serving.app import Answer, Drawn, Order, State
 
 AGAIN = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -97,7 +97,7 @@ class Replica:
             self.follow()
 
     def follow(self) -> None:
-        """Looks at the alias once, and serves what it points to."""
+        """Look at the alias once, and serve what it points to."""
         try:
             wanted = self._wanted()
         except Exception as error:  # the store is away, the alias was deleted: what is served goes on
@@ -123,7 +123,7 @@ class Replica:
         log.warning(self.trouble)
 
     def state(self) -> State:
-        """What is served now."""
+        """Return the state of what is served now."""
         current = self.current
         drawer = current.drawer
         return State(
@@ -144,7 +144,7 @@ class Replica:
         return encode(order.format, images, self.target.name, version)
 
     def _draw(self, orders: list[Order]) -> tuple[list[Any], str]:
-        """For each order uint8 [N, H, W, C] or what is wrong with it, and the version that says so."""
+        """Return uint8 [N, H, W, C] for each order, or what is wrong with it, and the version that says so."""
         current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
         labels = [_labels(order, current.drawer.classes) for order in orders]
         found: list[Any] = list(labels)
@@ -189,5 +189,5 @@ def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> 
     encoded = [
         base64.b64encode(to_bytes(picture(image.transpose(2, 0, 1)), compress_level=1)).decode() for image in images
     ]
-    content = {"name": name, "version": int(version), "images": encoded}
-    return Answer(200, "application/json", json.dumps(content).encode(), version)
+    content = Drawn(name=name, version=int(version), images=encoded).model_dump_json()
+    return Answer(200, "application/json", content.encode(), version)

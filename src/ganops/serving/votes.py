@@ -22,12 +22,12 @@ class Side:
 
     version: int
     identity: str
-    """Of training, weights and evaluation: a registry that begins anew gives its numbers to other generators."""
+    """Hash of training, weights and evaluation: a registry that begins anew gives its numbers to other generators."""
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """What is shown to be voted on: pictures of two versions from the same seeds."""
+    """A question to be voted on: pictures of two versions from the same seeds."""
 
     id: str
     """A ballot counts once."""
@@ -121,7 +121,7 @@ class Tally:
 
     @property
     def share(self) -> float | None:
-        """Of the votes that prefer one of the two, the share for the first; None without any."""
+        """The share for the first among the votes that prefer one of the two; None without any."""
         return self.one / (self.one + self.other) if self.one + self.other else None
 
     @property
@@ -134,5 +134,5 @@ class Tally:
 
     @property
     def decided(self) -> bool:
-        """Whether one of the two is preferred beyond chance."""
+        """True where one of the two is preferred beyond chance."""
         return self.interval is not None and not self.interval[0] <= 0.5 <= self.interval[1]
