@@ -255,10 +255,8 @@ def group(D: nn.Module) -> int:
 
 
 def _spread(x: Tensor) -> Tensor:
-    """How far samples differ from one another: their standard deviation over the batch of all workers, above 0."""
-    # the variance over all samples is the mean of that within each worker, plus that of the workers' means
-    apart = x.mean(0) - mean_over_workers(x.mean(0))
-    return mean_over_workers(x.var(0, correction=0) + apart.square()).mean().sqrt() + 1e-6
+    """How far samples differ from one another: their standard deviation over the batch, above 0."""
+    return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
 def descend(loss: Tensor, optimizer: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
