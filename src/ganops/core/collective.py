@@ -92,19 +92,19 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
+        everywhere = x.clone()
+        dist.all_reduce(everywhere)
+        return everywhere
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        total: Tensor = _Sum.apply(gradient[0])
-        return total
+        everywhere: Tensor = _Sum.apply(gradient[0])
+        return everywhere
 
 
 def mean_over_workers(x: Tensor) -> Tensor:
     """The mean over all samples of a tensor, any shape, that each worker has as the mean over its own samples."""
     if workers() == 1:
         return x
-    total: Tensor = _Sum.apply(weighted(x))
-    return total / workers()
+    everywhere: Tensor = _Sum.apply(weighted(x))
+    return everywhere / workers()

@@ -29,9 +29,10 @@ class Network(nn.Module):
 
     def __init__(self, state: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        self.body: Any = fid_inception()
+        self.body = fid_inception()
         self.body.load_state_dict(state)
-        self.fc: nn.Linear = self.body.fc
+        assert isinstance(self.body.fc, nn.Linear)
+        self.fc = self.body.fc
         self.dtype = dtype
         _fold(self.body)
         self.body.fc, self.body.avgpool = nn.Identity(), Average()
