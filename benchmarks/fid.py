@@ -23,16 +23,14 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 from PIL import Image
-from pytorch_fid import inception
 from pytorch_fid.fid_score import calculate_frechet_distance
 
 from ganops.experiment import machine
-from ganops.metrics.extractors.inception import FILE
+from ganops.metrics.extractors.inception import FILE, fid_inception
 from ganops.metrics.frechet import Statistics, frechet_distance
 
 DIMENSIONS, SAMPLES = 2048, 6000
@@ -42,8 +40,7 @@ Timed = tuple[float, float, float]
 
 def make_weights(home: Path) -> Path:
     """Random weights where torch would keep the published ones; of such a size that the signal survives the depth."""
-    with mock.patch.object(inception, "load_state_dict_from_url"), mock.patch("torch.nn.Module.load_state_dict"):
-        state = inception.fid_inception_v3().state_dict()
+    state = fid_inception().state_dict()
     generator = torch.Generator().manual_seed(0)
     for tensor in state.values():
         if tensor.ndim > 1:

@@ -119,6 +119,7 @@ def pretended(told: Callable[[], None] = lambda: None) -> Iterator[None]:
         mock.patch("ganops.models.layers.workers", return_value=2),
         mock.patch.object(collective, "workers", return_value=2),
         mock.patch.object(loop, "rank", return_value=0),
+        mock.patch.object(loop, "sharing", return_value=contextlib.nullcontext()),  # its batch is all there is
         mock.patch.object(dist, "all_reduce", at_once),
     ):
         yield

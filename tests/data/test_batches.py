@@ -23,9 +23,10 @@ def test_a_batch_larger_than_the_data():
     assert sorted(seen(Batches(IMAGES, None, size=20, seed=1), [3])) == sorted([*range(10)] * 2)
 
 
-def test_slices_of_the_workers_make_the_batch():
+@pytest.mark.parametrize("workers", [1, 3, 4, 5, 6])
+def test_slices_of_the_workers_make_the_batch(workers):
     one = Batches(IMAGES, np.arange(10), size=6, seed=1)
-    parts = [Batches(IMAGES, np.arange(10), size=6, seed=1, rank=r, workers=3) for r in range(3)]
+    parts = [Batches(IMAGES, np.arange(10), size=6, seed=1, rank=r, workers=workers) for r in range(workers)]
     for step in (0, 1, 7):
         x, y = one(step)
         assert torch.equal(x, torch.cat([part(step)[0] for part in parts]))

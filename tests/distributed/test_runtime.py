@@ -3,7 +3,7 @@
 import pytest
 
 from ganops.config import Compute, TrialCompute
-from ganops.core.errors import TrainingError
+from ganops.core.errors import TrainingError, UserError
 from ganops.distributed import runtime
 
 
@@ -30,12 +30,12 @@ def test_with_gpus_one_worker_for_each(nodes):
     assert plan.cpus * 4 <= 16
 
 
-def test_auto_takes_a_number_that_shares_the_batch_equally(nodes):
+def test_auto_takes_no_more_workers_than_can_share_the_batch(nodes):
     nodes({"CPU": 8, "GPU": 3})
-    assert runtime.plan(Compute(), 64).workers == 2
-    assert runtime.plan(Compute(), 96).workers == 3
-    assert runtime.plan(Compute(), 96, group=16).workers == 3
-    assert runtime.plan(Compute(), 96, group=24).workers == 2
+    assert runtime.plan(Compute(), 64).workers == 3
+    assert runtime.plan(Compute(), 2).workers == 2
+    assert runtime.plan(Compute(), 96, group=32).workers == 3
+    assert runtime.plan(Compute(), 96, group=48).workers == 2
 
 
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 8), (2, 4), (3, 2), (5, 2), (10, 1)])
@@ -47,15 +47,15 @@ def test_a_worker_does_not_span_nodes(nodes, workers, cpus):
 @pytest.mark.parametrize(
     ("resources", "workers", "batch", "now", "counts"),
     [
-        ([{"CPU": 1}] * 4, (1, 4), 64, 4, (1, 2, 4)),
-        ([{"CPU": 1}] * 3, (1, 4), 64, 2, (1, 2, 4)),
-        ([{"CPU": 1}] * 3, (1, 4), 60, 3, (1, 2, 3, 4)),
-        ([{"CPU": 16, "GPU": 8}], (2, 6), 64, 4, (2, 4)),
-        ([{"CPU": 1}] * 3, (3, 7), 64, None, (4,)),
+        ([{"CPU": 1}] * 4, (1, 4), 64, 4, (1, 2, 3, 4)),
+        ([{"CPU": 1}] * 3, (1, 4), 32, 3, (1, 2, 3, 4)),
+        ([{"CPU": 1}] * 3, (1, 10**9), 3, 3, (1, 2, 3)),
+        ([{"CPU": 16, "GPU": 8}], (2, 6), 64, 6, (2, 3, 4, 5, 6)),
+        ([{"CPU": 1}] * 3, (4, 7), 64, None, ()),
         ([{"CPU": 9}], (1, 4), 0, 4, (1, 2, 3, 4)),
     ],
 )
-def test_a_range_of_workers_is_of_those_that_share_the_batch(nodes, resources, workers, batch, now, counts):
+def test_a_range_of_workers_ends_where_no_more_can_share_the_batch(nodes, resources, workers, batch, now, counts):
     nodes(*resources)
     if now is None:
         with pytest.raises(TrainingError, match="4 workers need a core each, the cluster has 3"):
@@ -81,7 +81,7 @@ APART = {"validation": "apart"}
         ([{"CPU": 1}, {"CPU": 8}], Compute(**APART), 1, 8, True),
         ([{"CPU": 2}], Compute(workers=1, **APART), 1, 1, True),
         ([{"CPU": 16, "GPU": 4}], Compute(), 4, 3, False),
-        ([{"CPU": 16, "GPU": 3}], Compute(), 2, 7, True),
+        ([{"CPU": 16, "GPU": 3}], Compute(), 3, 4, False),
         ([{"CPU": 16, "GPU": 2}], Compute(**APART), 1, 14, True),
         ([{"CPU": 16, "GPU": 4}], Compute(workers=2), 2, 7, True),
         ([{"CPU": 16, "GPU": 4}], Compute(workers=2, device="cpu", **APART), 2, 7, True),
@@ -137,13 +137,13 @@ def test_no_room_for_the_judge_is_refused_with_the_numbers(nodes, resources, wor
     ("compute", "batch", "words"),
     [
         (Compute(workers=11), 11, "11 workers need a core each, the cluster has 10"),
-        (Compute(workers=3), 64, "64 samples cannot be shared equally by 3 workers"),
+        (Compute(workers=3), 2, "3 workers cannot share a batch of 2 samples: at most 2 can"),
         (Compute(device="cuda"), 64, "no node of the cluster has a GPU"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_numbers(nodes, compute, batch, words):
     nodes({"CPU": 2}, {"CPU": 8})
-    with pytest.raises(TrainingError, match=words):
+    with pytest.raises(UserError, match=words):
         runtime.plan(compute, batch)
 
 

@@ -167,9 +167,9 @@ def test_a_bad_space_is_refused_with_its_path_before_anything_starts(name):
     assert words in str(refused.value)
 
 
-def test_two_workers_for_a_trial_must_share_every_batch():
-    space = {"train.batch": {"choice": [32, 33]}}
-    with pytest.raises(ConfigError, match=r"with train\.batch 33: .*cannot be shared equally by 2 workers"):
-        checks.check(config.parse({"tune": {"space": space}, "compute": {"trial": {"workers": 2}}}))
+def test_the_workers_of_a_trial_must_share_every_batch():
+    space = {"train.batch": {"choice": [2, 33]}}
+    with pytest.raises(ConfigError, match=r"with train\.batch 2: .*3 workers cannot share a batch of 2 samples"):
+        checks.check(config.parse({"tune": {"space": space}, "compute": {"trial": {"workers": 3}}}))
     with pytest.raises(ConfigError, match=r"each of 2 workers needs one of its own, got 0\.5"):
         config.parse({"compute": {"trial": {"workers": 2, "gpus": 0.5}}})

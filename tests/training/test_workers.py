@@ -1,10 +1,13 @@
 """The number of workers does not change the experiment."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,13 +42,21 @@ GAMES = {
     "float32": {**SMALL, "loss": "relativistic_average", "dtype": "float32"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
+QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive")
+"""The games, with each kind of sum over workers, in which three and five share 32 samples; the others are slow."""
+UNEQUAL = [
+    pytest.param(workers, game, marks=() if game in QUICK else pytest.mark.slow)
+    for workers in (3, 5)
+    for game in GAMES
+    if game != "float32"  # one rounding more or less, and a leaky ReLU is on its other side
+]
 STEPS = 20
 ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-6}
 """How far the weights of 20 steps of 1e-3 may lie apart."""
 
 
-def play(name: str, out: Path) -> None:
-    """20 steps, conditional, as one of the workers that the environment names."""
+def play(name: str, batch: int, steps: int, out: Path) -> None:
+    """Some steps, conditional, as one of the workers that the environment names."""
     options = dict(GAMES[name])
     dtype = getattr(torch, options.pop("dtype", "float64"))
     architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
@@ -63,17 +74,17 @@ def play(name: str, out: Path) -> None:
     batches = Batches(
         images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
         labels=torch.randint(0, 3, (50,), generator=source).numpy(),
-        size=12, seed=3, rank=rank, workers=workers, dtype=dtype,
+        size=batch, seed=3, rank=rank, workers=workers, dtype=dtype, group=getattr(D, "group", 1),
     )  # fmt: skip
     recipe = Recipe(
-        steps=STEPS, tick_steps=5, batch=12, latent=6, learning_rate_G=cosine(2e-3, 1e-3),
+        steps=steps, tick_steps=5, batch=batch, latent=6, learning_rate_G=cosine(2e-3, 1e-3),
         learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
         penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip
-    for _ in train(state, batches, game, recipe, seed=3):
-        pass
+    ticks = [tick.metrics for tick in train(state, batches, game, recipe, seed=3)]
     if rank == 0:
         state.save(out)
+        out.with_suffix(".json").write_text(json.dumps(ticks))
 
 
 @pytest.fixture(scope="module")
@@ -81,17 +92,34 @@ def weights(tmp_path_factory):
     """(game, workers) -> the tensors after 20 steps."""
     folder = tmp_path_factory.mktemp("weights")
     for workers in (1, 2):
-        run_workers(workers, folder)
+        run_workers(workers, 12, STEPS, GAMES, folder)
     return {(name, n): load_file(folder / f"{name}-{n}.safetensors") for name in GAMES for n in (1, 2)}
 
 
-def run_workers(workers: int, folder: Path) -> None:
+@pytest.fixture(scope="module")
+def unequal(tmp_path_factory):
+    """(game, workers) -> the tensors after 8 steps in which they share a batch of 32, and what the ticks told."""
+
+    @cache
+    def folder(workers: int, slow: bool) -> Path:
+        made = tmp_path_factory.mktemp("unequal")
+        run_workers(workers, 32, 8, [game for game in GAMES if (game not in QUICK) == slow], made)
+        return made
+
+    def outcome(game: str, workers: int) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
+        file = folder(workers, game not in QUICK) / f"{game}-{workers}"
+        return load_file(f"{file}.safetensors"), json.loads(Path(f"{file}.json").read_text())
+
+    return outcome
+
+
+def run_workers(workers: int, batch: int, steps: int, games: Iterable[str], folder: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [
         subprocess.Popen(
-            [sys.executable, __file__, str(folder)],
+            [sys.executable, __file__, str(folder), str(batch), str(steps), *games],
             env={**os.environ, "RANK": str(rank), "WORLD_SIZE": str(workers), "MASTER_ADDR": "127.0.0.1",
                  "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
         )
@@ -114,10 +142,22 @@ def test_two_workers_give_the_weights_of_one(game, weights):
         assert torch.allclose(tensor, two[name], rtol=0, atol=ROUNDING.get(tensor.dtype, 0)), name
 
 
+@pytest.mark.parametrize(("workers", "game"), UNEQUAL)
+def test_unequal_shares_give_the_weights_and_the_ticks_of_one_worker(workers, game, unequal):
+    (one, ticks), (several, told) = unequal(game, 1), unequal(game, workers)
+    assert one.keys() == several.keys()
+    for name, tensor in one.items():
+        assert torch.allclose(tensor, several[name], rtol=0, atol=1e-9), name
+    for row, other in zip(ticks, told, strict=True):
+        own = {name: other[name] for name in ("images_per_second", "spread")}  # how far each worker's samples lie apart
+        assert other == pytest.approx(row | own, rel=1e-9, abs=1e-9)
+
+
 if __name__ == "__main__":
+    folder, size, steps, *games = sys.argv[1:]
     if os.environ["WORLD_SIZE"] != "1":
         dist.init_process_group("gloo")
-    for name in GAMES:
-        play(name, Path(sys.argv[1]) / f"{name}-{os.environ['WORLD_SIZE']}.safetensors")
+    for name in games:
+        play(name, int(size), int(steps), Path(folder) / f"{name}-{os.environ['WORLD_SIZE']}.safetensors")
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,13 +1,22 @@
-"""Sums and means over the workers of a training, which can be differentiated any number of times.
+"""The batch that the workers of a training share: its slices, and means over it, differentiable any number of times.
 
-Where there is one process they are the identity. The slices of the workers must be of equal size.
+Slices may differ in size: within `sharing` a worker weighs as much as its samples. One process alone has all of it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import pairwise
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from ganops.core.errors import ConfigError
+
+_share: ContextVar[tuple[int, int]] = ContextVar("share", default=(0, 0))
+"""Samples of this worker, and of all workers; 0 of 0: all have equally many."""
 
 
 def workers() -> int:
@@ -20,24 +29,82 @@ def rank() -> int:
     return dist.get_rank() if workers() > 1 else 0
 
 
+def group_size(batch: int, group: int) -> int:
+    """The samples of each group where all of a batch are compared in groups: the largest divisor, at most `group`."""
+    return next(size for size in range(min(group, batch), 0, -1) if batch % size == 0)
+
+
+def most_workers(batch: int, group: int = 1) -> int:
+    """The largest number of workers that can share a batch: one for each group of samples that D compares."""
+    return batch // group_size(batch, group)
+
+
+def shares(batch: int, workers: int, group: int = 1) -> list[slice]:
+    """The slice of a batch that each worker has: whole groups of consecutive samples, as equal as can be.
+
+    Args:
+        batch: Samples of all workers, at least 1.
+        workers: Their number.
+        group: Samples that D compares with one another, at most: those of a group (`group_size`) stay on one worker.
+
+    Raises:
+        ConfigError: There are fewer groups than workers.
+    """
+    size, most = group_size(batch, group), most_workers(batch, group)
+    if workers > most:
+        groups = f" in groups of {size} that D compares (model.options.group)" if size > 1 else ""
+        raise ConfigError(f"{workers} workers cannot share a batch of {batch} samples{groups}: at most {most} can")
+    ends = [size * (most * n // workers) for n in range(workers + 1)]
+    return [slice(*part) for part in pairwise(ends)]
+
+
+@contextmanager
+def sharing(samples: int, batch: int) -> Iterator[None]:
+    """Make this worker weigh, for the block, as much as its `samples` of a batch in means over the workers."""
+    token = _share.set((samples, batch))
+    try:
+        yield
+    finally:
+        _share.reset(token)
+
+
+def total(count: int) -> int:
+    """The sum over the workers of a count that is in proportion to their samples, such as that of pixels."""
+    if workers() == 1:
+        return count
+    samples, batch = _share.get()
+    return count * batch // samples if samples else count * workers()
+
+
+def weighted(x: Tensor) -> Tensor:
+    """A worker's own mean times N samples / share, so that the plain mean over N workers is that over all samples.
+
+    DistributedDataParallel takes the plain mean of the gradients of what each worker descends.
+    """
+    samples, batch = _share.get()
+    if workers() == 1 or samples * workers() == batch:  # not even rounding differs where all have equally many
+        return x
+    return x * (samples * workers() / batch)
+
+
 class _Sum(torch.autograd.Function):
     """All-reduce whose gradient is an all-reduce."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total
+        everywhere = x.clone()
+        dist.all_reduce(everywhere)
+        return everywhere
 
     @staticmethod
     def backward(ctx: Any, *gradient: Tensor) -> Tensor:
-        total: Tensor = _Sum.apply(gradient[0])
-        return total
+        everywhere: Tensor = _Sum.apply(gradient[0])
+        return everywhere
 
 
 def mean_over_workers(x: Tensor) -> Tensor:
-    """The mean of a tensor that each worker has, any shape."""
+    """The mean over all samples of a tensor, any shape, that each worker has as the mean over its own samples."""
     if workers() == 1:
         return x
-    total: Tensor = _Sum.apply(x)
-    return total / workers()
+    everywhere: Tensor = _Sum.apply(weighted(x))
+    return everywhere / workers()

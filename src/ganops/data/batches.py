@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ganops.core.collective import shares
 from ganops.core.pixels import to_float
 from ganops.core.randomness import generator
 
@@ -41,7 +42,7 @@ class Batches:
     labels: NDArray[np.int64] | None
     """[N]."""
     size: int
-    """Samples of a turn over all workers; a multiple of `workers`."""
+    """Samples of a turn over all workers."""
     seed: int
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     rank: int = 0
@@ -49,9 +50,12 @@ class Batches:
     dtype: torch.dtype = torch.float32
     streamed: bool = False
     """False: all samples lie on the device. True: they stay where they are, and a turn's are read one turn ahead."""
+    group: int = 1
+    """Samples that D compares with one another, which one worker has."""
     _epochs: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        self._part = shares(self.size, self.workers, self.group)[self.rank]
         self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
         if self.streamed:
             self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read)
@@ -60,7 +64,7 @@ class Batches:
             self._take = self._pick
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
-        """This worker's slice of a turn: x float [size / workers, C, H, W] in [-1, 1], and its labels."""
+        """This worker's slice of a turn: x float [N, C, H, W] in [-1, 1], and its labels [N]."""
         samples, indices = self._take(turn)
         x = to_float(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
@@ -76,9 +80,8 @@ class Batches:
         return samples.pin_memory() if self.device.type == "cuda" else samples, indices
 
     def _indices(self, turn: int) -> Tensor:
-        share = self.size // self.workers
-        first = turn * self.size + self.rank * share
-        positions, count = torch.arange(first, first + share), len(self.images)
+        first, count = turn * self.size, len(self.images)
+        positions = torch.arange(first + self._part.start, first + self._part.stop)
         epochs = positions // count
         pieces = [self._epoch(e)[positions[epochs == e] % count] for e in sorted(set(epochs.tolist()))]
         return torch.cat(pieces)

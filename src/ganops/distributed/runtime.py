@@ -112,19 +112,19 @@ def plan(
 
     Args:
         compute: What was asked for.
-        batch: Samples that the workers share equally; 0: nothing has to be shared.
+        batch: Samples that the workers share; 0: nothing has to be shared.
         group: Samples that D compares with one another: they stay together.
         judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
         operations: Those of all workers in a forward pass (see `assemble.operations`): without GPUs a worker gets the
             cores that they keep busy; None: all of its share.
 
     Raises:
-        TrainingError: The cluster is too small for what was asked, or the batch cannot be shared equally.
+        TrainingError: The cluster is too small for what was asked.
+        ConfigError: So many workers cannot share the batch.
     """
-    from ganops.experiment import (
-        checks,
-        machine,
-    )  # torch takes seconds to import, and not all who need a cluster plan a training
+    # torch takes seconds to import, and not all who need a cluster plan a training
+    from ganops.core.collective import most_workers, shares
+    from ganops.experiment import machine
 
     have = [node["Resources"] for node in nodes()]
     gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
@@ -134,16 +134,17 @@ def plan(
     kept = 1 if judged and compute.validation == "apart" else 0
     counts: tuple[int, ...] = ()
     if isinstance(compute.workers, tuple):
-        counts = checks.counts(compute.workers, batch, group)
+        fewest, most = compute.workers
         room = gpus - kept if gpus else sum(cores) - kept
-        workers = max((n for n in counts if n <= room), default=counts[0])
+        most = min(most, most_workers(batch, group) if batch else max(fewest, room))
+        workers, counts = max(fewest, min(most, room)), tuple(range(fewest, most + 1))
     elif compute.workers == "auto":
-        # the most GPUs that share the batch equally; without GPUs processes of one host wait for each other too often
-        workers = next(n for n in range(max(1, gpus - kept), 0, -1) if n == 1 or batch % (n * group) == 0)
+        # without GPUs processes of one host wait for each other too often
+        workers = max(1, min(gpus - kept, most_workers(batch, group) if batch else gpus))
     else:
         workers = compute.workers
-    if batch % workers:
-        raise TrainingError(f"train.batch: {batch} samples cannot be shared equally by {workers} workers")
+    if batch:
+        shares(batch, workers, group)
     if gpus and workers + kept > gpus:
         raise _too_few(workers, kept, "GPU", gpus)
     cpus = _cores_for_each(cores, workers, kept)

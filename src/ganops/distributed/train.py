@@ -38,7 +38,7 @@ from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
 from ganops.distributed.trainer import LeavingError, Trainer
 from ganops.evaluation.validation import ValidationJudge
-from ganops.experiment import build, identity, machine
+from ganops.experiment import identity, machine
 from ganops.experiment.run import JOURNAL, Progress, Run
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
@@ -81,7 +81,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
-            group = build.group(run.state.D)
+            group = run.batches.group
             plan = runtime.plan(
                 experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
             )

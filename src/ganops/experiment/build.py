@@ -20,12 +20,7 @@ from ganops.losses import LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES
 from ganops.training.loop import Recipe
 from ganops.training.schedule import Schedule, constant, cosine, linear
-from ganops.training.step import Game
-
-
-def group(D: nn.Module) -> int:
-    """Samples of a batch that D compares with one another, and that therefore stay on one worker."""
-    return int(getattr(D, "group", 1))
+from ganops.training.step import Game, group
 
 
 def known(path: str, name: str, table: Any) -> None:

@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from ganops import config
 from ganops.config import Experiment
 from ganops.core import layout
+from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.experiment import build
 from ganops.losses import LOSSES, PENALTIES
@@ -25,11 +26,10 @@ from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import MANY, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.search import population, space
+from ganops.training.step import group
 
 LIMITED = ("alarms", *(metric.name for metric in catalogue.METRICS if metric.limited))
 """What `tune.limits` can ask for."""
-LISTED = 1024
-"""The most workers that a message lists, and that share what has no number of samples."""
 PARAMETERS = 2 * 10**9
 """The most numbers in the weights of both players: 8 GB as float32."""
 TENSORS = 2_000
@@ -72,17 +72,13 @@ def _check_game(experiment: Experiment) -> None:
         model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution
     )
     build.augmentation(experiment, torch.device("cpu"))
-    workers, batch = experiment.compute.workers, experiment.train.batch
-    if isinstance(workers, tuple):
-        if not counts(workers, batch, together):
-            possible = ", ".join(map(str, counts((1, min(batch, LISTED)), batch, together)))
-            raise ConfigError(
-                f"params.compute.workers: no number from {workers[0]} to {workers[1]} shares {batch} samples equally "
-                f"(params.train.batch); possible are {possible}"
-            )
-    elif workers != "auto":
-        check_slices(batch, workers, together)
-    check_slices(batch, experiment.compute.trial.workers, together)
+    workers = experiment.compute.workers
+    fewest = workers[0] if isinstance(workers, tuple) else 1 if workers == "auto" else workers
+    for path, number in (("workers", fewest), ("trial.workers", experiment.compute.trial.workers)):
+        try:
+            shares(experiment.train.batch, number, together)
+        except ConfigError as error:
+            raise ConfigError(f"params.compute.{path}: {error}") from None
 
 
 @cache
@@ -106,7 +102,7 @@ def _together(architecture: str, latent: int, options: str, resolution: int) -> 
         taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
         message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
-    return build.group(D)
+    return group(D)
 
 
 _DRAWN = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_)
@@ -173,23 +169,6 @@ def _check_search(experiment: Experiment) -> None:
         except ConfigError as error:
             tried = ", ".join(f"{path} {value}" for path, value in values.items())
             raise ConfigError(f"params.tune.space: with {tried}: {error}") from None
-
-
-def check_slices(batch: int, workers: int, together: int) -> None:
-    """Refuses a number of workers whose slices would change the experiment: D compares `together` samples."""
-    if batch % workers:
-        raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
-    if workers > 1 and batch // workers % together:
-        raise ConfigError(
-            f"params.train.batch: each of {workers} workers would have {batch // workers} samples, and D compares them "
-            f"in groups of {together} (params.model.options.group): expected a multiple of {workers * together}"
-        )
-
-
-def counts(bounds: tuple[int, int], batch: int, group: int) -> tuple[int, ...]:
-    """The numbers of workers between the bounds, both included, that do not change the experiment."""
-    most = min(bounds[1], batch or max(bounds[0], LISTED))  # more workers than samples share none; a range may be huge
-    return tuple(n for n in range(bounds[0], most + 1) if n == 1 or batch % (n * group) == 0)
 
 
 def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> None:

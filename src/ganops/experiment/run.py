@@ -23,10 +23,11 @@ from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_
 from ganops.core.pictures import grid, to_bytes
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
-from ganops.experiment import build, checks, identity, machine
+from ganops.experiment import build, identity, machine
 from ganops.generator import Description, Generator
 from ganops.training.loop import Tick, train
 from ganops.training.state import State
+from ganops.training.step import group
 
 STATE = "state.safetensors"
 BEST = "best.safetensors"
@@ -128,7 +129,6 @@ class Run:
         self.recipe = build.recipe(experiment)
         self.game = build.game(experiment, device)
         G, D = build.networks(experiment, self.spec)
-        checks.check_slices(experiment.train.batch, workers, build.group(D))
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
         """Of all workers for one forward pass of both players."""
@@ -147,6 +147,7 @@ class Run:
             workers=workers,
             dtype=next(G.parameters()).dtype,
             streamed=machine.streams(experiment, images.nbytes, device),
+            group=group(D),
         )
         self.class_names = samples.class_names
         extractor = judge.hash if judge else "none"

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganops.core.collective import mean_over_workers, workers
+from ganops.core.collective import mean_over_workers, total, workers
 
 
 class BatchNorm2d(nn.BatchNorm2d):
     """Batch normalisation over the *global* batch (Ioffe & Szegedy 2015): N workers equal one, on any backend.
 
-    torch's own SyncBatchNorm needs a GPU and cannot be differentiated twice. Slices must be of equal size.
+    torch's own SyncBatchNorm needs a GPU and cannot be differentiated twice.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class BatchNorm2d(nn.BatchNorm2d):
             mean = mean_over_workers(wide.mean((0, 2, 3), keepdim=True))
             centred = wide - mean
             variance = mean_over_workers(centred.square().mean((0, 2, 3), keepdim=True))
-            self._remember(mean.detach().flatten(), variance.detach().flatten(), x.numel() // x.shape[1])
+            self._remember(mean.detach().flatten(), variance.detach().flatten(), total(x.numel() // x.shape[1]))
             normal: Tensor = centred * (variance + self.eps).rsqrt()
             if self.affine:
                 normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
@@ -38,7 +38,6 @@ class BatchNorm2d(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
-        count *= workers()
         momentum = 0.1 if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, momentum)
         self.running_var.lerp_(variance * (count / (count - 1)), momentum)
@@ -149,11 +148,11 @@ class GroupedConv2d(nn.Conv2d):
     groups it is torch's own.
     """
 
-    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, C', H', W']."""
         if self.groups == 1 or isinstance(self.padding, str) or not torch.is_grad_enabled():
-            plain: Tensor = super()._conv_forward(input, weight, bias)
-            return plain
-        device = input.device.type
+            return super().forward(input)
+        device, weight, bias = input.device.type, self.weight, self.bias
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             input, weight, bias = input.to(dtype), weight.to(dtype), None if bias is None else bias.to(dtype)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganops.core.collective import group_size, total
 from ganops.models.layers import as_rows, blur, downsample, stages, upsample
 
 
@@ -173,11 +174,11 @@ class Discriminator(nn.Module):
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
     """How much the samples of a group differ, [N, C, H, W] -> [N, 1, H, W] (Karras et al. 2018, section 3).
 
-    The deviation over the samples of a group, averaged over all features. The groups are of consecutive samples, so
-    that workers whose slices are multiples of a group give what one worker gives. A group has as many samples as divide
-    N, at most `group`.
+    The deviation over the samples of a group, averaged over all features. The groups are of consecutive samples,
+    so that workers which have whole ones give what one worker gives: each of as many samples as divide the batch of all
+    workers, at most `group`.
     """
-    size = next(size for size in range(min(group, len(x)), 0, -1) if len(x) % size == 0)
+    size = group_size(total(len(x)), group)
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     groups = wide.reshape(-1, size, *x.shape[1:])
     deviation: Tensor = (groups.var(1, correction=0) + 1e-8).sqrt().flatten(1).mean(1).to(x.dtype)
@@ -198,7 +199,7 @@ def players(
         base: Channels times the resolution, where `maximum` does not cut them.
         maximum: The most channels of a layer.
         mapping: Layers of the mapping network.
-        group: Samples that the minibatch deviation compares; a worker's slice should be a multiple of it.
+        group: Samples that the minibatch deviation compares, at most; a worker has whole groups.
     """
     for name, value in (("mapping", mapping), ("group", group)):
         if value < 1:

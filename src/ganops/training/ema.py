@@ -4,6 +4,7 @@ import copy
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 def average_of(G: nn.Module) -> nn.Module:
@@ -20,9 +21,10 @@ def update(average: nn.Module, G: nn.Module, *, batch: int, seen: int, half_life
     Statistics of batch normalisation are averaged like weights; counters are copied.
     """
     half_life = min(half_life, 0.05 * seen)
-    weight = 1 - 0.5 ** (batch / half_life) if half_life > 0 else 1.0
+    decay = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
     old, new = average.state_dict(), G.state_dict()
     moving = [name for name in old if old[name].is_floating_point()]
-    torch._foreach_lerp_([old[name] for name in moving], [new[name] for name in moving], weight)
+    average_all = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    average_all([old[name] for name in moving], [new[name] for name in moving], seen)
     for name in old.keys() - set(moving):
         old[name].copy_(new[name])

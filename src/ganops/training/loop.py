@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Adam
 
-from ganops.core.collective import mean_over_workers, rank, workers
+from ganops.core.collective import mean_over_workers, rank, shares, sharing, workers
 from ganops.core.errors import DivergenceError
 from ganops.core.randomness import Draws
 from ganops.training import ema
-from ganops.training.eager import Adam, Shared
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Terms, Turn, Weights, play
+from ganops.training.step import Game, Player, Terms, Turn, Weights, group, play
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def train(
     G = Player(state.G, _shared(state.G), state.adam_G)
     D = Player(state.D, _shared(state.D), state.adam_D)
     end = min(until or recipe.steps, recipe.steps)
+    part = shares(recipe.batch, workers(), group(state.D))[rank()]
     terms: list[Terms] = []
     started = time.perf_counter()
     while state.step < end:
@@ -97,23 +99,23 @@ def train(
             game.augment.memory["strength"].fill_(recipe.strength(progress))
         first = state.step * recipe.d_steps
         ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
-        turns = [_turn(t, batches, recipe, seed, report=ticks) for t in range(first, first + recipe.d_steps)]
-        terms.append(play(G, D, game, turns))
-        state.step += 1
+        turns = [_turn(t, batches, recipe, seed, part, report=ticks) for t in range(first, first + recipe.d_steps)]
+        with sharing(part.stop - part.start, recipe.batch):
+            terms.append(play(G, D, game, turns))
+            state.step += 1
+            metrics = _means(terms, state.step) if ticks else {}
         seen, half_life = state.step * recipe.samples, recipe.half_life(progress)
         ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks:
-            metrics = _means(terms, state.step)
             _expect_finite(state)
             metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
             yield Tick(state.step, seen / 1000, metrics, alarms(metrics), state)
             terms, started = [], time.perf_counter()
 
 
-def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, *, report: bool) -> Turn:
+def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, part: slice, *, report: bool) -> Turn:
     """What D learns from in one turn: all of it follows from (seed, turn)."""
     x, y = batches(turn)
-    part = slice(rank() * len(x), (rank() + 1) * len(x))
     draws = Draws((seed, turn), recipe.batch, part, x.device, x.dtype)
     lazy = recipe.interval if turn % recipe.interval == 0 else 0
     progress = turn / (recipe.steps * recipe.d_steps)
@@ -139,16 +141,16 @@ def _shared(network: nn.Module) -> nn.Module:
     if not workers() > 1:
         return network
     # buffers are statistics of the global batch and equal on all workers already
-    return Shared(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
+    return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
 
 def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:
-    for group in adam.param_groups:
-        group["lr"], group["betas"] = learning_rate, (beta1, beta2)
+    for each in adam.param_groups:
+        each["lr"], each["betas"] = learning_rate, (beta1, beta2)
 
 
 def _means(terms: list[Terms], step: int) -> dict[str, float]:
-    """Each term's mean over the steps that had it and over the workers; all workers get the same."""
+    """The mean of each term over the steps that had it and over all samples; all workers get the same."""
     names = sorted({name for step_terms in terms for name in step_terms})
     means = [torch.stack([t[name] for t in terms if name in t]).double().mean() for name in names]
     values = mean_over_workers(torch.stack(means))

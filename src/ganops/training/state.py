@@ -10,9 +10,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim import Adam
 
 from ganops.core.files import atomic
-from ganops.training.eager import Adam
 from ganops.training.ema import average_of
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganops.core.collective import mean_over_workers
+from ganops.core.collective import mean_over_workers, weighted
 from ganops.core.randomness import Draws
 
 Terms = dict[str, Tensor]
@@ -234,8 +234,8 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     descend(loss, D.optimizer, still=_unseen(D.network, game))
     with torch.no_grad():
         if game.clip:
-            torch._foreach_clamp_min_(list(D.network.parameters()), -game.clip)
-            torch._foreach_clamp_max_(list(D.network.parameters()), game.clip)
+            for parameter in D.network.parameters():
+                parameter.clamp_(-game.clip, game.clip)
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
         if game.augment and "r_t" in terms:
@@ -249,15 +249,23 @@ def _unseen(D: nn.Module, game: Game) -> list[nn.Parameter]:
     return [D.get_parameter(offset)] if offset and game.loss.only_differences else []
 
 
+def group(D: nn.Module) -> int:
+    """Return how many samples of a batch D compares with one another, which therefore stay on one worker."""
+    return int(getattr(D, "group", 1))
+
+
 def _spread(x: Tensor) -> Tensor:
     """How far samples differ from one another: their standard deviation over the batch, above 0."""
     return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
 def descend(loss: Tensor, optimizer: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
-    """One step of the optimiser down the gradient of `loss`, in which the parameters `still` stay where they are."""
+    """Take one step down the gradient of `loss`, in which the parameters `still` stay where they are.
+
+    The loss is the mean over this worker's samples, and the gradients of shared networks are averaged over the workers.
+    """
     optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
+    torch.autograd.backward(weighted(loss))
     for parameter in still:
         parameter.grad = None
     optimizer.step()

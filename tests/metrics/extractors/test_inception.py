@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from ganops.core.errors import FeatureError
 from ganops.core.files import hash_file
-from ganops.metrics.extractors.inception import FILE, Inception, find_weights
+from ganops.metrics.extractors.inception import FILE, Inception, fid_inception, find_weights
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
 from ganops.metrics.frechet import Statistics, frechet_distance
 
@@ -19,6 +19,18 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 1, 40, 32), np.uint8)
 def extractor(torch_home, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
     return Inception.make(IMAGES, None, IMAGES, None, seed=0)
+
+
+def test_the_network_is_that_of_pytorch_fid_bit_for_bit(torch_home, monkeypatch):
+    from pytorch_fid.inception import fid_inception_v3
+
+    monkeypatch.setenv("TORCH_HOME", str(torch_home))
+    theirs, ours = fid_inception_v3().eval(), fid_inception()  # theirs finds the same file by its own way
+    ours.load_state_dict(torch.load(torch_home / "hub" / "checkpoints" / FILE, weights_only=True))
+    assert repr(ours) == repr(theirs)
+    with torch.no_grad():
+        x = torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(0))
+        assert torch.equal(ours(x), theirs(x))
 
 
 def test_agrees_with_pytorch_fid_and_comes_back_from_its_folder(extractor, tmp_path):

@@ -3,7 +3,6 @@
 import pickle
 from pathlib import Path
 from typing import Any, ClassVar, Self
-from unittest import mock
 from urllib.error import URLError
 
 import torch
@@ -30,12 +29,10 @@ class Network(nn.Module):
 
     def __init__(self, state: Weights, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
-        from pytorch_fid import inception
-
-        # its own loader fetches the file without checking it, so it is given the state instead
-        with mock.patch.object(inception, "load_state_dict_from_url", return_value=state):
-            self.body = inception.fid_inception_v3().eval()
-        self.fc: nn.Linear = self.body.fc
+        self.body = fid_inception()
+        self.body.load_state_dict(state)
+        assert isinstance(self.body.fc, nn.Linear)
+        self.fc = self.body.fc
         self.dtype = dtype
         _fold(self.body)
         self.body.fc, self.body.avgpool = nn.Identity(), Average()
@@ -46,6 +43,28 @@ class Network(nn.Module):
         x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
         pooled = self.body((2 * x - 1).to(self.dtype, memory_format=torch.channels_last))
         return pooled, F.linear(pooled, self.fc.weight).softmax(1)
+
+
+def fid_inception() -> nn.Module:
+    """Return pytorch-fid's Inception in evaluation mode without its weights: torchvision's, with nine blocks replaced.
+
+    It is `pytorch_fid.inception.fid_inception_v3`, which can only be had with the file that it fetches unchecked.
+    """
+    from pytorch_fid.inception import FIDInceptionA, FIDInceptionC, FIDInceptionE_1, FIDInceptionE_2
+    from torchvision.models import inception_v3
+
+    body = inception_v3(weights=None, num_classes=1008, aux_logits=False, init_weights=False)
+    body.Mixed_5b = FIDInceptionA(192, pool_features=32)
+    body.Mixed_5c = FIDInceptionA(256, pool_features=64)
+    body.Mixed_5d = FIDInceptionA(288, pool_features=64)
+    body.Mixed_6b = FIDInceptionC(768, channels_7x7=128)
+    body.Mixed_6c = FIDInceptionC(768, channels_7x7=160)
+    body.Mixed_6d = FIDInceptionC(768, channels_7x7=160)
+    body.Mixed_6e = FIDInceptionC(768, channels_7x7=192)
+    body.Mixed_7b = FIDInceptionE_1(1280)
+    body.Mixed_7c = FIDInceptionE_2(2048)
+    network: nn.Module = body.eval()
+    return network
 
 
 class Average(nn.Module):
