@@ -60,9 +60,7 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
     assert not list((project.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
     running = kill_after_a_checkpoint(project)
     actors = {name.removeprefix("ray::").split()[0].split(".")[0] for name in running if name.startswith("ray::")}
-    ours = {"RayTrainWorker", "SynchronizationActor", "Board", "_Bench"} if launcher == "ray" else set()
-    assert actors <= ours | {"DashboardAgent", "RuntimeEnvAgent"}, "each process more is time that the start takes"
-    assert not any("dashboard.py" in name or "monitor.py" in name for name in running)
+    assert actors <= (OF_RAY | {"_QueueActor", "_Bench"} if launcher == "ray" else set()), "each more takes its time"
     assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
     project.run("python", "pipeline/train.py")
     assert result(project) == whole
@@ -125,6 +123,12 @@ def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(p
     assert first > 0.5, "the ticks before the checkpoint are not played again"
 
 
+OF_RAY = {
+    "RayTrainWorker", "SynchronizationActor", "TrainController", "PlacementGroupCleaner", "DatasetManager",
+    "_AutoscalingCoordinatorActor", "DashboardAgent", "RuntimeEnvAgent",
+}  # fmt: skip
+"""Processes that Ray and Ray Train start on a machine of our own."""
+
 ON_TWO_CORES = (
     "python",
     "-c",
@@ -175,7 +179,8 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
     features = Parcel(str(featured.folder / "artifacts/features"))
     description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
     generator, seeds = Generator(generator_network(description), description), np.arange(300)
-    with runtime.cluster():
+    with runtime.cluster() as ours, runtime.cluster() as again:
+        assert (ours, again) == (True, False)
         judge = train.JudgeApart(features, torch.device("cpu"))
         found = judge.submit(generator, seeds).result(60)
         assert found == pytest.approx(judge.distance(generator, seeds), rel=1e-6)
