@@ -30,10 +30,10 @@ def test_with_gpus_one_worker_for_each(nodes):
     assert plan.cpus * 4 <= 16
 
 
-@pytest.mark.parametrize(("batch", "workers"), [(64, 3), (96, 3), (2, 2), (0, 3)])
-def test_auto_takes_all_gpus_for_which_there_are_samples(nodes, batch, workers):
+@pytest.mark.parametrize(("batch", "group", "workers"), [(64, 1, 3), (96, 1, 3), (2, 1, 2), (0, 1, 3), (8, 4, 2)])
+def test_auto_takes_all_gpus_for_which_there_are_samples(nodes, batch, group, workers):
     nodes({"CPU": 8, "GPU": 3})
-    assert runtime.plan(Compute(), batch).workers == workers
+    assert runtime.plan(Compute(), batch, group).workers == workers
 
 
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 8), (2, 4), (3, 2), (5, 2), (10, 1)])

@@ -73,6 +73,19 @@ def test_killed_and_run_again_equals_uninterrupted(project, launcher):
         assert result(project) == whole
 
 
+@pytest.mark.slow
+def test_ctrl_c_in_a_training_on_ray_is_no_success_and_loses_nothing(project):
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray"})
+    project.run("python", "pipeline/tune.py")
+    project.run("python", "pipeline/train.py")
+    whole = result(project)
+    process = train_to_a_checkpoint(project)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    project.run("python", "pipeline/train.py")
+    assert result(project) == whole
+
+
 @pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(project, launcher):
     project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray.train
 import torch.distributed as dist
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from ganops.core.errors import TrainingError
 from ganops.distributed.storage import away
@@ -68,7 +68,8 @@ def fit(trainer: Callable[[], Any], storage: str) -> Any:
                 return trainer().fit()
         except (RayActorError, ray.train.ControllerError) as error:
             failure = getattr(error, "controller_failure", error)
-            if not left or not (isinstance(failure, RayActorError) or away(failure)):
+            lost = isinstance(failure, RayError) and not isinstance(failure, RayTaskError)
+            if not left or not (lost or away(failure)):
                 raise _told(failure, storage) from None
         except ray.train.WorkerGroupError as error:
             raise _told(error, storage) from None

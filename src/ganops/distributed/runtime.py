@@ -84,12 +84,15 @@ class Plan:
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
-def plan(compute: Compute, batch: int = 0, *, judged: bool = False, operations: float | None = None) -> Plan:
+def plan(
+    compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False, operations: float | None = None
+) -> Plan:
     """Return what `compute` means on the cluster that is connected.
 
     Args:
         compute: What was asked for.
-        batch: Samples that the workers share: no more workers than that; 0: nothing has to be shared.
+        batch: Samples that the workers share; 0: nothing has to be shared.
+        group: Samples that D compares with one another: they stay together.
         judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
         operations: Those of all workers in a forward pass (see `build.operations`): without GPUs a worker gets the
             cores that they keep busy; None: all of its share.
@@ -102,7 +105,7 @@ def plan(compute: Compute, batch: int = 0, *, judged: bool = False, operations: 
     have = [node["Resources"] for node in nodes()]
     gpus, cores = int(_gpus(compute.device, have)), [int(node.get("CPU", 0)) for node in have]
     kept = int(judged and compute.validation == "apart")
-    workers, counts = _workers(compute, batch, gpus - kept, sum(cores) - kept)
+    workers, counts = _workers(compute, batch // group, gpus - kept, sum(cores) - kept)
     if gpus and workers + kept > gpus:
         raise _too_few(workers, kept, "GPU", gpus)
     cpus = _cores_for_each(cores, workers, kept)
@@ -125,15 +128,16 @@ def _gpus(device: str, resources: Sequence[Mapping[str, float]]) -> float:
     return gpus
 
 
-def _workers(compute: Compute, batch: int, gpus: int, cores: int) -> tuple[int, tuple[int, ...]]:
-    """Return how many workers train, and the least and the most of a range: no worker without a sample."""
+def _workers(compute: Compute, shares: int, gpus: int, cores: int) -> tuple[int, tuple[int, ...]]:
+    """Return how many workers train, and the least and the most of a range: `shares` at most, if there is such a limit.
+
+    Without GPUs `auto` is one: processes of one host wait for each other too often.
+    """
     asked = compute.workers
     if isinstance(asked, tuple):
-        least, most = (min(bound, batch or bound) for bound in asked)
+        least, most = asked[0], min(asked[1], shares or asked[1])
         return max(least, min(most, gpus if gpus > 0 else cores)), (least, most) if least < most else ()
-    if asked == "auto":  # without GPUs processes of one host wait for each other too often
-        return max(1, min(gpus, batch or gpus)), ()
-    return asked, ()
+    return (max(1, min(gpus, shares or gpus)) if asked == "auto" else asked), ()
 
 
 def places(

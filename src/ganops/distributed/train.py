@@ -16,6 +16,7 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from pyarrow import fs
 from ray.util.queue import Queue
@@ -33,7 +34,7 @@ from ganops.distributed.node_copy import Parcel
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
 from ganops.evaluation.validation import ValidationJudge
-from ganops.experiment import identity, machine
+from ganops.experiment import build, identity, machine
 from ganops.experiment.run import JOURNAL, Progress, Run
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
@@ -72,7 +73,10 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         with runtime.cluster():
-            plan = runtime.plan(experiment.compute, experiment.train.batch, judged=True, operations=run.operations)
+            group = build.group(run.state.D)
+            plan = runtime.plan(
+                experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
+            )
             storage.check()
             _tell_of_the_past(run, storage)
             grows = bool(plan.counts)
@@ -293,7 +297,7 @@ def _resume(run: Run, seconds: float) -> bool:
     """Continues from the newest checkpoint of Ray's run that is whole; False: there is none.
 
     Raises:
-        TrainingError: The workers do not see the same ones.
+        DistError: The workers do not see the same ones; that passes, as the loss of one does.
     """
     with ExitStack() as stack:
         # of the storage there is nothing to tell yet: that would be an alarm beside a tick
@@ -301,7 +305,7 @@ def _resume(run: Run, seconds: float) -> bool:
         found = run.resume(folders)
     step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
     if collective.mean_over_workers(step) != step:
-        raise TrainingError("the workers see other checkpoints, or other damage of them, in compute.storage: try again")
+        raise dist.DistError("the workers see other checkpoints, or other damage of them, in compute.storage")
     return found is not None
 
 
