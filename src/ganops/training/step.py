@@ -234,8 +234,8 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     descend(loss, D.optimizer, still=_unseen(D.network, game))
     with torch.no_grad():
         if game.clip:
-            for weights in D.network.parameters():
-                weights.clamp_(-game.clip, game.clip)
+            torch._foreach_clamp_min_(list(D.network.parameters()), -game.clip)
+            torch._foreach_clamp_max_(list(D.network.parameters()), game.clip)
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
         if game.augment and "r_t" in terms:
