@@ -1,6 +1,7 @@
 # ganops: `make help` lists the targets.
 PYTHON ?= python3
 VENV := .venv
+NEXT := .venv-next
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # `make setup TORCH=cpu` leaves CUDA's 4 GB out. PyTorch builds such wheels for an index of its own, whose address its page
@@ -20,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow golden fuzz chaos ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow test-next golden fuzz chaos ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -56,6 +57,15 @@ test: setup check  ## lint, types and all tests that end within minutes
 test-slow: setup  ## the tests that take longer
 	pytest -m slow
 
+test-next: setup  ## the tests of Ray with the newest Ray there is, in .venv-next: may fail, its result is printed
+	uv venv --quiet --clear --python $(VENV)/bin/python $(NEXT)
+	awk '/^[^ ]/ {kept = !/^ray[-[=]/} kept' requirements.lock > $(NEXT)/lock.txt
+	echo 'ray[default,serve,train,tune]' > $(NEXT)/ray.txt
+	uv pip install --quiet --python $(NEXT)/bin/python -c $(NEXT)/lock.txt --override $(NEXT)/ray.txt --group dev --all-extras -r pyproject.toml
+	uv pip install --quiet --python $(NEXT)/bin/python --no-deps --no-build-isolation --editable .
+	@export PATH=$(CURDIR)/$(NEXT)/bin:$$PATH; pytest -m "not slow and not chaos" tests/distributed tests/cluster && told=pass || told=FAIL; \
+	echo "the tests of Ray with $$(ray --version): $$told"
+
 golden: setup  ## measure the golden values anew, say what moved, write them
 	python tests/golden/golden.py
 
@@ -85,4 +95,4 @@ audit: setup  ## known holes of what the locks install, those of infra/ as well:
 	pip-audit --disable-pip --no-deps --vulnerability-service osv $(addprefix -r ,requirements.lock $(wildcard infra/*/*.lock))
 
 clean:  ## remove the environment and unfinished runs, but no data, artefact or model
-	rm -rf $(VENV) .ganops .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(NEXT) .ganops .mypy_cache .pytest_cache .ruff_cache

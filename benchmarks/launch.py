@@ -4,7 +4,7 @@
 
 Both launch the default experiment on the embedded images, with the same batches, with one and with two workers of one
 thread, and take turns; each launch is a process of its own. Ray's side is `fit`, as the stage `train` calls it: with
-the board that carries the ticks to the driver, reports and checkpoints. The side of torchrun plays the same `Run`
+the queue that carries the ticks to the driver, reports and checkpoints. The side of torchrun plays the same `Run`
 between `init_process_group` and a checkpoint in line, and reports nothing. The validation is that of `pixels`, in line.
 
 Steady speed is that of the steps alone, the median over the ticks after the first; the whole loop counts pictures,
@@ -33,11 +33,8 @@ MARKS = "GANOPS_LAUNCH_MARKS"
 PARTS = {
     "ray.init": "connected",
     "plan, networks and data of the driver": "planned",
-    "Ray Train's controller": "controlled",
-    "processes of the workers": "born",
-    "imports of the workers": "imported",
-    "process group": "grouped",
-    "imports of the loop": "entered",
+    "controller, processes of the workers": "born",
+    "imports of the workers, process group": "entered",
     "networks and data of the workers": "opened",
     "first step": "stepped",
 }
@@ -100,10 +97,9 @@ def with_torchrun(folder: Path, kimg: float) -> None:
     from ganops.experiment.run import Run
     from ganops.metrics.reference import Reference
 
-    mark("imported")
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    mark("grouped")
+    mark("entered")
     rank, workers = dist.get_rank(), dist.get_world_size()
     watch(folder / "ticks.json", rank)
     judge = ValidationJudge(Reference.open(folder.parent / "features"))
@@ -119,12 +115,17 @@ def with_ray(folder: Path, kimg: float, workers: int) -> None:
     """The driver of Ray's side, which does what the stage `train` does, on as many cores as workers."""
     import ray
 
-    from ganops.distributed import runtime, train
+    from ganops.distributed import failures, runtime, train
 
+    def fit(*arguments: Any) -> Any:
+        mark("planned")
+        return train_with(*arguments)
+
+    train_with = failures.fit
     mark("called")
     with (
         mock.patch.object(ray, "init", partial(ray.init, num_cpus=workers)),
-        mock.patch.object(train, "Trainer", watched_trainer()),
+        mock.patch.object(failures, "fit", fit),
         mock.patch.object(train, "_work", partial(work, str(folder / "ticks.json"))),
         runtime.cluster(),
     ):
@@ -140,38 +141,10 @@ def work(out: str, config: dict[str, Any]) -> Any:
 
     from ganops.distributed import train
 
+    mark("born", born())
     mark("entered")
     watch(Path(out), ray.train.get_context().get_world_rank())
     return train._work(config)
-
-
-def watched_trainer() -> type:
-    """The trainer that `fit` uses, with marks before and after what it does to its workers."""
-    from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
-
-    from ganops.distributed.trainer import Trainer
-
-    class First(ControllerCallback, WorkerGroupCallback):
-        def after_controller_start(self, train_run_context: Any) -> None:
-            mark("controlled")
-
-        def before_init_train_context(self, workers: Any) -> dict[str, Any]:
-            mark("born")
-            return {}
-
-        def after_worker_group_start(self, worker_group: Any) -> None:
-            mark("imported")
-
-    class Last(WorkerGroupCallback):
-        def after_worker_group_start(self, worker_group: Any) -> None:
-            mark("grouped")
-
-    class Watched(Trainer):
-        def _create_default_callbacks(self) -> list[Any]:
-            mark("planned")
-            return [First(), *super()._create_default_callbacks(), Last()]
-
-    return Watched
 
 
 def experiment(kimg: float, folder: Path, workers: int) -> Any:

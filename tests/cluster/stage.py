@@ -1,8 +1,10 @@
 """The stage `train` on the nodes of a cluster, and what it should make."""
 
+import json
 import re
 import shutil
 import time
+from contextlib import suppress
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
 DRIVER = "^python pipeline/train.py"
@@ -99,6 +101,14 @@ class Training:
         return (
             self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*") if path.is_file()]
         )
+
+    def saved(self) -> list[int]:
+        """After how many ticks the checkpoints in the storage were made, a folder."""
+        found = []
+        for journal in self.storage.glob("train-*/checkpoint*/run.json"):
+            with suppress(OSError, ValueError):  # being written, or removed
+                found.append(len(json.loads(journal.read_text())["history"]))
+        return found
 
     def result(self):
         """The weights' bytes and the curve."""

@@ -79,21 +79,23 @@ def test_within_bounds_the_training_goes_on_without_a_lost_node(cluster, prepare
 
 
 @pytest.mark.slow
-def test_a_node_that_is_announced_to_go_costs_no_step(cluster, prepared, whole):
-    """The training is saved at the next tick and left at once; another node comes long before the first one goes."""
+def test_a_node_that_is_announced_to_go_is_used_until_it_is_taken(cluster, prepared, whole):
+    """Each tick is saved meanwhile, also where no checkpoint is due; another node takes its place."""
     training = Training(cluster, prepared)
     training.wait_checkpoint()
     start = time.monotonic()
-    cluster.announce(cluster.worker, seconds=120)
-    while cluster.worker.pids(WORKER):
+    cluster.announce(cluster.worker, seconds=20)
+    while not any(saved % 2 for saved in training.saved()):  # a checkpoint is due at every second tick
         assert not training.ended(), "too late"
-        assert time.monotonic() - start < 60, training.log()
-        time.sleep(0.1)
-    print(f"left {time.monotonic() - start:.1f} s after the announcement")
+        time.sleep(0.05)
+    print(f"saved {time.monotonic() - start:.1f} s after the announcement")
+    assert cluster.worker.pids(WORKER), "it trains on"
+    cluster.worker.kill()
+    cluster.wait(nodes=1)
     cluster.worker.start()
     played = ticks(training.wait(240))
     assert training.result() == whole
-    assert played == sorted(set(played)), "no step was played twice"
+    assert len(played) - len(set(played)) <= 2, "what was played twice"
 
 
 @pytest.mark.slow

@@ -30,12 +30,12 @@ def test_with_gpus_one_worker_for_each(nodes):
     assert plan.cpus * 4 <= 16
 
 
-def test_auto_takes_no_more_workers_than_can_share_the_batch(nodes):
+@pytest.mark.parametrize(
+    ("batch", "group", "workers"), [(64, 1, 3), (96, 1, 3), (2, 1, 2), (0, 1, 3), (8, 4, 2), (96, 32, 3), (96, 48, 2)]
+)
+def test_auto_takes_all_gpus_for_which_there_are_samples(nodes, batch, group, workers):
     nodes({"CPU": 8, "GPU": 3})
-    assert runtime.plan(Compute(), 64).workers == 3
-    assert runtime.plan(Compute(), 2).workers == 2
-    assert runtime.plan(Compute(), 96, group=32).workers == 3
-    assert runtime.plan(Compute(), 96, group=48).workers == 2
+    assert runtime.plan(Compute(), batch, group).workers == workers
 
 
 @pytest.mark.parametrize(("workers", "cpus"), [(1, 8), (2, 4), (3, 2), (5, 2), (10, 1)])
@@ -47,23 +47,25 @@ def test_a_worker_does_not_span_nodes(nodes, workers, cpus):
 @pytest.mark.parametrize(
     ("resources", "workers", "batch", "now", "counts"),
     [
-        ([{"CPU": 1}] * 4, (1, 4), 64, 4, (1, 2, 3, 4)),
-        ([{"CPU": 1}] * 3, (1, 4), 32, 3, (1, 2, 3, 4)),
-        ([{"CPU": 1}] * 3, (1, 10**9), 3, 3, (1, 2, 3)),
-        ([{"CPU": 16, "GPU": 8}], (2, 6), 64, 6, (2, 3, 4, 5, 6)),
-        ([{"CPU": 1}] * 3, (4, 7), 64, None, ()),
-        ([{"CPU": 9}], (1, 4), 0, 4, (1, 2, 3, 4)),
+        ([{"CPU": 1}] * 4, (1, 4), 64, 4, (1, 4)),
+        ([{"CPU": 1}] * 3, (1, 4), 64, 3, (1, 4)),
+        ([{"CPU": 16, "GPU": 8}], (2, 6), 64, 6, (2, 6)),
+        ([{"CPU": 1}] * 3, (4, 7), 64, None, (4, 7)),
+        ([{"CPU": 9}], (1, 4), 0, 4, (1, 4)),
+        ([{"CPU": 9}], (1, 8), 3, 3, (1, 3)),
+        ([{"CPU": 1}] * 3, (1, 4), 32, 3, (1, 4)),
+        ([{"CPU": 1}] * 3, (1, 10**9), 3, 3, (1, 3)),
     ],
 )
-def test_a_range_of_workers_ends_where_no_more_can_share_the_batch(nodes, resources, workers, batch, now, counts):
+def test_of_a_range_of_workers_as_many_train_as_there_is_room_for(nodes, resources, workers, batch, now, counts):
+    """And none without a sample."""
     nodes(*resources)
     if now is None:
         with pytest.raises(TrainingError, match="4 workers need a core each, the cluster has 3"):
             runtime.plan(Compute(workers=workers), batch, judged=True)
         return
     plan = runtime.plan(Compute(workers=workers), batch, judged=True)
-    assert (plan.workers, plan.counts) == (now, counts)
-    assert plan.bounds() == (counts[0], counts[-1])
+    assert (plan.workers, plan.counts, plan.bounds()) == (now, counts, counts)
     assert not plan.apart, "what is free now is for workers that come"
 
 
@@ -81,6 +83,7 @@ APART = {"validation": "apart"}
         ([{"CPU": 1}, {"CPU": 8}], Compute(**APART), 1, 8, True),
         ([{"CPU": 2}], Compute(workers=1, **APART), 1, 1, True),
         ([{"CPU": 16, "GPU": 4}], Compute(), 4, 3, False),
+        ([{"CPU": 16, "GPU": 3}], Compute(workers=2), 2, 7, True),
         ([{"CPU": 16, "GPU": 3}], Compute(), 3, 4, False),
         ([{"CPU": 16, "GPU": 2}], Compute(**APART), 1, 14, True),
         ([{"CPU": 16, "GPU": 4}], Compute(workers=2), 2, 7, True),

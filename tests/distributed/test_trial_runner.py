@@ -19,7 +19,7 @@ def test_a_trial_computes_with_the_threads_of_the_rule_whatever_torch_would_take
     changes = {"compute.threads": asked, "compute.storage": str(tmp_path), "tune.kimg": 1}
     experiment = load(featured.folder / "params.yaml").override(changes)
     contestant = Contestant.__new__(Contestant)
-    contestant.base, contestant.plan, contestant.alone, contestant.edits = experiment, Plan(1, cpus, 0), True, None
+    contestant.base, contestant.plan, contestant.edits = experiment, Plan(1, cpus, 0), None
     contestant.prepared = Parcel(str(featured.folder / "data/prepared"))
     contestant.features = Parcel(str(featured.folder / "artifacts/features"))
     contestant.ledger = Ledger(Storage.of(experiment.compute), "tune")

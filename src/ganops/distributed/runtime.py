@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import ray
-from ray._private.node import Node
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute, TrialCompute
@@ -25,35 +23,27 @@ ENVIRONMENT = {
 }
 """What Ray Train reads when a training begins, unless the environment has another value."""
 
-IDLE = ("start_api_server", "start_monitor")
-"""Steps of Ray's start that a Ray of our own leaves out, for which `ray.init` has no option: it would start, and wait
-for, a dashboard without its page, and a process that asks for machines; 2 s of the start, and 1 % of a core later."""
-
 
 @contextmanager
-def cluster() -> Iterator[None]:
-    """Connects to Ray for the block; a runtime that is already there is used and left alone."""
+def cluster() -> Iterator[bool]:
+    """Connects to Ray for the block, and yields whether it is a Ray of our own, which ends with the block.
+
+    A runtime that is already there is used and left alone.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if ray.is_initialized():
-        yield
+        yield False
         return
     # "local" and not None: otherwise whatever cluster happens to run on this machine would be taken
-    idle: Any = dict.fromkeys([*IDLE, *([] if debugging() else ["start_log_monitor"])], _nothing)
-    with mock.patch.multiple(Node, **idle):
-        ray.init(
-            address=os.environ.get("RAY_ADDRESS", "local"),
-            include_dashboard=False,
-            log_to_driver=debugging(),
-            logging_level=logging.ERROR,
-        )
+    address = os.environ.get("RAY_ADDRESS", "local")
+    if address == "local":  # nobody takes this machine away with a warning
+        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    ray.init(address=address, include_dashboard=False, log_to_driver=debugging(), logging_level=logging.ERROR)
     try:
-        yield
+        yield address == "local"
     finally:
         ray.shutdown()
-
-
-def _nothing(*arguments: Any, **named: Any) -> None: ...
 
 
 def debugging() -> bool:
@@ -61,20 +51,9 @@ def debugging() -> bool:
     return "GANOPS_DEBUG" in os.environ
 
 
-def alone() -> bool:
-    """Whether this process started Ray, which then ends with it."""
-    node = ray._private.worker._global_node  # Ray has no public way to ask
-    return node is not None and bool(node.is_head())
-
-
 def nodes() -> list[dict[str, Any]]:
     """The nodes of the cluster that are alive, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
-
-
-def leaving() -> set[str]:
-    """Ids of the nodes that are announced to go."""
-    return set(ray._private.state.state.get_draining_nodes())  # Ray has no public way to ask
 
 
 def here() -> NodeAffinitySchedulingStrategy:
@@ -94,11 +73,11 @@ class Plan:
     apart: bool = False
     """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
     counts: tuple[int, ...] = ()
-    """Numbers of workers among which the training may move, `workers` being the present one; empty: that one alone."""
+    """The least and the most workers that may train, `workers` being the present number; empty: that one alone."""
 
     def bounds(self) -> int | tuple[int, int]:
         """As Ray wants it."""
-        return (self.counts[0], self.counts[-1]) if len(self.counts) > 1 else self.workers
+        return (self.counts[0], self.counts[-1]) if self.counts else self.workers
 
     def resources(self) -> dict[str, float]:
         """As Ray wants it."""
@@ -108,14 +87,14 @@ class Plan:
 def plan(
     compute: Compute, batch: int = 0, group: int = 1, *, judged: bool = False, operations: float | None = None
 ) -> Plan:
-    """What `compute` means on the cluster that is connected.
+    """Return what `compute` means on the cluster that is connected.
 
     Args:
         compute: What was asked for.
         batch: Samples that the workers share; 0: nothing has to be shared.
         group: Samples that D compares with one another: they stay together.
         judged: Whether there is a validation, for which `compute.validation` may keep a core and a GPU.
-        operations: Those of all workers in a forward pass (see `assemble.operations`): without GPUs a worker gets the
+        operations: Those of all workers in a forward pass (see `build.operations`): without GPUs a worker gets the
             cores that they keep busy; None: all of its share.
 
     Raises:
@@ -127,22 +106,10 @@ def plan(
     from ganops.experiment import machine
 
     have = [node["Resources"] for node in nodes()]
-    gpus = 0 if compute.device == "cpu" else int(sum(node.get("GPU", 0) for node in have))
-    cores = [int(node.get("CPU", 0)) for node in have]
-    if compute.device == "cuda" and not gpus:
-        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
-    kept = 1 if judged and compute.validation == "apart" else 0
-    counts: tuple[int, ...] = ()
-    if isinstance(compute.workers, tuple):
-        fewest, most = compute.workers
-        room = gpus - kept if gpus else sum(cores) - kept
-        most = min(most, most_workers(batch, group) if batch else max(fewest, room))
-        workers, counts = max(fewest, min(most, room)), tuple(range(fewest, most + 1))
-    elif compute.workers == "auto":
-        # without GPUs processes of one host wait for each other too often
-        workers = max(1, min(gpus - kept, most_workers(batch, group) if batch else gpus))
-    else:
-        workers = compute.workers
+    gpus, cores = int(_gpus(compute.device, have)), [int(node.get("CPU", 0)) for node in have]
+    kept = int(judged and compute.validation == "apart")
+    limit = most_workers(batch, group) if batch else 0
+    workers, counts = _workers(compute, limit, gpus - kept, sum(cores) - kept)
     if batch:
         shares(batch, workers, group)
     if gpus and workers + kept > gpus:
@@ -156,7 +123,27 @@ def plan(
     # where workers come and go, what is free now is theirs soon
     free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
     apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
-    return Plan(workers, cpus, 1 if gpus else 0, apart, counts)
+    return Plan(workers, cpus, int(gpus > 0), apart, counts)
+
+
+def _gpus(device: str, resources: Sequence[Mapping[str, float]]) -> float:
+    """Return the number of GPUs of all nodes that may be used. TrainingError where there is none but has to be."""
+    gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in resources)
+    if device == "cuda" and not gpus:
+        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    return gpus
+
+
+def _workers(compute: Compute, shares: int, gpus: int, cores: int) -> tuple[int, tuple[int, ...]]:
+    """Return how many workers train, and the least and the most of a range: `shares` at most, if there is such a limit.
+
+    Without GPUs `auto` is one: processes of one host wait for each other too often.
+    """
+    asked = compute.workers
+    if isinstance(asked, tuple):
+        least, most = asked[0], min(asked[1], shares or asked[1])
+        return max(least, min(most, gpus if gpus > 0 else cores)), (least, most) if least < most else ()
+    return (max(1, min(gpus, shares or gpus)) if asked == "auto" else asked), ()
 
 
 def places(
@@ -173,9 +160,7 @@ def places(
         TrainingError: There is no room for one.
     """
     have = [node["Resources"] for node in nodes()] if resources is None else resources
-    gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in have)
-    if device == "cuda" and not gpus:
-        raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")
+    gpus = _gpus(device, have)
     share = trial.gpus if gpus else 0.0
     rooms = [int(node.get("CPU", 0)) // trial.cpus for node in have]
     if gpus:  # a share lies on one of them

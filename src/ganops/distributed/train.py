@@ -4,9 +4,8 @@ import copy
 import json
 import shutil
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,26 +16,24 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+import torch.distributed as dist
 from numpy.typing import NDArray
 from pyarrow import fs
-from ray.train import CheckpointConsistencyMode
-from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+from ray.util.queue import Queue
 
 from ganops import config
 from ganops.config import Experiment
 from ganops.core import collective
-from ganops.core.errors import DivergenceError, TrainingError, UserError
+from ganops.core.errors import TrainingError
 from ganops.core.files import persist
 from ganops.core.retry import insist
 from ganops.core.retry import retry_timeout as patience
 from ganops.core.terminal import say
 from ganops.data import Prepared
-from ganops.distributed import node_copy, runtime
+from ganops.distributed import failures, node_copy, runtime
 from ganops.distributed.node_copy import Parcel
-from ganops.distributed.progress import Board
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
-from ganops.distributed.trainer import LeavingError, Trainer
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
 from ganops.experiment.run import JOURNAL, Progress, Run
@@ -46,10 +43,6 @@ from ganops.metrics.reference import Reference
 Listener = Callable[[Progress], None]
 RESTARTS = 3
 """Of a judge apart."""
-ERRORS = 3
-"""Times that a training is tried again after an error of its own; lost workers count apart."""
-WAITS = 30
-"""Times that Ray waits for room, 20 s each: in ten minutes a lost machine is replaced, or it is not."""
 FORMER = "checkpoint-former"
 """The checkpoint before the last one of a training in this process; Ray keeps two by itself."""
 LIST = "checkpoint_manager_snapshot.json"
@@ -87,7 +80,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
             )
             storage.check()
             _tell_of_the_past(run, storage)
-            grows = len(plan.counts) > 1
+            grows = bool(plan.counts)
             parcels = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
             _fit_on_ray(run, *parcels, storage.address, name, plan, listen)
     yield run
@@ -164,7 +157,7 @@ def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder
 
 def stretch(
     run: Run, prepared: Parcel, features: Parcel, storage: Storage, *, folder: str, name: str, start: str | None,
-    until: int, plan: Plan, alone: bool,
+    until: int, plan: Plan,
 ) -> tuple[str, ...]:  # fmt: skip
     """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
 
@@ -178,7 +171,6 @@ def stretch(
         start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
         until: The step at which it ends.
         plan: Of the workers.
-        alone: Whether Ray is our own, and ends with the process that started it.
 
     Returns:
         The alarms of the last tick.
@@ -190,7 +182,7 @@ def stretch(
     storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
     address = storage.below(folder)
     _fit_on_ray(
-        run, prepared, features, address, name, plan, heard.append, until=until, alone=alone,
+        run, prepared, features, address, name, plan, heard.append, until=until,
         start=(storage, start) if start else None,
     )  # fmt: skip
     storage.remove(f"{folder}/{name}", patience())
@@ -199,48 +191,41 @@ def stretch(
 
 def _fit_on_ray(
     run: Run, prepared: Parcel, features: Parcel, storage: str, name: str, plan: Plan, listen: Listener, *,
-    until: int | None = None, start: tuple[Storage, str] | None = None, alone: bool | None = None,
+    until: int | None = None, start: tuple[Storage, str] | None = None,
 ) -> None:  # fmt: skip
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
-    alone = runtime.alone() if alone is None else alone
-    # here, not where there is room: on a worker's node it would be lost with that node
-    board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=runtime.here()).remote()
-    trainer = Trainer(
-        _work,
-        counts=plan.counts,
-        alone=alone,
-        train_loop_config={
-            "params": run.experiment.content(),
-            "prepared": prepared,
-            "features": features,
-            "cores": plan.cpus,
-            "apart": plan.apart,
-            "board": board,
-            "patience": patience(),
-            "watched": not alone,
-            "until": until,
-            "start": start,
-            "edits": run.meaning["edits"],
-        },
-        scaling_config=ray.train.ScalingConfig(
-            num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
-        ),
-        # the name is the fingerprint: Ray continues a run of the same name from its last checkpoint
-        run_config=ray.train.RunConfig(
-            name=name,
-            storage_path=storage,
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-            # without a limit, workers that cannot be placed would be waited for without end
-            failure_config=ray.train.FailureConfig(max_failures=ERRORS, controller_failure_limit=WAITS),
-            # a controller that runs here writes its log into a file of Ray's, and no lines among the progress
-            logging_config=ray.train.LoggingConfig("CRITICAL" if alone and not runtime.debugging() else "INFO"),
-        ),
-    )
-    _mend_list(Storage(storage), name)
-    with _listening(board, listen):
-        result = _result_of(trainer, storage)
-    if result.return_value is not None:
-        raise DivergenceError(result.return_value)
+    work = {
+        "params": run.experiment.content(),
+        "prepared": prepared,
+        "features": features,
+        "cores": plan.cpus,
+        "apart": plan.apart,
+        "patience": patience(),
+        "until": until,
+        "start": start,
+        "edits": run.meaning["edits"],
+    }
+    with _listening(listen) as board:
+
+        def trainer() -> Any:
+            _mend_list(Storage(storage), name)
+            return ray.train.torch.TorchTrainer(
+                _work,
+                train_loop_config={**work, "board": board},
+                scaling_config=ray.train.ScalingConfig(
+                    num_workers=plan.bounds(), use_gpu=plan.gpus > 0, resources_per_worker=plan.resources()
+                ),
+                # the name is the fingerprint: Ray continues a run of the same name from its last checkpoint
+                run_config=ray.train.RunConfig(
+                    name=name,
+                    storage_path=storage,
+                    checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+                    failure_config=failures.POLICY,
+                    callbacks=[failures.EndAtOwnError()],
+                ),
+            )
+
+        result = failures.fit(trainer, storage)
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, patience(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
@@ -281,35 +266,9 @@ def _opened(checkpoint: Any, seconds: float, tell: Callable[[str], None]) -> Ite
         yield Path(folder)
 
 
-def _result_of(trainer: Any, storage: str) -> Any:
-    try:
-        return trainer.fit()
-    except ray.train.WorkerGroupError as error:
-        for failure in error.worker_failures.values():
-            cause = getattr(failure, "cause", None) or failure
-            if isinstance(cause, UserError):
-                raise cause from None
-            if isinstance(cause, OSError):
-                raise TrainingError(
-                    f"a worker could not read or write a file: {cause}. Make room in {storage}, or name another folder "
-                    "in compute.storage; the same command continues from the last whole checkpoint."
-                ) from error
-        raise
-    except ray.train.ControllerError as error:
-        if isinstance(error.controller_failure, WorkerGroupStartupTimeoutError):
-            raise TrainingError(
-                f"the cluster had no room for {error.controller_failure.num_workers} workers any more, and none came "
-                f"back. The checkpoints are in {storage}: the same command continues when there is room, or with fewer "
-                "compute.workers."
-            ) from error
-        raise
-
-
-def _work(config_of_loop: dict[str, Any]) -> str | None:
-    """What each worker does.
-
-    A game that diverged comes home as words: raised, Ray would start the workers again, and it would diverge again.
-    """
+@failures.own()
+def _work(config_of_loop: dict[str, Any]) -> None:
+    """Plays a training as one of its workers."""
     context = ray.train.get_context()
     rank, workers = context.get_world_rank(), context.get_world_size()
     experiment = config.parse(config_of_loop["params"])
@@ -319,35 +278,27 @@ def _work(config_of_loop: dict[str, Any]) -> str | None:
     device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
     place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
     run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
-    seconds, watched = config_of_loop["patience"], config_of_loop["watched"]
-    board = _Telling(config_of_loop["board"]) if rank == 0 else None
+    seconds, board = config_of_loop["patience"], config_of_loop["board"] if rank == 0 else None
     if _resume(run, seconds):
-        if board and not config_of_loop["start"]:
-            board.board.put.remote({"continues": run.continues})
+        if board is not None and not config_of_loop["start"]:
+            board.put({"continues": run.continues})
     elif config_of_loop["start"]:
         store, name = config_of_loop["start"]
         with store.opened(name, seconds) as folder:
             run.load(folder / "run", takeover=True)
-    try:
-        for progress in run.play(config_of_loop["until"]):
-            if board:
-                board.hear(progress)
-            # all workers are told the same, at the same tick
-            leaving = watched and progress.step < progress.steps and ray.train.get_preemption_info() is not None
-            if progress.checkpoint or leaving:
-                _report(run, progress, board, seconds)
-            if leaving:
-                _leave()
-    except DivergenceError as error:
-        return str(error)
-    return None
+    for progress in run.play(config_of_loop["until"]):
+        if board is not None:
+            board.put(asdict(progress))
+        # all workers are told the same, at the same tick: from then on each tick is saved, until the node is taken
+        if progress.checkpoint or ray.train.get_preemption_info():
+            _report(run, progress, board, seconds)
 
 
 def _resume(run: Run, seconds: float) -> bool:
     """Continues from the newest checkpoint of Ray's run that is whole; False: there is none.
 
     Raises:
-        TrainingError: The workers do not see the same ones.
+        DistError: The workers do not see the same ones; that passes, as the loss of one does.
     """
     with ExitStack() as stack:
         # of the storage there is nothing to tell yet: that would be an alarm beside a tick
@@ -355,7 +306,7 @@ def _resume(run: Run, seconds: float) -> bool:
         found = run.resume(folders)
     step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
     if collective.mean_over_workers(step) != step:
-        raise TrainingError("the workers see other checkpoints, or other damage of them, in compute.storage: try again")
+        raise dist.DistError("the workers see other checkpoints, or other damage of them, in compute.storage")
     return found is not None
 
 
@@ -374,23 +325,7 @@ def _checkpoints(seconds: float) -> list[Any]:
     return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
 
 
-class _Telling:
-    """Rank 0's end of the board."""
-
-    def __init__(self, board: Any) -> None:
-        self.board = board
-
-    def hear(self, progress: Progress) -> None:
-        """Hands a tick on."""
-        self.last = progress
-        self.board.put.remote(asdict(progress))
-
-    def tell(self, text: str) -> None:
-        """Hands an alarm on, beside the last tick."""
-        self.board.put.remote(asdict(replace(self.last, alarms=(text,), judged=())))
-
-
-def _report(run: Run, progress: Progress, board: _Telling | None, seconds: float) -> None:
+def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -> None:
     if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
@@ -398,14 +333,15 @@ def _report(run: Run, progress: Progress, board: _Telling | None, seconds: float
     run.save(folder)
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
 
+    def tell(text: str) -> None:
+        board.put({"alarms": (f"the checkpoint of {kimg} kimg: {text}",), "judged": (), "notes": ()})
+
+    @failures.own()
     def upload(checkpoint: Any, name: str) -> Any:
         """Goes on while the training does: checkpoints that cannot be written yet queue up, and none is lost."""
         try:
             kept = insist(
-                lambda: store.persist_current_checkpoint(checkpoint, name),
-                away=away,
-                seconds=seconds,
-                tell=lambda text: board.tell(f"the checkpoint of {kimg} kimg: {text}"),
+                lambda: store.persist_current_checkpoint(checkpoint, name), away=away, seconds=seconds, tell=tell
             )
             if isinstance(kept.filesystem, fs.LocalFileSystem):
                 persist(Path(kept.path))
@@ -431,18 +367,6 @@ def _unwritten(kimg: str, storage: str, reason: str) -> str:
         f"the checkpoint of {kimg} kimg could not be written to {storage}: {reason}. Make room or mend it, or name "
         "another folder in compute.storage; the same command continues from the last whole checkpoint."
     )
-
-
-def _leave() -> None:
-    """Ends the work of a worker whose node, or whose partner's node, is announced to go: once the checkpoint counts.
-
-    If that takes longer than the node has, the controller ends the work.
-
-    Raises:
-        LeavingError: Always; the training goes on elsewhere.
-    """
-    ray.train.get_all_reported_checkpoints(CheckpointConsistencyMode.COMMITTED)
-    raise LeavingError("a node is announced to go")
 
 
 class JudgeApart(ValidationJudge):
@@ -484,26 +408,28 @@ class _Bench:
 
 
 @contextmanager
-def _listening(board: Any, listen: Listener) -> Iterator[None]:
-    """Hands what arrives on the board to the listener while the block runs."""
-    done = threading.Event()
+def _listening(listen: Listener) -> Iterator[Queue]:
+    """Yields a queue from rank 0 to the driver; what is put there goes to the listener at once, in its order.
+
+    Ray Train's reports would not do: they arrive in another process, and hold up a loop that makes two of them between
+    two looks of Ray.
+    """
+    # here, not where there is room: on a worker's node it would be lost with that node
+    board = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": runtime.here()})
 
     def hear() -> None:
-        for line in ray.get(board.take.remote()):
+        last: dict[str, Any] = {}
+        for line in iter(board.get, None):
             if "continues" in line:
                 _say_what_continues(line["continues"])
-            else:
-                listen(Progress(**line))
+            else:  # an alarm between two ticks stands beside the last one
+                last |= line
+                listen(Progress(**last))
 
-    def watch() -> None:
-        while not done.wait(0.5):
-            hear()
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        hear()
+    with ThreadPoolExecutor(1) as pool:
+        heard = pool.submit(hear)
+        try:
+            yield board
+        finally:
+            board.put(None)
+        heard.result()

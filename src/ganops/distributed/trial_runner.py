@@ -89,10 +89,10 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def setup(
         self, order: dict[str, Any], *, content: dict[str, Any], prepared: Parcel, features: Parcel, ledger: Ledger,
-        plan: Plan, alone: bool, edits: str | None = None,
+        plan: Plan, edits: str | None = None,
     ) -> None:  # fmt: skip
         """Takes what all trials share, and the first order."""
-        self.base, self.ledger, self.plan, self.alone = config.parse(content), ledger, plan, alone
+        self.base, self.ledger, self.plan = config.parse(content), ledger, plan
         self.prepared, self.features, self.edits = prepared, features, edits
         self.reset_config(order)
 
@@ -190,7 +190,7 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             run, self.prepared, self.features, self.ledger.storage,
             folder=f"{self.ledger.name}/train", name=f"{order.number:04d}-{rung + 1}",
             start=self.ledger.checkpoint(order.source if rung == order.after else order.number, rung) if rung else None,
-            until=course.step(rung + 1), plan=self.plan, alone=self.alone,
+            until=course.step(rung + 1), plan=self.plan,
         )  # fmt: skip
         # the workers' judge said the distance; its figures need the pictures here
         self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())

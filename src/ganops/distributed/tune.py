@@ -92,7 +92,6 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
                 features=node_copy.send(features),
                 ledger=ledger,
                 plan=plan,
-                alone=runtime.alone(),
                 edits=meaning["edits"],
             )
             needs = plan.resources() if plan.workers == 1 else BYTE

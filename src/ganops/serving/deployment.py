@@ -132,8 +132,8 @@ def run(
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         stack.enter_context(_interrupted_by_sigterm())
         tell(f"starting {target.name} v{first.version}")
-        stack.enter_context(runtime.cluster())
-        handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs))
+        ours = stack.enter_context(runtime.cluster())
+        handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs, stays=not ours))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in the place
         front = Front(Replicas(handle, replicas), tell, target.poll)
         limits.serve(
@@ -154,8 +154,8 @@ def _interrupted_by_sigterm() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deployed(target: Target, first: str, replicas: int, logs: bool) -> Iterator[Any]:
-    """The replicas, loaded and warm."""
+def _deployed(target: Target, first: str, replicas: int, logs: bool, *, stays: bool) -> Iterator[Any]:
+    """Yields the replicas, loaded and warm; they end with the block, or with Ray if that does not stay."""
     cores = int(sum(node["Resources"].get("CPU", 0) for node in runtime.nodes()))
     if replicas > cores:
         raise ClusterError(f"--replicas: {replicas} replicas need a core each, the cluster has {cores}")
@@ -181,7 +181,7 @@ def _deployed(target: Target, first: str, replicas: int, logs: bool) -> Iterator
     try:
         yield handle
     finally:
-        if not runtime.alone():  # else it ends with Ray
+        if stays:
             serve.delete(name)
 
 
