@@ -45,7 +45,7 @@ def redacted(text: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an error says, in a line of at most 300 characters, without secrets; its kind where it says nothing.
+    """Return an error's message in a line of at most 300 characters, without secrets; its kind where it has none.
 
     The first line, and where a server's traceback follows, the last one, which tells the cause.
     """

@@ -22,7 +22,7 @@ class Ahead:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batches"), repr=False)
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor]:
-        """What `read` returns; an error in it is raised here."""
+        """Return what `read` returns; an error in it is raised here."""
         present = self._next.pop(turn, None) or self._thread.submit(self.read, turn)
         self._next = {turn + 1: self._thread.submit(self.read, turn + 1)}
         return present.result()
@@ -60,7 +60,7 @@ class Batches:
             self._take = self._pick
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
-        """This worker's slice of a turn: x float [size / workers, C, H, W] in [-1, 1], and its labels."""
+        """Return this worker's slice of a batch: x float [size / workers, C, H, W] in [-1, 1], and its labels."""
         samples, indices = self._take(turn)
         x = to_float(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

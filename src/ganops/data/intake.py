@@ -1,4 +1,4 @@
-"""From a source to decoded samples on the disk, by whatever maps blocks of images to samples."""
+"""Decoding of a source to samples on the disk, by whatever maps blocks of images to samples."""
 
 import os
 import tempfile
@@ -65,7 +65,7 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Intake:
-    """What became of the items of a source; `names` and `labels` are those of the samples in the spool."""
+    """Decoded samples and rejected items of a source; `names` and `labels` are those of the samples in the spool."""
 
     names: list[str] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
@@ -90,17 +90,17 @@ class Mapper(Protocol):
 
 
 def serially(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
-    """In this process."""
+    """Decode in this process."""
     return map(decode, blocks)
 
 
 def by_processes(processes: int) -> Mapper:
-    """By so many other processes of this machine."""
+    """Return a mapper that decodes in so many other processes of this machine."""
     return partial(_by_processes, processes)
 
 
 def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
-    """By as many processes as this machine has cores and the images are worth."""
+    """Decode in as many processes as this machine has cores and the images are worth."""
     processes = min(os.cpu_count() or 1, count // _ITEMS_PER_PROCESS)
     return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
 

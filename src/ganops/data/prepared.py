@@ -59,7 +59,7 @@ class Prepared:
         return tuple(self.manifest["classes"])
 
     def in_words(self) -> str:
-        """What it holds, in one line for a person."""
+        """Return a summary in one line for a person."""
         counts = {split: part["samples"] for split, part in self.manifest["splits"].items()}
         shape = "x".join(map(str, self.manifest["sample"]["shape"]))
         classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"

@@ -111,13 +111,13 @@ def pytorch_fid(a: Folder, b: Folder, *, weights: Path | None = None, device: st
 
 
 def compared(found: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
-    """What `distance` and `pytorch_fid` returned, in one, with their `relative_difference`."""
+    """Return the results of `distance` and `pytorch_fid` in one, with their `relative_difference`."""
     difference = abs(found["value"] - peer["value"]) / abs(peer["value"]) if peer["value"] else None
     return {**found, "pytorch_fid": peer, "relative_difference": difference}
 
 
 def in_words(found: dict[str, Any]) -> list[str]:
-    """What `distance` found, in lines for a person."""
+    """Return the result of `distance` in lines for a person."""
     one, two = found["images"]
     lines = [f"{found['metric']} {found['value']:.6g}  ({one:,} and {two:,} images, {found['seconds']:.1f} s)"]
     if found["metric"] != "fid":
@@ -130,7 +130,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
 
 
 def peer_in_words(found: dict[str, Any]) -> str:
-    """What `compared` adds, in a line for a person."""
+    """Return the figures that `compared` adds, in a line for a person."""
     peer, difference = found["pytorch_fid"], found["relative_difference"]
     off = "" if difference is None else f"; relative difference {difference:.1e}"
     return f"pytorch-fid {peer['value']:.6g}  ({peer['seconds']:.1f} s){off}"
@@ -165,13 +165,13 @@ def _batches(files: tuple[Path, ...], size: int) -> Iterator[Images]:
 
 
 def _decode(files: tuple[Path, ...]) -> Images:
-    """As pytorch-fid does: Pillow's RGB, nothing resized, turned or laid on a background."""
+    """Decode files like pytorch-fid: Pillow's RGB, nothing resized, turned or laid on a background."""
     pixels = [_read(file, lambda image: np.asarray(image.convert("RGB"))) for file in files]
     return np.stack(pixels).transpose(0, 3, 1, 2)
 
 
 def _read(file: Path, take: Callable[[Image.Image], T]) -> T:
-    """What `take` takes of the picture; DataError where it is none."""
+    """Return `take` of a picture; DataError where the file is none."""
     try:
         with Image.open(file) as image:
             return take(image)

@@ -43,7 +43,7 @@ def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
 
 
 def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
-    """What the networks learn about the data: nothing of its labels where these serve the extractor only."""
+    """Return the samples as the networks know them: without labels where these serve the extractor only."""
     return spec if experiment.model.conditional else replace(spec, classes=0)
 
 
@@ -79,7 +79,7 @@ def game(experiment: Experiment, device: torch.device) -> Game:
 
 
 def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:
-    """What D is shown instead of the samples; None: they themselves.
+    """Return the transforms of the samples that D is shown; None: there are none.
 
     Raises:
         ConfigError: A preset or a transform is not known, or the strength cannot adapt in this game.
@@ -115,7 +115,7 @@ def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Cou
 
 
 def recipe(experiment: Experiment) -> Recipe:
-    """How the players learn, in steps and samples."""
+    """Return the recipe of the training, in steps and samples."""
     train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
     samples = train.batch * train.d_steps
     return Recipe(

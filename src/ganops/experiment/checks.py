@@ -27,7 +27,7 @@ from ganops.models import ARCHITECTURES
 from ganops.search import population, space
 
 LIMITED = ("alarms", "precision", "recall", "density", "coverage")
-"""What `tune.limits` can ask for."""
+"""Figures that `tune.limits` may bound."""
 SIGNS = ("authenticity", "ct", "near_copies", "copied_share", "memorisation_verdict")
 """Figures of memorisation that a gate may limit."""
 LISTED = 1024
@@ -37,7 +37,7 @@ PARAMETERS = 2 * 10**9
 TENSORS = 2_000
 """The most tensors in which they lie: beyond it, networks are deeper than any that was published."""
 JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
-"""What a search cannot try."""
+"""Parameters that a search cannot try: they decide how trials are judged."""
 
 
 def load(path: Path = Path("params.yaml")) -> Experiment:

@@ -37,7 +37,7 @@ class Code:
     """A state of the decisive files."""
 
     commit: str | None
-    """Of the repository that holds them, or of the one that a job came from; None: an installed release."""
+    """Commit of the repository that holds the files, or of the one that a job came from; None: an installed release."""
     edits: str
     """Empty where they are as that commit, or the release, has them; else SHA-256 of their names and contents."""
     edited: tuple[str, ...] = ()

@@ -49,7 +49,7 @@ def nearest(stops: int, frames: int) -> NDArray[np.int64]:
 
 
 class Source(Protocol):
-    """What draws the pictures of a walk."""
+    """A source of the pictures of a walk."""
 
     @property
     def latent(self) -> int:

@@ -47,7 +47,7 @@ HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_PATIENCE")
 
 @dataclass(frozen=True)
 class Tree:
-    """What is sent: the files that git does not ignore."""
+    """The files that are sent: those that git does not ignore."""
 
     digest: str
     """SHA-256 of their names and contents, but for what a job brings home."""
@@ -57,7 +57,7 @@ class Tree:
     edits: str = ""
     """Edits of the code that decides the weights: see `identity.Code`."""
     patch: bytes = b""
-    """From the commit to these files; empty: there are no differences, or too large ones."""
+    """Patch from the commit to these files; empty: there are no differences, or too large ones."""
     files: tuple[File, ...] = ()
     """All that is sent, and nothing else is."""
 
@@ -143,12 +143,12 @@ class Cluster:
         return [raylet["resourcesTotal"] for raylet in raylets if raylet.get("state") == "ALIVE"]
 
     def version(self) -> str:
-        """Of Ray."""
+        """Version of Ray there."""
         with _refusals(self.address):
             return str(self.client._do_request("GET", "/api/version").json()["ray_version"])
 
     def job(self, name: str) -> JobDetails:
-        """What is known of a job.
+        """Return Ray's details of a job.
 
         Raises:
             ClusterError: There is none of that name.
@@ -161,7 +161,7 @@ class Cluster:
             raise ClusterError(f"{self.address} knows no job {name}; the latest: {known}") from None
 
     def jobs(self) -> list[JobDetails]:
-        """Those that were submitted by this project, the latest first."""
+        """Return the jobs that this project submitted, the latest first."""
         with _refusals(self.address):
             jobs = self.client.list_jobs()
         ours = [each for each in jobs if each.submission_id and DIGEST in (each.metadata or {})]
@@ -189,7 +189,7 @@ def _refusals(address: str, passing: type[Exception] = UserError) -> Iterator[No
 
 
 def check(experiment: Experiment, cluster: Cluster) -> list[str]:
-    """What can be checked of the cluster before anything is sent, in words.
+    """Return the results of what can be checked of the cluster before anything is sent, in words.
 
     Raises:
         ClusterError: Ray has another version there, or too little for the workers that are asked for.
@@ -407,7 +407,7 @@ def stop(cluster: Cluster, name: str) -> str:
 
 
 def rows(cluster: Cluster) -> list[dict[str, Any]]:
-    """What a person asks of jobs, one entry each, the latest first."""
+    """Return a summary of each job for people, the latest first."""
     return [
         {
             "id": each.submission_id,

@@ -33,7 +33,7 @@ class Statistics:
 
     @property
     def singular(self) -> bool:
-        """Whether there are too few samples for a covariance of full rank: the distance is then mostly bias."""
+        """True where samples are too few for a covariance of full rank: the distance is then mostly bias."""
         return self.count <= len(self.mean)
 
     @classmethod
@@ -62,7 +62,7 @@ class Sums:
         return Sums(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
     def add(self, features: NDArray[np.floating]) -> "Sums":
-        """These sums and those of `features` [N, d]."""
+        """Return the sum of these sums and those of `features` [N, d]."""
         return self + Sums.of(features)
 
     def statistics(self) -> Statistics:

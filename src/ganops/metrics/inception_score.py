@@ -33,7 +33,7 @@ def _score(p: NDArray[np.float64]) -> float:
 
 
 def class_histogram(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-    """How many samples have each class as their most probable one: [N, K] -> int64 [K]."""
+    """Return the number of samples that have each class as their most probable one: [N, K] -> int64 [K]."""
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
 
 

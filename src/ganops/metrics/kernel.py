@@ -37,7 +37,7 @@ def kernel_distance(
 def kernel_replicates(
     x: NDArray[np.floating], y: NDArray[np.floating], halves: Iterable[NDArray[np.int64]]
 ) -> NDArray[np.float64]:
-    """What halves of y do to the distance, float64 [H], up to a constant: the part within x is left out.
+    """Return the distance of each half of y, float64 [H], up to a constant: the part within x is left out.
 
     Each kernel is computed once and not once a half: Σ k(yᵢ, yⱼ) over a half is hᵀ K h, where h marks its members.
 

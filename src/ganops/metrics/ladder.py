@@ -39,9 +39,9 @@ CHAINS = (
     ("real", "heavy_blur"),
     ("real", "black"),
 )
-"""Along each chain the distance from the real images must grow."""
+"""Chains of rungs along which the distance from the real images must grow."""
 CERTAIN = 250
-"""With fewer held-out images the distance is mostly bias: the rungs of UNCERTAIN are measured, but not judged."""
+"""Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
 UNCERTAIN = ("faint_noise", "faint_blur", "half", "low_rank", "shuffled_patches", "heavy_blur", "black")
 SAMPLES = 2000
 FEWEST = 12
@@ -102,7 +102,7 @@ def climb(
 
 
 def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int) -> Rungs:
-    """What the extractor sees on each rung; arguments and errors as of `climb`."""
+    """Return what the extractor sees on each rung; arguments and errors as of `climb`."""
     if min(len(real), len(held_out)) < FEWEST:
         raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
@@ -185,6 +185,6 @@ def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:
 
 
 def _noticed(ladder: dict[str, float], gap: str) -> bool:
-    """Whether a lack of variety shows: the distance half as large again, or a tenth less coverage, than the control."""
+    """Return True where a lack of variety shows: distance half as large again as the control's, or coverage 0.1 lower."""
     further = ladder[gap] > 1.5 * ladder[f"{gap}_control"]
     return further or ladder[f"{gap}_coverage"] < ladder[f"{gap}_control_coverage"] - 0.1

@@ -26,7 +26,7 @@ SIGNS = ("authenticity", "ct", "near_copies")
 CONTROLS = ("held_out", "copied")
 NAMES = (*SIGNS, *(f"{s}_{control}" for s in SIGNS for control in CONTROLS),
          "ct_cells", "copied_share", "memorisation_verdict")  # fmt: skip
-"""Of all figures."""
+"""Names of all figures."""
 VERDICTS = ("none seen", "some", "copies")
 FEWEST = 50
 """The fewest samples of each set: with fewer, not even a third of copies would stand out from chance."""
@@ -48,12 +48,12 @@ DEVIATIONS = 3
 
 @dataclass(frozen=True)
 class Near:
-    """What is known of N samples: all float64 [N], but the cells."""
+    """The nearest training samples of N samples: all float64 [N], but the cells."""
 
     distance: NDArray[np.float64]
-    """To the nearest training sample."""
+    """Distance to the nearest training sample."""
     own: NDArray[np.float64]
-    """From that training sample to its own nearest training neighbour."""
+    """Distance from that training sample to its own nearest training neighbour."""
     cell: NDArray[np.int64]
     """The k-means cell of the sample."""
 
@@ -132,7 +132,7 @@ def examine(
 
 
 def summary(near: dict[str, Near]) -> dict[str, float]:
-    """What `memorisation` returns, from what `examine` found."""
+    """Return the figures of `memorisation` from what `examine` found."""
     generated, held_out, copied = near["generated"], near["held_out"], near["copied"]
     half = len(held_out) // 2
     signs, copies = _signs(generated, held_out), _signs(copied, held_out)

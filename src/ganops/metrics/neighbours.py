@@ -47,7 +47,7 @@ def precision_recall_density_coverage(
 
 
 def realism(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5) -> Array:
-    """How deep each sample lies among real ones (Kynkäänniemi et al. 2019, equation 3): [M], above 1 inside.
+    """Return the realism score of each sample (Kynkäänniemi et al. 2019, equation 3): [M], above 1 inside.
 
     The largest ratio of the radius of a real sample's ball to the distance from its centre; the larger half of the
     balls is left out, as published, because it belongs to outliers.

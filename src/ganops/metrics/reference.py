@@ -55,7 +55,7 @@ class Reference:
         return extractor
 
     def in_words(self) -> str:
-        """How far the extractor can be trusted, in one line for a person."""
+        """Return the extractor's reliability in one line for a person."""
         details, ladder = self.card["details"], self.card["ladder"]
         accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
         error = details.get("feature_error")
@@ -80,7 +80,7 @@ class Reference:
         return Statistics(int(stored["count"][0]), stored["mean"], stored["covariance"])
 
     def classes(self, split: str) -> NDArray[np.int64] | None:
-        """How many real images of `split` the extractor puts into each class [K]; None where it is no classifier."""
+        """Return the number of real images of `split` in each class [K]; None where the extractor is no classifier."""
         stored: dict[str, NDArray[np.int64]] = load_file(self._file(split, "statistics.safetensors"))
         return stored.get("classes")
 

@@ -1,4 +1,4 @@
-"""What the stages wrote as a candidate for the registry: packed, held against the champion, decided, registered."""
+"""The stage register: results are packed, held against the champion, decided on, and registered."""
 
 from dataclasses import asdict, replace
 from pathlib import Path

@@ -43,12 +43,12 @@ class Report:
     (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
     worse, ...)}}, or `reason`."""
     decision: Mapping[str, Any] = field(default_factory=dict)
-    """Whether this generator may become the champion: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
+    """Decision on the championship of this generator: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
     at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
     memorisation: Mapping[str, Any] = field(default_factory=dict)
     """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    """How the metrics were measured."""
+    """Protocol of the metrics."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """The extractor's card: `extractor`, `published` (the weights of FID), `dimensions`, `hash`, `details` {`accuracy`,
     `chance`, `feature_error`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and
@@ -70,7 +70,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a metric says: its better direction, one plain sentence, and the worst and best value where it has both."""
+    """Meaning of a metric: its better direction, one plain sentence, and the worst and best value where it has both."""
 
     better: str
     sentence: str
@@ -103,7 +103,7 @@ METRICS = {
     "cas_gap": Meaning("lower", "What a classifier loses by learning from generated samples: cas_real - cas."),
     "class_kl": Meaning("lower", "How far the classes of generated samples are from those of real ones; 0 if equal."),
 }
-"""What is known of a metric, by its name (a star stands for any text); the first match holds."""
+"""Meaning of each metric, by its name (a star stands for any text); the first match holds."""
 
 SIGNS = {
     "authenticity": "Share of images that are farther from their nearest training image than that is from its own "
@@ -112,7 +112,7 @@ SIGNS = {
     "do.",
     "near_copies": "Share of images as close to a training image as the closest 1 % of the held-out images.",
 }
-"""What the signs of memorisation say."""
+"""Meaning of each sign of memorisation."""
 
 RUNGS = {
     "real": "other real images",

@@ -166,7 +166,7 @@ def _importance(search: Search, found: Importance | None, charts: Mapping[str, s
 
 
 def _unknown(search: Search) -> str:
-    """Why there are no numbers; empty where nobody would ask."""
+    """Return the reason why there are no numbers; empty where nobody would ask."""
     scored = len(ranked(search.trials))
     if not names(search.trials) or not scored:
         return ""

@@ -55,7 +55,7 @@ def _check_condition(path: str, other: str, wanted: Any, kinds: Mapping[str, tup
 
 
 def is_active(space: Space, values: Values) -> bool:
-    """Whether its conditions hold for the values so far."""
+    """Return True where a space's conditions hold for the values so far."""
     return all(
         path in values and (_same(values[path], wanted) or (isinstance(wanted, list) and _among(values[path], wanted)))
         for path, wanted in space.when.items()
@@ -67,7 +67,7 @@ def _among(value: Any, values: Sequence[Any]) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As in the file: true is not 1."""
+    """Return True where values are equal as in the file: true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 

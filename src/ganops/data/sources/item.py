@@ -1,4 +1,4 @@
-"""What a source hands over: light items, which any process can turn into samples."""
+"""Items of a source: light handles, which any process can turn into samples."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -48,11 +48,11 @@ class Deferred(ABC):
     @property
     @abstractmethod
     def local(self) -> bool:
-        """Whether only this machine may have it."""
+        """True where only this machine can read the item."""
 
     @abstractmethod
     def read(self) -> bytes:
-        """Its bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
+        """Return the bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
 
 
 Content = Path | bytes | Pixels | Deferred | ItemError

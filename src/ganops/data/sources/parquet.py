@@ -60,7 +60,7 @@ def choose(store: Store, names: list[str]) -> list[Store]:
 
 
 class _Table(NamedTuple):
-    """What the schema of a file says."""
+    """The columns of a Parquet file, from its schema."""
 
     rows: int
     image: str
@@ -76,7 +76,7 @@ class _Group:
     number: int
     column: str
     walk: str
-    """Of this walk through the file: the next one finds what lies there then."""
+    """Number of this walk through the file: the next one finds what lies there then."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ class _Cell(Deferred):
 
     @property
     def local(self) -> bool:
-        """Whether the Parquet file is one of this machine."""
+        """True where the Parquet file is one of this machine."""
         return self.rows.file.local is not None
 
     def read(self) -> bytes:
-        """Its bytes."""
+        """Return the bytes."""
         return _image(_walk(self.rows).at(self.row))
 
 
@@ -129,7 +129,7 @@ def _walk(group: _Group) -> _Walk:
 
 
 def _values(group: _Group, column: str) -> Iterator[Any]:
-    """What a column of a row group holds, row by row."""
+    """Yield the values of a column of a row group, row by row."""
     with _opened(group.file) as file:
         for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=[column], use_threads=False):
             yield from (value.as_py() for value in batch.column(column))

@@ -30,7 +30,7 @@ class Store:
 
     @classmethod
     def at(cls, uri: str) -> "Store":
-        """What a URI names.
+        """Return the file or folder that a URI names.
 
         Raises:
             DataError: there is nothing, or pyarrow cannot reach it.
@@ -58,7 +58,7 @@ class Store:
 
     @property
     def local(self) -> Path | None:
-        """Where it is on this machine, if it is."""
+        """Path on this machine; None: it is elsewhere."""
         return None if scheme(self.uri) not in (None, "file") else Path(self.path)
 
     @property
@@ -94,11 +94,11 @@ class Stored(Deferred):
 
     @property
     def local(self) -> bool:
-        """Whether it is a file of this machine."""
+        """True where it is a file of this machine."""
         return self.store.local is not None
 
     def read(self) -> bytes:
-        """Its content.
+        """Return the file's content.
 
         Raises:
             ItemError: It is too large.

@@ -20,7 +20,7 @@ class Harm:
 
     unit: str
     amounts: tuple[float, float, float, float, float]
-    """Of each strength, the mildest first."""
+    """Amount at each strength, the mildest first."""
     damage: Callable[[Images, Labels | None, float, Generator], Images]
 
     def __call__(self, images: Images, labels: Labels | None, strength: int, generator: Generator) -> Images:
@@ -112,7 +112,7 @@ def drop_classes(images: Images, labels: Labels | None, share: float) -> Images:
 
 
 def repeat(images: Images, times: float, generator: Generator) -> Images:
-    """As many images as before, of which each stands there about `times` times."""
+    """Return as many images as before, of which each stands there about `times` times."""
     few = generator.permutation(len(images))[: max(1, round(len(images) / times))]
     return images[few[np.arange(len(images)) % len(few)]]
 

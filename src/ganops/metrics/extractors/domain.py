@@ -52,19 +52,19 @@ HARMS: dict[str, Callable[[Images, Images, Generator], Images]] = {
     "low_rank": lambda x, batch, g: low_rank(np.concatenate([x, batch]), round(_between(2, 32, g)))[: len(x)],
     "shuffled_patches": lambda x, _, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
 }
-"""What is done to some images of a batch, at random strength, and what the network must tell from real ones."""
+"""Corruptions of some images of a batch, at random strength, which the network must tell from real ones."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much network and training a set of images needs."""
+    """Size of the network and length of the training that a set of images needs."""
 
     widths: tuple[int, ...] = WIDTHS
     """Channels of the convolutions."""
     residual: bool = False
     """A residual block behind them."""
     negatives: bool = False
-    """Whether harmed images are classes of their own."""
+    """True where harmed images are classes of their own."""
     kimg: float = 60
     """Thousands of images (with labels) or views (without) shown; at most 100 times the images there are."""
 

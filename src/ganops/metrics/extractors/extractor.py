@@ -1,4 +1,4 @@
-"""What every extractor can do, and how its weights are named, stored and run."""
+"""The interface of extractors, and how their weights are named, stored and run."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -60,7 +60,7 @@ class Extractor(ABC):
 
     @property
     def published(self) -> bool:
-        """Whether these are the published FID weights: the only ones whose distance may be called FID."""
+        """True for the published FID weights: the only ones whose distance may be called FID."""
         return False
 
     def weights(self) -> Weights:

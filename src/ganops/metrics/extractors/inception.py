@@ -124,7 +124,7 @@ class Inception(Extractor):
 
     @property
     def published(self) -> bool:
-        """Whether the file that the weights came from is the published one."""
+        """True where the file that the weights came from is the published one."""
         return self.hash.startswith(PUBLISHED)
 
     def weights(self) -> Weights:
