@@ -439,7 +439,11 @@ class Experiment(Section):
         return self
 
     def override(self, values: Mapping[str, Any]) -> "Experiment":
-        """A copy with dotted paths replaced, checked as the file is: `{"train.batch": 32}`."""
+        """A copy with dotted paths replaced, checked as the file is: `{"train.batch": 32}`.
+
+        Raises:
+            ConfigError: A path leads through a value, or the result is no experiment.
+        """
         content = self.content()
         for path, value in values.items():
             *parents, last = path.split(".")

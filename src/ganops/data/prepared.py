@@ -34,7 +34,11 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
-        """Opens what `prepare` wrote; DataError where there is no such folder."""
+        """Opens what `prepare` wrote.
+
+        Raises:
+            DataError: There is no such folder, or its manifest cannot be read.
+        """
         try:
             return cls(Path(folder), read_json(Path(folder) / "manifest.json"))
         except (OSError, ValueError) as error:
@@ -68,11 +72,19 @@ class Prepared:
         return f"{sum(counts.values()):,} images ({splits}), {shape}, {classes}, {rejected:,} rejected"
 
     def images(self, split: str) -> NDArray[np.uint8]:
-        """uint8 [N, C, H, W], mapped from the disk and read-only."""
+        """uint8 [N, C, H, W], mapped from the disk and read-only.
+
+        Raises:
+            DataError: The file cannot be read, or is not the one of the manifest.
+        """
         return self._array(split, "images", tuple(self.manifest["sample"]["shape"]))
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
-        """int64 [N], or None where the set is unlabelled."""
+        """int64 [N], or None where the set is unlabelled.
+
+        Raises:
+            DataError: The file cannot be read, or is not the one of the manifest.
+        """
         return self._array(split, "labels", ()) if self.class_names else None
 
     def _array(self, split: str, name: str, sample: tuple[int, ...]) -> NDArray[Any]:

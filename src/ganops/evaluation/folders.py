@@ -42,7 +42,11 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """Looks into the folder; DataError where it is missing, has fewer than two images or a file that is none."""
+        """Looks into the folder.
+
+        Raises:
+            DataError: It is missing, has fewer than two images, or a file that is none.
+        """
         if not path.is_dir():
             raise DataError(f"{path}: expected a folder of images, got {'a file' if path.exists() else 'nothing'}")
         files = tuple(sorted(file for ending in TYPES for file in path.glob(f"*.{ending}")))
@@ -71,8 +75,11 @@ def distance(
 
     Returns:
         `metric`, `value`, `images` of both sides, `singular` (a side has no more images than there are features),
-        `one_by_one` (a side has images of several sizes), `weights` (their hash) and `seconds`. DataError and
-        FeatureError say what cannot be used.
+        `one_by_one` (a side has images of several sizes), `weights` (their hash) and `seconds`.
+
+    Raises:
+        DataError: A file cannot be read.
+        FeatureError: The weights are missing, or others than Inception's.
     """
     since = time.time() if since is None else since
     extractor = (InceptionBF16 if reduced else Inception).of_file(find_weights(weights), device)
@@ -93,6 +100,10 @@ def pytorch_fid(a: Folder, b: Folder, *, weights: Path | None = None, device: st
     """The same by the command pytorch-fid, in a process of its own: `value`, `seconds` of the whole command.
 
     It stacks 50 images into a batch, and fails where they differ in size: then it is asked to take one at a time.
+
+    Raises:
+        UserError: The command failed, or gave no finite number.
+        FeatureError: The weights are missing.
     """
     with tempfile.TemporaryDirectory() as home:
         cache = Path(home) / "hub" / "checkpoints"  # where it looks for weights

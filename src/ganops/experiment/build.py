@@ -1,4 +1,4 @@
-"""From the configuration to networks, game and recipe: look-ups in plain tables, nothing else."""
+"""Networks, game and recipe of a configuration: look-ups in the rooms' tables, which refuse a name that they lack."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -29,7 +29,11 @@ def group(D: nn.Module) -> int:
 
 
 def known(path: str, name: str, table: Any) -> None:
-    """Refuse a name that a table lacks: ConfigError with the path and the names it has."""
+    """Refuse a name that a table lacks.
+
+    Raises:
+        ConfigError: With the path of the parameter and the names that there are.
+    """
     if name not in table:
         raise ConfigError(f"params.{path}: unknown {name!r}; known: {', '.join(table)}")
 
@@ -64,7 +68,11 @@ def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Mo
 
 
 def game(experiment: Experiment, device: torch.device) -> Game:
-    """The objective, and the precision it is played in."""
+    """The objective, and the precision it is played in.
+
+    Raises:
+        ConfigError: The augmentation is impossible, see `augmentation`.
+    """
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     if machine.precision(experiment, device) == "bf16":
 

@@ -1,4 +1,4 @@
-"""Checks of an experiment before it costs anything: names, options, combinations, the search's space, the gate."""
+"""Checks of an experiment: names, options, combinations, space and gate at no cost; later, blind metrics."""
 
 import inspect
 import json
@@ -52,7 +52,11 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
 
 
 def check(experiment: Experiment) -> None:
-    """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
+    """Refuses names that no table knows, options that no signature takes, and values that contradict each other.
+
+    Raises:
+        ConfigError: With the full path of the impossible key, and what was expected.
+    """
     build.known("features.extractor", experiment.features.extractor, EXTRACTORS)
     _check_game(experiment)
     metrics = known_metrics(experiment)
@@ -178,7 +182,11 @@ def _check_search(experiment: Experiment) -> None:
 
 
 def check_slices(batch: int, workers: int, together: int) -> None:
-    """Refuses a number of workers whose slices would change the experiment: D compares `together` samples."""
+    """Refuses a number of workers whose slices would change the experiment: D compares `together` samples.
+
+    Raises:
+        ConfigError: The batch is not shared equally, or a slice splits a group that D compares.
+    """
     if batch % workers:
         raise ConfigError(f"params.train.batch: {batch} samples cannot be shared equally by {workers} workers")
     if workers > 1 and batch // workers % together:

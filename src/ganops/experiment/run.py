@@ -232,7 +232,7 @@ class Run:
         return row
 
     def _distance(self, pending: _Pending) -> float:
-        """Return the judge's distance; where it failed, compute it here, so that the task's own errors are raised here."""
+        """Return the judge's distance; where it failed, compute it here, so that the task's own errors surface."""
         assert self.judge is not None
         try:
             return pending.distance.result()
@@ -251,7 +251,11 @@ class Run:
         return Generator(self.state.average, self._description(kimg))
 
     def best_generator(self) -> Generator:
-        """The average of G with the smallest validation distance so far, or the last one where there is no judge."""
+        """The average of G with the smallest validation distance so far, or the last one where there is no judge.
+
+        Raises:
+            TrainingError: No weights have been kept yet.
+        """
         if self.best is None or self.best_row is None:
             raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
         return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
@@ -409,6 +413,9 @@ class Run:
         """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
 
         The same training again gives the same files, but for its numbers, which name the machine, and its speed.
+
+        Raises:
+            TrainingError: No weights have been kept yet.
         """
         assert self.best_row is not None
         with atomic_folder(pictures) as draft:

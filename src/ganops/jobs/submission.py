@@ -136,14 +136,22 @@ class Cluster:
         return cls(address, client)
 
     def nodes(self) -> list[dict[str, float]]:
-        """The resources of each node that is alive."""
+        """The resources of each node that is alive.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             answer = self.client._do_request("GET", "/nodes?view=summary").json()  # the token goes with it
         raylets = [node["raylet"] for node in answer["data"]["summary"]]
         return [raylet["resourcesTotal"] for raylet in raylets if raylet.get("state") == "ALIVE"]
 
     def version(self) -> str:
-        """Version of Ray there."""
+        """Version of Ray there.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             return str(self.client._do_request("GET", "/api/version").json()["ray_version"])
 
@@ -161,7 +169,11 @@ class Cluster:
             raise ClusterError(f"{self.address} knows no job {name}; the latest: {known}") from None
 
     def jobs(self) -> list[JobDetails]:
-        """Return the jobs that this project submitted, the latest first."""
+        """Return the jobs that this project submitted, the latest first.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             jobs = self.client.list_jobs()
         ours = [each for each in jobs if each.submission_id and DIGEST in (each.metadata or {})]
@@ -207,7 +219,11 @@ def check(experiment: Experiment, cluster: Cluster) -> list[str]:
 
 
 def check_workers(compute: Compute, cpus: int, gpus: int) -> None:
-    """Refuses what can never be placed, with the numbers."""
+    """Refuses what can never be placed, with the numbers.
+
+    Raises:
+        ClusterError: There is no GPU where one was asked for, or there are fewer cores or GPUs than workers.
+    """
     if compute.device == "cuda" and not gpus:
         raise ClusterError("compute.device: cuda was asked for, and no node that is up has a GPU")
     workers = compute.workers
@@ -325,7 +341,11 @@ def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
 
 
 def follow(cluster: Cluster, name: str) -> int:
-    """Prints the log of a job until it ends; returns its exit code."""
+    """Prints the log of a job until it ends; returns its exit code.
+
+    Raises:
+        ClusterError: There is no such job, or the cluster does not answer.
+    """
 
     async def show() -> None:
         async for lines in cluster.client.tail_job_logs(name):
@@ -397,7 +417,11 @@ def finish(root: Path, cluster: Cluster, name: str) -> None:
 
 
 def stop(cluster: Cluster, name: str) -> str:
-    """Stops a job and waits until it has ended; returns its status in words."""
+    """Stops a job and waits until it has ended; returns its status in words.
+
+    Raises:
+        ClusterError: There is no such job, or the cluster does not answer.
+    """
     cluster.job(name)
     with _refusals(cluster.address):
         cluster.client.stop_job(name)

@@ -17,6 +17,9 @@ def inception_score(probabilities: NDArray[np.floating], splits: int = 10) -> tu
 
     Returns:
         The mean and the standard deviation over the parts.
+
+    Raises:
+        FeatureError: There are fewer samples than splits.
     """
     if len(probabilities) < splits:
         raise FeatureError(f"{splits} splits need at least {splits} samples, got {len(probabilities)}")

@@ -47,7 +47,7 @@ class Interval:
 
     @classmethod
     def about(cls, value: float, replicates: Sequence[float] | NDArray[np.float64]) -> "Interval":
-        """Return an interval from the figure of all samples and those of random halves: Student's t for their number."""
+        """Return an interval from the figure of all samples and those of random halves: by Student's t."""
         margin = float(stdtrit(len(replicates) - 1, 0.975) * np.std(replicates, ddof=1))
         return cls(value, value - margin, value + margin)
 
@@ -95,6 +95,9 @@ def halves(
         seed: draws the halves.
         strata: a number for each sample, int64 [count], whose shares each half keeps; None: plain halves.
         side: halves of different sides are independent.
+
+    Raises:
+        FeatureError: There are fewer than `FEWEST` samples.
     """
     if count < FEWEST:
         raise FeatureError(f"an interval needs at least {FEWEST} samples, got {count}")
@@ -118,6 +121,9 @@ def replicates(
         repetitions: the number of halves.
         seed: draws the halves, those of each side independently.
         strata: of the first side, as `halves` takes them.
+
+    Raises:
+        FeatureError: A side has fewer than `FEWEST` samples.
     """
     sides = [
         halves(count, repetitions=repetitions, seed=seed, strata=None if side else strata, side=side)

@@ -102,7 +102,11 @@ def climb(
 
 
 def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int) -> Rungs:
-    """Return what the extractor sees on each rung; arguments and errors as of `climb`."""
+    """Return what the extractor sees on each rung; arguments as of `climb`.
+
+    Raises:
+        FeatureError: A side has fewer than 12 images.
+    """
     if min(len(real), len(held_out)) < FEWEST:
         raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
@@ -116,7 +120,11 @@ def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | 
 
 
 def judge(name: str, rungs: Rungs) -> dict[str, float]:
-    """The figures of `climb` from what the extractor `name` saw; errors as there."""
+    """The figures of `climb` from what the extractor `name` saw.
+
+    Raises:
+        FeatureError: A rung does not hold: the extractor deserves no trust.
+    """
     reference, varied = rungs.real.features, rungs.harmed["real"]
     chosen = half(varied)
     sets = {
@@ -185,6 +193,6 @@ def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:
 
 
 def _noticed(ladder: dict[str, float], gap: str) -> bool:
-    """Return True where a lack of variety shows: distance half as large again as the control's, or coverage 0.1 lower."""
+    """Return True where a lack of variety shows: distance over 1.5 times the control's, or coverage 0.1 lower."""
     further = ladder[gap] > 1.5 * ladder[f"{gap}_control"]
     return further or ladder[f"{gap}_coverage"] < ladder[f"{gap}_control_coverage"] - 0.1

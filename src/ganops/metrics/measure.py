@@ -214,7 +214,7 @@ class Ruler:
         return kernel_distance(real, fake.features, subsets=self.subsets, size=self.size, seed=self.seed)
 
     def _of_kernel(self, fake: Generated) -> NDArray[np.float64]:
-        """Return replicates of the kernel distance: the effect of halves on all pairs, and what drawing subsets adds."""
+        """Return replicates of the kernel distance: the effect of halves on all pairs, and of drawing subsets."""
         sides = [fake.features, self.reference.features(self.split)]
         few = [side[:MANY_SAMPLES] for side in sides]
         subsets = self._kernel_distances(fake)

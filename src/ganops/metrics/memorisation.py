@@ -109,7 +109,10 @@ def examine(
 ) -> dict[str, Near]:
     """The nearest training samples of `generated`, of `held_out`, and of the control `copied`; for `summary`.
 
-    Arguments and errors are those of `memorisation`. Distances are Euclidean, in the features as they are.
+    Arguments are those of `memorisation`. Distances are Euclidean, in the features as they are.
+
+    Raises:
+        FeatureError: As of `memorisation`.
     """
     _check(train, held_out, generated)
     generator = np.random.default_rng(seed)

@@ -37,7 +37,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: The gate or the improvement is by a metric that is blind on these images.
-        RegistryError: See `registry.register`, `challenge.challenge` and `gate.decide`.
+        RegistryError: See `registration.register`, `versus_champion.challenge` and `gate.decide`.
         ChampionMovedError: Others became the champion while this one was measured, again and again.
     """
     entry, judged = experiment.register_, experiment.evaluate

@@ -72,7 +72,11 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def sequence(space: Mapping[str, Any], seed: int) -> Iterator[Values]:
-    """Random trials, each unlike all before it; ends where there is nothing new."""
+    """Random trials, each unlike all before it; ends where there is nothing new.
+
+    Raises:
+        ConfigError: A condition is impossible, see `ordered`.
+    """
     order, known, repeats = ordered(space), set(), 0
     for number in itertools.count(1):
         values = _fill(order, partial(_random, seed, number))

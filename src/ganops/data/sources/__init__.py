@@ -82,7 +82,11 @@ def watched(folder: Path, source: str) -> Path | Store:
 
 
 def read_source(path: Path | Store) -> Source:
-    """Opens whatever is at `path`; DataError where it cannot be used, also later, when the items are walked."""
+    """Opens whatever is at `path`.
+
+    Raises:
+        DataError: It cannot be used; also later, when the items are walked.
+    """
     with reading(path):
         source = _read(path)
     check_count(source.count, path)

@@ -66,7 +66,11 @@ def check_size(size: int) -> None:
 
 
 def check_count(count: int, source: object) -> None:
-    """DataError where a source holds, or says that it holds, more files than a set can have."""
+    """Refuses a source that holds, or says that it holds, more files than a set can have.
+
+    Raises:
+        DataError: There are more than `ITEM_LIMIT`.
+    """
     if count > ITEM_LIMIT:
         raise DataError(f"data.source: {source} holds {count:,} images or more; at most {ITEM_LIMIT:,} are read")
 
@@ -102,7 +106,11 @@ class Source:
 
 @contextmanager
 def reading(path: object, kind: str = "") -> Iterator[None]:
-    """Turns a failure to read `path` as a whole, a file of such a kind, into a DataError that names it."""
+    """Turns a failure to read `path` as a whole, a file of such a kind, into a DataError that names it.
+
+    Raises:
+        DataError: Reading failed by anything but one of the project's own errors.
+    """
     try:
         yield
     except (UserError, ItemError):

@@ -44,7 +44,11 @@ def read(path: Path) -> Source:
 
 
 def from_files(files: list[Store]) -> Source:
-    """The same for files that were found elsewhere."""
+    """The same for files that were found elsewhere.
+
+    Raises:
+        DataError: A file cannot be read, unpacks to too much, or its columns are not images with or without a label.
+    """
     tables = [_table(file) for file in files]
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))

@@ -53,7 +53,11 @@ class Store:
 
     @property
     def system(self) -> Any:
-        """The file system, with one connection for each process."""
+        """The file system, with one connection for each process.
+
+        Raises:
+            DataError: pyarrow cannot use the address.
+        """
         return _connected(self.uri)[0]
 
     @property

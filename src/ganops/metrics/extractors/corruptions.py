@@ -104,7 +104,11 @@ def shift(images: Images, amount: float, generator: Generator) -> Images:
 
 
 def drop_classes(images: Images, labels: Labels | None, share: float) -> Images:
-    """The images without a `share` of the classes, at least one; at least one class stays."""
+    """The images without a `share` of the classes, at least one; at least one class stays.
+
+    Raises:
+        FeatureError: There are no labels, or labels of one class only.
+    """
     if labels is None or len(classes := np.unique(labels)) < 2:
         raise FeatureError("dropped classes: expected labels of at least two classes, got none or one; leave them out")
     kept = len(classes) - min(len(classes) - 1, max(1, round(share * len(classes))))

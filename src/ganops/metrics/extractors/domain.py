@@ -201,7 +201,11 @@ class Domain(Extractor):
         return cls(network, description["hash"], card, device)
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [N, 64], and the probabilities of the classes where there are classes."""
+        """Features [N, 64], and the probabilities of the classes where there are classes.
+
+        Raises:
+            FeatureError: The images have another shape than those of the training.
+        """
         expected = (self.card["channels"], self.card["height"], self.card["width"])
         if tuple(x.shape[1:]) != expected:
             raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")

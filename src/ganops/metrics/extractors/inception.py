@@ -103,13 +103,18 @@ class Inception(Extractor):
     ) -> Self:
         """The network with the weights that `find_weights` finds; nothing is learned from the images.
 
-        Raises FeatureError where there are no weights, or others than Inception's.
+        Raises:
+            FeatureError: There are no weights, or others than Inception's.
         """
         return cls.of_file(find_weights(weights), device)
 
     @classmethod
     def of_file(cls, path: Path, device: str = "cpu") -> Self:
-        """The network with the weights in the file `path`; FeatureError where it holds others than Inception's."""
+        """The network with the weights in the file `path`.
+
+        Raises:
+            FeatureError: The file holds others than Inception's.
+        """
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             return cls(state, hash_file(path), {"weights": path.name}, device)
@@ -138,7 +143,11 @@ class Inception(Extractor):
 
 
 def find_weights(path: str | Path | None) -> Path:
-    """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it."""
+    """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it.
+
+    Raises:
+        FeatureError: There is no such file, or it cannot be downloaded.
+    """
     if path is not None:
         if not Path(path).is_file():
             raise FeatureError(f"weights of the Inception network: there is no file {path}")
