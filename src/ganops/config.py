@@ -54,7 +54,7 @@ class Course(Section):
     end: NotNegative
     """The value at the last step."""
     shape: Literal["cosine", "linear"] = "cosine"
-    """Form of the way: half a cosine, or a straight line."""
+    """Shape of the curve: half a cosine, or a straight line."""
 
 
 Schedule = Annotated[
@@ -85,7 +85,7 @@ class Data(Section):
     labels: Literal["auto", "none"] = "auto"
     """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
     fit: Literal["crop", "pad", "stretch"] = "pad"
-    """The way in which a picture becomes a square: centre crop, pad with the background, or stretch."""
+    """Way in which a picture becomes a square: centre crop, pad with the background, or stretch."""
     background: str = "black"
     """The colour behind transparent pixels and in the padding."""
     resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
@@ -189,7 +189,7 @@ class Augment(Section):
     kimg: Positive = 500
     """Thousands of samples in which an adaptive strength can go from 0 to 1."""
     consistency: NotNegative = 0
-    """Weight of what a transform does to D's scores, D deciding on the samples themselves (bCR); 0: none."""
+    """Weight of what transforms do to D's scores; above 0, D decides on the samples themselves (bCR)."""
 
     @field_validator("strength")
     @classmethod

@@ -19,6 +19,7 @@ from ganops.data.sources.item import Content, Deferred, Item, ItemError, Pixels,
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
+"""Most images that are handed out together, and most bytes of them."""
 _ITEMS_PER_PROCESS = 1000  # fewer are decoded sooner than a process starts
 
 ENDED = "data: a process that decodes images was ended from outside, perhaps for want of memory; give it more"

@@ -31,6 +31,7 @@ from ganops.core.errors import FeatureError
 COVERS = "over latents and real samples, not over training seeds"
 """Coverage of an interval, in words."""
 REPETITIONS = 100
+"""Halves behind an interval."""
 Z = 1.959964
 """Standard deviations within which 95 % of a normal distribution lie."""
 FEWEST = 40

@@ -47,6 +47,7 @@ SAMPLES = 2000
 FEWEST = 12
 NEIGHBOURS = 5
 CHUNK = 256
+"""Most and fewest images of a side; k of the coverage; images that are harmed at once."""
 
 
 @dataclass(frozen=True)

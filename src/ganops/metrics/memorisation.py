@@ -34,9 +34,11 @@ SAMPLES = 10_000
 """The most generated, and the most held-out samples that are looked at. All training samples are searched: a copy of
 one that was left out would pass for an invention."""
 CELLS = 3
+"""k of the k-means whose cells C_T compares."""
 CELL = 10
 """The fewest samples a side that a cell of C_T needs."""
 COMPONENTS = 64
+"""Principal components in which the cells are found."""
 CLOSEST = 1.0
 """A near-copy is closer to a training sample than this percentage of the held-out samples is."""
 COPY = 0.1

@@ -27,6 +27,7 @@ REQUIREMENTS = ("mlflow-skinny", "pandas", "numpy", "onnxruntime")
 
 _HERE = Path(__file__).parent
 _PROOF_SEEDS, _PROOF_TRUNCATION, _PROOF_SECONDS = 16, 0.8, 300
+"""The proof of a packed model: samples, truncation, and most seconds."""
 
 
 def build(package: Package, name: str, folder: Path) -> None:

@@ -73,7 +73,9 @@ STYLE = {
 
 MAX_POINTS = 400
 MAX_NAMED_CLASSES = 40
+"""Most points of a curve, and most classes of a chart that are named."""
 BYTES_OF_SHEET = 200_000
+"""Most bytes of a sheet of images."""
 
 
 def curves(

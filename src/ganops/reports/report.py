@@ -172,7 +172,9 @@ ELSEWHERE = ("samples", "preview", "memorisation")
 """Pictures that stand in other sections."""
 
 BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
+"""Most bytes of a picture, and of a frame of the filmstrip."""
 MAX_FRAMES, MAX_REJECTED, MAX_TRIALS = 10, 10, 50
+"""Most frames, rejected files and trials that are shown."""
 
 
 def write(report: Report, path: Path) -> None:

@@ -31,6 +31,7 @@ from ganops.search.trials import Search, Status, Trial, ranked, short, why
 SHOWN = 5
 """Trials whose samples are shown."""
 BYTES_OF_PICTURE = 150_000
+"""Most bytes of a trial's picture."""
 CRISP = 600
 """Grids of at most so many pixels a side are of small images, whose pixels stay crisp."""
 

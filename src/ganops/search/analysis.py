@@ -20,6 +20,7 @@ SPREAD = 20
 MOST = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
+"""Parts of the trials that are predicted in turn, exchanges of a parameter's values, and draws for intervals."""
 
 
 @dataclass(frozen=True)

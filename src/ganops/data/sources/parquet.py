@@ -116,7 +116,11 @@ class _Walk:
         self._next, self._values = 0, _values(self._group, self._group.column)
 
     def at(self, row: int) -> Any:
-        """The value in a row."""
+        """The value in a row.
+
+        Raises:
+            DataError: The file has fewer rows than its header says.
+        """
         if row < self._next:
             self._begin()
         for value in self._values:

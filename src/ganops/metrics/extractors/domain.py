@@ -28,13 +28,18 @@ from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_
 
 WIDTHS = (16, 32, 64)
 WIDE = (32, 64, 128)
+"""Channels of the convolutions, for easy and for hard images."""
 DIMENSIONS = 64
+"""Dimensions of the features."""
 PROJECTION = 32
 TEMPERATURE = 0.2
+"""Outputs, and temperature of their similarities, where there are no labels (NT-Xent)."""
 BATCH = 128
+"""Images of a step."""
 EPOCHS = 100
 """The most often that one image is shown: few images need no long training."""
 FEWEST = 10
+"""The fewest images that an extractor learns from."""
 FEW = 1000
 """Images below which labels alone teach too little; they would not fill a wide network either."""
 ROUNDS = 6
