@@ -62,7 +62,7 @@ class Labelling:
         return class_labels(seeds, self.counts) if self.counts else np.asarray(seeds, np.int64) % self.classes
 
     def draw(self, sampler: Any, seeds: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """One picture of whatever draws for each seed, under these labels: uint8 [N, C, H, W]."""
+        """Return a sampler's picture for each seed, under these labels: uint8 [N, C, H, W]."""
         labels = self(seeds)
         pictures: NDArray[np.uint8] = sampler.sample(seeds) if labels is None else sampler.sample(seeds, labels)
         return pictures

@@ -161,7 +161,7 @@ class Augmentation:
 
     @classmethod
     def on(cls, device: torch.device, transforms: Mapping[str, float], **options: Any) -> "Augmentation":
-        """One whose memory lies on the device."""
+        """Return an augmentation whose memory lies on the device."""
         return cls(transforms, **options, memory={key: torch.zeros((), device=device) for key in ("strength", "signs")})
 
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:

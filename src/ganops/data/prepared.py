@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """All that networks learn about the data: samples are [channels, resolution, resolution].
+    """Specification of the samples that networks see: [channels, resolution, resolution].
 
     `classes` is the number of labels; 0 means unconditional.
     """

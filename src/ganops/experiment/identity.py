@@ -123,7 +123,7 @@ def difference(meaning: Mapping[str, Any], journal: Mapping[str, Any]) -> str:
 
 
 def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | None = None) -> dict[str, Any]:
-    """All that a training's result depends on, as flat dotted keys; where it runs is not part of it.
+    """Return the inputs on which a training's result depends, as flat dotted keys; where it runs is not part of it.
 
     The code is in it as the version of its mathematics, and as the hash of edits that no commit holds.
 

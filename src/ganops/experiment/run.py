@@ -1,4 +1,4 @@
-"""One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
+"""One training with all that people and a resume need: history, pictures, validation, the best weights."""
 
 import csv
 import io

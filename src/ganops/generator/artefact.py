@@ -26,7 +26,7 @@ _table = cache(normal_table)
 
 @dataclass(frozen=True)
 class Description:
-    """All that is needed to build the network again, and what it was trained on."""
+    """Description of a generator: the parameters that build its network again, and its training."""
 
     architecture: str
     options: dict[str, Any]

@@ -1,4 +1,4 @@
-"""One screen: what would keep a run from starting or from coming home, and what to do about it."""
+"""Diagnosis on one screen: obstacles that keep a run from starting or from coming home, and their cures."""
 
 import os
 import shutil

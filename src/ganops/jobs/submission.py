@@ -59,7 +59,7 @@ class Tree:
     patch: bytes = b""
     """Patch from the commit to these files; empty: there are no differences, or too large ones."""
     files: tuple[File, ...] = ()
-    """All that is sent, and nothing else is."""
+    """Files that are sent, and no others."""
 
     @classmethod
     def of(cls, root: Path) -> "Tree":

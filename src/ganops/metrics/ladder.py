@@ -68,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rungs:
-    """All that is compared: real images, and others unharmed (the rung `real`) and harmed, row by row the same."""
+    """Compared samples: real images, and others unharmed (the rung `real`) and harmed, row by row the same."""
 
     real: Sample
     harmed: dict[str, Sample]

@@ -23,7 +23,7 @@ def names(extractor: str, published: bool) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that a figure depends on beside the generator."""
+    """The conditions of a measurement, on which a figure depends beside the generator."""
 
     extractor: str
     weights: str

@@ -17,7 +17,7 @@ from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
 
 @tracking.refusals()
 def lineage(model: Model, which: str) -> dict[str, Any]:
-    """All that is known of how a version came about.
+    """Return the lineage of a version, as far as it is known.
 
     Args:
         model: The registered model.

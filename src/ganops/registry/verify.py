@@ -27,7 +27,7 @@ AGAIN = "`dvc repro --force --single-item register` registers it again"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The finding of one check."""
 
     what: str
     state: Literal["ok", "bad"]

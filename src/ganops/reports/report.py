@@ -23,7 +23,7 @@ from ganops.reports import page, plots
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report can show. Everything but the title may be left empty, and its section is left out."""
+    """The content of a report. Everything but the title may be left empty, and its section is left out."""
 
     title: str
     """Name of the model."""

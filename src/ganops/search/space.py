@@ -125,7 +125,7 @@ def clipped(space: Space, value: float) -> float:
 
 
 def grid(space: Mapping[str, Any]) -> Iterator[Values]:
-    """All combinations: the last parameter moves first.
+    """Yield all combinations: the last parameter moves first.
 
     Raises:
         ConfigError: A range does not say how many of its points are meant.

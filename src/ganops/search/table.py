@@ -20,7 +20,7 @@ WORTH_A_LINE = ("diverged", "failed")
 
 
 class _Standing:
-    """All that is known of the trials, and what there is to show of it."""
+    """The state of the trials, and its presentation."""
 
     def __init__(self, total: int, known: Sequence[Trial]) -> None:
         self.total = total

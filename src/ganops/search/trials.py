@@ -1,4 +1,4 @@
-"""The trials of a search: what they are, which was best, and how the best parameters are handed on."""
+"""The trials of a search, the best of them, and the hand-over of its parameters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Takeover:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial and what became of it."""
+    """One trial and its outcome."""
 
     number: int
     """Number from 1 on, in the order in which they were drawn."""
@@ -154,7 +154,7 @@ def hand_on(search: Search | None, best_params: Path) -> None:
 
 
 def _header(search: Search) -> dict[str, Any]:
-    """All of a search but its trials and its times."""
+    """Return a search's fields but its trials and its times."""
     apart = ("trials", "pictures", "seconds", "hardware")
     return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in apart}
 
