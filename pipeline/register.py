@@ -12,7 +12,11 @@ from ganops.registry.stage import enter
 
 
 def main() -> None:
-    """Runs the stage."""
+    """Runs the stage.
+
+    Raises:
+        RegistryError: The generator did not pass the gate, and `register.fail_on_reject` is set.
+    """
     with stage(__file__) as name:
         experiment = checks.load()
         registration = enter(experiment, Path())

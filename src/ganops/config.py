@@ -34,7 +34,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file")
-"""Of the addresses that pyarrow opens."""
+"""Schemes of the addresses that pyarrow opens."""
 
 
 class Section(BaseModel):
@@ -53,7 +53,7 @@ class Course(Section):
     end: NotNegative
     """The value at the last step."""
     shape: Literal["cosine", "linear"] = "cosine"
-    """Along half a cosine, or along a straight line."""
+    """Shape of the curve: half a cosine, or a straight line."""
 
 
 Schedule = Annotated[
@@ -73,7 +73,7 @@ def _expect_no_secret(address: str) -> None:
 
 
 class Data(Section):
-    """Where the samples come from, and what they become."""
+    """The source of the samples, and their preparation."""
 
     source: str = "fashion-mnist-10k"
     """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist (70,000)."""
@@ -84,7 +84,7 @@ class Data(Section):
     labels: Literal["auto", "none"] = "auto"
     """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
     fit: Literal["crop", "pad", "stretch"] = "pad"
-    """How a picture becomes a square: centre crop, pad with the background, or stretch."""
+    """Way in which a picture becomes a square: centre crop, pad with the background, or stretch."""
     background: str = "black"
     """The colour behind transparent pixels and in the padding."""
     resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
@@ -98,7 +98,7 @@ class Data(Section):
     max_rejected: Share = 0.01
     """The stage fails when more than this share of the files cannot be used."""
     name: Annotated[str, Field(min_length=1)] = "auto"
-    """What people call the set; auto: as the source itself says (the embedded set, downloads), else its last part."""
+    """Name of the data set for people; auto: the source's own (the embedded set, downloads), else its last part."""
     licence: Annotated[str, Field(min_length=1)] = "auto"
     """Licence of the images, for the card; auto: as the source itself says (the embedded set, downloads), else none."""
 
@@ -155,7 +155,7 @@ class Loss(Section):
     penalty: str = "none"
     """none, or a gradient penalty beside the samples: dragan, wgan_gp or zero_centred_gp; one more pass through D."""
     penalty_weight: Schedule = 10.0
-    """Its weight λ."""
+    """Weight λ of that penalty."""
     clip: NotNegative = 0
     """Largest absolute weight of D, as in the first Wasserstein GAN; 0: no limit."""
     interval: Annotated[int, Field(ge=1, le=1024)] = 4
@@ -177,7 +177,7 @@ def _both(rate: Any) -> Any:
 
 
 class Augment(Section):
-    """What D is shown instead of the samples themselves, real and generated ones alike."""
+    """The transforms of the samples that D is shown, real and generated ones alike."""
 
     transforms: str | dict[str, Factor] = "none"
     """none, ada, bgc, diffaugment or r3gan; or names and factors, such as {xint: 1, brightness: 0.5}."""
@@ -188,7 +188,7 @@ class Augment(Section):
     kimg: Positive = 500
     """Thousands of samples in which an adaptive strength can go from 0 to 1."""
     consistency: NotNegative = 0
-    """Above 0: D decides on the samples themselves, and what a transform does to its scores costs this weight (bCR)."""
+    """Weight of what transforms do to D's scores; above 0, D decides on the samples themselves (bCR)."""
 
     @field_validator("strength")
     @classmethod
@@ -201,7 +201,7 @@ class Augment(Section):
 
 
 class Train(Section):
-    """How the players learn."""
+    """The training of both players."""
 
     kimg: Positive = 120
     """Thousands of real samples shown to D in all."""
@@ -220,7 +220,7 @@ class Train(Section):
     ema_kimg: Schedule = 5
     """Half-life of the average of G's weights, at most a twentieth of the progress; 0: no average."""
     augment: Augment = Augment()
-    """What D is shown instead of the samples themselves."""
+    """The transforms of the samples that D is shown."""
     precision: Literal["auto", "bf16", "fp32", "fp64"] = "auto"
     """auto: bf16 where the processor computes in it, else fp32; scores and penalties are wider. fp64: for proofs."""
     tick_kimg: Positive = 4
@@ -250,9 +250,9 @@ class Space(Section):
     choice: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     """A list of values."""
     points: Annotated[int, Field(ge=2, le=1000)] | None = None
-    """Of a range in a grid: so many values at equal steps, the bounds among them."""
+    """Number of values of a range in a grid: at equal steps, the bounds among them."""
     when: dict[str, Any] = {}
-    """Only where these other choices of the space have this value, or one of a list: {model.architecture: r3gan}."""
+    """Condition: other choices of the space have this value, or one of a list: {model.architecture: r3gan}."""
 
     @model_validator(mode="after")
     def _one_kind_with_ordered_bounds(self) -> Self:
@@ -266,7 +266,7 @@ class Space(Section):
 
     @property
     def bounds(self) -> tuple[float, float] | None:
-        """Of a range; None: a choice."""
+        """The bounds of a range; None: a choice."""
         return self.log_uniform or self.uniform or self.integer
 
 
@@ -300,7 +300,7 @@ class Tune(Section):
     kimg: Positive = 6
     """Length of a trial: the first part of the training it stands for, or all of it where that is shorter."""
     minutes: Positive | None = None
-    """After so much time no trial begins, and those that run end at their next judgement; null: no limit."""
+    """Minutes after which no trial begins, and those that run end at their next judgement; null: no limit."""
     rungs: Annotated[int, Field(ge=1, le=100)] = 3
     """Times that a trial is judged, after equal parts of its length."""
     search: Literal["random", "grid", "optuna"] = "random"
@@ -312,7 +312,7 @@ class Tune(Section):
     limits: dict[str, Bound] = {}
     """A trial that breaks one ends: of alarms (in a tick), precision, recall, density, coverage (on validation)."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    """Of what is drawn from the space; the trainings themselves follow the seed of the experiment."""
+    """Seed of the draws from the space; the trainings themselves follow the seed of the experiment."""
     space: dict[str, Spaces] = {}
     """Dotted paths of parameters and the values to try."""
 
@@ -330,7 +330,7 @@ class Register(Section):
     """The model in the registry."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "ganops-generator"
-    """Its name: letters, digits, dots, dashes and underscores."""
+    """Name of the model: letters, digits, dots, dashes and underscores."""
     gate: dict[str, Bound] = {}
     """Metrics of the evaluation and the limits a champion must keep."""
     improve: Annotated[str, Field(min_length=1)] = "auto"
@@ -340,14 +340,14 @@ class Register(Section):
 
 
 class TrialCompute(Section):
-    """What one trial of the search gets."""
+    """The resources of one trial of the search."""
 
     workers: Count = 1
     """1: the trial trains in its own process; more: Ray Train starts so many for each trial."""
     cpus: Count = 1
     """Cores of each worker, and at most so many threads."""
     gpus: Annotated[float, Field(gt=0, le=1)] = 1
-    """Of a GPU, for each worker, where there are any: a fraction lets trials share one."""
+    """Share of a GPU for each worker, where there are any: a fraction lets trials share one."""
 
     @model_validator(mode="after")
     def _workers_share_no_gpu(self) -> Self:
@@ -357,7 +357,7 @@ class TrialCompute(Section):
 
 
 class Compute(Section):
-    """Where it runs. Not part of the experiment: no stage depends on it."""
+    """The place where it runs. Not part of the experiment: no stage depends on it."""
 
     launcher: Literal["ray", "local"] = "ray"
     """ray: Ray, here or on a cluster (RAY_ADDRESS), where that gains; local: in the stage's own process."""
@@ -366,13 +366,13 @@ class Compute(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
     threads: Literal["auto"] | Count = "auto"
-    """Of each worker of a training. auto: one for a small network; what is continued keeps those it began with."""
+    """Threads of each worker of a training. auto: one for a small network; continued runs keep theirs."""
     validation: Literal["auto", "inline", "apart"] = "auto"
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
     trial: TrialCompute = TrialCompute()
-    """What one trial of the search gets."""
+    """The resources of one trial of the search."""
     storage: str = ".ganops"
     """Checkpoints of unfinished runs, results of searches: a shared folder, or an address (s3://, gs://, abfs://...)."""
 
@@ -412,7 +412,7 @@ class Experiment(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random follows from it."""
     data: Data = Data()
-    """Where the samples come from, and what they become."""
+    """The source of the samples, and their preparation."""
     features: Features = Features()
     """The frozen function whose features the metrics compare."""
     model: Model = Model()
@@ -420,7 +420,7 @@ class Experiment(Section):
     loss: Loss = Loss()
     """The objective of the game."""
     train: Train = Train()
-    """How the players learn."""
+    """The training of both players."""
     tune: Tune = Tune()
     """The search for better parameters."""
     evaluate: Evaluate = Evaluate()
@@ -428,7 +428,7 @@ class Experiment(Section):
     register_: Annotated[Register, Field(alias="register")] = Register()
     """The model in the registry."""
     compute: Compute = Compute()
-    """Where it runs. Not part of the experiment: no stage depends on it."""
+    """The place where it runs. Not part of the experiment: no stage depends on it."""
 
     @model_validator(mode="after")
     def _space_is_made_of_parameters(self) -> Self:
@@ -438,7 +438,11 @@ class Experiment(Section):
         return self
 
     def override(self, values: Mapping[str, Any]) -> "Experiment":
-        """A copy with dotted paths replaced, checked as the file is: `{"train.batch": 32}`."""
+        """A copy with dotted paths replaced, checked as the file is: `{"train.batch": 32}`.
+
+        Raises:
+            ConfigError: A path leads through a value, or the result is no experiment.
+        """
         content = self.content()
         for path, value in values.items():
             *parents, last = path.split(".")
@@ -526,7 +530,7 @@ _UNION_BRANCHES = {
     "one",
     "several",
 }
-"""What pydantic adds to the location of a problem in a union; not a key of the file."""
+"""Words that pydantic adds to the location of a problem in a union; not keys of the file."""
 
 
 _NOW = {"params.register.data_licence": "data.licence, beside the source whose images it is about"}

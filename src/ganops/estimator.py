@@ -44,7 +44,8 @@ class GAN:
 
     Args:
         architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`.
-        loss: `non_saturating` or `relativistic`.
+        loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
+            `wasserstein`.
         kimg: Thousands of images shown to D.
         seed: Everything random follows from it.
         device: `auto`, `cpu` or `cuda`.
@@ -99,7 +100,11 @@ class GAN:
     def predict(
         self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0
     ) -> NDArray[np.uint8]:
-        """One picture for each seed: uint8 [N, H, W, C]; a number N stands for the seeds 0 ... N-1."""
+        """One picture for each seed: uint8 [N, H, W, C]; a number N stands for the seeds 0 ... N-1.
+
+        Raises:
+            UserError: The GAN has not been trained.
+        """
         if self.generator is None:
             raise UserError("this GAN has not learnt yet: call fit(images) first")
         wanted = np.arange(seeds) if isinstance(seeds, int) else np.asarray(seeds, np.int64)
@@ -107,7 +112,11 @@ class GAN:
         return self.generator.sample(wanted, y, truncation).transpose(0, 2, 3, 1)
 
     def save(self, folder: Path) -> None:
-        """Writes the generator as `artifacts/generator` of the pipeline is written."""
+        """Writes the generator as `artifacts/generator` of the pipeline is written.
+
+        Raises:
+            UserError: The GAN has not been trained.
+        """
         if self.generator is None:
             raise UserError("this GAN has not learnt yet: call fit(images) first")
         self.generator.save(folder)

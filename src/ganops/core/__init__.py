@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, randomness, latents, the terminal. No network and no engine."""
+"""Ground of every room: errors, files, randomness, latents, the terminal. No network and no engine."""

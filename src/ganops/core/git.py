@@ -1,4 +1,4 @@
-"""Where results come from: the commit of git with what differs from it, and DVC's hashes of what stages read and wrote.
+"""Origins of results: the commit of git with what differs from it, and DVC's hashes of what stages read and wrote.
 
 No hash is written down that the files of the project contradict (`proven`), and what the pipeline makes itself is no
 change of its code.
@@ -31,7 +31,7 @@ LARGEST_VARIABLE = 100_000
 
 
 def git(root: Path, *arguments: str) -> str | None:
-    """What git says in `root`, without the end of its last line, or None where there is no git or no repository."""
+    """Return git's output in `root`, without the end of its last line, or None without git or a repository."""
     said = _git(root, *arguments)
     return None if said is None else os.fsdecode(said).removesuffix("\n")  # names may begin and end with spaces
 
@@ -57,7 +57,7 @@ class Revision:
 
     @property
     def name(self) -> str:
-        """Of the patch as a file: another patch is another file, so that none is taken for another one's."""
+        """File name of the patch: another patch is another file, so that none is taken for another one's."""
         return f"changes-{hashlib.sha256(self.patch).hexdigest()[:8]}.patch"
 
     def save(self, folder: Path) -> Path | None:
@@ -111,7 +111,7 @@ def _sources(root: Path) -> list[str]:
 
 
 def _patch(root: Path) -> bytes:
-    """Of tracked files, and of those that git would take if it were asked to; empty where it would be too large.
+    """Return the patch of tracked files and of those that git would add; empty where it would be too large.
 
     Git's plumbing, so that nobody's settings change the format, over a copy of the index, so that this one stays.
     """
@@ -246,14 +246,14 @@ def stages(root: Path) -> dict[str, Any]:
 
 
 def written(stage: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a stage of `dvc.yaml` makes: paths relative to the project's folder, and DVC's options of each."""
+    """Return the outputs of a stage of `dvc.yaml`: paths relative to the project's folder -> DVC's options of each."""
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())]
     options = [entry if isinstance(entry, dict) else {entry: None} for entry in entries]
     return {_joined(stage.get("wdir", "."), path): of or {} for each in options for path, of in each.items()}
 
 
 def outputs(root: Path) -> set[str]:
-    """What the pipeline in `root` makes: paths relative to it."""
+    """Return the outputs of the pipeline in `root`: paths relative to it."""
     return {path for stage in stages(root).values() for path in written(stage)}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BY_FREQUENCY, IN_TURN = "training frequencies", "seed modulo classes"
-"""How labels are drawn, as protocols name it."""
+"""The two ways of drawing labels, as protocols name them."""
 
 _GOLDEN = np.uint64(11400714819323198485)
 """The odd integer next to 2^64 / φ, where φ is the golden ratio."""
@@ -54,12 +54,12 @@ class Labelling:
 
     @classmethod
     def of(cls, sampler: Any) -> Self:
-        """Those of whatever draws, if it has `classes` and `class_counts`."""
+        """Return the labelling of a sampler by its `classes` and `class_counts`, if it has them."""
         return cls(getattr(sampler, "classes", 0), tuple(getattr(sampler, "class_counts", ())))
 
     @property
     def name(self) -> str | None:
-        """For a protocol; None: there are no labels."""
+        """Name of the labelling for a protocol; None: there are no labels."""
         if not self.classes:
             return None
         return BY_FREQUENCY if self.counts else IN_TURN
@@ -71,7 +71,7 @@ class Labelling:
         return class_labels(seeds, self.counts) if self.counts else in_turn(seeds, self.classes)
 
     def draw(self, sampler: Any, seeds: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """One picture of whatever draws for each seed, under these labels: uint8 [N, C, H, W]."""
+        """Return a sampler's picture for each seed, under these labels: uint8 [N, C, H, W]."""
         labels = self(seeds)
         pictures: NDArray[np.uint8] = sampler.sample(seeds) if labels is None else sampler.sample(seeds, labels)
         return pictures

@@ -1,4 +1,4 @@
-"""Where the stages put what they make, relative to the project's folder; the same paths stand in `dvc.yaml`."""
+"""Paths of what the stages make, relative to the project's folder; the same paths stand in `dvc.yaml`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Between stored pixels and the numbers that networks see."""
+"""Conversion between stored pixels and the numbers that networks see."""
 
 import torch
 from torch import Tensor

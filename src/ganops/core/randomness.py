@@ -29,7 +29,7 @@ def generator(*key: int | str, device: torch.device | str = "cpu") -> torch.Gene
 
 
 WORDS = 624
-"""Of 32 bits in the state of MT19937."""
+"""Number of 32-bit words in the state of MT19937."""
 FIRST = 24
 """Place in bytes of these words, 8 bytes each, in the state that torch gives out and takes."""
 
@@ -42,7 +42,7 @@ class Draws:
     batch: int
     """Samples of all workers."""
     part: slice
-    """Those of this worker."""
+    """Slice of this worker's samples."""
     device: torch.device
     dtype: torch.dtype
 

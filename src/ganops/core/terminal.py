@@ -1,4 +1,4 @@
-"""What a person sees while it works: one live bar on a terminal, plain lines elsewhere."""
+"""Progress on the terminal: one live bar where a person watches, plain lines elsewhere."""
 
 import os
 import statistics

@@ -12,10 +12,10 @@ from ganops.data.sources.item import described, printable
 FILES = ("about.json", "source.json")
 """Files in a source's folder that may hold `name` and `licence`: of the embedded set, and of pinned downloads."""
 AUTO = "auto"
-"""In the place of a name or a licence: as the source says, if it does."""
+"""Value in the place of a name or a licence: that of the source, if it states one."""
 
 UNSTATED = "not stated"
-"""In the place of a licence that nobody has stated."""
+"""Value in the place of a licence that nobody has stated."""
 
 _LENGTH = 500
 """Characters of a name or a licence; they are shown everywhere."""
@@ -23,16 +23,16 @@ _LENGTH = 500
 
 @dataclass(frozen=True)
 class About:
-    """What a person calls a set of images, and what they may do with it."""
+    """Name and licence of a set of images, for people."""
 
     name: str
-    """For people: Fashion-MNIST (10,000 test images), or the last part of the source's path."""
+    """Name for people: Fashion-MNIST (10,000 test images), or the last part of the source's path."""
     licence: str | None
-    """None: nobody has stated it."""
+    """Licence of the images; None: nobody has stated it."""
 
     @classmethod
     def of_source(cls, source: Path | str, name: str = AUTO, licence: str = AUTO) -> "About":
-        """What is known of a source (as `sources.locate` takes it); what a person states goes before what it says.
+        """Return name and licence of a source (as `sources.locate` takes it); those that a person states come first.
 
         Raises:
             DataError: The source does not exist, or its own file about it cannot be read.
@@ -49,7 +49,7 @@ class About:
 
     @classmethod
     def read(cls, path: Path) -> "About":
-        """What `write` wrote.
+        """Read the file that `write` wrote.
 
         Raises:
             DataError: There is no such file.
@@ -65,7 +65,7 @@ class About:
 
 
 def _own(folder: Path) -> dict[str, str]:
-    """What the folder says of itself."""
+    """Return what the folder's own file says of it."""
     path = next((folder / file for file in FILES if (folder / file).is_file()), None)
     if path is None:
         return {}

@@ -14,7 +14,11 @@ _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "test
 
 
 def order_classes(labels: Iterable[str | None], stated: Sequence[str]) -> tuple[str, ...]:
-    """The classes that have a sample, as the source orders them; else numbers by value, then names by alphabet."""
+    """The classes that have a sample, as the source orders them; else numbers by value, then names by alphabet.
+
+    Raises:
+        DataError: All classes are named like splits.
+    """
     names = {label for label in labels if label is not None}
     if names and names <= _SPLIT_NAMES:
         found = ", ".join(sorted(names))
@@ -69,6 +73,9 @@ def deal(rows: list[Row], shares: dict[str, float]) -> dict[str, list[Row]]:
 
     Where the rows hold a sample and its mirror image, the smaller of their digests decides for both. The smaller m of
     two uniform fractions lies below t with probability 1 - (1 - t)^2, so 1 - (1 - m)^2 keeps the shares.
+
+    Raises:
+        DataError: A split with a share has no sample, or train has fewer than 2.
     """
     splits: dict[str, list[Row]] = {split: [] for split in SPLITS}
     there = {row.digest for row in rows}

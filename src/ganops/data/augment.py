@@ -28,7 +28,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Drawn:
-    """What happens to each of N samples; a slice is what happens to those samples."""
+    """Transforms drawn for each of N samples; a slice holds those of a part of the samples."""
 
     count: int
     shape: Shape
@@ -143,12 +143,12 @@ def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_ima
 
 
 TURNS = 4
-"""Of D between two changes of an adaptive strength."""
+"""Discriminator steps between two changes of an adaptive strength."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What D is shown instead of the samples themselves; its strength is part of the state of a training."""
+    """Transforms of the samples that D is shown; their strength is part of the state of a training."""
 
     transforms: Mapping[str, float]
     """Name -> factor of the strength, as in `PRESETS`."""
@@ -161,18 +161,18 @@ class Augmentation:
 
     @classmethod
     def on(cls, device: torch.device, transforms: Mapping[str, float], **options: Any) -> "Augmentation":
-        """One whose memory lies on the device."""
+        """Return an augmentation whose memory lies on the device."""
         return cls(transforms, **options, memory={key: torch.zeros((), device=device) for key in ("strength", "signs")})
 
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
-        """This worker's samples [N, C, H, W], augmented by what the turn draws under this name."""
+        """Return this worker's samples [N, C, H, W], augmented by what the step draws under this name."""
         channels, height, width = x.shape[1:]
         source, strength = draws.source(f"augment {name}"), self.memory["strength"]
         drawn = draw(self.transforms, draws.batch, (channels, height, width), strength, generator=source)
         return apply(x, drawn[draws.part])
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears after each turn of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
+        """Note after each step of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
         if not self.adaptive:
             return
         self.memory["signs"].add_(mean_over_workers(signs))
@@ -210,7 +210,7 @@ def _resample(x: Tensor, affine: Tensor, *, whole: bool) -> Tensor:
 
 
 def _places(affine: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each output pixel reads: column and row, [N, H, W] each."""
+    """Return the places that output pixels read: column and row, [N, H, W] each."""
     x = torch.arange(width, device=affine.device, dtype=affine.dtype) - (width - 1) / 2
     y = torch.arange(height, device=affine.device, dtype=affine.dtype)[:, None] - (height - 1) / 2
     u, v = (a * x + b * y + c for a, b, c in affine[..., None, None].permute(1, 2, 0, 3, 4))
@@ -225,7 +225,7 @@ def _reflect(place: Tensor, size: int) -> Tensor:
 
 
 def _inside(holes: Tensor, shape: Shape) -> Tensor:
-    """Whether the middle of a pixel lies in any rectangle: bool [N, 1, H, W]."""
+    """Return a mask of the pixels whose middle lies in any rectangle: bool [N, 1, H, W]."""
     _, height, width = shape
     left, top, right, bottom = holes.unbind(2)
     x, y = (torch.arange(size, device=holes.device) + 0.5 for size in (width, height))
@@ -246,7 +246,7 @@ def _colours(colour: list[Tensor], spread: list[Tensor]) -> tuple[Tensor | None,
 
 
 def _product(matrices: list[Tensor]) -> Tensor:
-    """Of [N, k, k] each, as exact as float32 is: whole pixels stay whole under autocast and TF32, too."""
+    """Return the product of matrices [N, k, k], exact as float32: whole pixels stay whole under autocast and TF32."""
     total, *others = matrices
     for matrix in others:
         total = (total[:, :, :, None] * matrix[:, None]).sum(2)

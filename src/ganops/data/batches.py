@@ -23,7 +23,7 @@ class Ahead:
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batches"), repr=False)
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor]:
-        """What `read` returns; an error in it is raised here."""
+        """Return what `read` returns; an error in it is raised here."""
         present = self._next.pop(turn, None) or self._thread.submit(self.read, turn)
         self._next = {turn + 1: self._thread.submit(self.read, turn + 1)}
         return present.result()

@@ -48,7 +48,7 @@ Filter = Literal["lanczos", "bicubic", "bilinear", "box"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an image becomes a sample.
+    """A recipe that makes a sample of an image.
 
     `resolution`: height and width in pixels. `luma`: colour becomes gray (ITU-R 601). `background`: a colour name
     or #rrggbb that shows through transparency and fills the border of `pad`. `fit`, how a sample becomes square:
@@ -149,7 +149,7 @@ def _fetch(content: Content) -> Content:
 
 
 def _encoded(content: Content) -> bytes | Pixels:
-    """What is to be decoded."""
+    """Return the bytes or pixels to be decoded."""
     if isinstance(content, ItemError):
         raise content
     if isinstance(content, np.ndarray):
@@ -205,7 +205,7 @@ def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
 
 
 def _plain(image: Image.Image, recipe: Recipe) -> tuple[Image.Image, tuple[str, ...]]:
-    """To mode L or RGB: 8 bits, no palette, no alpha."""
+    """Convert an image to mode L or RGB: 8 bits, no palette, no alpha."""
     notes = [_CONVERSIONS[image.mode]] if image.mode in _CONVERSIONS else []
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
@@ -242,7 +242,7 @@ def _canvas(gray: bool, size: tuple[int, int], recipe: Recipe) -> Image.Image:
 
 
 def _square(image: Image.Image, recipe: Recipe) -> Image.Image:
-    """To resolution x resolution; see `Recipe` for the three ways."""
+    """Bring an image to resolution x resolution; see `Recipe` for the three ways."""
     size = recipe.resolution
     if recipe.fit == "pad":
         return _pad(image, recipe)

@@ -1,4 +1,4 @@
-"""From a source to decoded samples on the disk, by whatever maps blocks of images to samples."""
+"""Decoding of a source to samples on the disk, by whatever maps blocks of images to samples."""
 
 import os
 import tempfile
@@ -19,6 +19,7 @@ from ganops.data.sources.item import Content, Deferred, Item, ItemError, Pixels,
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
+"""Most images that are handed out together, and most bytes of them."""
 _ITEMS_PER_PROCESS = 1000  # fewer are decoded sooner than a process starts
 
 ENDED = "data: a process that decodes images was ended from outside, perhaps for want of memory; give it more"
@@ -65,7 +66,7 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Intake:
-    """What became of the items of a source; `names` and `labels` are those of the samples in the spool."""
+    """Decoded samples and rejected items of a source; `names` and `labels` are those of the samples in the spool."""
 
     names: list[str] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
@@ -90,17 +91,17 @@ class Mapper(Protocol):
 
 
 def serially(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
-    """In this process."""
+    """Decode in this process."""
     return map(decode, blocks)
 
 
 def by_processes(processes: int) -> Mapper:
-    """By so many other processes of this machine."""
+    """Return a mapper that decodes in so many other processes of this machine."""
     return partial(_by_processes, processes)
 
 
 def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
-    """By as many processes as this machine has cores and the images are worth."""
+    """Decode in as many processes as this machine has cores and the images are worth."""
     processes = min(os.cpu_count() or 1, count // _ITEMS_PER_PROCESS)
     return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
 

@@ -128,7 +128,7 @@ def _hash(folder: Path) -> str:
 
 
 def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[str, Any]:
-    """What the manifest says about the samples."""
+    """Return the manifest's counts of the samples."""
     counts: dict[str, Any] = {}
     total: Counter[int] = Counter()
     for split, rows in splits.items():
@@ -156,7 +156,7 @@ def _select(taken: Intake, labels: str) -> dict[int, str | None]:
 
 
 def _examples(prepared: Prepared) -> Images:
-    """Up to 8 images of each class in a row of its own, fewer and closer where there are many classes."""
+    """Return up to 8 images of each class in a row of its own, fewer and closer where there are many classes."""
     images, labels = prepared.images("train"), prepared.labels("train")
     if labels is None:
         return images[:64]

@@ -15,7 +15,7 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """All that networks learn about the data: samples are [channels, resolution, resolution].
+    """Specification of the samples that networks see: [channels, resolution, resolution].
 
     `classes` is the number of labels; 0 means unconditional.
     """
@@ -34,7 +34,11 @@ class Prepared:
 
     @classmethod
     def open(cls, folder: Path) -> "Prepared":
-        """Opens what `prepare` wrote; DataError where there is no such folder."""
+        """Opens what `prepare` wrote.
+
+        Raises:
+            DataError: There is no such folder, or its manifest cannot be read.
+        """
         try:
             return cls(Path(folder), read_json(Path(folder) / "manifest.json"))
         except (OSError, ValueError) as error:
@@ -59,7 +63,7 @@ class Prepared:
         return tuple(self.manifest["classes"])
 
     def in_words(self) -> str:
-        """What it holds, in one line for a person."""
+        """Return a summary in one line for a person."""
         counts = {split: part["samples"] for split, part in self.manifest["splits"].items()}
         shape = "x".join(map(str, self.manifest["sample"]["shape"]))
         classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
@@ -68,11 +72,19 @@ class Prepared:
         return f"{sum(counts.values()):,} images ({splits}), {shape}, {classes}, {rejected:,} rejected"
 
     def images(self, split: str) -> NDArray[np.uint8]:
-        """uint8 [N, C, H, W], mapped from the disk and read-only."""
+        """uint8 [N, C, H, W], mapped from the disk and read-only.
+
+        Raises:
+            DataError: The file cannot be read, or is not the one of the manifest.
+        """
         return self._array(split, "images", tuple(self.manifest["sample"]["shape"]))
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
-        """int64 [N], or None where the set is unlabelled."""
+        """int64 [N], or None where the set is unlabelled.
+
+        Raises:
+            DataError: The file cannot be read, or is not the one of the manifest.
+        """
         return self._array(split, "labels", ()) if self.class_names else None
 
     def _array(self, split: str, name: str, sample: tuple[int, ...]) -> NDArray[Any]:

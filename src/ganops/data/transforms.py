@@ -1,4 +1,4 @@
-"""What augmentations there are: the numbers that each draws, and the matrices and rectangles that it makes of them."""
+"""The augmentations: the numbers that each draws, and the matrices and rectangles that it makes of them."""
 
 import math
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class Transform:
     hole: Callable[..., Tensor] | None = None
     """-> [N, K, 4]."""
     chance: Callable[[Strength], Strength] = lambda p: p
-    """From the strength to the chance of this entry."""
+    """Function from the strength to the chance of this entry."""
 
 
 def _homogeneous(linear: Tensor, offset: Tensor | None = None) -> Tensor:
@@ -103,14 +103,14 @@ def _whole_eighths(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _shift(shape: Shape, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Of `translate`: each number of pixels up to an eighth of the side is equally likely."""
+    """Return the shift of `translate` in pixels: each whole number up to an eighth of the side is equally likely."""
     _, height, width = shape
     right, down = int(width / 8 + 0.5), int(height / 8 + 0.5)
     return (u * (2 * right + 1)).floor() - right, (v * (2 * down + 1)).floor() - down
 
 
 def _strips(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
-    """What an image that is moved by `_shift` leaves empty: one strip beside it and one above or below."""
+    """Return the strips that `_shift` leaves empty: one beside the image and one above or below."""
     (_, height, width), (x, y) = shape, _shift(shape, u, v)
     zero = torch.zeros_like(x)
     beside = [torch.where(x < 0, width + x, 0), zero, torch.where(x < 0, width, x), zero + height]
@@ -198,7 +198,7 @@ TRANSFORMS = (
     # both papers
     Transform("cutout", uniform=2, hole=_square),
 )
-"""In the order in which they act: all colour, all geometry, all holes. A new one is an entry here."""
+"""All transforms in the order in which they act: colour, geometry, holes. A new one is an entry here."""
 
 NAMES = tuple(dict.fromkeys(transform.name for transform in TRANSFORMS))
 

@@ -33,7 +33,7 @@ class Comparison:
         return "better" if (by.value < 0) == (metric is not None and metric.better == "lower") else "worse"
 
     def content(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the comparison as plain values."""
         metrics = {
             name: {"one": each.one, "other": each.other, "difference": each.by.value, "interval": each.by.ends,
                    "other_is": self.verdict(name)}
@@ -45,7 +45,7 @@ class Comparison:
         }  # fmt: skip
 
     def table(self) -> Table:
-        """For a person."""
+        """Return the comparison as a table for people."""
         title = f"{self.samples:,} samples each, same seeds, against {self.split}; 95 % {COVERS}"
         table = Table("metric", "one", "other", "difference", "95 % interval", "the other is", title=title)
         for name, each in self.figures.items():

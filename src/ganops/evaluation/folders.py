@@ -42,7 +42,11 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """Looks into the folder; DataError where it is missing, has fewer than two images or a file that is none."""
+        """Looks into the folder.
+
+        Raises:
+            DataError: It is missing, has fewer than two images, or a file that is none.
+        """
         if not path.is_dir():
             raise DataError(f"{path}: expected a folder of images, got {'a file' if path.exists() else 'nothing'}")
         files = tuple(sorted(file for ending in TYPES for file in path.glob(f"*.{ending}")))
@@ -71,8 +75,11 @@ def distance(
 
     Returns:
         `metric`, `value`, `images` of both sides, `singular` (a side has no more images than there are features),
-        `one_by_one` (a side has images of several sizes), `weights` (their hash) and `seconds`. DataError and
-        FeatureError say what cannot be used.
+        `one_by_one` (a side has images of several sizes), `weights` (their hash) and `seconds`.
+
+    Raises:
+        DataError: A file cannot be read.
+        FeatureError: The weights are missing, or others than Inception's.
     """
     since = time.time() if since is None else since
     extractor = (InceptionBF16 if reduced else Inception).of_file(find_weights(weights), device)
@@ -93,6 +100,10 @@ def pytorch_fid(a: Folder, b: Folder, *, weights: Path | None = None, device: st
     """The same by the command pytorch-fid, in a process of its own: `value`, `seconds` of the whole command.
 
     It stacks 50 images into a batch, and fails where they differ in size: then it is asked to take one at a time.
+
+    Raises:
+        UserError: The command failed, or gave no finite number.
+        FeatureError: The weights are missing.
     """
     with tempfile.TemporaryDirectory() as home:
         cache = Path(home) / "hub" / "checkpoints"  # where it looks for weights
@@ -111,13 +122,13 @@ def pytorch_fid(a: Folder, b: Folder, *, weights: Path | None = None, device: st
 
 
 def compared(found: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
-    """What `distance` and `pytorch_fid` returned, in one, with their `relative_difference`."""
+    """Return the results of `distance` and `pytorch_fid` in one, with their `relative_difference`."""
     difference = abs(found["value"] - peer["value"]) / abs(peer["value"]) if peer["value"] else None
     return {**found, "pytorch_fid": peer, "relative_difference": difference}
 
 
 def in_words(found: dict[str, Any]) -> list[str]:
-    """What `distance` found, in lines for a person."""
+    """Return the result of `distance` in lines for a person."""
     one, two = found["images"]
     lines = [f"{found['metric']} {found['value']:.6g}  ({one:,} and {two:,} images, {found['seconds']:.1f} s)"]
     if found["metric"] != "fid":
@@ -130,7 +141,7 @@ def in_words(found: dict[str, Any]) -> list[str]:
 
 
 def peer_in_words(found: dict[str, Any]) -> str:
-    """What `compared` adds, in a line for a person."""
+    """Return the figures that `compared` adds, in a line for a person."""
     peer, difference = found["pytorch_fid"], found["relative_difference"]
     off = "" if difference is None else f"; relative difference {difference:.1e}"
     return f"pytorch-fid {peer['value']:.6g}  ({peer['seconds']:.1f} s){off}"
@@ -165,13 +176,13 @@ def _batches(files: tuple[Path, ...], size: int) -> Iterator[Images]:
 
 
 def _decode(files: tuple[Path, ...]) -> Images:
-    """As pytorch-fid does: Pillow's RGB, nothing resized, turned or laid on a background."""
+    """Decode files like pytorch-fid: Pillow's RGB, nothing resized, turned or laid on a background."""
     pixels = [_read(file, lambda image: np.asarray(image.convert("RGB"))) for file in files]
     return np.stack(pixels).transpose(0, 3, 1, 2)
 
 
 def _read(file: Path, take: Callable[[Image.Image], T]) -> T:
-    """What `take` takes of the picture; DataError where it is none."""
+    """Return `take` of a picture; DataError where the file is none."""
     try:
         with Image.open(file) as image:
             return take(image)

@@ -1,4 +1,4 @@
-"""Whether a generator may become the champion: it keeps absolute limits, and improves on the champion beyond chance."""
+"""The gate of champions: a generator keeps absolute limits, and improves on the champion beyond chance."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -25,7 +25,7 @@ class Check:
 
     @property
     def words(self) -> str:
-        """As a person says it."""
+        """The check in words."""
         limit = " and ".join(f"{kind.replace('_', ' ')} {limit:.4g}" for kind, limit in self.bound.items())
         return f"{self.metric} {self.value:.4g} is {'' if self.passed else 'not '}{limit}"
 
@@ -35,14 +35,14 @@ class Rival:
     """The champion, measured beside a challenger."""
 
     version: int
-    """Of the champion."""
+    """Version of the champion."""
     comparison: Comparison | None
     """The champion is `one`, the challenger `other`; None: they cannot be compared."""
     reason: str = ""
-    """Why not."""
+    """Reason why they cannot be compared."""
 
     def content(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the rival as plain values."""
         if self.comparison is None:
             return {"version": self.version, "reason": self.reason}
         return {"version": self.version, "selected": SELECTED, **self.comparison.content()}
@@ -50,21 +50,21 @@ class Rival:
 
 @dataclass(frozen=True)
 class Improvement:
-    """What a challenger is beside the champion, in the metric that counts."""
+    """A challenger beside the champion, in the metric that counts."""
 
     over: int
     """Version of the champion."""
     passed: bool
     reason: str
-    """In words, with the numbers."""
+    """Reason in words, with the numbers."""
     metric: str | None = None
-    """None: the two cannot be compared."""
+    """Name of the metric; None: the two cannot be compared."""
     champion: float | None = None
     challenger: float | None = None
     difference: float | None = None
     """The challenger's value less the champion's."""
     interval: list[float] | None = None
-    """Where the difference lies with 95 % confidence, over latents and real samples."""
+    """95 % interval of the difference, over latents and real samples."""
 
     @classmethod
     def over_rival(cls, rival: Rival, metric: str) -> "Improvement":
@@ -84,11 +84,11 @@ class Improvement:
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether a generator may become the champion, and why."""
+    """The decision whether a generator may become the champion, and its reasons."""
 
     checks: tuple[Check, ...]
     improvement: Improvement | None
-    """None: there is no champion, or it is this very version, or none is asked for."""
+    """Improvement on the champion; None: there is none, or it is this very version, or none is asked for."""
     over: int | None
     """The champion's version at the time; None: there was none. The decision holds as long as it is that one."""
 
@@ -99,21 +99,21 @@ class Decision:
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks against it, in words."""
+        """Reasons against it, in words."""
         failed = [check.words for check in self.checks if not check.passed]
         worse = self.improvement is not None and not self.improvement.passed
         return [*failed, self.improvement.reason] if worse and self.improvement else failed
 
     @property
     def words(self) -> str:
-        """As one sentence."""
+        """The decision as one sentence."""
         if self.reasons:
             return f"Did not pass the gate: {'; '.join(self.reasons)}."
         proof = [check.words for check in self.checks] + ([self.improvement.reason] if self.improvement else [])
         return f"Passed the gate: {'; '.join(proof)}." if proof else "There is no gate."
 
     def content(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the decision as plain values."""
         improvement = asdict(self.improvement) if self.improvement else None
         checks = [asdict(check) for check in self.checks]
         return {"passed": self.passed, "reasons": self.reasons, "checks": checks, "improvement": improvement}

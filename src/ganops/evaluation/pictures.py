@@ -89,7 +89,7 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
 
 
 def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
-    """How far generated images are from the training images, beside both controls; nothing where images are few."""
+    """Return the distances of generated images to training images, and both controls'; nothing where images are few."""
     sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN])
     if min(map(len, sides)) < FEWEST:
         return {}

@@ -90,7 +90,7 @@ def _table(path: Path) -> list[dict[str, float]]:
 
 
 def _provenance(project: Path, experiment: Experiment, stage: str, known: Revision | None) -> dict[str, Any]:
-    """What made these results, as far as it is known here: code, DVC's hashes, versions, commands."""
+    """Return the origin of these results, as far as it is known: code, DVC's hashes, versions, commands."""
     handed = trials.origin(project / layout.BEST_PARAMS)
     return {
         "commands": _commands(project, experiment, handed["parameters"], known),
@@ -106,7 +106,7 @@ def _provenance(project: Path, experiment: Experiment, stage: str, known: Revisi
 
 
 def _commands(project: Path, experiment: Experiment, found: dict[str, Any], known: Revision | None) -> list[str]:
-    """What gives the same generator in a clone. A search need not find the same again, so its parameters are given."""
+    """Return commands that make the same generator in a clone, with its parameters: a search may find others."""
     lines = [f"git checkout {known.commit}"] if known else []
     lines += [f"git apply --index {known.name}"] if known and known.patch else []
     made = (project / "Makefile").is_file()
@@ -119,7 +119,7 @@ def _commands(project: Path, experiment: Experiment, found: dict[str, Any], know
 
 
 def _source(project: Path, experiment: Experiment) -> list[str]:
-    """How a clone gets images that git does not hold."""
+    """Return the commands by which a clone gets images that git does not hold."""
     place = str(below(layout.DATA, experiment.data.source))
     if "://" in place or git(project, "ls-files", "--", place) != "":
         return []

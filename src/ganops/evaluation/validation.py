@@ -42,7 +42,7 @@ class ValidationJudge:
         return precision_recall_density_coverage(real[:count], self.judged[:count])
 
     def protocol(self, samples: int, labels: str | None = None) -> dict[str, Any]:
-        """How the distance is taken, as plain values; `labels` says how they are drawn (`Labelling.name`)."""
+        """Return the distance's protocol as plain values; `labels` says how they are drawn (`Labelling.name`)."""
         card = self.reference.card
         return {
             "name": f"{self.name.removesuffix('_validation')}_{samples}_validation",

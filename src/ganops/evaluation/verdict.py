@@ -30,8 +30,9 @@ from ganops.search import trials
 HELD_OUT = "test"
 """Real images that neither the training nor the selection has seen."""
 FIRST_SEED = 10**6
-"""Of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
+"""First seed of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
 PIECE = 500
+"""Samples that are drawn and looked at as one."""
 
 
 def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
@@ -40,11 +41,11 @@ def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
 
 
 class Sampler(Protocol):
-    """What an evaluation needs of a generator."""
+    """A generator as an evaluation needs it."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a picture: height, width, channels."""
+        """Shape of a picture: height, width, channels."""
 
     def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[np.uint8]:
         """One picture for each seed: uint8 [N, C, H, W]; labels are given where it has `classes`, int64 [N]."""
@@ -53,7 +54,7 @@ class Sampler(Protocol):
 def look(
     generator: Sampler, reference: Reference, seeds: NDArray[np.int64], labelling: Labelling | None = None
 ) -> Generated:
-    """What the extractor makes of the samples with these consecutive seeds; without `labelling`, under their own."""
+    """Return the features of the samples with these consecutive seeds; without `labelling`, under their own."""
     labelling = labelling or Labelling.of(generator)
     features, probabilities = reference.extractor.features(labelling.draw(generator, seeds))
     return Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
@@ -62,7 +63,7 @@ def look(
 def looks(
     generator: Sampler, reference: Reference, pieces: Iterable[NDArray[np.int64]], labelling: Labelling | None = None
 ) -> Iterator[Generated]:
-    """What it makes of each piece, in their order, as many at once as there are cores."""
+    """Yield the features of each piece, in their order, as many at once as there are cores."""
     device = torch.device(reference.extractor.device).type
     return side_by_side(partial(look, generator, reference, labelling=labelling), pieces, device)
 
@@ -169,7 +170,7 @@ def trained(experiment: Experiment, description: Description, best_params: Path)
 
 
 def beside(reference: Reference, split: str, generated: int, *, seed: int) -> dict[str, Any]:
-    """What stands beside the figures of `measure` so that they can be read.
+    """Return the figures beside those of `measure` by which these can be read.
 
     Returns:
         `floors`: name -> the distance that other real images have, and `blind`: name -> the harms of the ladder that a

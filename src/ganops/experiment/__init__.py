@@ -1,1 +1,1 @@
-"""From parameters to a training: what is built, checked and identified, and one run."""
+"""Experiments: parameters become a training that is built, checked and identified, and one run of it."""

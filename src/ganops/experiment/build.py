@@ -1,4 +1,4 @@
-"""From the configuration to networks, game and recipe: look-ups in plain tables, nothing else."""
+"""Networks, game and recipe of a configuration: look-ups in the rooms' tables, which refuse a name that they lack."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -24,7 +24,11 @@ from ganops.training.step import Game, group
 
 
 def known(path: str, name: str, table: Any) -> None:
-    """Refuse a name that a table lacks: ConfigError with the path and the names it has."""
+    """Refuse a name that a table lacks.
+
+    Raises:
+        ConfigError: With the path of the parameter and the names that there are.
+    """
     if name not in table:
         raise ConfigError(f"params.{path}: unknown {name!r}; known: {', '.join(table)}")
 
@@ -38,7 +42,7 @@ def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
 
 
 def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
-    """What the networks learn about the data: nothing of its labels where these serve the extractor only."""
+    """Return the samples as the networks know them: without labels where these serve the extractor only."""
     return spec if experiment.model.conditional else replace(spec, classes=0)
 
 
@@ -59,7 +63,11 @@ def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Mo
 
 
 def game(experiment: Experiment, device: torch.device) -> Game:
-    """The objective, and the precision it is played in."""
+    """The objective, and the precision it is played in.
+
+    Raises:
+        ConfigError: The augmentation is impossible, see `augmentation`.
+    """
     autocast: Callable[[], AbstractContextManager[None]] = nullcontext
     if machine.precision(experiment, device) == "bf16":
 
@@ -74,7 +82,7 @@ def game(experiment: Experiment, device: torch.device) -> Game:
 
 
 def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:
-    """What D is shown instead of the samples; None: they themselves.
+    """Return the transforms of the samples that D is shown; None: there are none.
 
     Raises:
         ConfigError: A preset or a transform is not known, or the strength cannot adapt in this game.
@@ -110,7 +118,7 @@ def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Cou
 
 
 def recipe(experiment: Experiment) -> Recipe:
-    """How the players learn, in steps and samples."""
+    """Return the recipe of the training, in steps and samples."""
     train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
     samples = train.batch * train.d_steps
     return Recipe(

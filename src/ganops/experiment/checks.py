@@ -1,4 +1,4 @@
-"""Checks of an experiment before it costs anything: names, options, combinations, the search's space, the gate."""
+"""Checks of an experiment: names, options, combinations, space and gate at no cost; later, blind metrics."""
 
 import inspect
 import json
@@ -35,7 +35,7 @@ PARAMETERS = 2 * 10**9
 TENSORS = 2_000
 """The most tensors in which they lie: beyond it, networks are deeper than any that was published."""
 JUDGING = ("train.tick_kimg", "train.checkpoint_kimg", "train.validation_samples")
-"""What a search cannot try."""
+"""Parameters that a search cannot try: they decide how trials are judged."""
 
 
 def load(path: Path = Path("params.yaml")) -> Experiment:
@@ -50,7 +50,11 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
 
 
 def check(experiment: Experiment) -> None:
-    """Refuses names that no table knows, options that no signature takes, and values that contradict each other."""
+    """Refuses names that no table knows, options that no signature takes, and values that contradict each other.
+
+    Raises:
+        ConfigError: With the full path of the impossible key, and what was expected.
+    """
     build.known("features.extractor", experiment.features.extractor, EXTRACTORS)
     _check_game(experiment)
     metrics = known_metrics(experiment)

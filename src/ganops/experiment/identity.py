@@ -37,7 +37,7 @@ class Code:
     """A state of the decisive files."""
 
     commit: str | None
-    """Of the repository that holds them, or of the one that a job came from; None: an installed release."""
+    """Commit of the repository that holds the files, or of the one that a job came from; None: an installed release."""
     edits: str
     """Empty where they are as that commit, or the release, has them; else SHA-256 of their names and contents."""
     edited: tuple[str, ...] = ()
@@ -123,7 +123,7 @@ def difference(meaning: Mapping[str, Any], journal: Mapping[str, Any]) -> str:
 
 
 def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | None = None) -> dict[str, Any]:
-    """All that a training's result depends on, as flat dotted keys; where it runs is not part of it.
+    """Return the inputs on which a training's result depends, as flat dotted keys; where it runs is not part of it.
 
     The code is in it as the version of its mathematics, and as the hash of edits that no commit holds.
 

@@ -1,4 +1,4 @@
-"""What a training finds on its machine: device, threads, precision, memory."""
+"""The machine of a training: device, threads, precision, memory."""
 
 import os
 import platform
@@ -40,7 +40,7 @@ def threads(compute: Compute, operations: float, most: int) -> int:
 
 
 def streams(experiment: Experiment, size: int, device: torch.device) -> bool:
-    """Whether `size` bytes of samples stay on the disk; auto: if they would take more than half of the free memory."""
+    """Return True where `size` bytes of samples stay on the disk; auto: above half of the free memory."""
     if experiment.compute.data != "auto":
         return experiment.compute.data == "stream"
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
@@ -48,7 +48,7 @@ def streams(experiment: Experiment, size: int, device: torch.device) -> bool:
 
 
 def hardware(device: torch.device) -> str:
-    """What a speed was measured on: the GPU's name, or the processor's and its cores."""
+    """Return the hardware behind a speed: the GPU's name, or the processor's and its cores."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:

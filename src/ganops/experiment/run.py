@@ -1,4 +1,4 @@
-"""One training with what a person and a resume need of it: history, pictures, validation, the best weights."""
+"""One training with all that people and a resume need: history, pictures, validation, the best weights."""
 
 import csv
 import math
@@ -43,7 +43,7 @@ MOST_PENDING = 2
 
 
 class Samples(Protocol):
-    """What a run needs of prepared data."""
+    """Prepared data as a run needs them."""
 
     @property
     def spec(self) -> SampleSpec:
@@ -55,7 +55,7 @@ class Samples(Protocol):
 
     @property
     def hash(self) -> str:
-        """Of all samples and labels."""
+        """Hash of all samples and labels."""
 
     def images(self, split: str) -> NDArray[np.uint8]:
         """uint8 [N, C, H, W]."""
@@ -65,12 +65,12 @@ class Samples(Protocol):
 
 
 class Judge(Protocol):
-    """What a run needs of features: a distance between generated images and the validation split."""
+    """A judge by features: a distance between generated images and the validation split."""
 
     name: str
     """Key of the distance in the history."""
     hash: str
-    """Of the extractor."""
+    """Hash of the extractor."""
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
         """Distance of the pictures of `seeds` to the validation split, computed here."""
@@ -81,20 +81,20 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """What a listener hears: one line of the history, and the picture that belongs to it."""
+    """Progress that a listener hears: one line of the history, and the picture that belongs to it."""
 
     step: int
     steps: int
     row: dict[str, float]
     """kimg, losses, scores, images_per_second, and the validation distance where it was measured and is known."""
     checkpoint: bool
-    """Whether this is a good moment to save."""
+    """True where this is a good moment to save."""
     alarms: tuple[str, ...] = ()
-    """What a person should look at."""
+    """Warnings that a person should look at."""
     judged: tuple[dict[str, float], ...] = ()
     """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
     notes: tuple[str, ...] = ()
-    """How it computes, where that is not what one would expect."""
+    """Remarks on how it computes, where that is not what one would expect."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Pending:
     row: dict[str, float]
     """The line of the history that waits for it."""
     weights: dict[str, Tensor]
-    """Of the average that is judged, on the CPU."""
+    """Weights of the average that is judged, on the CPU."""
     distance: Future[float]
 
 
@@ -131,7 +131,7 @@ class Run:
         G, D = build.networks(experiment, self.spec)
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
-        """Of all workers for one forward pass of both players."""
+        """Multiplications of all workers for one forward pass of both players."""
         each = self.operations / workers if device.type == "cpu" else math.inf
         self.threads = machine.threads(experiment.compute, each, self.cores)
         self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
@@ -234,7 +234,7 @@ class Run:
         return row
 
     def _distance(self, pending: _Pending) -> float:
-        """What the judge found. Where it could not, it is done here: what is wrong with the task is then told here."""
+        """Return the judge's distance; where it failed, compute it here, so that the task's own errors surface."""
         assert self.judge is not None
         try:
             return pending.distance.result()
@@ -245,7 +245,7 @@ class Run:
             return self.judge.distance(self._restored(pending.weights, kimg, self.device), self.judged_seeds())
 
     def judged_seeds(self) -> NDArray[np.int64]:
-        """Those whose pictures are judged."""
+        """Return the seeds of the pictures that are judged."""
         return np.arange(self.experiment.train.validation_samples)
 
     def generator(self, kimg: float) -> Generator:
@@ -253,7 +253,11 @@ class Run:
         return Generator(self.state.average, self._description(kimg))
 
     def best_generator(self) -> Generator:
-        """The average of G with the smallest validation distance so far, or the last one where there is no judge."""
+        """The average of G with the smallest validation distance so far, or the last one where there is no judge.
+
+        Raises:
+            TrainingError: No weights have been kept yet.
+        """
         if self.best is None or self.best_row is None:
             raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
         return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
@@ -411,6 +415,9 @@ class Run:
         """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
 
         The same training again gives the same files, but for its numbers, which name the machine, and its speed.
+
+        Raises:
+            TrainingError: No weights have been kept yet.
         """
         assert self.best_row is not None
         with atomic_folder(pictures) as draft:

@@ -27,7 +27,7 @@ _table = cache(normal_table)
 
 @dataclass(frozen=True)
 class Description:
-    """All that is needed to build the network again, and what it was trained on."""
+    """Description of a generator: the parameters that build its network again, and its training."""
 
     architecture: str
     options: dict[str, Any]
@@ -39,7 +39,7 @@ class Description:
     kimg: float
     """Thousands of real samples that D had seen."""
     fingerprint: str
-    """Of the training: parameters, data, extractor and code."""
+    """Fingerprint of the training: parameters, data, extractor and code."""
     params: dict[str, Any] = field(default_factory=dict)
     """The parameters that it was trained with, those of a search among them: sections as in `params.yaml`."""
     class_counts: tuple[int, ...] = ()
@@ -74,7 +74,7 @@ class Generator:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of a picture: height, width, channels."""
+        """Shape of a picture: height, width, channels."""
         return self.description.resolution, self.description.resolution, self.description.channels
 
     @property

@@ -59,7 +59,7 @@ class Renderer(nn.Module):
 
 
 def graph_inputs(seeds: NDArray[np.int64], truncation: float, *, latent: int, classes: int) -> dict[str, NDArray[Any]]:
-    """What the graph asks for, from seeds [N]: the label of a seed is the seed modulo the number of classes."""
+    """Return the graph's inputs for seeds [N]: the label of a seed is the seed modulo the number of classes."""
     inputs: dict[str, NDArray[Any]] = {
         "z": latents(seeds, latent, normal_table()),
         "truncation": np.full(len(seeds), truncation, np.float32),

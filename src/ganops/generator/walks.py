@@ -51,7 +51,7 @@ def nearest(stops: int, frames: int) -> NDArray[np.int64]:
 
 
 class Source(Protocol):
-    """What draws the pictures of a walk."""
+    """A source of the pictures of a walk."""
 
     @property
     def latent(self) -> int:
@@ -97,7 +97,11 @@ def between(
 
 
 def expect(path: Path) -> None:
-    """Refuses a name that `save` would refuse, before anything is drawn."""
+    """Refuses a name that `save` would refuse, before anything is drawn.
+
+    Raises:
+        UserError: The name ends in none of `SUFFIXES`.
+    """
     if path.suffix.lower() not in SUFFIXES:
         got = path.suffix or "none"
         raise UserError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}, got {got}")

@@ -1,4 +1,4 @@
-"""One screen: what would keep a run from starting or from coming home, and what to do about it."""
+"""Diagnosis on one screen: obstacles that keep a run from starting or from coming home, and their cures."""
 
 import os
 import shutil
@@ -38,12 +38,12 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look has found."""
+    """The finding of one check."""
 
     what: str
     state: State
     text: str
-    """What is there; or what is wrong and how to mend it."""
+    """Text of what is there, or of what is wrong and how to mend it."""
 
 
 Found = tuple[State, str]

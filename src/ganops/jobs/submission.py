@@ -47,7 +47,7 @@ HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GAN
 
 @dataclass(frozen=True)
 class Tree:
-    """What is sent: the files that git does not ignore."""
+    """The files that are sent: those that git does not ignore."""
 
     digest: str
     """SHA-256 of their names and contents, but for what a job brings home."""
@@ -57,9 +57,9 @@ class Tree:
     edits: str = ""
     """Edits of the code that decides the weights: see `identity.Code`."""
     patch: bytes = b""
-    """From the commit to these files; empty: there are no differences, or too large ones."""
+    """Patch from the commit to these files; empty: there are no differences, or too large ones."""
     files: tuple[File, ...] = ()
-    """All that is sent, and nothing else is."""
+    """Files that are sent, and no others."""
 
     @classmethod
     def of(cls, root: Path) -> "Tree":
@@ -136,19 +136,27 @@ class Cluster:
         return cls(address, client)
 
     def nodes(self) -> list[dict[str, float]]:
-        """The resources of each node that is alive."""
+        """The resources of each node that is alive.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             answer = self.client._do_request("GET", "/nodes?view=summary").json()  # the token goes with it
         raylets = [node["raylet"] for node in answer["data"]["summary"]]
         return [raylet["resourcesTotal"] for raylet in raylets if raylet.get("state") == "ALIVE"]
 
     def version(self) -> str:
-        """Of Ray."""
+        """Version of Ray there.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             return str(self.client._do_request("GET", "/api/version").json()["ray_version"])
 
     def job(self, name: str) -> JobDetails:
-        """What is known of a job.
+        """Return Ray's details of a job.
 
         Raises:
             ClusterError: There is none of that name.
@@ -161,7 +169,11 @@ class Cluster:
             raise ClusterError(f"{self.address} knows no job {name}; the latest: {known}") from None
 
     def jobs(self) -> list[JobDetails]:
-        """Those that were submitted by this project, the latest first."""
+        """Return the jobs that this project submitted, the latest first.
+
+        Raises:
+            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
+        """
         with _refusals(self.address):
             jobs = self.client.list_jobs()
         ours = [each for each in jobs if each.submission_id and DIGEST in (each.metadata or {})]
@@ -189,7 +201,7 @@ def _refusals(address: str, passing: type[Exception] = UserError) -> Iterator[No
 
 
 def check(experiment: Experiment, cluster: Cluster) -> list[str]:
-    """What can be checked of the cluster before anything is sent, in words.
+    """Return the results of what can be checked of the cluster before anything is sent, in words.
 
     Raises:
         ClusterError: Ray has another version there, or too little for the workers that are asked for.
@@ -207,7 +219,11 @@ def check(experiment: Experiment, cluster: Cluster) -> list[str]:
 
 
 def check_workers(compute: Compute, cpus: int, gpus: int) -> None:
-    """Refuses what can never be placed, with the numbers."""
+    """Refuses what can never be placed, with the numbers.
+
+    Raises:
+        ClusterError: There is no GPU where one was asked for, or there are fewer cores or GPUs than workers.
+    """
     if compute.device == "cuda" and not gpus:
         raise ClusterError("compute.device: cuda was asked for, and no node that is up has a GPU")
     workers = compute.workers
@@ -325,7 +341,11 @@ def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
 
 
 def follow(cluster: Cluster, name: str) -> int:
-    """Prints the log of a job until it ends; returns its exit code."""
+    """Prints the log of a job until it ends; returns its exit code.
+
+    Raises:
+        ClusterError: There is no such job, or the cluster does not answer.
+    """
 
     async def show() -> None:
         async for lines in cluster.client.tail_job_logs(name):
@@ -397,7 +417,11 @@ def finish(root: Path, cluster: Cluster, name: str) -> None:
 
 
 def stop(cluster: Cluster, name: str) -> str:
-    """Stops a job and waits until it has ended; returns its status in words."""
+    """Stops a job and waits until it has ended; returns its status in words.
+
+    Raises:
+        ClusterError: There is no such job, or the cluster does not answer.
+    """
     cluster.job(name)
     with _refusals(cluster.address):
         cluster.client.stop_job(name)
@@ -407,7 +431,7 @@ def stop(cluster: Cluster, name: str) -> str:
 
 
 def rows(cluster: Cluster) -> list[dict[str, Any]]:
-    """What a person asks of jobs, one entry each, the latest first."""
+    """Return a summary of each job for people, the latest first."""
     return [
         {
             "id": each.submission_id,

@@ -1,4 +1,4 @@
-"""What a submission sends: exactly the files that git lists, copied into a folder of their own."""
+"""The upload of a submission: exactly the files that git lists, copied into a folder of their own."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ class File:
     """A file that is sent."""
 
     name: str
-    """Its path in the tree, with slashes."""
+    """Path in the tree, with slashes."""
     size: int
     """Bytes."""
     sha256: str

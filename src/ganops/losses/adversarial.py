@@ -19,7 +19,7 @@ from ganops.core.collective import mean_over_workers
 
 
 def _forget(real: Tensor, fake: Tensor) -> None:
-    """What a game without a memory does with the scores of a turn."""
+    """Drop the scores of a step: the game has no memory."""
 
 
 def _score(real: Tensor, fake: Tensor) -> Tensor:
@@ -36,11 +36,11 @@ class Adversarial:
     generator: Callable[[Callable[[], Tensor], Tensor], Tensor]
     """(a function that returns real scores [N], fake scores [N]) -> [N]."""
     observe: Callable[[Tensor, Tensor], None] = _forget
-    """Hears the mean scores of all workers after each turn of D."""
+    """Function that hears the mean scores of all workers after each step of D."""
     memory: dict[str, Tensor] = field(default_factory=dict)
     """Scalars that `observe` moves in place: part of the state of a training."""
     only_differences: bool = False
-    """What all scores have in common does not change the discriminator's objective."""
+    """True where a constant added to all scores does not change D's objective."""
     real_logit: Callable[[Tensor, Tensor], Tensor] | None = _score
     """(real scores [N], fake scores [N]) -> [N], above 0 where D takes a real sample for real; None: no score says."""
 

@@ -29,7 +29,7 @@ Uniform = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Penalty:
-    """Where the gradient of D is looked at, and what it should be there."""
+    """Places where the gradient of D is taken, and the norm that it should have there."""
 
     points: Callable[[Tensor, Tensor, Uniform], Tensor]
     """(x [N, ...], fake [N, ...], uniform) -> points [N, ...]."""

@@ -37,18 +37,18 @@ from ganops.metrics.extractors.extractor import Images, Labels
 from ganops.metrics.intervals import Interval, Z
 
 NAMES = ("c2st_auc", "cas", "cas_real", "cas_gap")
-"""Of all figures; `cas_gap` is cas_real - cas."""
+"""Names of all figures; `cas_gap` is cas_real - cas."""
 COVERS = {
     "c2st_auc": "over the judging samples, generated and real, the network as it is",
     "cas": "over the judging samples, the samples that networks learn from, and the seeds of networks",
 }
-"""What the intervals cover: none of them other trainings of the generator."""
+"""Sources of chance that the intervals cover: none of them other trainings of the generator."""
 WIDTHS = (16, 32, 64)
 """Channels of the convolutions."""
 HIDDEN = 64
 """Units before the last layer."""
 NETWORKS = 4
-"""Of an accuracy: each learns from a part of the samples."""
+"""Number of networks behind an accuracy: each learns from a part of the samples."""
 BATCH = 64
 """Samples of a step."""
 EPOCHS = 8
@@ -56,7 +56,7 @@ EPOCHS = 8
 KIMG = 32
 """Thousands of samples that all networks of one figure are shown at most."""
 BYTES = 2**28
-"""Of the generated samples at most: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
+"""Most bytes of generated samples: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
 FEWEST = 50
 """Samples of a side that judge; with fewer an interval would say nothing."""
 LEARNING_RATE = 3e-3
@@ -78,7 +78,7 @@ class Side:
 
 
 def protocol(counts: "Counts") -> dict[str, Any]:
-    """How `judge` measures so many samples, or why it does not."""
+    """Return the protocol by which `judge` measures so many samples, or the reason why it does not."""
     if not counts.enough:
         few = f"{counts.learnt} samples to learn from and {counts.judging} to judge by"
         return {"left_out": f"{few}: at least {FEWEST} are needed"}
@@ -95,19 +95,19 @@ def protocol(counts: "Counts") -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many samples of a side the networks learn from, and how many judge."""
+    """Numbers of samples of a side that the networks learn from, and that judge."""
 
     learnt: int
     judging: int
 
     @property
     def enough(self) -> bool:
-        """Whether there are so many that the figures say anything."""
+        """True where the samples suffice for figures that say anything."""
         return min(self.learnt, self.judging) >= FEWEST
 
     @classmethod
     def of(cls, train: int, held_out: int, generated: int, size: int) -> "Counts":
-        """Of so many real samples, so many generated ones at most, and the bytes of a sample.
+        """Return the counts for so many real samples, at most so many generated ones, and the bytes of a sample.
 
         A quarter of the generated samples judges at most, because a network that has learnt from few sees little.
         """
@@ -197,7 +197,7 @@ def crossed_mean(values: NDArray[np.float64]) -> Interval:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one network learns."""
+    """The task of one network."""
 
     images: Images
     labels: Labels
@@ -214,12 +214,12 @@ class Lesson:
 
     @property
     def steps(self) -> int:
-        """At least ten, however few samples there are."""
+        """Number of steps: at least ten, however few samples there are."""
         return max(10, min(self.most, EPOCHS * len(self.images)) // self.batch)
 
 
 def _apart(real: Side, fake: Side, seed: int) -> Lesson:
-    """To tell generated samples (1) from real ones (0)."""
+    """Return the lesson that tells generated samples (1) from real ones (0)."""
     labels = np.repeat([0, 1], [len(real.learnt), len(fake.learnt)])
     return Lesson(np.concatenate([real.learnt, fake.learnt]), labels, 2, seed_of(seed, "c2st"), KIMG * 1000)
 
@@ -282,7 +282,7 @@ def _learn(network: nn.Module, lesson: Lesson, device: str, tell: Callable[[int]
 
 
 def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -> NDArray[np.float32]:
-    """Of each image: float32 [N, K]."""
+    """Return the logits of each image: float32 [N, K]."""
 
     @torch.no_grad()
     def of(start: int) -> NDArray[np.float32]:

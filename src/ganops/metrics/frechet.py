@@ -33,12 +33,16 @@ class Statistics:
 
     @property
     def singular(self) -> bool:
-        """Whether there are too few samples for a covariance of full rank: the distance is then mostly bias."""
+        """True where samples are too few for a covariance of full rank: the distance is then mostly bias."""
         return self.count <= len(self.mean)
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> "Statistics":
-        """The statistics of `features` [N, d], N >= 2."""
+        """The statistics of `features` [N, d], N >= 2.
+
+        Raises:
+            FeatureError: There are fewer than 2 samples, or the features have another number of axes than two.
+        """
         return Sums.of(features).statistics()
 
 
@@ -52,7 +56,11 @@ class Sums:
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> "Sums":
-        """The sums of `features` [N, d]."""
+        """The sums of `features` [N, d].
+
+        Raises:
+            FeatureError: The features have another number of axes than two.
+        """
         x = np.asarray(features, np.float64)
         if x.ndim != 2:
             raise FeatureError(f"features: expected [N, d], got the shape {list(x.shape)}")
@@ -62,11 +70,19 @@ class Sums:
         return Sums(self.count + other.count, self.total + other.total, self.outer + other.outer)
 
     def add(self, features: NDArray[np.floating]) -> "Sums":
-        """These sums and those of `features` [N, d]."""
+        """Return the sum of these sums and those of `features` [N, d].
+
+        Raises:
+            FeatureError: The features have another number of axes than two.
+        """
         return self + Sums.of(features)
 
     def statistics(self) -> Statistics:
-        """The mean and the unbiased covariance of all that was added."""
+        """The mean and the unbiased covariance of all that was added.
+
+        Raises:
+            FeatureError: Fewer than 2 samples were added.
+        """
         if self.count < 2:
             raise FeatureError(f"a covariance needs at least 2 samples, got {self.count}")
         mean = self.total / self.count
@@ -78,6 +94,9 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     """|μa - μb|² + tr(Σa + Σb - 2 (Σa Σb)^½), the FID of Heusel et al. 2017 (equation 6) in these features; >= 0.
 
     Singular covariances (no more samples than dimensions) need no jitter, and nothing complex or NaN can come out.
+
+    Raises:
+        FeatureError: The two have different dimensions.
     """
     return distance_to(a)(b)
 
@@ -87,6 +106,9 @@ def frechet_between(x: NDArray[np.floating], y: NDArray[np.floating]) -> float:
 
     Then covariances are products Xᵀ X and Yᵀ Y of the centred samples over √(N - 1), and the roots of the eigenvalues
     of Xᵀ X Yᵀ Y are the singular values of X Yᵀ, which is N x M: no covariance is needed.
+
+    Raises:
+        FeatureError: A side has fewer than 2 samples.
     """
     if min(len(x), len(y)) > x.shape[1]:
         return frechet_distance(Statistics.of(x), Statistics.of(y))
@@ -105,7 +127,11 @@ def _centred(features: NDArray[np.floating]) -> tuple[Array, Array]:
 
 
 def distance_to(reference: Statistics) -> Callable[[Statistics], float]:
-    """`frechet_distance` to `reference` as a function, with the reference's covariance factored only once."""
+    """`frechet_distance` to `reference` as a function, with the reference's covariance factored only once.
+
+    Raises:
+        FeatureError: The returned function gets statistics of other dimensions.
+    """
     spectrum = _spectrum_with(reference)
 
     def distance(other: Statistics) -> float:

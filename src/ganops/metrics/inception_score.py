@@ -17,6 +17,9 @@ def inception_score(probabilities: NDArray[np.floating], splits: int = 10) -> tu
 
     Returns:
         The mean and the standard deviation over the parts.
+
+    Raises:
+        FeatureError: There are fewer samples than splits.
     """
     if len(probabilities) < splits:
         raise FeatureError(f"{splits} splits need at least {splits} samples, got {len(probabilities)}")
@@ -33,7 +36,7 @@ def _score(p: NDArray[np.float64]) -> float:
 
 
 def class_histogram(probabilities: NDArray[np.floating]) -> NDArray[np.int64]:
-    """How many samples have each class as their most probable one: [N, K] -> int64 [K]."""
+    """Return the number of samples that have each class as their most probable one: [N, K] -> int64 [K]."""
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
 
 

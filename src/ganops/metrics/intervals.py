@@ -1,4 +1,4 @@
-"""How certain a figure is: 95 % intervals over latents and real samples, paired for the difference of two generators.
+"""Intervals of figures: 95 % over latents and real samples, paired for the difference of two generators.
 
 A random half of N samples, drawn without replacement, has a figure whose deviation from that of all N is as wide as
 the deviation of N samples from endlessly many: σ²(1/(N/2) - 1/N) = σ²/N (the delete-half jackknife; Shao & Wu 1989, "A
@@ -29,10 +29,11 @@ from ganops.core.cores import side_by_side
 from ganops.core.errors import FeatureError
 
 COVERS = "over latents and real samples, not over training seeds"
-"""What an interval covers, as a person says it."""
+"""Coverage of an interval, in words."""
 REPETITIONS = 100
+"""Halves behind an interval."""
 Z = 1.959964
-"""Of a normal distribution, 95 % lie within so many standard deviations."""
+"""Standard deviations within which 95 % of a normal distribution lie."""
 FEWEST = 40
 """Samples of a side below which a half says nothing."""
 
@@ -47,7 +48,7 @@ class Interval:
 
     @classmethod
     def about(cls, value: float, replicates: Sequence[float] | NDArray[np.float64]) -> "Interval":
-        """From the figure of all samples, and those of random halves of them: Student's t for as many as there are."""
+        """Return an interval from the figure of all samples and those of random halves: by Student's t."""
         margin = float(stdtrit(len(replicates) - 1, 0.975) * np.std(replicates, ddof=1))
         return cls(value, value - margin, value + margin)
 
@@ -58,7 +59,7 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether a difference is more than chance."""
+        """True where a difference is more than chance."""
         return self.low > 0 or self.high < 0
 
 
@@ -95,6 +96,9 @@ def halves(
         seed: draws the halves.
         strata: a number for each sample, int64 [count], whose shares each half keeps; None: plain halves.
         side: halves of different sides are independent.
+
+    Raises:
+        FeatureError: There are fewer than `FEWEST` samples.
     """
     if count < FEWEST:
         raise FeatureError(f"an interval needs at least {FEWEST} samples, got {count}")
@@ -115,6 +119,9 @@ def replicates(
         repetitions: the number of halves.
         seed: draws the halves, those of each side independently.
         strata: of the first side, as `halves` takes them.
+
+    Raises:
+        FeatureError: A side has fewer than `FEWEST` samples.
     """
     sides = [
         halves(count, repetitions=repetitions, seed=seed, strata=None if side else strata, side=side)

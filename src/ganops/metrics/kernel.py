@@ -27,6 +27,9 @@ def kernel_distance(
     Returns:
         The distance of each subset, float64 [subsets]. Their mean, the KID, is unbiased, so it is below zero by chance
         where x and y have one distribution; they are equal where each subset is all there is.
+
+    Raises:
+        FeatureError: A side has fewer than 2 samples.
     """
     size = subset_size(x, y, size)
     generator = np.random.default_rng(seed)
@@ -37,7 +40,7 @@ def kernel_distance(
 def kernel_replicates(
     x: NDArray[np.floating], y: NDArray[np.floating], halves: Iterable[NDArray[np.int64]]
 ) -> NDArray[np.float64]:
-    """What halves of y do to the distance, float64 [H], up to a constant: the part within x is left out.
+    """Return the distance of each half of y, float64 [H], up to a constant: the part within x is left out.
 
     Each kernel is computed once and not once a half: Σ k(yᵢ, yⱼ) over a half is hᵀ K h, where h marks its members.
 
@@ -64,7 +67,11 @@ def kernel_replicates(
 
 
 def subset_size(x: NDArray[np.floating], y: NDArray[np.floating], size: int = 1000) -> int:
-    """The size of the subsets that `kernel_distance` really uses: at most the number of samples on either side."""
+    """The size of the subsets that `kernel_distance` really uses: at most the number of samples on either side.
+
+    Raises:
+        FeatureError: A side has fewer than 2 samples.
+    """
     size = min(size, len(x), len(y))
     if size < 2:
         raise FeatureError(f"a kernel distance needs at least 2 samples on each side, got {len(x)} and {len(y)}")

@@ -39,14 +39,15 @@ CHAINS = (
     ("real", "heavy_blur"),
     ("real", "black"),
 )
-"""Along each chain the distance from the real images must grow."""
+"""Chains of rungs along which the distance from the real images must grow."""
 CERTAIN = 250
-"""With fewer held-out images the distance is mostly bias: the rungs of UNCERTAIN are measured, but not judged."""
+"""Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
 UNCERTAIN = ("faint_noise", "faint_blur", "half", "low_rank", "shuffled_patches", "heavy_blur", "black")
 SAMPLES = 2000
 FEWEST = 12
 NEIGHBOURS = 5
 CHUNK = 256
+"""Most and fewest images of a side; k of the coverage; images that are harmed at once."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Rungs:
-    """All that is compared: real images, and others unharmed (the rung `real`) and harmed, row by row the same."""
+    """Compared samples: real images, and others unharmed (the rung `real`) and harmed, row by row the same."""
 
     real: Sample
     harmed: dict[str, Sample]
@@ -102,7 +103,11 @@ def climb(
 
 
 def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int) -> Rungs:
-    """What the extractor sees on each rung; arguments and errors as of `climb`."""
+    """Return what the extractor sees on each rung; arguments as of `climb`.
+
+    Raises:
+        FeatureError: A side has fewer than 12 images.
+    """
     if min(len(real), len(held_out)) < FEWEST:
         raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
@@ -116,7 +121,11 @@ def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | 
 
 
 def judge(name: str, rungs: Rungs) -> dict[str, float]:
-    """The figures of `climb` from what the extractor `name` saw; errors as there."""
+    """The figures of `climb` from what the extractor `name` saw.
+
+    Raises:
+        FeatureError: A rung does not hold: the extractor deserves no trust.
+    """
     reference, varied = rungs.real.features, rungs.harmed["real"]
     chosen = half(varied)
     sets = {
@@ -182,6 +191,6 @@ def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:
 
 
 def _noticed(ladder: dict[str, float], gap: str) -> bool:
-    """Whether a lack of variety shows: the distance half as large again, or a tenth less coverage, than the control."""
+    """Return True where a lack of variety shows: distance over 1.5 times the control's, or coverage 0.1 lower."""
     further = ladder[gap] > 1.5 * ladder[f"{gap}_control"]
     return further or ladder[f"{gap}_coverage"] < ladder[f"{gap}_control_coverage"] - 0.1

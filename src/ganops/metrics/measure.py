@@ -1,4 +1,4 @@
-"""What a generator is worth: every metric under a name that says what it is, and the protocol it was taken by."""
+"""Measurement of a generator: every metric under a name that says what it is, and the protocol it was taken by."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,18 +34,18 @@ MANY_SAMPLES = 10_000
 
 @dataclass(frozen=True)
 class Generated:
-    """What an extractor makes of generated samples."""
+    """Generated samples as an extractor sees them."""
 
     features: Features
     """[N, d]."""
     probabilities: Features | None = None
     """[N, K] of a classifier: without them there is no inception score and no class_kl."""
     first_seed: int | None = None
-    """Their seeds are consecutive from here on; None: they came as pictures."""
+    """First of the seeds, which are consecutive; None: they came as pictures."""
     labels: NDArray[np.int64] | None = None
-    """Those of a conditional generator, int64 [N]: halves keep their shares. None: there are none, or not known."""
+    """Labels of a conditional generator, int64 [N]: halves keep their shares. None: there are none, or not known."""
     drawn: str | None = None
-    """How the labels were drawn: `BY_FREQUENCY` or `IN_TURN` of `core.labels`; None: there are none, or not known."""
+    """Way in which the labels were drawn, of those in `core.labels`; None: there are none, or not known."""
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Generated":
         probabilities = None if self.probabilities is None else self.probabilities[rows]
@@ -124,13 +124,13 @@ class Ruler:
     neighbours: int
     subsets: int
     size: int
-    """Of the subsets of the kernel distance."""
+    """Samples of each subset of the kernel distance."""
     seed: int
     repetitions: int
     strata: NDArray[np.int64] | None = None
     """A number for each generated sample, int64 [N], whose shares each half keeps; None: plain halves."""
     smallest: int | None = None
-    """Of the subsets from which FD∞ is extrapolated; None: there are too few samples for it."""
+    """Samples of the smallest subset behind the extrapolation of FD∞; None: there are too few for it."""
     left_out: Mapping[str, str] | None = None
     """Figures that there are not, by name, and why."""
 
@@ -153,7 +153,7 @@ class Ruler:
 
     @property
     def names(self) -> tuple[str, str]:
-        """Of the Fréchet and of the kernel distance."""
+        """Names of the Fréchet and of the kernel distance."""
         return names(self.reference.card["extractor"], self.reference.card["published"])
 
     def figures(self, fake: Generated) -> dict[str, float]:
@@ -205,12 +205,12 @@ class Ruler:
         return {f"{self.names[0]}_infinity": frechet_infinity(features, real, smallest=smallest, seed=self.seed)}
 
     def _kernel_distances(self, fake: Generated) -> NDArray[np.float64]:
-        """Of each subset."""
+        """Return the kernel distance of each subset."""
         real = self.reference.features(self.split)
         return kernel_distance(real, fake.features, subsets=self.subsets, size=self.size, seed=self.seed)
 
     def _of_kernel(self, fake: Generated) -> NDArray[np.float64]:
-        """Of the kernel distance: what halves of a side do to that of all pairs, and what the draw of subsets adds."""
+        """Return replicates of the kernel distance: the effect of halves on all pairs, and of drawing subsets."""
         sides = [fake.features, self.reference.features(self.split)]
         few = [side[:MANY_SAMPLES] for side in sides]
         subsets = self._kernel_distances(fake)
@@ -225,7 +225,7 @@ class Ruler:
         return spread
 
     def _of_classes(self, fake: Generated) -> dict[str, NDArray[np.float64]]:
-        """Of the classes that the extractor sees: a random half of the real ones has a hypergeometric histogram."""
+        """Return replicates of the class figures: a random half of the real ones has a hypergeometric histogram."""
         probabilities, real = fake.probabilities, self.reference.classes(self.split)
         if probabilities is None or real is None:
             return {}
@@ -330,7 +330,7 @@ def _classes(probabilities: Features | None, reference: Reference, real: NDArray
 
 
 def _class_details(probabilities: Features | None, reference: Reference) -> dict[str, float]:
-    """What has no interval: the score's deviation over its parts, and how many classes are there at all."""
+    """Return the figures without an interval: the score's deviation over its parts, and the number of classes seen."""
     if probabilities is None:
         return {}
     return {

@@ -26,7 +26,7 @@ SIGNS = ("authenticity", "ct", "near_copies")
 CONTROLS = ("held_out", "copied")
 NAMES = (*SIGNS, *(f"{s}_{control}" for s in SIGNS for control in CONTROLS),
          "ct_cells", "copied_share", "memorisation_verdict")  # fmt: skip
-"""Of all figures."""
+"""Names of all figures."""
 VERDICTS = ("none seen", "some", "copies")
 FEWEST = 50
 """The fewest samples of each set: with fewer, not even a third of copies would stand out from chance."""
@@ -34,9 +34,11 @@ SAMPLES = 10_000
 """The most generated, and the most held-out samples that are looked at. All training samples are searched: a copy of
 one that was left out would pass for an invention."""
 CELLS = 3
+"""k of the k-means whose cells C_T compares."""
 CELL = 10
 """The fewest samples a side that a cell of C_T needs."""
 COMPONENTS = 64
+"""Principal components in which the cells are found."""
 CLOSEST = 1.0
 """A near-copy is closer to a training sample than this percentage of the held-out samples is."""
 COPY = 0.1
@@ -48,12 +50,12 @@ DEVIATIONS = 3
 
 @dataclass(frozen=True)
 class Near:
-    """What is known of N samples: all float64 [N], but the cells."""
+    """The nearest training samples of N samples: all float64 [N], but the cells."""
 
     distance: NDArray[np.float64]
-    """To the nearest training sample."""
+    """Distance to the nearest training sample."""
     own: NDArray[np.float64]
-    """From that training sample to its own nearest training neighbour."""
+    """Distance from that training sample to its own nearest training neighbour."""
     cell: NDArray[np.int64]
     """The k-means cell of the sample."""
 
@@ -101,7 +103,10 @@ def examine(
 ) -> dict[str, Near]:  # fmt: skip
     """The nearest training samples of `generated`, of `held_out`, and of the control `copied`; for `summary`.
 
-    Arguments and errors are those of `memorisation`. Distances are Euclidean, in the features as they are.
+    Arguments are those of `memorisation`. Distances are Euclidean, in the features as they are.
+
+    Raises:
+        FeatureError: As of `memorisation`.
     """
     _check(train, held_out, generated)
     generator = np.random.default_rng(seed)
@@ -124,7 +129,7 @@ def examine(
 
 
 def summary(near: dict[str, Near]) -> dict[str, float]:
-    """What `memorisation` returns, from what `examine` found."""
+    """Return the figures of `memorisation` from what `examine` found."""
     generated, held_out, copied = near["generated"], near["held_out"], near["copied"]
     half = len(held_out) // 2
     signs, copies = _signs(generated, held_out), _signs(copied, held_out)

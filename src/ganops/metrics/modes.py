@@ -20,6 +20,9 @@ def mode_coverage(classes: NDArray[np.integer[Any]], count: int) -> tuple[int, f
 
     Returns:
         The modes with at least one sample, and KL(samples ‖ uniform) in nats, in [0, S log K].
+
+    Raises:
+        FeatureError: The classes are no such array, or empty.
     """
     if classes.ndim != 2 or not classes.size or classes.min() < 0 or classes.max() >= count:
         raise FeatureError(f"expected classes [N, S] in [0, {count}), N and S >= 1; got {list(classes.shape)}")

@@ -27,6 +27,9 @@ def precision_recall_density_coverage(
         real: features [N, d], N > k.
         fake: features [M, d], M > k.
         k: the neighbour that sets the radius of a ball, not counting the sample itself.
+
+    Raises:
+        FeatureError: A side has at most k samples.
     """
     if min(len(real), len(fake)) <= k:
         raise FeatureError(f"{k} neighbours need more than {k} samples a side, got {len(real)} and {len(fake)}")
@@ -47,7 +50,7 @@ def precision_recall_density_coverage(
 
 
 def realism(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5) -> Array:
-    """How deep each sample lies among real ones (Kynkäänniemi et al. 2019, equation 3): [M], above 1 inside.
+    """Return the realism score of each sample (Kynkäänniemi et al. 2019, equation 3): [M], above 1 inside.
 
     The largest ratio of the radius of a real sample's ball to the distance from its centre; the larger half of the
     balls is left out, as published, because it belongs to outliers.
@@ -56,6 +59,9 @@ def realism(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5) 
         real: features [N, d], N > k.
         fake: features [M, d].
         k: the neighbour that sets the radius of a ball, not counting the sample itself.
+
+    Raises:
+        FeatureError: There are at most k real samples.
     """
     if len(real) <= k:
         raise FeatureError(f"{k} neighbours need more than {k} real samples, got {len(real)}")
@@ -69,7 +75,11 @@ def realism(real: NDArray[np.floating], fake: NDArray[np.floating], k: int = 5) 
 def nearest(
     query: NDArray[np.floating], base: NDArray[np.floating], k: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k nearest of `base` [M, d] to each of `query` [N, d]: indices and distances [N, k], nearest first."""
+    """The k nearest of `base` [M, d] to each of `query` [N, d]: indices and distances [N, k], nearest first.
+
+    Raises:
+        FeatureError: The base has fewer than k samples.
+    """
     if len(base) < k:
         raise FeatureError(f"{k} neighbours need at least {k} samples, got {len(base)}")
     indices, distances = np.empty((len(query), k), np.int64), np.empty((len(query), k))

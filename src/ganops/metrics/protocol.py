@@ -1,4 +1,4 @@
-"""How figures were measured: two of them can be compared only under one protocol."""
+"""Protocols of measurement: two figures can be compared only under one protocol."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +13,7 @@ SELECTED = (
     "A champion is the best of those that were held against one split of real samples: its figures there are selected, "
     "and fresh real samples would show it a little worse."
 )
-"""What stands beside the figures of a champion."""
+"""Remark beside the figures of a champion."""
 
 
 def names(extractor: str, published: bool) -> tuple[str, str]:
@@ -23,15 +23,15 @@ def names(extractor: str, published: bool) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that a figure depends on beside the generator."""
+    """The conditions of a measurement, on which a figure depends beside the generator."""
 
     extractor: str
     weights: str
     """Hash of the extractor's weights."""
     published: bool
-    """Whether these are the weights of FID."""
+    """True for the published weights of FID."""
     split: str
-    """Of the real samples."""
+    """Split of the real samples."""
     real: int
     generated: int
     resize: str
@@ -39,36 +39,36 @@ class Protocol:
     seed: int
     """Draws the subsets and halves."""
     first_seed: int | None = None
-    """Of the generated samples, whose seeds are consecutive; None: they came as pictures."""
+    """First seed of the generated samples, whose seeds are consecutive; None: they came as pictures."""
     neighbours: int = 5
     """k of precision, recall, density and coverage."""
     neighbour_samples: int = 0
-    """Of each side."""
+    """Samples of each side for precision, recall, density and coverage."""
     kernel_subsets: int = 100
     kernel_subset_size: int = 1000
     repetitions: int = 0
     """Halves behind each interval."""
     memorisation: dict[str, float] | None = None
-    """How copies were searched for; None: samples were too few."""
+    """Parameters of the search for copies; None: samples were too few."""
     singular: bool = False
     """Fewer samples than dimensions on a side: a covariance has no inverse, and the distance is far from its limit."""
     version: int = VERSION
     labels: str | None = None
-    """Where those of generated samples come from: one of those in `ganops.core.labels`; None: they have none."""
+    """Way in which labels were drawn: one of those in `ganops.core.labels`; None: samples have none."""
     intervals: str = COVERS
-    """What they cover."""
+    """Sources of chance that the intervals cover."""
     left_out: Mapping[str, str] | None = None
     """Figures that there are not, by name, and why."""
 
     @property
     def name(self) -> str:
-        """In short, such as fid50k_train or fd_domain10k_test."""
+        """Short name, such as fid50k_train or fd_domain10k_test."""
         metric = "fid" if self.published else f"fd_{self.extractor}"
         count = f"{self.generated // 1000}k" if self.generated % 1000 == 0 else str(self.generated)
         return f"{metric}{count}_{self.split}"
 
     def content(self) -> dict[str, Any]:
-        """As plain values, its name among them."""
+        """Return the protocol as plain values, its name among them."""
         return {"name": self.name, **asdict(self)}
 
 

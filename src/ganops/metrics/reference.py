@@ -40,7 +40,11 @@ class Reference:
 
     @classmethod
     def open(cls, folder: Path, device: str = "cpu") -> "Reference":
-        """The reference in `folder`; its extractor will run on `device`. FeatureError where there is none."""
+        """The reference in `folder`; its extractor will run on `device`.
+
+        Raises:
+            FeatureError: There is none.
+        """
         folder = Path(folder)
         if not (folder / "card.json").is_file():
             raise FeatureError(f"no reference features in {folder}; build them first (stage `features`)")
@@ -48,14 +52,18 @@ class Reference:
 
     @cached_property
     def extractor(self) -> Extractor:
-        """The frozen network, loaded when it is first asked for."""
+        """The frozen network, loaded when it is first asked for.
+
+        Raises:
+            FeatureError: The extractor is not the one of the card.
+        """
         extractor = EXTRACTORS[self.card["extractor"]].load(self.folder / "extractor", self.device)
         if extractor.hash != self.card["hash"]:
             raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
         return extractor
 
     def in_words(self) -> str:
-        """How far the extractor can be trusted, in one line for a person."""
+        """Return the extractor's reliability in one line for a person."""
         details, ladder = self.card["details"], self.card["ladder"]
         accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
         error = details.get("feature_error")
@@ -70,17 +78,29 @@ class Reference:
         return dict(self.card.get("blind", {}))
 
     def features(self, split: str) -> Features:
-        """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk."""
+        """The features of the real images of `split`, float32 [N, d], mapped read-only from the disk.
+
+        Raises:
+            FeatureError: There is no such split, or its file is missing or damaged.
+        """
         features: Features = np.load(self._file(split, "features.npy"), mmap_mode="r", allow_pickle=False)
         return features
 
     def statistics(self, split: str) -> Statistics:
-        """The statistics of the real features of `split`."""
+        """The statistics of the real features of `split`.
+
+        Raises:
+            FeatureError: There is no such split, or its file is missing or damaged.
+        """
         stored = load_file(self._file(split, "statistics.safetensors"))
         return Statistics(int(stored["count"][0]), stored["mean"], stored["covariance"])
 
     def classes(self, split: str) -> NDArray[np.int64] | None:
-        """How many real images of `split` the extractor puts into each class [K]; None where it is no classifier."""
+        """Return the number of real images of `split` in each class [K]; None where the extractor is no classifier.
+
+        Raises:
+            FeatureError: There is no such split, or its file is missing or damaged.
+        """
         stored: dict[str, NDArray[np.int64]] = load_file(self._file(split, "statistics.safetensors"))
         return stored.get("classes")
 
@@ -99,13 +119,21 @@ class Reference:
 
 
 def distance(fake: Features, reference: Reference, split: str) -> float:
-    """The Fréchet distance of generated features [N, d] to a split: the cheap figure for each tick of a training."""
+    """The Fréchet distance of generated features [N, d] to a split: the cheap figure for each tick of a training.
+
+    Raises:
+        FeatureError: The features are not by the reference's extractor, or not finite, see `check`.
+    """
     check(fake, reference)
     return frechet_distance(reference.statistics(split), Statistics.of(fake))
 
 
 def check(fake: NDArray[np.floating[Any]], reference: Reference) -> None:
-    """Refuse generated features that are not by the reference's extractor, or not finite (FeatureError)."""
+    """Refuse generated features that the reference cannot be compared with.
+
+    Raises:
+        FeatureError: They are not by the reference's extractor, or not finite.
+    """
     expected = reference.card["dimensions"]
     if fake.ndim != 2 or fake.shape[1] != expected:
         raise FeatureError(f"expected features [N, {expected}] by the reference's extractor, got {list(fake.shape)}")
@@ -133,7 +161,10 @@ def build(
         device: where the extractor trains and runs.
 
     Returns:
-        The card. Raises FeatureError where the extractor cannot be made or does not deserve trust.
+        The card.
+
+    Raises:
+        FeatureError: The extractor cannot be made, or does not deserve trust.
     """
     if extractor not in EXTRACTORS:
         raise FeatureError(f"features.extractor: expected one of {list(EXTRACTORS)}, got {extractor!r}")

@@ -19,7 +19,7 @@ from ganops.metrics.ladder import Rungs, Sample, few, half
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 SHARE = 0.25
-"""Of the unharmed mean: by so much the harmed one must be worse."""
+"""Share of the unharmed mean by which the harmed one must be worse."""
 HALVES = 10
 """Random halves of the held-out images."""
 FEWEST, MOST = 100, 1000
@@ -119,7 +119,7 @@ def examine(rungs: Rungs, *, seed: int, figures: Sequence[Figures] = FIGURES) ->
 
 
 def _finding(duty: Duty, rung: str, metric: str, table: list[dict[str, dict[str, float]]]) -> Finding:
-    """From the figures of each half: rung -> metric -> figure."""
+    """Return the finding on a rung, from the figures of each half: rung -> metric -> figure."""
     control = "half_control" if rung == "half" else "real"
     unharmed, harmed = (np.array([half[name][metric] for half in table]) for name in (control, rung))
     sign = 1 if duty.better == "lower" else -1

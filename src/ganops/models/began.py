@@ -79,7 +79,7 @@ def _pair(width: int) -> list[nn.Module]:
 
 
 def _doublings(resolution: int) -> int:
-    """From 8x8 to `resolution`."""
+    """Return the number of doublings from 8x8 to `resolution`."""
     return stages(resolution) - 1
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, reconstruction_error
 
 SLOPE = 0.2
-"""Of the leaky ReLU below zero."""
+"""Slope of the leaky ReLU below zero."""
 
 
 class BatchNorm1d(BatchNorm2d):
@@ -154,7 +154,7 @@ def _halvings(channels: int, width: int, *, bias: bool) -> list[nn.Module]:
 
 
 def _norm(kind: type[BatchNorm2d], width: int, norm: bool) -> list[nn.Module]:
-    """With the study's epsilon, which is felt: the first activations are as small as the weights."""
+    """Return a layer with the study's epsilon, which is felt: the first activations are as small as the weights."""
     return [kind(width, eps=1e-3)] if norm else []
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganops.models.layers import Condition, Projection, reconstruction_error
 
 SLOPE = 0.2
-"""Of the leaky ReLU below zero, unless another one is asked for."""
+"""Slope of the leaky ReLU below zero, unless another one is asked for."""
 
 
 class Generator(nn.Module):

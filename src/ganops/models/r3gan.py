@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ganops.models.layers import Condition, GroupedConv2d, downsample, stages, upsample
 
 SLOPE = 0.2
-"""Of the leaky ReLU; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
+"""Slope of the leaky ReLU below zero; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
 
 
 class Block(nn.Module):

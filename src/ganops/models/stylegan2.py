@@ -32,7 +32,7 @@ class Linear(nn.Module):
 
 
 class Convolution(nn.Module):
-    """With equalised learning rate; `halves` blurs and takes every second position."""
+    """Convolution with equalised learning rate; `halves` blurs and takes every second position."""
 
     def __init__(self, inputs: int, outputs: int, size: int, *, bias: bool = True, halves: bool = False) -> None:
         super().__init__()
@@ -172,7 +172,7 @@ class Discriminator(nn.Module):
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:
-    """How much the samples of a group differ, [N, C, H, W] -> [N, 1, H, W] (Karras et al. 2018, section 3).
+    """Return the deviation of a group's samples, [N, C, H, W] -> [N, 1, H, W] (Karras et al. 2018, section 3).
 
     The deviation over the samples of a group, averaged over all features. The groups are of consecutive samples,
     so that workers which have whole ones give what one worker gives: each of as many samples as divide the batch of all

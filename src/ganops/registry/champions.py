@@ -1,4 +1,4 @@
-"""Who the champion is, who it was, and why: a record of moves that nothing overwrites, and the alias that follows it.
+"""Champions, present and past, and why: a record of moves that nothing overwrites, and the alias that follows it.
 
 MLflow moves an alias without asking what it pointed to, so that of two moves at once either may be lost. Here each move
 is first written down, as a tag of the registered model with a key of its own, and says which champion it was meant to
@@ -44,7 +44,7 @@ YOUNG = 60.0
 
 
 class ChampionMovedError(RegistryError):
-    """There is another champion than the one that a decision was made against."""
+    """The champion is another one than the one that a decision was made against."""
 
 
 class _MovingError(RegistryError):
@@ -60,7 +60,7 @@ class Move:
     kind: str
     """gate, promote or rollback; found: the alias was moved by other means."""
     to: int | None
-    """None: nobody, since the alias or its version was taken away."""
+    """Version that became the champion; None: nobody, since the alias or its version was taken away."""
     over: int | None
     """The champion before; None: there was none."""
     by: str
@@ -68,7 +68,7 @@ class Move:
 
     @property
     def conditional(self) -> bool:
-        """Whether it was decided with one champion in view, and holds for no other."""
+        """True where it was decided with one champion in view, and holds for no other."""
         return self.kind in CONDITIONAL
 
 
@@ -166,7 +166,7 @@ def settle(model: Model) -> None:
 
 @tracking.refusals()
 def taken_back(model: Model, version: str) -> bool:
-    """Whether the last that happened to a version is that a person rolled it back.
+    """Return True where the last move of a version is a person's rollback of it.
 
     Raises:
         RegistryError: There is no such model.

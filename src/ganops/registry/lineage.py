@@ -1,4 +1,4 @@
-"""Where a version comes from: version -> run -> commit, job, DVC's hashes, parameters; and back from a `dvc.lock`."""
+"""Lineage of a version: version -> run -> commit, job, DVC's hashes, parameters; and back from a `dvc.lock`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
 
 @tracking.refusals()
 def lineage(model: Model, which: str) -> dict[str, Any]:
-    """All that is known of how a version came about.
+    """Return the lineage of a version, as far as it is known.
 
     Args:
         model: The registered model.
@@ -69,7 +69,7 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
 
 
 def _params(client: mlflow.MlflowClient, version: Any, run: Any) -> dict[str, str]:
-    """Those of the version's own model; older versions have them in their run."""
+    """Return the parameters of the version's own model; older versions have them in their run."""
     outputs = run.outputs.model_outputs if run.outputs else []
     own = next((output.model_id for output in outputs if output.model_id in version.source), None)
     return dict((client.get_logged_model(own).params if own else None) or run.data.params)

@@ -65,7 +65,7 @@ class Registered:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        """Its files, while it is open."""
+        """Folder of its files, while it is open."""
         self.model = mlflow.pyfunc.load_model(str(folder))
         self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
         """Height, width, channels."""
@@ -113,7 +113,7 @@ class Registered:
 
 @contextmanager
 def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered"]:
-    """What draws, by its name: the folder of a generator, or a registered version as `Model.resolve` takes it.
+    """Return a sampler by its name: the folder of a generator, or a registered version as `Model.resolve` takes it.
 
     Raises:
         UserError: The folder holds no generator, or the registry has no such version.

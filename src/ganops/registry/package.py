@@ -38,13 +38,13 @@ class Package:
     data_licence: str | None = None
     """Licence of the training images; None: nobody has stated it."""
     data_name: str | None = None
-    """What people call the training images."""
+    """Name of the training images for people."""
     data_hash: str | None = None
     """SHA-256 of the prepared set."""
     hashes: Mapping[str, str] | None = None
     """DVC's hashes of all that it comes from, by path; None: those of `lock`."""
     origin: Mapping[str, Any] = field(default_factory=dict)
-    """Where a search found parameters: `search` (its name), `trial` (number), `parameters` and `reason`."""
+    """Search that found the parameters: `search` (its name), `trial` (number), `parameters` and `reason`."""
     changes: Path | None = None
     """The patch from the commit to the tree that made it, where there is one."""
 

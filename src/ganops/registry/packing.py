@@ -23,10 +23,11 @@ from ganops.registry.package import Package
 from ganops.registry.tracking import mlflow
 
 REQUIREMENTS = ("mlflow-skinny", "pandas", "numpy", "onnxruntime")
-"""All that a reader of the model installs, in the versions that it was proved with; mlflow.pyfunc needs pandas."""
+"""Packages that a reader of the model installs, in the versions that it was proved with; mlflow.pyfunc needs pandas."""
 
 _HERE = Path(__file__).parent
 _PROOF_SEEDS, _PROOF_TRUNCATION, _PROOF_SECONDS = 16, 0.8, 300
+"""The proof of a packed model: samples, truncation, and most seconds."""
 
 
 def build(package: Package, name: str, folder: Path) -> None:

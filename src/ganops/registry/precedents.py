@@ -37,7 +37,7 @@ class Precedent:
     """An earlier run."""
 
     who: str
-    """For a person: version 3."""
+    """Name for people: version 3."""
     data: str
     """Name of its data set."""
     gate: Gate
@@ -52,15 +52,15 @@ class _Run:
     """The run that is about to begin."""
 
     name: str
-    """Of its data set."""
+    """Name of its data set."""
     names: frozenset[str]
-    """What people and the source itself call the set."""
+    """Names of the data set: those that people and the source itself give it."""
     spec: SampleSpec | None = None
     """The samples that it will draw; None: the present source has not been prepared yet."""
     data_hash: str | None = None
 
     def has_data_of(self, other: Precedent) -> bool:
-        """Whether its data are those of an earlier run, as far as is known; another name alone is no other set."""
+        """Return True where its data are an earlier run's, as far as is known; another name alone is no other set."""
         return other.data in self.names or (self.data_hash is not None and self.data_hash == other.data_hash)
 
 
@@ -69,7 +69,7 @@ EMBEDDED = Precedent(
     "Fashion-MNIST (10,000 test images)",
     {"fd_domain": {"at_most": 5}, "coverage": {"at_least": 0.5}},
 )
-"""What params.yaml has as it comes."""
+"""The run of params.yaml as it comes."""
 
 
 def draws(spec: SampleSpec) -> str:
@@ -78,7 +78,7 @@ def draws(spec: SampleSpec) -> str:
 
 
 def concerns(experiment: Experiment, root: Path) -> list[str]:
-    """What would make the verdict on this run meaningless, a line for each; nothing of it is an error.
+    """Return reasons why the verdict on this run would be meaningless, a line for each; none of them is an error.
 
     The registry is asked where there is one; that it is away is a line as well. Nothing is said of a source that is not
     here: a job may find it where it runs.
@@ -144,7 +144,7 @@ def _limits(experiment: Experiment, run: _Run, known: list[Precedent]) -> list[s
 
 
 def _succession(experiment: Experiment, run: _Run, champion: Precedent) -> list[str]:
-    """What the champion of this name is to whom loads it, and this run is not."""
+    """Return the differences between the champion of this name, which others load, and this run."""
     who = f"register.name: the champion of {experiment.register_.name}, {champion.who},"
     other = "name a model of its own in register.name, unless that is what you want"
     if champion.draws and (ours := _other_samples(champion.draws, run.spec, experiment)):
@@ -172,7 +172,7 @@ def _first(name: str, run: _Run) -> list[str]:
 
 
 def _planned(experiment: Experiment, root: Path) -> _Run:
-    """What is known of the run before it begins: more, once the present source has been prepared."""
+    """Return the facts known of the run before it begins: more, once the present source has been prepared."""
     data = experiment.data
     source = below(root / layout.DATA, data.source)
     name = About.of_source(source, data.name).name

@@ -29,13 +29,13 @@ CHALLENGER = "challenger"
 IDENTITY = "ganops.identity"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
 FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
-"""Where the parameters were found: the name of the search, the number of its trial, and the trial's run of MLflow."""
+"""Tags of the parameters' origin: name of the search, number of its trial, and the trial's run of MLflow."""
 NOTE = "mlflow.note.content"
-"""What the page of a run says of it, in Markdown."""
+"""Tag with the text on the page of a run, in Markdown."""
 CHANGES = "ganops.changes"
-"""Where the run keeps the patch from the commit to the tree that made the version."""
+"""Tag with the place of the patch from the commit to the tree that made the version, below its run."""
 TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
-"""How the tags begin that tell where a version comes from."""
+"""Prefixes of the tags that tell a version's origin."""
 BESIDE = ("tune", "evaluate")
 """Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
 LONGEST = 5000
@@ -112,7 +112,7 @@ def find(model: Model, identity: str) -> str | None:
 
 
 def is_same(package: Package, version: Any) -> bool:
-    """Whether a version is this very generator, perhaps under another licence: then neither is better."""
+    """Return True where a version is this very generator, perhaps under another licence: then neither is better."""
     stated = version.tags.get(precedents.DATA_LICENCE)
     former = replace(package, data_licence=None if stated == UNSTATED else stated)
     return version.tags.get(IDENTITY) in (package.identity(), former.identity())
@@ -273,7 +273,7 @@ def _log_model(
 
 
 def _note(model: Model, version: str, package: Package, decision: Decision, found: str) -> None:
-    """What a person sees of a version: what it is, and why it was or was not made the champion."""
+    """Write the description of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
@@ -294,7 +294,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
 
 
 def in_words(registration: Mapping[str, Any]) -> str:
-    """What `register` did, in one line for a person."""
+    """Return the result of `register` in one line for a person."""
     version = f"{registration['name']} v{registration['version']}" + (" (known)" if registration["reused"] else "")
     champion = f"v{registration['champion']}" if registration["champion"] else "nobody"
     if registration["passed"] and registration["taken_back"]:

@@ -20,7 +20,7 @@ DATABASE, ARTIFACTS = Path("mlflow/mlflow.db"), Path("mlflow/artifacts")
 BACKUP = Path("mlflow/mlflow.db.before-move")
 """The database as it was before the last change of addresses."""
 RUNS = Path("mlruns")
-"""Where MLflow places experiments that name no place of their own; ganops makes none of them."""
+"""Folder of MLflow's experiments that name no place of their own; ganops makes none of them."""
 ADDRESSES = (
     ("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"),
     ("model_versions", "source"), ("model_versions", "storage_location"),
@@ -126,7 +126,7 @@ def _former(store: sqlite3.Connection, here: Path) -> list[str]:
 
 
 def _prefixes(folder: str, here: Path) -> list[tuple[str, str]]:
-    """How addresses of files begin below the former folder, and how they begin now."""
+    """Return pairs of prefixes of addresses of files: below the former folder, and now."""
     return [
         *((f"{folder}/{part.as_posix()}", (here / part).as_uri()) for part in (ARTIFACTS, RUNS)),
         (str(_path(folder) / RUNS), str(here / RUNS)),

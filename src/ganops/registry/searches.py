@@ -25,7 +25,7 @@ def is_recorded_here() -> bool:
 
 
 def try_to_record(search: Search, root: Path, *, name: str) -> str:
-    """As `record`, but nothing is waited for: what kept it from being done, or nothing. `register` does it later."""
+    """Record a search as `record` does, without waiting; return why it failed, or "". `register` does it later."""
     if not is_recorded_here():
         return ""
     try:

@@ -1,4 +1,4 @@
-"""What the stages wrote as a candidate for the registry: packed, held against the champion, decided, registered."""
+"""The stage register: results are packed, held against the champion, decided on, and registered."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: The gate or the improvement is by a metric that is blind on these images.
-        RegistryError: See `registry.register`, `challenge.challenge` and `gate.decide`.
+        RegistryError: See `registration.register`, `versus_champion.challenge` and `gate.decide`.
         ChampionMovedError: Others became the champion while this one was measured, again and again.
     """
     entry, judged = experiment.register_, experiment.evaluate

@@ -53,15 +53,15 @@ __all__ = ["MlflowClient", "mlflow"]
 T = TypeVar("T")
 
 ABSENT = {502, 503, 504}
-"""What a proxy answers in place of a server."""
+"""HTTP statuses by which a proxy answers in place of a server."""
 AT_ONCE = 10.0
 """Seconds within which whatever is there has taken a connection."""
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-"""Where the databases that MLflow takes listen, unless their address says otherwise."""
+"""Ports of the databases that MLflow takes, unless their address names another."""
 TIMED = {"psycopg2", "psycopg", "pymysql", "mysqldb"}
 """Drivers that take the seconds of `connect_timeout`."""
 OUTAGES = 10
-"""That one call lives through."""
+"""Number of outages that one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
 
@@ -93,7 +93,7 @@ def settled(call: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
 
 
 def store_uri(root: Path) -> str:
-    """Where MLflow lives: `MLFLOW_TRACKING_URI` where it is set, else a database in the project's folder `mlflow`."""
+    """Return the address of MLflow's store: `MLFLOW_TRACKING_URI`, else a database in the project's folder `mlflow`."""
     return _named_uri() or _embedded_uri(root)
 
 
@@ -266,7 +266,7 @@ def _reason(error: Exception) -> str:
 
 
 def _away(error: Exception, uri: str) -> bool:
-    """Whether it is due to a server that is not there, or was not for a moment."""
+    """Return True where an error is due to a server that is not there, or was not for a moment."""
     if any(isinstance(each, ConnectionError | TimeoutError) for each in _causes(error)):
         return True
     try:
@@ -380,7 +380,7 @@ def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 HASHES = "dvc."
-"""How the tags begin that hold DVC's hashes."""
+"""Prefix of the tags that hold DVC's hashes."""
 
 
 def set_lineage(client: MlflowClient, run: str, lock: Path, before: str | None = None) -> None:
@@ -401,7 +401,7 @@ def _tag(key: str) -> str:
 
 
 def link(client: MlflowClient, run: str, root: Path) -> str:
-    """Where a browser shows a run: below the server's address, or in the page of whatever serves the embedded store."""
+    """Return the address of a run's page: below the server's, or relative to whatever serves the embedded store."""
     uri = store_uri(root)
     server = f"{shown(uri).rstrip('/')}/" if uri.startswith(("http://", "https://")) else ""
     return f"{server}#/experiments/{client.get_run(run).info.experiment_id}/runs/{run}"
@@ -412,7 +412,7 @@ CODE = ("mlflow.source.git.commit", "ganops.git_dirty", "ganops.job", "ganops.dv
 
 
 def code_tags(root: Path) -> dict[str, str]:
-    """What code a run came from: the commit of git, whether files differ from it, and the experiment of DVC, if any."""
+    """Return tags of a run's code: the commit of git, whether files differ from it, and DVC's experiment, if any."""
     tags = {}
     if known := commit(root):
         tags = {"mlflow.source.git.commit": known[0], "ganops.git_dirty": json.dumps(known[1])}

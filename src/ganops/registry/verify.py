@@ -1,4 +1,4 @@
-"""Is the registry what we left there? Versions whose files changed, moves that nobody recorded, results it lost."""
+"""Verification of the registry: versions whose files changed, moves that nobody recorded, results it lost."""
 
 import tempfile
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ AGAIN = "`dvc repro --force --single-item register` registers it again"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The finding of one check."""
 
     what: str
     state: Literal["ok", "bad"]
@@ -65,7 +65,7 @@ def verify(root: Path, name: str, *, every: bool = False) -> Iterator[Finding]:
 
 
 def _remembered(registration: dict[str, Any], versions: dict[int, Any]) -> Finding:
-    """Whether the registry has what the last registration says."""
+    """Check that the registry has what the last registration says."""
     number = registration["version"]
     what = str(layout.REGISTRATION)
     if number not in versions:
@@ -76,7 +76,7 @@ def _remembered(registration: dict[str, Any], versions: dict[int, Any]) -> Findi
 
 
 def _recorded(moves: list[champions.Move], champion: str | None) -> Finding:
-    """Whether the alias stands where its record says."""
+    """Check that the alias stands where its record says."""
     last = moves[-1].to if moves else None
     if (None if champion is None else int(champion)) == last:
         return Finding(CHAMPION, "ok", f"version {champion}, as recorded" if champion else "nobody yet")

@@ -1,4 +1,4 @@
-"""What the pages that people read have in common: how values are put in words, and how templates become HTML."""
+"""Common parts of the pages that people read: values in words, and templates made HTML."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ def svg_uri(content: bytes) -> str:
 
 
 def present(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What there is to say: without the empty values."""
+    """Return the content without its empty values."""
     return {name: value for name, value in content.items() if value is not None and value not in ("", [], {})}
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 INK, GRID, MARK = "#4a5260", "#c9ced6", "#c2264f"
 SERIES = ("#2463a8", "#b4560f", "#2b7a57", "#6f4bb8")
 RAMP = ("#1d5fae", "#4f6a8f", "#6b6872", "#8a6248", "#b45610")
-"""From the best to the worst."""
+"""Colours from the best to the worst."""
 # Every light colour and its dark twin; all but the grid keep a contrast of 4.5 with the page behind them.
 DARK = {
     INK: "#b4bbc7",
@@ -73,7 +73,9 @@ STYLE = {
 
 MAX_POINTS = 400
 MAX_NAMED_CLASSES = 40
+"""Most points of a curve, and most classes of a chart that are named."""
 BYTES_OF_SHEET = 200_000
+"""Most bytes of a sheet of images."""
 
 
 def curves(
@@ -279,7 +281,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether `value` is a number that can be drawn."""
+    """Return True where `value` is a number that can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -326,7 +328,7 @@ def _points(history: Sequence[Mapping[str, Any]], key: str) -> np.ndarray[Any, A
 
 
 def evenly(count: int, most: int) -> np.ndarray[Any, Any]:
-    """At most `most` indices of `count`, evenly spread, first and last included."""
+    """Return at most `most` indices of `count`, evenly spread, first and last included."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 

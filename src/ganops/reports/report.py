@@ -24,7 +24,7 @@ from ganops.reports import page, plots
 
 @dataclass(frozen=True)
 class Report:
-    """All that a report can show. Everything but the title may be left empty, and its section is left out."""
+    """The content of a report. Everything but the title may be left empty, and its section is left out."""
 
     title: str
     """Name of the model."""
@@ -44,12 +44,12 @@ class Report:
     (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
     worse, ...)}}, or `reason`."""
     decision: Mapping[str, Any] = field(default_factory=dict)
-    """Whether this generator may become the champion: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
+    """Decision on the championship of this generator: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
     at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
     memorisation: Mapping[str, Any] = field(default_factory=dict)
     """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
-    """How the metrics were measured."""
+    """Protocol of the metrics."""
     card: Mapping[str, Any] = field(default_factory=dict)
     """The extractor's card: `extractor`, `published` (the weights of FID), `dimensions`, `hash`, `details` {`accuracy`,
     `chance`, `feature_error`}, `ladder` {rung: Fréchet distance, <rung>_coverage: coverage} with the rungs `real` and
@@ -128,7 +128,9 @@ ELSEWHERE = ("samples", "preview", "memorisation")
 """Pictures that stand in other sections."""
 
 BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
+"""Most bytes of a picture, and of a frame of the filmstrip."""
 MAX_FRAMES, MAX_REJECTED, MAX_TRIALS = 10, 10, 50
+"""Most frames, rejected files and trials that are shown."""
 
 
 def write(report: Report, path: Path) -> None:

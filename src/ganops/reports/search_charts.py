@@ -22,7 +22,7 @@ HALO = (
 )
 """Letters that stand on lines stay readable: a rim in the colour of the page."""
 LETTERS = 13
-"""Of a value beside an axis."""
+"""Most letters of a value beside an axis."""
 MOST_WORDS = 6
 """Names of values beside one axis; with more, every second or third is written."""
 
@@ -255,7 +255,7 @@ def _side_by_side(places: Sequence[float]) -> list[float]:
 
 
 def _line(values: Sequence[Any]) -> tuple[Callable[[Any], float], list[tuple[float, str]]]:
-    """Where a value stands between LEFT and RIGHT, and the ticks (place, text) of the axis."""
+    """Return a function from a value to its place between LEFT and RIGHT, and the ticks (place, text) of the axis."""
     known = [value for value in values if value is not None]
     if known and all(is_number(value) for value in known):
         return _number_line(known)

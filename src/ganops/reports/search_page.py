@@ -32,6 +32,7 @@ from ganops.search.trials import Search, Status, Trial, ranked, short, why
 SHOWN = 5
 """Trials whose samples are shown."""
 BYTES_OF_PICTURE = 150_000
+"""Most bytes of a trial's picture."""
 CRISP = 600
 """Grids of at most so many pixels a side are of small images, whose pixels stay crisp."""
 
@@ -167,7 +168,7 @@ def _importance(search: Search, found: Importance | None, charts: Mapping[str, s
 
 
 def _unknown(search: Search) -> str:
-    """Why there are no numbers; empty where nobody would ask."""
+    """Return the reason why there are no numbers; empty where nobody would ask."""
     scored = len(ranked(search.trials))
     if not names(search.trials) or not scored:
         return ""

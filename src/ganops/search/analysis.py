@@ -1,4 +1,4 @@
-"""What the trials of a search say together: which parameters mattered, and what a smaller search would have found."""
+"""Analysis of a search: which parameters mattered, and what a smaller search would have found."""
 
 import math
 import warnings
@@ -20,25 +20,26 @@ SPREAD = 20
 MOST = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
+"""Parts of the trials that are predicted in turn, exchanges of a parameter's values, and draws for intervals."""
 
 
 @dataclass(frozen=True)
 class BestSoFar:
-    """What the best of k trials scores, for k = 1 to n: each float64 [n]; infinite where there is no score."""
+    """Score of the best of k trials, for k = 1 to n: each float64 [n]; infinite where there is no score."""
 
     mean: Floats
-    """Over those draws of k trials that hold a score."""
+    """Mean over those draws of k trials that hold a score."""
     low: Floats
     """2.5 % of the draws are better."""
     high: Floats
     """2.5 % of the draws are worse."""
     actual: Floats
-    """What the search had found after its k-th trial."""
+    """Score that the search had found after its k-th trial."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much of the order of the trials each parameter decides."""
+    """Share of the order of the trials that each parameter decides."""
 
     explained: float
     """Share of the variance of the ranks that all parameters together explain in trials that were held out."""
@@ -49,12 +50,12 @@ class Importance:
 
 
 def ended(trials: Sequence[Trial]) -> list[Trial]:
-    """Those of which no more is to come."""
+    """Return the trials of which no more is to come."""
     return [trial for trial in trials if trial.status != "running"]
 
 
 def is_population(trials: Sequence[Trial]) -> bool:
-    """Whether members took over one another's weights: then no trial's score is due to its own parameters alone."""
+    """Return True where members took over others' weights: no trial's score is due to its own parameters alone."""
     return any(trial.takeovers for trial in trials)
 
 
@@ -93,7 +94,7 @@ def best_so_far(trials: Sequence[Trial]) -> BestSoFar:
 
 
 def importance(trials: Sequence[Trial]) -> Importance | None:
-    """How much of the order of the trials each parameter decides, or None where too few trials could tell.
+    """Return the share of the order of the trials that each parameter decides; None: too few trials could tell.
 
     A Gaussian process with a length of its own for each parameter learns the ranks of five sixths of the trials and
     predicts the others. A parameter's share is how much worse these predictions become where its values are exchanged
@@ -131,7 +132,7 @@ def names(trials: Sequence[Trial]) -> list[str]:
 
 
 def is_logarithmic(values: Sequence[float]) -> bool:
-    """Whether the logarithm is what counts: far apart values, whose middle one lies nearer to its middle."""
+    """Return True where the logarithm counts: values far apart, whose middle one lies nearer to its middle."""
     if not values or min(values) <= 0 or max(values) <= SPREAD * min(values):
         return False
     low, middle, high = float(min(values)), float(np.median(values)), float(max(values))
@@ -140,7 +141,7 @@ def is_logarithmic(values: Sequence[float]) -> bool:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a parameter's value lies on a line rather than being one of several names."""
+    """Return True where a parameter's value lies on a line rather than being one of several names."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -190,7 +191,7 @@ def _held_out_errors(
 
 
 def _process(inputs: Floats, ranks: Floats) -> Callable[[Floats], Floats]:
-    """What a Gaussian process learns of the ranks [N] from the inputs [N, c]: a function that predicts others."""
+    """Return the Gaussian process that learns the ranks [N] from the inputs [N, c]: a function that predicts others."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel

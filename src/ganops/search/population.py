@@ -14,14 +14,14 @@ from ganops.search.space import Values, clipped, drawn, is_active, ordered
 from ganops.search.trials import COMPARABLE, Takeover, Trial
 
 SHARE = 0.25
-"""Of the members that are replaced after a round (truncation selection, section 4.1.1)."""
+"""Share of the members that are replaced after a round (truncation selection, section 4.1.1)."""
 FACTORS = (0.8, 1.25)
-"""By which a number is changed; one of them at random (there 0.8 and 1.2)."""
+"""Factors that change a number, one of them at random (in the paper 0.8 and 1.2)."""
 DRAWN_ANEW = 0.25
 """Chance that a parameter is drawn from its space instead."""
 FIXED = ("model", "loss.name", "loss.options", "loss.penalty", "train.batch", "train.d_steps", "train.kimg",
          "train.precision", "train.augment.transforms")  # fmt: skip
-"""What cannot change while a training goes on: its weights, its memory or its count of samples depend on it."""
+"""Parameters that cannot change during a training: its weights, memory or count of samples depend on them."""
 
 
 def check(tune: Tune) -> None:
@@ -45,7 +45,7 @@ def check(tune: Tune) -> None:
 
 
 def succession(members: Sequence[Trial], rung: int, tune: Tune) -> dict[int, Takeover]:
-    """Who takes over whom after round `rung`: number of the member that is replaced -> from whom, and with what.
+    """Return the takeovers after round `rung`: number of the member that is replaced -> from whom, and with what.
 
     Args:
         members: All of them; those that ended for good (diverged, pruned) are replaced too.

@@ -55,7 +55,7 @@ def _check_condition(path: str, other: str, wanted: Any, kinds: Mapping[str, tup
 
 
 def is_active(space: Space, values: Values) -> bool:
-    """Whether its conditions hold for the values so far."""
+    """Return True where a space's conditions hold for the values so far."""
     return all(
         path in values and (_same(values[path], wanted) or (isinstance(wanted, list) and _among(values[path], wanted)))
         for path, wanted in space.when.items()
@@ -67,12 +67,16 @@ def _among(value: Any, values: Sequence[Any]) -> bool:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """As in the file: true is not 1."""
+    """Return True where values are equal as in the file: true is not 1."""
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
 def sequence(space: Mapping[str, Any], seed: int) -> Iterator[Values]:
-    """Random trials, each unlike all before it; ends where there is nothing new."""
+    """Random trials, each unlike all before it; ends where there is nothing new.
+
+    Raises:
+        ConfigError: A condition is impossible, see `ordered`.
+    """
     order, known, repeats = ordered(space), set(), 0
     for number in itertools.count(1):
         values = _fill(order, partial(_random, seed, number))
@@ -121,7 +125,7 @@ def clipped(space: Space, value: float) -> float:
 
 
 def grid(space: Mapping[str, Any]) -> Iterator[Values]:
-    """All combinations: the last parameter moves first.
+    """Yield all combinations: the last parameter moves first.
 
     Raises:
         ConfigError: A range does not say how many of its points are meant.

@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: one live table on a terminal, a plain line for each event elsewhere."""
+"""Progress of a search: one live table on a terminal, a plain line for each event elsewhere."""
 
 import time
 from collections import Counter
@@ -20,7 +20,7 @@ WORTH_A_LINE = ("diverged", "failed")
 
 
 class _Standing:
-    """All that is known of the trials, and what there is to show of it."""
+    """The state of the trials, and its presentation."""
 
     def __init__(self, total: int, known: Sequence[Trial]) -> None:
         self.total = total
@@ -33,14 +33,14 @@ class _Standing:
         return [trial for trial in self.trials.values() if trial.status != "running"]
 
     def take(self, trial: Trial) -> bool:
-        """Whether this is news: a first sight, another judgement, or an end."""
+        """Note a trial, and return True where it is news: a first sight, another judgement, or an end."""
         before = self.trials.get(trial.number)
         # another dictionary, since the thread that draws may be walking through this one
         self.trials = {**self.trials, trial.number: trial}
         return before is None or (before.status, before.rung) != (trial.status, trial.rung)
 
     def lines(self, stage: str, objective: str) -> Text:
-        """How far the search is and what it found, above what became of the trials."""
+        """Return the state of the search and its best distance, above the counts of its ended trials."""
         order = ranked(list(self.trials.values()))
         best = f"best {objective} {order[0].score:.1f} (trial {order[0].number})" if order else "none ended yet"
         first = "   ".join([f"{len(self.ended)}/{self.total} trials", *self._times(), best])

@@ -1,4 +1,4 @@
-"""The trials of a search: what they are, which was best, and how the best parameters are handed on."""
+"""The trials of a search, the best of them, and the hand-over of its parameters."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from ganops.core.files import atomic, read_json, read_yaml, write_json, yaml_tex
 Status = Literal["running", "finished", "stopped", "pruned", "diverged", "failed"]
 """stopped: by ASHA or the clock; pruned: a limit was not kept; failed: by what may be mended, so it is tried again."""
 COMPARABLE = ("finished", "stopped")
-"""Those whose distance counts."""
+"""Statuses of the trials whose distance counts."""
 TRIALS, HEADER, TIMES = "trials.json", "search.json", "times.json"
-"""What a search found, and how long that took: apart, so that the same search again is the same to DVC."""
+"""Files of a search; its times lie apart, so that the same search again is the same to DVC."""
 SPEED = "images_per_second"
-"""What depends on the clock in a row of a history."""
+"""The value in a row of a history that depends on the clock."""
 
 
 @dataclass(frozen=True)
@@ -25,32 +25,32 @@ class Takeover:
     """A member of a population took over another one's weights and parameters (PBT)."""
 
     rung: int
-    """After which judgement."""
+    """Number of the judgement after which it happened."""
     source: int
     """Number of the trial whose weights and parameters it took."""
     parameters: dict[str, Any]
-    """Those that it went on with: the source's, changed."""
+    """Parameters that it went on with: the source's, changed."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial and what became of it."""
+    """One trial and its outcome."""
 
     number: int
-    """From 1 on, in the order in which they were drawn."""
+    """Number from 1 on, in the order in which they were drawn."""
     parameters: dict[str, Any]
     """Dotted paths and values; in a population those of its last stretch."""
     status: Status = "running"
     reason: str = ""
-    """Why it ended before its length."""
+    """Reason why it ended before its length."""
     rung: int = 0
     """Times that it was judged, of `Search.rungs`: how far it came."""
     score: float | None = None
     """The last validation distance; None: it ended before the first."""
     kimg: float = 0.0
-    """How far it came."""
+    """Length of its training so far, in thousands of samples."""
     seconds: float = 0.0
-    """Of training and judging, over all its attempts."""
+    """Seconds of training and judging, over all its attempts."""
     history: tuple[dict[str, float], ...] = ()
     """A row a tick: kimg, losses, images_per_second; where it was judged also `rung`, `distance` and other figures."""
     takeovers: tuple[Takeover, ...] = ()
@@ -65,15 +65,15 @@ class Search:
     objective: str
     """Name of the distance that is minimised, such as fd_domain_validation."""
     protocol: dict[str, Any]
-    """How it is taken: extractor and its hash, split, samples of both sides, seeds."""
+    """Protocol of the distance: extractor and its hash, split, samples of both sides, seeds."""
     rules: dict[str, Any]
     """The section `tune` of the parameters."""
     rungs: int
     """Times that a trial is judged."""
     trials: tuple[Trial, ...]
-    """By number."""
+    """Trials by number."""
     seconds: float = 0.0
-    """From the first trial to the last, without the time between interruptions."""
+    """Seconds from the first trial to the last, without the time between interruptions."""
     hardware: str = ""
     pictures: Mapping[int, bytes] = field(default_factory=dict)
     """Number of a trial -> PNG: a grid of its last samples, the same latents for all."""
@@ -115,7 +115,7 @@ def _short(value: Any) -> str:
 
 
 def why(search: Search) -> str:
-    """Why the best trial is the best, in a sentence."""
+    """Return the reason why the best trial is the best, in a sentence."""
     first, *others = ranked(search.trials)
     text = (
         f"smallest {search.objective} of {len(search.trials)} trials: {first.score:.4g} after {first.kimg:g} kimg, "
@@ -152,7 +152,7 @@ def hand_on(search: Search | None, best_params: Path) -> None:
 
 
 def _header(search: Search) -> dict[str, Any]:
-    """All of a search but its trials and its times."""
+    """Return a search's fields but its trials and its times."""
     apart = ("trials", "pictures", "seconds", "hardware")
     return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in apart}
 
@@ -164,7 +164,7 @@ def _lasting(trial: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _times(search: Search) -> dict[str, Any]:
-    """What depends on the clock and the machine: of the search, and by the numbers of its trials."""
+    """Return the values that depend on clock and machine: of the search, and by the numbers of its trials."""
     of_trials = {
         str(trial.number): {"seconds": trial.seconds, SPEED: [row.get(SPEED) for row in trial.history]}
         for trial in search.trials
@@ -205,7 +205,7 @@ def handed_on(experiment: Experiment, best_params: Path) -> Experiment:
 
 
 def origin(best_params: Path) -> dict[str, Any]:
-    """What `hand_on` wrote: `parameters`, `reason`, and where there was a search, `trial`, `search`, `protocol`.
+    """Return what `hand_on` wrote: `parameters`, `reason`, and after a search `trial`, `search`, `protocol`.
 
     Raises:
         ConfigError: The file is missing or not one that `hand_on` wrote.

@@ -40,13 +40,13 @@ from ganops.training.loop import train
 from ganops.training.state import State
 
 Tell = Callable[[str], None]
-"""Hears lines for a person."""
+"""Listener to lines for people."""
 STEPS = 3
-"""Of each of three pieces of a training, of which the fastest tells its pace: the first warms up, others may wait."""
+"""Steps of each of three pieces of a training, whose fastest tells its pace: the first warms up, others may wait."""
 JUDGED = 6.0
 """Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
 READY, UNFINISHED, SEARCH = "ready.json", "unfinished", "search.json"
-"""In a study's folder: whose data and features these are; checkpoints; in a model's: its first phase."""
+"""Names in a study's folder: hash of its data and features; checkpoints. In a model's: its first phase."""
 
 
 def estimate(plan: Plan) -> float:
@@ -83,7 +83,7 @@ def _images_per_second(experiment: Experiment, device: torch.device) -> float:
 
 
 def place(plan: Plan) -> str:
-    """Where that is, and the precision there."""
+    """Return the hardware and the precision there, in words."""
     experiment = next(iter(plan.experiments.values()))
     device = machine.choose_device(experiment.compute.device)
     return f"{machine.hardware(device)}, {machine.precision(experiment, device)}"
@@ -155,12 +155,12 @@ class _Model:
         self.tell: Tell = lambda line: tell(f"{self.contender.title}: {line}")
         self.experiment = self._placed(plan.experiments[name], (out / UNFINISHED).resolve())
         self.evaluated: list[dict[str, Any]] = []
-        """What is known of the seeds that ended, after `result`."""
+        """Records of the seeds that ended, after `result`."""
         self.first: dict[str, Any] = {}
         """The first phase: `trials`, that of the authors as number 0, its `seconds`, and the `note` why it failed."""
 
     def _placed(self, experiment: Experiment, storage: Path) -> Experiment:
-        """With its checkpoints in the study's folder. It is kept as a params.yaml, whose `compute` may be overruled."""
+        """Return the experiment, checkpoints in the study's folder, by way of a params.yaml: GANOPS_COMPUTE holds."""
         path = self.folder / "params.yaml"
         content = experiment.override({"compute.storage": str(storage)}).content()
         with atomic(path) as draft:
@@ -168,12 +168,12 @@ class _Model:
         return checks.load(path)
 
     def _identity(self, experiment: Experiment, *more: Any) -> str:
-        """Of all that decides a figure."""
+        """Return a hash of all that decides a figure."""
         data, extractor = Prepared.open(self.prepared).hash, Reference.open(self.features).card["hash"]
         return hash_json([identity.meaning(experiment, data=data, extractor=extractor), *more])
 
     def searched(self) -> bool:
-        """Whether the first phase is finished; then it is read."""
+        """Return True where the first phase is finished, and then read it."""
         path = self.folder / SEARCH
         known = read_json(path) if path.is_file() else {}
         if known.get("identity") == self._search_identity():
@@ -267,7 +267,7 @@ class _Model:
         return {"distance": found, "protocol": protocol, "reason": reason, "seconds": seconds}
 
     def _kept(self, name: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What a file of the model's folder holds if it has this key, else what is made, and kept there."""
+        """Return the content of a file of the model's folder if it has this key, else make it and keep it there."""
         path = self.folder / name
         if path.is_file() and (known := read_json(path))["identity"] == key:
             return dict(known)
@@ -298,7 +298,7 @@ def evaluate(experiment: Experiment, generator: Path, features: Path) -> tuple[f
 
 
 def _row(trial: Trial) -> dict[str, Any]:
-    """What is kept of a trial."""
+    """Return the part of a trial that is kept."""
     kept = ("number", "parameters", "status", "reason", "rung", "score", "kimg", "seconds")
     row = {name: getattr(trial, name) for name in kept}
     return row | {"score": row["score"] if row["score"] is not None and math.isfinite(row["score"]) else None}

@@ -38,7 +38,7 @@ class Spread:
 
     @property
     def mean(self) -> float:
-        """Of the trainings."""
+        """Mean over the trainings."""
         return float(np.mean(self.values))
 
     @property
@@ -48,7 +48,7 @@ class Spread:
 
     @property
     def interval(self) -> list[float]:
-        """Where the mean of endlessly many trainings lies with 95 % confidence: Student's t, n - 1 degrees."""
+        """95 % interval of the mean of endlessly many trainings: Student's t, n - 1 degrees of freedom."""
         from scipy import stats  # takes more than a second
 
         n = len(self.values)
@@ -56,7 +56,7 @@ class Spread:
         return [self.mean - margin, self.mean + margin]
 
     def content(self) -> dict[str, Any]:
-        """As plain values."""
+        """Return the spread as plain values."""
         return {
             "mean": self.mean, "deviation": self.deviation, "interval": self.interval, "values": list(self.values)
         }  # fmt: skip
@@ -113,7 +113,7 @@ def _one(
 
 
 def table(spreads: dict[str, Spread]) -> Table:
-    """For a person."""
+    """Return the spreads as a table for people."""
     count = len(next(iter(spreads.values())).values)
     found = Table("metric", "mean", "± between trainings", "95 % of the mean", title=f"{count} trainings")
     for name, spread in spreads.items():

@@ -23,18 +23,18 @@ from ganops.reports.page import fill, svg_uri
 
 FILE = "study.yaml"
 FOLDER = Path("experiments")
-"""Where a study is looked for by its name."""
+"""Folder in which a study is looked for by its name."""
 RESAMPLES = 5000
-"""Of the seeds, behind the interval of an agreement."""
+"""Number of resamples of the seeds behind the interval of an agreement."""
 
 
 class Published(Section):
-    """What the study reports of a model."""
+    """The published figures of a model."""
 
     mean: float
-    """Over its seeds; lower is better."""
+    """Mean over its seeds; lower is better."""
     deviation: NotNegative
-    """Between its seeds."""
+    """Standard deviation between its seeds."""
 
 
 class Contender(Section):
@@ -45,13 +45,13 @@ class Contender(Section):
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Dotted paths and values that make this model of the base."""
     space: dict[str, Any] = Field(default_factory=dict)
-    """As `tune.space`, beside that of all models."""
+    """Spaces like those of `tune.space`, beside those of all models."""
     authors: dict[str, Any]
     """The configuration of the model's authors, which is tried first."""
 
 
 class Least(Section):
-    """What no scale goes below."""
+    """Bounds that no scale goes below."""
 
     kimg: Positive
     configurations: Count
@@ -67,19 +67,19 @@ class Study(Section):
     metric: str
     """Name of the published figure."""
     values_from: str
-    """Where the published values were read."""
+    """Place where the published values were read."""
     configurations: Count
     """Tried of each model: that of its authors, the others drawn from its space."""
     seeds: Annotated[int, Field(ge=2)]
-    """Under which the best configuration is trained again."""
+    """Number of seeds under which the best configuration is trained again."""
     least: Least
     base: dict[str, Any]
     """Sections of params.yaml that all models share."""
     space: dict[str, Any] = Field(default_factory=dict)
-    """As `tune.space`, for all models."""
+    """Spaces like those of `tune.space`, for all models."""
     models: Annotated[dict[str, Contender], Field(min_length=1)]
     deviations: tuple[str, ...] = ()
-    """From the published study."""
+    """Deviations from the published study, in words."""
 
     @model_validator(mode="after")
     def _authors_speak_of_the_space(self) -> Self:
@@ -115,20 +115,20 @@ class Plan:
     study: Study
     scale: float
     configurations: int
-    """Of each model, that of its authors among them."""
+    """Number of configurations of each model, that of its authors among them."""
     seeds: tuple[int, ...]
-    """Of the second phase: others than the one of the search."""
+    """Seeds of the second phase: others than the one of the search."""
     experiments: dict[str, Experiment]
-    """By the name of the model, with its space."""
+    """Experiments by the names of the models, each with its space."""
 
     @property
     def trainings(self) -> int:
-        """In all."""
+        """Number of all trainings."""
         return len(self.experiments) * (self.configurations + len(self.seeds))
 
     @property
     def kimg(self) -> float:
-        """Of a training."""
+        """Length of a training, in thousands of samples."""
         return next(iter(self.experiments.values())).train.kimg
 
     def in_words(self) -> str:
@@ -198,7 +198,7 @@ def plan(study: Study, scale: float, *, data: str | None = None, models: Sequenc
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a model."""
+    """The result of a model."""
 
     name: str
     title: str
@@ -207,36 +207,36 @@ class Result:
     values: tuple[float, ...] = ()
     """The distance to the test data, for each seed that ended."""
     interval: tuple[float, float] | None = None
-    """Where the mean of endlessly many seeds lies with 95 % confidence."""
+    """95 % interval of the mean of endlessly many seeds."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    """Of the best configuration."""
+    """Parameters of the best configuration."""
     by_authors: bool = False
-    """Whether that is the one of the model's authors."""
+    """True where that is the configuration of the model's authors."""
     failed_configurations: int = 0
     failed_seeds: int = 0
     seconds: float = 0.0
     reason: str = ""
-    """Why it has no mean, or what a person should know of it."""
+    """Reason why it has no mean, or a remark for people."""
 
     @property
     def mean(self) -> float | None:
-        """None: there are not two seeds."""
+        """Mean over the seeds; None: there are not two."""
         return float(np.mean(self.values)) if len(self.values) > 1 else None
 
     @property
     def deviation(self) -> float | None:
-        """Between seeds (n - 1)."""
+        """Standard deviation between seeds (n - 1)."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two rankings agree: Kendall's tau, 1 where they are equal, -1 where one is the other reversed."""
+    """Agreement of two rankings: Kendall's tau, 1 where they are equal, -1 where one is the other reversed."""
 
     models: int
     tau: float
     p: float
-    """Of so large a tau, in either direction, between a ranking and a random one; exact where no two are equal."""
+    """Probability of so large a tau, either way, of a ranking and a random one; exact where no two are equal."""
     interval: tuple[float, float]
     """95 % of the tau where the seeds of each model are drawn again; the published values stay."""
 
@@ -247,7 +247,7 @@ def ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def agreement(results: Sequence[Result], seed: int = 0) -> Agreement | None:
-    """Of our means with the published ones, over the models that have a mean; None where these give no ranking."""
+    """Return the agreement of our means with the published ones, over models with a mean; None without a ranking."""
     from scipy import stats  # takes more than a second
 
     known = [result for result in results if result.mean is not None]
@@ -280,13 +280,13 @@ class Outcome:
     figure: str
     """Name of our distance, such as fd_domain."""
     protocol: Mapping[str, Any]
-    """Under which it is taken."""
+    """Protocol of the distance."""
     hardware: str
     data: str
     """The prepared data in words."""
 
     def rows(self) -> list[dict[str, Any]]:
-        """Of the table: ours by rank, then those that failed, in the order of the published ranks."""
+        """Return the rows of the table: ours by rank, then those that failed, in the order of the published ranks."""
         ours = ranks({result.name: result.mean for result in self.results if result.mean is not None})
         theirs = ranks({name: model.published.mean for name, model in self.plan.study.models.items()})
         rows = [
@@ -299,7 +299,7 @@ class Outcome:
         return sorted(rows, key=lambda row: (row["rank"] or math.inf, row["published_rank"]))
 
     def agreement(self) -> Agreement | None:
-        """With the published ranking."""
+        """Return the agreement with the published ranking."""
         return agreement(self.results)
 
     def verdict(self) -> str:

@@ -1,4 +1,4 @@
-"""Where images come from: one file for each kind of source, which recognises it and reads it."""
+"""Sources of images: one file for each kind, which recognises it and reads it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,7 +20,7 @@ class Reader(Protocol):
     ACCEPTS: str
 
     def recognises(self, path: Path) -> bool:
-        """Whether an existing path is such a source."""
+        """Return True where an existing path is such a source."""
 
     def read(self, path: Path) -> Source:
         """Opens it; DataError where it cannot be used."""
@@ -37,11 +37,11 @@ SOURCES: dict[str, Reader] = {
 
 
 _PLUGINS = {"s3": "dvc-s3", "gs": "dvc-gs"}
-"""What DVC needs beside itself to watch a source: it compares names and ETags of a listing, and downloads nothing."""
+"""DVC's plugin for each scheme, needed to watch a source: names and ETags of a listing, no downloads."""
 
 
 def below(folder: Path, source: str) -> Path | str:
-    """What `data.source` means in a project whose data lie in `folder`: a URI is one wherever it is read."""
+    """Return the path that `data.source` means in a project whose data lie in `folder`; a URI stays as it is."""
     return source if scheme(source) else folder / source
 
 
@@ -65,7 +65,7 @@ def locate(source: Path | str) -> Path | Store:
 
 
 def watched(folder: Path, source: str) -> Path | Store:
-    """What `data.source` names, as `locate` finds it, if DVC notices when it changes.
+    """Return the source that `data.source` names, as `locate` finds it, if DVC notices when it changes.
 
     Raises:
         DataError: it does not exist, or DVC would not know it.
@@ -83,7 +83,11 @@ def watched(folder: Path, source: str) -> Path | Store:
 
 
 def read_source(path: Path | Store) -> Source:
-    """Opens whatever is at `path`; DataError where it cannot be used, also later, when the items are walked."""
+    """Opens whatever is at `path`.
+
+    Raises:
+        DataError: It cannot be used; also later, when the items are walked.
+    """
     with reading(path):
         source = _read(path)
     check_count(source.count, path)

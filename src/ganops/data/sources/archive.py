@@ -64,7 +64,7 @@ class _Bounded:
         self.allow(limit)
 
     def allow(self, limit: int) -> None:
-        """From here on, so many bytes."""
+        """Set the number of bytes that may be read from now on."""
         self._limit = self._left = limit
 
     def read(self, size: int = -1) -> bytes:
@@ -208,7 +208,7 @@ def _plan(members: Iterable[_Member]) -> tuple[dict[int, Item], tuple[str, ...]]
 
 
 def _objection(name: str, member: _Member) -> str | None:
-    """Why a member is not read, or None."""
+    """Return the reason why a member is not read, or None."""
     path = PurePosixPath(name)
     if path.is_absolute() or name[1:2] == ":":
         return "an absolute path in an archive"

@@ -58,7 +58,7 @@ class _Description(BaseModel, strict=True):
     """Names, without a folder, with the SHA-256 of the decompressed content."""
 
     url: str
-    """Where they can be fetched, if no folder holds them."""
+    """Address from which the files are fetched, if no folder holds them."""
 
     local: list[str] = []
     """Folders that may hold them."""
@@ -98,7 +98,7 @@ def _known(path: Path) -> _Description:
 
 
 def cache(path: Path) -> Path:
-    """Where fetched files are kept: $XDG_CACHE_HOME/ganops/<name>, by default in ~/.cache."""
+    """Return the folder of fetched files: $XDG_CACHE_HOME/ganops/<name>, by default in ~/.cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "ganops" / Path(os.path.abspath(path)).name
 
@@ -165,7 +165,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def _problem(path: Path, expected: str) -> str | None:
-    """What is wrong with the decompressed content of a file, if anything."""
+    """Return the defect of a file's decompressed content, if any."""
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
             got = hashlib.file_digest(file, "sha256").hexdigest()

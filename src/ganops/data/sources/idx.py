@@ -30,7 +30,11 @@ def recognises(path: Path) -> bool:
 
 
 def read(path: Path) -> Source:
-    """All pairs in a folder, or the one that an images file belongs to; without a labels file, unlabelled."""
+    """All pairs in a folder, or the one that an images file belongs to; without a labels file, unlabelled.
+
+    Raises:
+        DataError: As of `from_files`.
+    """
     return from_files([path] if path.is_file() else path.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""What a source hands over: light items, which any process can turn into samples."""
+"""Items of a source: light handles, which any process can turn into samples."""
 
 import zlib
 from abc import ABC, abstractmethod
@@ -46,11 +46,11 @@ class Deferred(ABC):
     @property
     @abstractmethod
     def local(self) -> bool:
-        """Whether only this machine may have it."""
+        """True where only this machine can read the item."""
 
     @abstractmethod
     def read(self) -> bytes:
-        """Its bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
+        """Return the bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
 
 
 Content = Path | bytes | Pixels | Deferred | ItemError
@@ -64,7 +64,11 @@ def check_size(size: int) -> None:
 
 
 def check_count(count: int, source: object) -> None:
-    """DataError where a source holds, or says that it holds, more files than a set can have."""
+    """Refuses a source that holds, or says that it holds, more files than a set can have.
+
+    Raises:
+        DataError: There are more than `ITEM_LIMIT`.
+    """
     if count > ITEM_LIMIT:
         raise DataError(f"data.source: {source} holds {count:,} images or more; at most {ITEM_LIMIT:,} are read")
 
@@ -100,7 +104,11 @@ class Source:
 
 @contextmanager
 def reading(path: object, kind: str = "") -> Iterator[None]:
-    """Turns a failure to read `path` as a whole, a file of such a kind, into a DataError that names it."""
+    """Turns a failure to read `path` as a whole, a file of such a kind, into a DataError that names it.
+
+    Raises:
+        DataError: Reading failed by anything but one of the project's own errors.
+    """
     try:
         yield
     except (UserError, ItemError):

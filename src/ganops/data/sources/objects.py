@@ -9,7 +9,7 @@ ACCEPTS = "a folder of images, or Parquet files, on object storage: s3://bucket/
 
 
 def read(store: Store) -> Source:
-    """What the same files would be in a local folder.
+    """Return the source of a storage: the one that the same files would be in a local folder.
 
     Raises:
         DataError: the storage cannot be read, or it is a file of another kind.

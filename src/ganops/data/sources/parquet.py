@@ -44,7 +44,11 @@ def read(path: Path) -> Source:
 
 
 def from_files(files: list[Store]) -> Source:
-    """The same for files that were found elsewhere."""
+    """The same for files that were found elsewhere.
+
+    Raises:
+        DataError: A file cannot be read, unpacks to too much, or its columns are not images with or without a label.
+    """
     tables = [_table(file) for file in files]
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))
@@ -60,7 +64,7 @@ def choose(store: Store, names: list[str]) -> list[Store]:
 
 
 class _Table(NamedTuple):
-    """What the schema of a file says."""
+    """The columns of a Parquet file, from its schema."""
 
     rows: int
     image: str
@@ -76,7 +80,7 @@ class _Group:
     number: int
     column: str
     walk: str
-    """Of this walk through the file: the next one finds what lies there then."""
+    """Number of this walk through the file: the next one finds what lies there then."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,11 @@ class _Cell(Deferred):
 
     @property
     def local(self) -> bool:
-        """Whether the Parquet file is one of this machine."""
+        """True where the Parquet file is one of this machine."""
         return self.rows.file.local is not None
 
     def read(self) -> bytes:
-        """Its bytes."""
+        """Return the bytes."""
         return _image(_walk(self.rows).at(self.row))
 
 
@@ -112,7 +116,11 @@ class _Walk:
         self._next, self._values = 0, _values(self._group, self._group.column)
 
     def at(self, row: int) -> Any:
-        """The value in a row."""
+        """The value in a row.
+
+        Raises:
+            DataError: The file has fewer rows than its header says.
+        """
         if row < self._next:
             self._begin()
         for value in self._values:
@@ -129,7 +137,7 @@ def _walk(group: _Group) -> _Walk:
 
 
 def _values(group: _Group, column: str) -> Iterator[Any]:
-    """What a column of a row group holds, row by row."""
+    """Yield the values of a column of a row group, row by row."""
     with _opened(group.file) as file:
         for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=[column], use_threads=False):
             yield from (value.as_py() for value in batch.column(column))

@@ -49,11 +49,11 @@ class Stored(Deferred):
 
     @property
     def local(self) -> bool:
-        """Whether it is a file of this machine."""
+        """True where it is a file of this machine."""
         return self.store.local is not None
 
     def read(self) -> bytes:
-        """Its content.
+        """Return the file's content.
 
         Raises:
             ItemError: It is too large.

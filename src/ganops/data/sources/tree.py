@@ -10,12 +10,12 @@ _SUFFIXES = (
 
 
 def is_image(name: str) -> bool:
-    """Whether the extension says that this is an image: then it is one, or it is rejected."""
+    """Return True where the extension is an image's: then the file is one, or it is rejected."""
     return PurePosixPath(name).suffix.lower() in _SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a part of the path begins with a dot, or was put there by macOS."""
+    """Return True where a part of the path begins with a dot, or was put there by macOS."""
     return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 

@@ -20,7 +20,7 @@ class Harm:
 
     unit: str
     amounts: tuple[float, float, float, float, float]
-    """Of each strength, the mildest first."""
+    """Amount at each strength, the mildest first."""
     damage: Callable[[Images, Labels | None, float, Generator], Images]
 
     def __call__(self, images: Images, labels: Labels | None, strength: int, generator: Generator) -> Images:
@@ -104,7 +104,11 @@ def shift(images: Images, amount: float, generator: Generator) -> Images:
 
 
 def drop_classes(images: Images, labels: Labels | None, share: float) -> Images:
-    """The images without a `share` of the classes, at least one; at least one class stays."""
+    """The images without a `share` of the classes, at least one; at least one class stays.
+
+    Raises:
+        FeatureError: There are no labels, or labels of one class only.
+    """
     if labels is None or len(classes := np.unique(labels)) < 2:
         raise FeatureError("dropped classes: expected labels of at least two classes, got none or one; leave them out")
     kept = len(classes) - min(len(classes) - 1, max(1, round(share * len(classes))))
@@ -112,7 +116,7 @@ def drop_classes(images: Images, labels: Labels | None, share: float) -> Images:
 
 
 def repeat(images: Images, times: float, generator: Generator) -> Images:
-    """As many images as before, of which each stands there about `times` times."""
+    """Return as many images as before, of which each stands there about `times` times."""
     few = generator.permutation(len(images))[: max(1, round(len(images) / times))]
     return images[few[np.arange(len(images)) % len(few)]]
 

@@ -28,13 +28,18 @@ from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_
 
 WIDTHS = (16, 32, 64)
 WIDE = (32, 64, 128)
+"""Channels of the convolutions, for easy and for hard images."""
 DIMENSIONS = 64
+"""Dimensions of the features."""
 PROJECTION = 32
 TEMPERATURE = 0.2
+"""Outputs, and temperature of their similarities, where there are no labels (NT-Xent)."""
 BATCH = 128
+"""Images of a step."""
 EPOCHS = 100
 """The most often that one image is shown: few images need no long training."""
 FEWEST = 10
+"""The fewest images that an extractor learns from."""
 FEW = 1000
 """Images below which labels alone teach too little; they would not fill a wide network either."""
 ROUNDS = 6
@@ -52,19 +57,19 @@ HARMS: dict[str, Callable[[Images, Images, Generator], Images]] = {
     "low_rank": lambda x, batch, g: low_rank(np.concatenate([x, batch]), round(_between(2, 32, g)))[: len(x)],
     "shuffled_patches": lambda x, _, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
 }
-"""What is done to some images of a batch, at random strength, and what the network must tell from real ones."""
+"""Corruptions of some images of a batch, at random strength, which the network must tell from real ones."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much network and training a set of images needs."""
+    """Size of the network and length of the training that a set of images needs."""
 
     widths: tuple[int, ...] = WIDTHS
     """Channels of the convolutions."""
     residual: bool = False
     """A residual block behind them."""
     negatives: bool = False
-    """Whether harmed images are classes of their own."""
+    """True where harmed images are classes of their own."""
     kimg: float = 60
     """Thousands of images (with labels) or views (without) shown; at most 100 times the images there are."""
 
@@ -193,7 +198,11 @@ class Domain(Extractor):
         return cls(network, description["hash"], card, device)
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [N, 64], and the probabilities of the classes where there are classes."""
+        """Features [N, 64], and the probabilities of the classes where there are classes.
+
+        Raises:
+            FeatureError: The images have another shape than those of the training.
+        """
         expected = (self.card["channels"], self.card["height"], self.card["width"])
         if tuple(x.shape[1:]) != expected:
             raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")

@@ -1,4 +1,4 @@
-"""What every extractor can do, and how its weights are named, stored and run."""
+"""The interface of extractors, and how their weights are named, stored and run."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -60,7 +60,7 @@ class Extractor(ABC):
 
     @property
     def published(self) -> bool:
-        """Whether these are the published FID weights: the only ones whose distance may be called FID."""
+        """True for the published FID weights: the only ones whose distance may be called FID."""
         return False
 
     def weights(self) -> Weights:
@@ -68,7 +68,11 @@ class Extractor(ABC):
         return self.network.state_dict()
 
     def features(self, images: Images, batch: int | None = None) -> tuple[Features, Features | None]:
-        """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K]."""
+        """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K].
+
+        Raises:
+            FeatureError: The images are no such array, or none.
+        """
         if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
             raise FeatureError(f"expected images uint8 [N, C, H, W], N >= 1; got {images.dtype} {list(images.shape)}")
         size = batch or self.batch
@@ -102,7 +106,11 @@ def hash_weights(weights: Weights) -> str:
 
 
 def read(folder: Path) -> tuple[Weights, dict[str, Any]]:
-    """The weights and the description that `Extractor.save` wrote; FeatureError where they do not belong together."""
+    """The weights and the description that `Extractor.save` wrote.
+
+    Raises:
+        FeatureError: A file is missing, or they do not belong together.
+    """
     try:
         description = read_json(folder / "description.json")
         weights = load_file(folder / "weights.safetensors")

@@ -115,7 +115,8 @@ class Inception(Extractor):
     ) -> Self:  # fmt: skip
         """The network with the weights that `find_weights` finds; nothing is learned from the images.
 
-        Raises FeatureError where there are no weights, or others than Inception's.
+        Raises:
+            FeatureError: There are no weights, or others than Inception's.
         """
         made = cls.of_file(find_weights(weights), device)
         made.prove(validation)
@@ -126,7 +127,11 @@ class Inception(Extractor):
 
     @classmethod
     def of_file(cls, path: Path, device: str = "cpu") -> Self:
-        """The network with the weights in the file `path`; FeatureError where it holds others than Inception's."""
+        """The network with the weights in the file `path`.
+
+        Raises:
+            FeatureError: The file holds others than Inception's.
+        """
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             return cls(state, hash_file(path), {"weights": path.name}, device)
@@ -141,7 +146,7 @@ class Inception(Extractor):
 
     @property
     def published(self) -> bool:
-        """Whether the file that the weights came from is the published one."""
+        """True where the file that the weights came from is the published one."""
         return self.hash.startswith(PUBLISHED)
 
     def weights(self) -> Weights:
@@ -155,7 +160,11 @@ class Inception(Extractor):
 
 
 def find_weights(path: str | Path | None) -> Path:
-    """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it."""
+    """The file of the weights: `path`, else the one in torch's hub cache, where a checked download puts it.
+
+    Raises:
+        FeatureError: There is no such file, or it cannot be downloaded.
+    """
     if path is not None:
         if not Path(path).is_file():
             raise FeatureError(f"weights of the Inception network: there is no file {path}")

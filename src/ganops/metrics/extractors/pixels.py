@@ -9,6 +9,7 @@ from ganops.core.files import hash_json
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, read
 
 SIZE = 16
+"""Areas on either side of an image."""
 
 
 class Pixels(Extractor):
