@@ -149,7 +149,7 @@ GROUP = 4
 FID50K = 13 * 60
 """Seconds of one V100 for the FID of 50,000 images of 1,024 pixels: the same README; smaller ones take no longer."""
 PIECE = 64 * 2**20
-"""Bytes of an object of a parcel (src/ganops/distributed/node_copy.py)."""
+"""Bytes of an object of a copy (src/ganops/distributed/node_copy.py)."""
 SERVER = Place(slots=math.inf, latency=10e-6, bandwidth=100e9, jitter=0.01)
 """One host with NVLink: assumed."""
 CLUSTER = Place(slots=math.inf, latency=25e-6, bandwidth=12.5e9, jitter=0.03, input=1e9, price=2.0)
@@ -274,7 +274,7 @@ def show_sets(constants: dict[str, Any]) -> None:
         "DVC, MD5 of the arrays": lambda n, r: span(size[n, r] / book["md5"]),
         "SHA-256 on each node": lambda n, r: span(size[n, r] / book["sha256"]),
         "copy to a node, 100 Gbit/s": lambda n, r: span(size[n, r] / CLUSTER.bandwidth),
-        "pieces of a parcel": lambda n, r: f"{math.ceil(size[n, r] / PIECE):,}",
+        "pieces of a copy": lambda n, r: f"{math.ceil(size[n, r] / PIECE):,}",
     }
     cells = [[name, *(value(*one) for one in sets)] for name, value in rows.items()]
     heads = (f"10^{round(math.log10(n))} of {r}²" for n, r in sets)

@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def sent(folder, tmp_path, monkeypatch):
-    """A parcel from another node to this one, in pieces of 300 bytes."""
+    """A copy from another node to this one, in pieces of 300 bytes."""
     monkeypatch.setattr(node_copy, "PIECE", 300)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -146,7 +146,7 @@ def test_two_workers_of_a_node_fetch_it_once(sent, folder, monkeypatch):
     assert ready.wait(60)
     checks = []
 
-    def look(self, path, _is=node_copy.Parcel._is):
+    def look(self, path, _is=node_copy.NodeCopy._is):
         if not checks:  # this process has looked and found none: now the other one has it
             with atomic_folder(copy) as draft:
                 for file in self.files:
@@ -157,8 +157,8 @@ def test_two_workers_of_a_node_fetch_it_once(sent, folder, monkeypatch):
         checks.append("under the lock")
         return _is(self, path)
 
-    monkeypatch.setattr(node_copy.Parcel, "_is", look)
-    monkeypatch.setattr(node_copy.Parcel, "_fetch", None)
+    monkeypatch.setattr(node_copy.NodeCopy, "_is", look)
+    monkeypatch.setattr(node_copy.NodeCopy, "_fetch", None)
     assert contents(sent.open()) == contents(folder)
     other.join()
     assert checks == ["before the lock", "under the lock"]
@@ -179,7 +179,7 @@ def test_the_hash_is_of_names_and_contents(folder):
 def test_a_parcel_travels_inside_arguments(sent):
     @ray.remote
     def read(values):
-        return bytes(ray.get(values["parcel"].files[-1].pieces[0]).data[:10])
+        return bytes(ray.get(values["copy"].files[-1].pieces[0]).data[:10])
 
     images = np.memmap(Path(sent.folder) / sent.files[-1].name, np.uint8, "r")
-    assert ray.get(read.remote({"parcel": sent})) == bytes(images[:10])
+    assert ray.get(read.remote({"copy": sent})) == bytes(images[:10])

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from ganops.distributed.storage import WHOLE, Storage
-from ganops.distributed.trial_store import Ledger
+from ganops.distributed.trial_store import TrialStore
 from ganops.search.trials import Takeover, Trial
 
 
@@ -81,20 +81,20 @@ def test_a_folder_that_did_not_arrive_whole_is_not_there(store, monkeypatch):
 
 
 def test_the_ledger_of_a_search(store):
-    ledger = Ledger(store, "tune-1")
-    assert (ledger.trials(), ledger.rounds(), ledger.checkpoints(), ledger.pictures()) == ({}, {}, [], {})
-    assert ledger.seconds() == 0
+    trials = TrialStore(store, "tune-1")
+    assert (trials.trials(), trials.rounds(), trials.checkpoints(), trials.pictures()) == ({}, {}, [], {})
+    assert trials.seconds() == 0
     trial = Trial(1, {"loss.r1": 0.5}, "finished", rung=1, score=2.0, history=({"kimg": 1.0, "rung": 1},))
     takeovers = {2: Takeover(1, 1, {"loss.r1": 0.4})}
-    ledger.write(trial)
-    ledger.write_round(1, takeovers)
-    ledger.write_seconds(3.5)
-    ledger.write_picture(1, b"png")
-    keep(store, ledger.checkpoint(1, 2), state="x")
-    assert (ledger.trials(), ledger.rounds()) == ({1: trial}, {1: takeovers})
-    assert (ledger.seconds(), ledger.pictures(), ledger.checkpoints()) == (3.5, {1: b"png"}, [(1, 2)])
-    ledger.forget(1, 2)
-    assert ledger.checkpoints() == []
+    trials.write(trial)
+    trials.write_round(1, takeovers)
+    trials.write_seconds(3.5)
+    trials.write_picture(1, b"png")
+    keep(store, trials.checkpoint(1, 2), state="x")
+    assert (trials.trials(), trials.rounds()) == ({1: trial}, {1: takeovers})
+    assert (trials.seconds(), trials.pictures(), trials.checkpoints()) == (3.5, {1: b"png"}, [(1, 2)])
+    trials.forget(1, 2)
+    assert trials.checkpoints() == []
 
 
 def test_the_address_of_a_folder_keeps_its_options(store):

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from ganops.core.errors import TrainingError
 from ganops.distributed import runtime, train
-from ganops.distributed.node_copy import Parcel
+from ganops.distributed.node_copy import NodeCopy
 from ganops.experiment import identity
 from ganops.generator import Description, Generator, generator_network
 
@@ -189,7 +189,7 @@ def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
 
 def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    features = Parcel(str(featured.folder / "artifacts/features"))
+    features = NodeCopy(str(featured.folder / "artifacts/features"))
     description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
     generator, seeds = Generator(generator_network(description), description), np.arange(300)
     with runtime.cluster() as ours, runtime.cluster() as again:

@@ -5,11 +5,11 @@ import torch
 
 from ganops.config import load
 from ganops.core import cores
-from ganops.distributed.node_copy import Parcel
+from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage
-from ganops.distributed.trial_runner import Contestant, Order
-from ganops.distributed.trial_store import Ledger
+from ganops.distributed.trial_runner import Assignment, TrialRunner
+from ganops.distributed.trial_store import TrialStore
 
 
 @pytest.mark.parametrize(("cpus", "asked", "threads"), [(2, "auto", 1), (1, "auto", 1), (2, 2, 2)])
@@ -18,14 +18,14 @@ def test_a_trial_computes_with_the_threads_of_the_rule_whatever_torch_would_take
 ):
     changes = {"compute.threads": asked, "compute.storage": str(tmp_path), "tune.kimg": 1}
     experiment = load(featured.folder / "params.yaml").override(changes)
-    contestant = Contestant.__new__(Contestant)
-    contestant.base, contestant.plan, contestant.edits = experiment, Plan(1, cpus, 0), None
-    contestant.prepared = Parcel(str(featured.folder / "data/prepared"))
-    contestant.features = Parcel(str(featured.folder / "artifacts/features"))
-    contestant.ledger = Ledger(Storage.of(experiment.compute), "tune")
-    contestant.order = Order(1, {}, 0, experiment.tune.rungs, 1)
+    runner = TrialRunner.__new__(TrialRunner)
+    runner.base, runner.plan, runner.edits = experiment, Plan(1, cpus, 0), None
+    runner.prepared = NodeCopy(str(featured.folder / "data/prepared"))
+    runner.features = NodeCopy(str(featured.folder / "artifacts/features"))
+    runner.store = TrialStore(Storage.of(experiment.compute), "tune")
+    runner.assignment = Assignment(1, {}, 0, experiment.tune.rungs, 1)
     with cores.threads(2):
-        results = contestant._results()
+        results = runner._results()
         assert next(results)["rows"]
         assert torch.get_num_threads() == threads
         results.close()

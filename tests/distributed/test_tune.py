@@ -14,13 +14,13 @@ import pytest
 import yaml
 
 SPACE = {"train.learning_rate.generator": {"log_uniform": [1e-5, 2e-3]}, "loss.r1": {"uniform": [0, 1]}}
-TRAINING = "ray::(ResourceTrainable|Contestant)"
+TRAINING = "ray::(ResourceTrainable|TrialRunner)"
 """Names of the processes in which trials train."""
 TUNE = ("python", "pipeline/tune.py")
 
 
 def records(project):
-    """What the ledger of the one search of the project holds."""
+    """What the trial store of the one search of the project holds."""
     return {
         int(path.stem): json.loads(path.read_text()) for path in project.folder.glob(".ganops/tune-*/trials/*.json")
     }

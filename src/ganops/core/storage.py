@@ -50,7 +50,7 @@ class Store:
 
     @property
     def local(self) -> Path | None:
-        """Where it is on this machine, if it is."""
+        """The path on this machine, where it is there."""
         return None if scheme(self.uri) not in (None, "file") else Path(self.path)
 
     @property

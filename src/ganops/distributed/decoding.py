@@ -21,11 +21,11 @@ WORTH = 20_000
 AHEAD = 2
 """Blocks under way for each core: one is decoded, the next one waits."""
 RESTARTS = 3
-"""Of a block whose worker died."""
+"""Most times that a block is begun again after its worker died."""
 
 
 def mapper(compute: Compute) -> Mapper:
-    """Who decodes the images: all cores, whatever `compute.workers` is, for nothing has to fit a batch or a GPU.
+    """Return the mapper that decodes the images: all cores, whatever `compute.workers` is, for no GPU is needed.
 
     On one machine its own processes do it: they start in less time than Ray does.
     """
@@ -33,7 +33,7 @@ def mapper(compute: Compute) -> Mapper:
 
 
 def on_workers(decode: Decode, blocks: Iterator[Block], count: int) -> Iterator[list[Decoded]]:
-    """By all cores of the cluster if there are images enough.
+    """Map by all cores of the cluster if there are images enough.
 
     What lies on object storage is opened by the workers themselves, and so are this machine's files where there is no
     other machine; all else is read here and sent to them. Home come the samples.

@@ -10,7 +10,7 @@ import torch
 
 from ganops.config import Compute
 from ganops.distributed import node_copy, runtime
-from ganops.distributed.node_copy import Parcel
+from ganops.distributed.node_copy import NodeCopy
 from ganops.evaluation import verdict
 from ganops.experiment import machine
 from ganops.generator import Generator
@@ -20,11 +20,11 @@ from ganops.metrics.reference import Reference
 Seeds = Any
 """int64 [N], consecutive."""
 RESTARTS = 3
-"""Of one worker."""
+"""Most times that one worker is started again."""
 
 
 def observe(compute: Compute, generator: Path, features: Path, count: int) -> Generated:
-    """What the extractor makes of `count` samples.
+    """Return what the extractor makes of `count` samples.
 
     The pieces are the same wherever they are looked at, so that on equal hardware so are the features, bit by bit. Each
     piece travels home as its features: 4 MB for 500 samples of 2,048 dimensions, never the pictures.
@@ -39,7 +39,7 @@ def observe(compute: Compute, generator: Path, features: Path, count: int) -> Ge
 
 
 def _spreads(compute: Compute) -> bool:
-    """Whether there is more than one process to gain: starting Ray costs more than one worker saves."""
+    """Return True where there is more than one process to gain: starting Ray costs more than one worker saves."""
     most = compute.workers[1] if isinstance(compute.workers, tuple) else compute.workers
     several = most > 1 if most != "auto" else torch.cuda.device_count() > 1
     return compute.launcher == "ray" and ("RAY_ADDRESS" in os.environ or several)
@@ -54,9 +54,9 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
     worker = ray.remote(_Worker).options(
         num_cpus=plan.cpus, num_gpus=plan.gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS
     )
-    # the parcels are held here until the last piece is looked at: a worker that is started again opens them again
-    parcels = node_copy.send(generator), node_copy.send(features)
-    team = [worker.remote(*parcels, compute.device) for _ in range(plan.workers)]
+    # the copies are held here until the last piece is looked at: a worker that is started again opens them again
+    copies = node_copy.send(generator), node_copy.send(features)
+    team = [worker.remote(*copies, compute.device) for _ in range(plan.workers)]
     # each takes as many pieces as it has cores, but no more than its share
     most = min(plan.cpus, -(-len(pieces) // plan.workers))
     hands = [pieces[start : start + most] for start in range(0, len(pieces), most)]
@@ -67,7 +67,7 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
 class _Worker:
     """Holds the generator and the extractor between pieces."""
 
-    def __init__(self, generator: Parcel, features: Parcel, device: str) -> None:
+    def __init__(self, generator: NodeCopy, features: NodeCopy, device: str) -> None:
         chosen = machine.choose_device(device)
         self.generator = Generator.load(generator.open(), chosen)
         self.reference = Reference.open(features.open(), str(chosen))

@@ -19,7 +19,7 @@ MAX_WORKER_FAILURES = 20
 WAITS = 30
 """Times that Ray waits for room, 20 s each: in ten minutes a lost machine is replaced, or it is not."""
 POLICY = ray.train.FailureConfig(max_failures=MAX_WORKER_FAILURES, controller_failure_limit=WAITS)
-"""What Ray begins again by itself; nodes that are announced to go it does not count."""
+"""The failures after which Ray begins again by itself; nodes that are announced to go it does not count."""
 
 
 class OwnError(Exception):

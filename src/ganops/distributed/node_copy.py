@@ -27,7 +27,7 @@ KEPT = 7 * 24 * 3600
 
 @dataclass(frozen=True)
 class File:
-    """One file of a parcel."""
+    """One file of a copy."""
 
     name: str
     """Relative to the folder, with slashes."""
@@ -38,7 +38,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class NodeCopy:
     """A folder that workers can open, wherever they run."""
 
     folder: str
@@ -71,7 +71,7 @@ class Parcel:
         return copy
 
     def _is(self, folder: Path) -> bool:
-        """Whether the folder holds what was packed, and nothing else."""
+        """Return True where the folder holds what was packed, and nothing else."""
         try:
             return _contents(folder) == {file.name: file.hash for file in self.files}
         except OSError:
@@ -92,12 +92,12 @@ class Parcel:
             ) from error
 
 
-def send(folder: Path, *, grows: bool = False) -> Parcel:
-    """What workers open instead of the path; packed only where there are, or may come, nodes that do not have it."""
-    return pack(folder) if grows or len(runtime.nodes()) > 1 else Parcel(str(folder.resolve()))
+def send(folder: Path, *, grows: bool = False) -> NodeCopy:
+    """Return what workers open instead of the path; packed only where nodes do not have it, or such may come."""
+    return pack(folder) if grows or len(runtime.nodes()) > 1 else NodeCopy(str(folder.resolve()))
 
 
-def pack(folder: Path) -> Parcel:
+def pack(folder: Path) -> NodeCopy:
     """Puts all files of a folder into Ray's object store; links to files are followed.
 
     Raises:
@@ -108,7 +108,7 @@ def pack(folder: Path) -> Parcel:
         files = tuple(File(name, hash, _put(folder / name)) for name, hash in _contents(folder).items())
     except OSError as error:
         raise TrainingError(f"{folder} cannot be sent to the workers: {error}") from error
-    return Parcel(str(folder), ray.get_runtime_context().get_node_id(), files)
+    return NodeCopy(str(folder), ray.get_runtime_context().get_node_id(), files)
 
 
 def _contents(folder: Path) -> dict[str, str]:
@@ -131,7 +131,7 @@ def _put(path: Path) -> tuple[Any, ...]:
 def _write(file: File, folder: Path) -> None:
     name = PurePosixPath(file.name)
     if name.is_absolute() or ".." in name.parts:
-        raise TrainingError(f"a parcel holds {file.name!r}, which would lie outside of its folder")
+        raise TrainingError(f"a copy holds {file.name!r}, which would lie outside of its folder")
     path = folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as out:

@@ -21,7 +21,7 @@ ENVIRONMENT = {
     # how often it asks whether a node is announced to go (Ray: 5)
     "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
 }
-"""What Ray Train reads when a training begins, unless the environment has another value."""
+"""Variables that Ray Train reads when a training begins, unless the environment has another value."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def cluster() -> Iterator[bool]:
 
 
 def debugging() -> bool:
-    """Whether what Ray and its workers say is shown."""
+    """Return True where what Ray and its workers say is shown."""
     return "GANOPS_DEBUG" in os.environ
 
 
@@ -63,7 +63,7 @@ def here() -> NodeAffinitySchedulingStrategy:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many workers, and what each of them gets."""
+    """A number of workers, and what each of them gets."""
 
     workers: int
     cpus: int
@@ -71,16 +71,16 @@ class Plan:
     gpus: float
     """GPUs of a worker: 0 or 1, or a fraction where it trains a trial of its own."""
     apart: bool = False
-    """Whether a core, and a GPU where the workers have one, is left for the judge of the validation."""
+    """True where a core, and a GPU where the workers have one, is left for the validator."""
     counts: tuple[int, ...] = ()
     """The least and the most workers that may train, `workers` being the present number; empty: that one alone."""
 
     def bounds(self) -> int | tuple[int, int]:
-        """As Ray wants it."""
+        """Return the number of workers, or its range, as Ray's ScalingConfig takes it."""
         return (self.counts[0], self.counts[-1]) if self.counts else self.workers
 
     def resources(self) -> dict[str, float]:
-        """As Ray wants it."""
+        """Return the resources that one worker needs, as Ray's ScalingConfig takes them."""
         return {"CPU": self.cpus, **({"GPU": self.gpus} if self.gpus else {})}
 
 
@@ -149,7 +149,7 @@ def _workers(compute: Compute, shares: int, gpus: int, cores: int) -> tuple[int,
 def places(
     trial: TrialCompute, device: str, resources: Sequence[Mapping[str, float]] | None = None
 ) -> tuple[Plan, int]:
-    """What a trial of a search gets, and how many trials there is room for at once.
+    """Return what a trial of a search gets, and the number of trials that have room at once.
 
     Args:
         trial: What was asked for.
@@ -188,6 +188,6 @@ def _cores_for_each(cores: list[int], workers: int, kept: int) -> int:
 
 
 def _too_few(workers: int, kept: int, unit: str, have: int) -> TrainingError:
-    """What was asked for, and what there is."""
+    """The error that says what was asked for and what there is."""
     beside = ", the judge another (compute.validation: apart)" if kept else ""
     return TrainingError(f"compute.workers: {workers} workers need a {unit} each{beside}, the cluster has {have}")

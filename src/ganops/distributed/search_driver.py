@@ -1,4 +1,4 @@
-"""The driver of a search: which trial is next, what became of each, all of it in the ledger before it counts."""
+"""The driver of a search: which trial is next, what became of each, all of it in the trial store before it counts."""
 
 import itertools
 import time
@@ -8,8 +8,8 @@ from typing import Any
 
 from ganops.config import Experiment
 from ganops.core.errors import UserError
-from ganops.distributed.trial_runner import DISTANCE, Order
-from ganops.distributed.trial_store import Ledger
+from ganops.distributed.trial_runner import DISTANCE, Assignment
+from ganops.distributed.trial_store import TrialStore
 from ganops.search import space, tpe
 from ganops.search.population import succession
 from ganops.search.trials import Takeover, Trial
@@ -18,27 +18,27 @@ TIME_IS_UP = "the time of tune.minutes is over"
 
 
 def may_go_on(trial: Trial) -> bool:
-    """Whether it ended by what the next command may find mended: a full disk, a lost process, too little time."""
+    """Return True where it ended by what may be mended at the next command: a full disk, a lost process, the time."""
     return trial.status == "failed" or trial.reason == TIME_IS_UP
 
 
-class Referee:
-    """Knows all trials; hands out orders and hears results."""
+class SearchDriver:
+    """Knows all trials; hands out assignments and hears results."""
 
-    def __init__(self, experiment: Experiment, ledger: Ledger) -> None:
-        self.tune, self.ledger = experiment.tune, ledger
+    def __init__(self, experiment: Experiment, store: TrialStore) -> None:
+        self.tune, self.store = experiment.tune, store
         self.listen: Callable[[Trial], None] = lambda trial: None
         """Hears whenever something has become of a trial."""
-        self.trials = ledger.trials()
-        self.before, self.started = ledger.seconds(), time.monotonic()
+        self.trials = store.trials()
+        self.before, self.started = store.seconds(), time.monotonic()
         self.hardware = ""
         self.busy: set[int] = set()
         self.trouble: UserError | None = None
-        """That ends the search."""
+        """The error that ends the search."""
         self.waiting: list[int] = []
         self.rung = 0
         if self.tune.scheduler == "pbt":
-            for rung, takeovers in sorted(ledger.rounds().items()):
+            for rung, takeovers in sorted(store.rounds().items()):
                 self._replace(rung, takeovers)
         if not self.is_late:
             # diverged and pruned trials would end the same way
@@ -48,16 +48,16 @@ class Referee:
 
     @property
     def seconds(self) -> float:
-        """That the search has run, over all its attempts."""
+        """Running time of the search in seconds, over all its attempts."""
         return self.before + time.monotonic() - self.started
 
     @property
     def is_late(self) -> bool:
-        """Whether the time is over."""
+        """True once the time is over."""
         return self.tune.minutes is not None and self.seconds > 60 * self.tune.minutes
 
-    def next(self) -> Order | None:
-        """What is to be done now; None: nothing before another result.
+    def next(self) -> Assignment | None:
+        """Return what is to be done now; None: nothing before another result.
 
         Raises:
             StopIteration: The search is over, but for what is under way.
@@ -71,9 +71,9 @@ class Referee:
         self.busy.add(number)
         self._keep(replace(trial, status="running", reason=""))
         if self.tune.scheduler != "pbt":
-            return Order(number, trial.parameters, 0, self.tune.rungs, number)
+            return Assignment(number, trial.parameters, 0, self.tune.rungs, number)
         taken = next((each for each in trial.takeovers if each.rung == self.rung), None)
-        return Order(number, trial.parameters, self.rung, self.rung + 1, taken.source if taken else number)
+        return Assignment(number, trial.parameters, self.rung, self.rung + 1, taken.source if taken else number)
 
     def _trial(self) -> int:
         """The next one that waits, or a new one."""
@@ -110,7 +110,7 @@ class Referee:
         if self.rung + 1 >= self.tune.rungs or not any(t.status == "running" for t in self.trials.values()):
             raise StopIteration
         takeovers = succession(list(self.trials.values()), self.rung + 1, self.tune)
-        self.ledger.write_round(self.rung + 1, takeovers)
+        self.store.write_round(self.rung + 1, takeovers)
         self._replace(self.rung + 1, takeovers)
         return self._member()
 
@@ -124,9 +124,9 @@ class Referee:
                     reason="",
                 )  # fmt: skip
         self.rung = rung
-        for number, old in self.ledger.checkpoints():
+        for number, old in self.store.checkpoints():
             if old < rung:
-                self.ledger.forget(number, old)
+                self.store.forget(number, old)
 
     def hear(self, number: int, result: dict[str, Any]) -> None:
         """Takes in what a trial came to."""
@@ -169,18 +169,18 @@ class Referee:
         ended = replace(trial, status=status, reason=reason)
         self._keep(ended)
         if not may_go_on(ended) and self.tune.scheduler != "pbt":
-            for number, rung in self.ledger.checkpoints():
+            for number, rung in self.store.checkpoints():
                 if number == trial.number:
-                    self.ledger.forget(number, rung)
+                    self.store.forget(number, rung)
 
     def _keep(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
-        self.ledger.write(trial)
-        self.ledger.write_seconds(self.seconds)
+        self.store.write(trial)
+        self.store.write_seconds(self.seconds)
         self.listen(trial)
 
     def close(self) -> None:
-        """After the last result: members whose time was over have ended."""
+        """End, after the last result, members whose time was over."""
         for trial in list(self.trials.values()):
             if trial.status == "running":
                 self._end(trial, "stopped", TIME_IS_UP)

@@ -29,11 +29,11 @@ PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errn
 WHOLE = ".whole"
 """Added to the name of a folder on an object store: a folder beside it that is there once all files are."""
 LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
-"""What object stores say when waiting does not help."""
+"""Parts of what object stores say when waiting does not help."""
 
 
 def away(error: BaseException | None) -> bool:
-    """Whether it says that the storage is not there now, and not that it is full, forbidden or named wrongly."""
+    """Return True where the storage is not there now, False where it is full, forbidden or named wrongly."""
     return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
 
 
@@ -139,7 +139,7 @@ class Storage:
         return insist(lambda: self.place(name).read(), away=away, seconds=seconds)
 
     def names(self, folder: str, seconds: float = 0.0) -> list[str]:
-        """Of the files and folders in a folder of it, sorted; none where there is no such folder."""
+        """Return the names of the files and folders in a folder of it, sorted; none where there is no such folder."""
         found = insist(lambda: self.place(folder).listed(), away=away, seconds=seconds)
         return sorted(info.base_name for info in found if not info.base_name.startswith("."))
 
@@ -171,7 +171,7 @@ class Storage:
             raise TrainingError(f"compute.storage: {self.address} cannot be written: {error}") from error
 
     def _ask(self, nodes: list[dict[str, Any]], name: str) -> list[str]:
-        """What each node that fails says."""
+        """Return what each node that fails says."""
         tasks = {
             ray.remote(_probe)
             .options(

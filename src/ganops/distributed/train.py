@@ -31,7 +31,7 @@ from ganops.core.retry import retry_timeout as patience
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, node_copy, runtime
-from ganops.distributed.node_copy import Parcel
+from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
 from ganops.evaluation.validation import ValidationJudge
@@ -42,7 +42,7 @@ from ganops.metrics.reference import Reference
 
 Listener = Callable[[Progress], None]
 RESTARTS = 3
-"""Of a judge apart."""
+"""Most times that a validator apart is started again."""
 FORMER = "checkpoint-former"
 """The checkpoint before the last one of a training in this process; Ray keeps two by itself."""
 LIST = "checkpoint_manager_snapshot.json"
@@ -66,7 +66,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
     Raises:
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
     """
-    here = Parcel(str(prepared)), Parcel(str(features))
+    here = NodeCopy(str(prepared)), NodeCopy(str(features))
     run = _open(experiment, *here, torch.device("cpu"))
     storage, name = Storage.of(experiment.compute), f"train-{run.fingerprint}"
     if experiment.compute.launcher == "local":
@@ -81,16 +81,16 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
             storage.check()
             _tell_of_the_past(run, storage)
             grows = bool(plan.counts)
-            parcels = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
-            _fit_on_ray(run, *parcels, storage.address, name, plan, listen)
+            copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
+            _fit_on_ray(run, *copies, storage.address, name, plan, listen)
     yield run
     storage.remove(name, patience())
 
 
 def _open(
     experiment: Experiment,
-    prepared: Parcel,
-    features: Parcel,
+    prepared: NodeCopy,
+    features: NodeCopy,
     device: torch.device,
     *,
     apart: bool = False,
@@ -129,7 +129,7 @@ def past(run: Run, storage: Storage) -> str:
 
 
 def _journal(storage: Storage, name: str) -> dict[str, Any] | None:
-    """Of the latest checkpoint in a folder of the storage; None: there is none."""
+    """Return the journal of the latest checkpoint in a folder of the storage; None: there is none."""
     # beside them Ray keeps a list of them, checkpoint_manager_snapshot.json
     checkpoints = [each for each in storage.names(name) if each.startswith("checkpoint") and not each.endswith(".json")]
     for checkpoint in reversed(checkpoints):
@@ -143,7 +143,7 @@ def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meaning.items() if key not in ("code", *identity.CODE)}
 
 
-def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder: Path, listen: Listener) -> Run:
+def _fit_here(experiment: Experiment, prepared: NodeCopy, features: NodeCopy, folder: Path, listen: Listener) -> Run:
     run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device))
     checkpoint, former = folder / "checkpoint", folder / FORMER
     run.resume([each for each in (checkpoint, former) if each.is_dir()])
@@ -156,7 +156,7 @@ def _fit_here(experiment: Experiment, prepared: Parcel, features: Parcel, folder
 
 
 def stretch(
-    run: Run, prepared: Parcel, features: Parcel, storage: Storage, *, folder: str, name: str, start: str | None,
+    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, start: str | None,
     until: int, plan: Plan,
 ) -> tuple[str, ...]:  # fmt: skip
     """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
@@ -190,7 +190,7 @@ def stretch(
 
 
 def _fit_on_ray(
-    run: Run, prepared: Parcel, features: Parcel, storage: str, name: str, plan: Plan, listen: Listener, *,
+    run: Run, prepared: NodeCopy, features: NodeCopy, storage: str, name: str, plan: Plan, listen: Listener, *,
     until: int | None = None, start: tuple[Storage, str] | None = None,
 ) -> None:  # fmt: skip
     """Trains on Ray's workers and loads the last checkpoint into `run`."""
@@ -311,7 +311,7 @@ def _resume(run: Run, seconds: float) -> bool:
 
 
 def _checkpoints(seconds: float) -> list[Any]:
-    """Those of Ray's run, the newest first: from the one on that Ray names, or all where it has lost its list."""
+    """Return the checkpoints of Ray's run, the newest first, up to the one that Ray names, or all where it lost its list."""
     named, store = ray.train.get_checkpoint(), ray.train.get_context().get_storage()
     files, root = store.storage_filesystem, store.experiment_fs_path
 
@@ -375,7 +375,7 @@ class JudgeApart(ValidationJudge):
     The same code, weights and seeds give the distance of judging in line: the same number, bit for bit.
     """
 
-    def __init__(self, features: Parcel, device: torch.device) -> None:
+    def __init__(self, features: NodeCopy, device: torch.device) -> None:
         super().__init__(Reference.open(features.open(), str(device)))
         bench = ray.remote(_Bench).options(
             num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=RESTARTS, max_task_retries=RESTARTS
@@ -397,9 +397,9 @@ class JudgeApart(ValidationJudge):
 
 
 class _Bench:
-    """Where the judge works apart; holds the extractor between judgements."""
+    """The actor in which the validator works apart; holds the extractor between judgements."""
 
-    def __init__(self, features: Parcel, device: str) -> None:
+    def __init__(self, features: NodeCopy, device: str) -> None:
         self.judge, self.device = ValidationJudge(Reference.open(features.open(), device)), device
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:

@@ -16,42 +16,42 @@ from ganops.core.errors import DamageError, DivergenceError, TrainingError, User
 from ganops.core.redaction import redacted
 from ganops.core.retry import retry_timeout
 from ganops.data import Prepared
-from ganops.distributed.node_copy import Parcel
+from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
-from ganops.distributed.trial_store import Ledger
+from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, machine
 from ganops.experiment.run import Run
 from ganops.metrics.reference import Reference
 
 DISTANCE = "distance"
-"""Of a result that follows a judgement."""
+"""Key of the distance in a result that follows a validation."""
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a trial is to do."""
+class Assignment:
+    """The work that a trial is to do next."""
 
     number: int
     parameters: dict[str, Any]
     after: int
-    """It begins after this judgement; 0: at the start."""
+    """Number of the validation after which it begins; 0: at the start."""
     until: int
-    """It ends with this one."""
+    """Number of the validation with which it ends."""
     source: int
-    """Of the trial whose state after `after` it begins with."""
+    """Number of the trial with whose state after `after` it begins."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """How the length of a trial is divided."""
+    """The division of a trial's length."""
 
     experiment: Experiment
-    """That of the trial: a tick ends where a part does."""
+    """The trial's experiment: a tick ends where a part does."""
     ticks: int
-    """In the time from one judgement to the next."""
+    """Ticks from one validation to the next."""
     steps: int
-    """In a tick."""
+    """Steps in a tick."""
 
     @classmethod
     def of(cls, experiment: Experiment, values: dict[str, Any]) -> "Course":
@@ -75,35 +75,35 @@ class Course:
         return cls(changed, ticks, steps)
 
     def step(self, rung: int) -> int:
-        """At which a judgement is due."""
+        """The step at which a validation is due."""
         return rung * self.ticks * self.steps
 
     def rung(self, kimg: float) -> float:
-        """How many judgements lie before: whole where one is due."""
+        """Number of validations before a step: whole where one is due."""
         train = self.experiment.train
         return kimg * 1000 / (train.batch * train.d_steps) / self.step(1)
 
 
-class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
+class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     """Trains what it is ordered to, tick by tick; a trouble of a trial is a result, not an error."""
 
     def setup(
-        self, order: dict[str, Any], *, content: dict[str, Any], prepared: Parcel, features: Parcel, ledger: Ledger,
-        plan: Plan, edits: str | None = None,
+        self, assignment: dict[str, Any], *, content: dict[str, Any], prepared: NodeCopy, features: NodeCopy,
+        store: TrialStore, plan: Plan, edits: str | None = None,
     ) -> None:  # fmt: skip
-        """Takes what all trials share, and the first order."""
-        self.base, self.ledger, self.plan = config.parse(content), ledger, plan
+        """Takes what all trials share, and the first assignment."""
+        self.base, self.store, self.plan = config.parse(content), store, plan
         self.prepared, self.features, self.edits = prepared, features, edits
-        self.reset_config(order)
+        self.reset_config(assignment)
 
-    def reset_config(self, order: dict[str, Any]) -> bool:
-        """Begins with another order."""
-        self.order, self.started = Order(**order), time.monotonic()
+    def reset_config(self, assignment: dict[str, Any]) -> bool:
+        """Begins with another assignment."""
+        self.assignment, self.started = Assignment(**assignment), time.monotonic()
         self.results = self._results()
         return True
 
     def step(self) -> dict[str, Any]:
-        """To the next tick: `rows` that are new, `seconds`, and `ended`: a status and its reason."""
+        """Train to the next tick: `rows` that are new, `seconds`, and `ended`: a status and its reason."""
         try:
             result = next(self.results)
         except StopIteration:
@@ -118,29 +118,29 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     @cached_property
     def judge(self) -> ValidationJudge:
-        """Of all trials of this process."""
+        """The validator of all trials of this process."""
         return ValidationJudge(Reference.open(self.features.open(), str(self.device)))
 
     @cached_property
     def device(self) -> torch.device:
-        """Of this process: more workers than one have their own."""
+        """The device of this process: more workers than one have their own."""
         return torch.device("cpu") if self.plan.workers > 1 else machine.choose_device(self.base.compute.device)
 
     @cached_property
     def data(self) -> Prepared:
-        """Of all trials."""
+        """The data of all trials."""
         return Prepared.open(self.prepared.open())
 
     def _results(self) -> Iterator[dict[str, Any]]:
-        order, course = self.order, Course.of(self.base, self.order.parameters)
+        assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
         run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
-        rung = self._begin(run, order)
+        rung = self._begin(run, assignment)
         known = [self._row(run, course, row) for row in run.history]
         ended = None
         if known:
-            ended = self._ended(known[-1], course, order)
+            ended = self._ended(known[-1], course, assignment)
             yield self._result(known, ended)
-        while rung < order.until and ended is None:
+        while rung < assignment.until and ended is None:
             before = rung
             for rows, alarms in self._play(run, course, rung):
                 rows = [self._row(run, course, row) for row in rows]
@@ -149,31 +149,35 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                     figures = {**self.judge.figures(), "alarms": float(len(alarms))}
                     rows[-1] |= figures
                     run.history[-1] |= figures  # whoever continues from the state knows them
-                    ended = self._ended(rows[-1], course, order)
+                    ended = self._ended(rows[-1], course, assignment)
                     if math.isfinite(rows[-1][DISTANCE]):
                         self._save(run, rung)
                 yield self._result(rows, ended)
             if rung == before:
-                raise TrainingError(f"judgement {rung + 1} of {order.until} was not reached")
+                raise TrainingError(f"judgement {rung + 1} of {assignment.until} was not reached")
 
-    def _begin(self, run: Run, order: Order) -> int:
-        """Loads the latest whole state that belongs to the order; after which judgement it is."""
-        there = self.ledger.checkpoints()
-        own = [rung for number, rung in there if number == order.number and order.after < rung <= order.until]
+    def _begin(self, run: Run, assignment: Assignment) -> int:
+        """Loads the latest whole state that belongs to the assignment; after which judgement it is."""
+        there = self.store.checkpoints()
+        own = [
+            rung
+            for number, rung in there
+            if number == assignment.number and assignment.after < rung <= assignment.until
+        ]
         for rung in sorted(own, reverse=True):
             try:
-                return self._load(run, order.number, rung, takeover=False)
+                return self._load(run, assignment.number, rung, takeover=False)
             except DamageError:  # the judgement is made again, to the same figures
-                self.ledger.forget(order.number, rung)
-        if not order.after:
+                self.store.forget(assignment.number, rung)
+        if not assignment.after:
             return 0
         try:
-            return self._load(run, order.source, order.after, takeover=True)
+            return self._load(run, assignment.source, assignment.after, takeover=True)
         except DamageError as error:
-            raise TrainingError(f"{error}; remove {self.ledger.name} in compute.storage to search anew") from error
+            raise TrainingError(f"{error}; remove {self.store.name} in compute.storage to search anew") from error
 
     def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
-        with self.ledger.storage.opened(self.ledger.checkpoint(number, rung), retry_timeout()) as folder:
+        with self.store.storage.opened(self.store.checkpoint(number, rung), retry_timeout()) as folder:
             run.load(folder / "run", takeover=takeover)
         return rung
 
@@ -185,11 +189,12 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             return
         from ganops.distributed.train import stretch  # takes Ray Train in: one process less knows it
 
-        before, order = len(run.history), self.order
+        before, assignment = len(run.history), self.assignment
+        source = assignment.source if rung == assignment.after else assignment.number
         alarms = stretch(
-            run, self.prepared, self.features, self.ledger.storage,
-            folder=f"{self.ledger.name}/train", name=f"{order.number:04d}-{rung + 1}",
-            start=self.ledger.checkpoint(order.source if rung == order.after else order.number, rung) if rung else None,
+            run, self.prepared, self.features, self.store.storage,
+            folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}",
+            start=self.store.checkpoint(source, rung) if rung else None,
             until=course.step(rung + 1), plan=self.plan,
         )  # fmt: skip
         # the workers' judge said the distance; its figures need the pictures here
@@ -203,36 +208,36 @@ class Contestant(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             kept |= {"rung": round(course.rung(row["kimg"])), DISTANCE: row[self.judge.name]}
         return kept
 
-    def _ended(self, row: dict[str, float], course: Course, order: Order) -> list[str] | None:
-        """The status and the reason of a trial that ends with this judged row; due: another order follows."""
+    def _ended(self, row: dict[str, float], course: Course, assignment: Assignment) -> list[str] | None:
+        """The status and the reason of a trial that ends with this judged row; due: another assignment follows."""
         if not math.isfinite(row[DISTANCE]):
             return ["diverged", f"the distance is {row[DISTANCE]}"]
         for name, bound in self.base.tune.limits.items():
             if name in row and (broken := _broken(name, row[name], bound)):
                 return ["pruned", broken]
-        if row["rung"] < order.until:
+        if row["rung"] < assignment.until:
             return None
         return ["finished" if row["rung"] >= self.base.tune.rungs else "due", ""]
 
     def _result(self, rows: list[dict[str, float]], ended: list[str] | None) -> dict[str, Any]:
-        """For Ray Tune: `rung` and `distance` where the last row was judged, which a scheduler looks at."""
+        """The result for Ray Tune: `rung` and `distance` where the last row was judged, which a scheduler looks at."""
         last = {key: rows[-1][key] for key in ("rung", DISTANCE) if key in rows[-1]}
         finite = [{key: value for key, value in row.items() if math.isfinite(value)} for row in rows]
         return {"rows": finite, "ended": ended, "hardware": machine.hardware(self.device), **last}
 
     def _save(self, run: Run, rung: int) -> None:
         """Keeps the state, and the picture that belongs to it."""
-        order, ledger = self.order, self.ledger
-        with ledger.storage.keep(ledger.checkpoint(order.number, rung), retry_timeout()) as folder:
+        assignment, store = self.assignment, self.store
+        with store.storage.keep(store.checkpoint(assignment.number, rung), retry_timeout()) as folder:
             run.save(folder / "run")
-        ledger.write_picture(order.number, run.pictures[max(run.pictures)])
+        store.write_picture(assignment.number, run.pictures[max(run.pictures)])
         # the state before is needed no more, unless another may begin with it
         if self.base.tune.scheduler != "pbt" and rung > 1:
-            ledger.forget(order.number, rung - 1)
+            store.forget(assignment.number, rung - 1)
 
 
 def _broken(name: str, value: float, bound: Bound) -> str:
-    """What a limit says against a value, if anything."""
+    """Return what a limit says against a value, if anything."""
     if bound.at_most is not None and not value <= bound.at_most:
         return f"{name} {value:.3g} is above {bound.at_most:g} (tune.limits)"
     if bound.at_least is not None and not value >= bound.at_least:

@@ -22,7 +22,7 @@ from ganops.search.trials import Takeover, Trial, trial_of
 
 
 @dataclass(frozen=True)
-class Ledger:
+class TrialStore:
     """The memory of one search. Trials read checkpoints and write them and pictures; the driver does all else."""
 
     storage: Storage
@@ -54,7 +54,7 @@ class Ledger:
             yield
 
     def trials(self) -> dict[int, Trial]:
-        """Those that are known, by number."""
+        """The trials that are known, by number."""
         found = [self._read(f"trials/{name}") for name in self._names("trials")]
         return {content["number"]: trial_of(content) for content in found}
 
@@ -74,7 +74,7 @@ class Ledger:
         }
 
     def seconds(self) -> float:
-        """That the search has run."""
+        """Running time of the search in seconds."""
         return float(self._read("search.json")["seconds"]) if "search.json" in self._names("") else 0.0
 
     def commit(self) -> str | None:
@@ -98,7 +98,7 @@ class Ledger:
         self.storage.write(f"{self.name}/pictures/{number:04d}.png", picture, retry_timeout())
 
     def checkpoint(self, number: int, rung: int) -> str:
-        """Where, in the storage, the state of a trial after a judgement is."""
+        """Place in the storage of a trial's state after a validation."""
         return f"{self.name}/checkpoints/{number:04d}-{rung}"
 
     def checkpoints(self) -> list[tuple[int, int]]:

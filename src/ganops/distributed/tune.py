@@ -1,7 +1,7 @@
 """Ray Tune runs a search: it places the trials, starts lost ones again and ends the worse ones early (ASHA).
 
-What is next and what was found is the referee's, in a ledger of our own: Ray's state of an experiment is a pickle that
-lags behind its trials, and leaves out what its schedulers know.
+What is next and what was found is the driver's, in a trial store of our own: Ray's state of an experiment is a pickle
+that lags behind its trials, and leaves out what its schedulers know.
 """
 
 import logging
@@ -27,17 +27,17 @@ from ganops.core.retry import retry_timeout
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import node_copy, runtime
-from ganops.distributed.search_driver import Referee, may_go_on
+from ganops.distributed.search_driver import SearchDriver, may_go_on
 from ganops.distributed.storage import Storage
-from ganops.distributed.trial_runner import DISTANCE, Contestant
-from ganops.distributed.trial_store import Ledger
+from ganops.distributed.trial_runner import DISTANCE, TrialRunner
+from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, identity, machine
 from ganops.metrics.reference import Reference
 from ganops.search.trials import Search, Trial
 
 ENVIRONMENT = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger has it
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the trial store has it
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a tick without a judgement has no distance
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupted search has nothing to save
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",
@@ -45,11 +45,11 @@ ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 LOGGERS = ("ray.tune", "ray.air")
-"""Whose words are for those who debug: troubles of trials are told by the referee."""
-LOSSES = 3
+"""Loggers whose words are for those who debug: troubles of trials are told by the driver."""
+MAX_PROCESS_FAILURES = 3
 """Times that a trial is started again after its process was lost."""
 BYTE = {"memory": 1}
-"""What a trial holds whose workers train: Ray wants something, and a part of a core would leave them none."""
+"""Resources of a trial whose workers train: Ray wants something, and a part of a core would leave them none."""
 
 
 Watch = Callable[[str, Sequence[Trial]], AbstractContextManager[Callable[[Trial], None]]]
@@ -77,66 +77,66 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
     labels = BY_FREQUENCY if build.shown(experiment, data.spec).classes else None
     meaning = identity.meaning(experiment, data=data.hash, extractor=judge.hash)
     name = fingerprint(experiment, meaning)
-    ledger = Ledger(Storage.of(experiment.compute), f"tune-{name}")
+    store = TrialStore(Storage.of(experiment.compute), f"tune-{name}")
     with runtime.cluster():
         plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
-        ledger.storage.check()
-        with ledger.held():
-            if began := ledger.trials() and identity.continues(ledger.commit()):
+        store.storage.check()
+        with store.held():
+            if began := store.trials() and identity.continues(store.commit()):
                 say("tune", f"goes on with a search of {began}")
-            referee = Referee(experiment, ledger)
-            contestant = tune.with_parameters(
-                Contestant,
+            driver = SearchDriver(experiment, store)
+            runner = tune.with_parameters(
+                TrialRunner,
                 content=experiment.content(),
                 prepared=node_copy.send(prepared),
                 features=node_copy.send(features),
-                ledger=ledger,
+                store=store,
                 plan=plan,
                 edits=meaning["edits"],
             )
             needs = plan.resources() if plan.workers == 1 else BYTE
-            with watch(judge.name, list(referee.trials.values())) as referee.listen:
-                _run(tune.with_resources(contestant, needs), referee, experiment, concurrent)
-                referee.close()
-            _tidy(referee)
+            with watch(judge.name, list(driver.trials.values())) as driver.listen:
+                _run(tune.with_resources(runner, needs), driver, experiment, concurrent)
+                driver.close()
+            _tidy(driver)
             return Search(
                 name=name,
                 objective=judge.name,
                 protocol=judge.protocol(experiment.train.validation_samples, labels),
                 rules=experiment.content()["tune"],
                 rungs=experiment.tune.rungs,
-                trials=tuple(referee.trials[number] for number in sorted(referee.trials)),
-                seconds=referee.seconds,
-                hardware=referee.hardware or machine.hardware(torch.device("cpu")),
-                pictures=ledger.pictures(),
+                trials=tuple(driver.trials[number] for number in sorted(driver.trials)),
+                seconds=driver.seconds,
+                hardware=driver.hardware or machine.hardware(torch.device("cpu")),
+                pictures=store.pictures(),
             )
 
 
-def _tidy(referee: Referee) -> None:
+def _tidy(driver: SearchDriver) -> None:
     """Removes the states that no trial will go on from."""
-    ledger = referee.ledger
-    if not any(map(may_go_on, referee.trials.values())):
-        for number, rung in ledger.checkpoints():
-            ledger.forget(number, rung)
-    ledger.storage.remove(f"{ledger.name}/train", retry_timeout())
+    store = driver.store
+    if not any(map(may_go_on, driver.trials.values())):
+        for number, rung in store.checkpoints():
+            store.forget(number, rung)
+    store.storage.remove(f"{store.name}/train", retry_timeout())
 
 
 def fingerprint(experiment: Experiment, meaning: dict[str, Any]) -> str:
-    """Of all that decides the trials. Their number is not part of it, but for a population: more are only more."""
+    """Return the SHA-256 of all that decides the trials; their number does so in a population alone."""
     rules = experiment.content()["tune"]
     counted = experiment.tune.scheduler == "pbt"
     kept = {key: value for key, value in rules.items() if key != "minutes" and (key != "trials" or counted)}
     return hash_json({**meaning, "tune": kept})[:16]
 
 
-def _run(trainable: Any, referee: Referee, experiment: Experiment, concurrent: int) -> None:
+def _run(trainable: Any, driver: SearchDriver, experiment: Experiment, concurrent: int) -> None:
     with tempfile.TemporaryDirectory(prefix="ganops-tune-") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 num_samples=-1,
-                search_alg=_Orders(referee),
-                scheduler=_scheduler(experiment, referee),
+                search_alg=_Assignments(driver),
+                scheduler=_scheduler(experiment, driver),
                 max_concurrent_trials=concurrent,
                 reuse_actors=True,
             ),
@@ -144,21 +144,21 @@ def _run(trainable: Any, referee: Referee, experiment: Experiment, concurrent: i
                 name="tune",
                 storage_path=scratch,
                 verbose=0,
-                stop=_Clock(referee),
-                failure_config=tune.FailureConfig(max_failures=LOSSES),
+                stop=_Clock(driver),
+                failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_FAILURES),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
-                callbacks=[_Results(referee)],
+                callbacks=[_Results(driver)],
             ),
         )
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING if runtime.debugging() else logging.CRITICAL)
         tuner.fit()
-    if referee.trouble:
-        raise referee.trouble
+    if driver.trouble:
+        raise driver.trouble
 
 
-def _scheduler(experiment: Experiment, referee: Referee) -> Any:
-    """ASHA, which has seen all that is known already; the referee replaces members of a population itself."""
+def _scheduler(experiment: Experiment, driver: SearchDriver) -> Any:
+    """ASHA, which has seen all that is known already; the driver replaces members of a population itself."""
     rules = experiment.tune
     if rules.scheduler != "asha" or rules.rungs == 1:
         return FIFOScheduler()
@@ -166,32 +166,32 @@ def _scheduler(experiment: Experiment, referee: Referee) -> Any:
         time_attr="rung", metric=DISTANCE, mode="min", max_t=rules.rungs, grace_period=1,
         reduction_factor=rules.reduction, stop_last_trials=False,
     )  # fmt: skip
-    for number, row in referee.judged():
+    for number, row in driver.judged():
         seen = SimpleNamespace(trial_id=str(number))
         asha.on_trial_add(None, seen)
         asha.on_trial_result(None, seen, row)
     return asha
 
 
-class _Orders(Searcher):  # type: ignore[misc]  # ray is untyped
-    """Hands the referee's orders to Ray Tune."""
+class _Assignments(Searcher):  # type: ignore[misc]  # ray is untyped
+    """Hands the driver's assignments to Ray Tune."""
 
-    def __init__(self, referee: Referee) -> None:
+    def __init__(self, driver: SearchDriver) -> None:
         super().__init__()
-        self.referee = referee
+        self.driver = driver
 
     def set_search_properties(self, metric: Any, mode: Any, config: Any, **spec: Any) -> bool:
         return True
 
     def suggest(self, trial_id: str) -> Any:
         try:
-            order = self.referee.next()
+            assignment = self.driver.next()
         except StopIteration:
             return Searcher.FINISHED
         except UserError as trouble:
-            self.referee.trouble = trouble
+            self.driver.trouble = trouble
             return Searcher.FINISHED
-        return asdict(order) if order else None
+        return asdict(assignment) if assignment else None
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None: ...
 
@@ -199,37 +199,39 @@ class _Orders(Searcher):  # type: ignore[misc]  # ray is untyped
 
 
 class _Results(tune.Callback):  # type: ignore[misc]
-    """Tells the referee what Ray Tune hears."""
+    """Tells the driver what Ray Tune hears."""
 
-    def __init__(self, referee: Referee) -> None:
-        self.referee = referee
+    def __init__(self, driver: SearchDriver) -> None:
+        self.driver = driver
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
-        self._tell(self.referee.hear, trial, result)
+        self._tell(self.driver.hear, trial, result)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(self.referee.leave, trial)
+        self._tell(self.driver.leave, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         lines = str(trial.get_error()).strip().splitlines()
-        self._tell(self.referee.lose, trial, f"its process was lost {LOSSES + 1} times, at last: {lines[-1]}")
+        self._tell(
+            self.driver.lose, trial, f"its process was lost {MAX_PROCESS_FAILURES + 1} times, at last: {lines[-1]}"
+        )
 
     def _tell(self, action: Callable[..., None], trial: Any, *arguments: Any) -> None:
         """Ray Tune would take what is raised here for a failure of the trial."""
         try:
             action(trial.config["number"], *arguments)
         except UserError as trouble:
-            self.referee.trouble = trouble
+            self.driver.trouble = trouble
 
 
 class _Clock(tune.Stopper):  # type: ignore[misc]
     """Ends trials at their next judgement when the time is over, and all at once where the search cannot go on."""
 
-    def __init__(self, referee: Referee) -> None:
-        self.referee = referee
+    def __init__(self, driver: SearchDriver) -> None:
+        self.driver = driver
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return DISTANCE in result and self.referee.is_late
+        return DISTANCE in result and self.driver.is_late
 
     def stop_all(self) -> bool:
-        return self.referee.trouble is not None
+        return self.driver.trouble is not None

@@ -29,7 +29,7 @@ from ganops.search import population, space
 from ganops.training.step import group
 
 LIMITED = ("alarms", *(metric.name for metric in catalogue.METRICS if metric.limited))
-"""What `tune.limits` can ask for."""
+"""Names that `tune.limits` can ask for."""
 PARAMETERS = 2 * 10**9
 """The most numbers in the weights of both players: 8 GB as float32."""
 TENSORS = 2_000

@@ -1,4 +1,4 @@
-"""What a submitted job does on the cluster: `python -m ganops.jobs.remote` runs the pipeline and keeps what it made.
+"""The work of a submitted job on the cluster: `python -m ganops.jobs.remote` runs the pipeline and keeps what it made.
 
 The uploaded tree has no git and nothing that git ignores. What each stage writes goes to the DVC remote as soon as the
 stage has ended, so that nothing that was finished is lost, however the job ends. The files that DVC does not cache

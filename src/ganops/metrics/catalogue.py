@@ -31,13 +31,13 @@ class Metric:
     better: Literal["lower", "higher", "near the control"]
     """near the control: as the held-out images have it (see `memorisation`)."""
     sentence: str
-    """For people."""
+    """A sentence for people."""
     range: tuple[float, float] | None = None
     """The worst and the best value, where it has both."""
     needs: tuple[Literal["published", "classifier", "labels"], ...] = ()
     """The published weights of FID, an extractor that is a classifier, a conditional generator."""
     panel: Literal["extractor", "classifiers", "memorisation"] = "extractor"
-    """Where it comes from: features, `metrics.classifiers`, or `metrics.memorisation`, a section of the report."""
+    """The part that computes it: features, `metrics.classifiers`, or `metrics.memorisation`, a section of its own."""
     distance: bool = False
     """One of two crowds of features, which real images have as well: its floor."""
     headline: bool = False

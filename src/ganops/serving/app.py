@@ -428,7 +428,7 @@ _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
     421: {"model": Problem, "description": "The server does not go by the name in `Host`."},
     431: {"model": Problem, "description": f"The headers have more than {HEADERS} bytes."},
 }
-"""Those of `limits.Doorway` to any request, for `/openapi.json`."""
+"""Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Drawn,
@@ -442,4 +442,4 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     503: {"model": Problem, "description": "Too much is asked for at once, or nobody draws: see `Retry-After`."},
     504: {"model": Problem, "description": f"The pictures were not drawn within {SECONDS} s."},
 }
-"""Those to `/generate`, for `/openapi.json`."""
+"""Answers to `/generate`, for `/openapi.json`."""

@@ -121,7 +121,7 @@ class Exhibit:
     version: int
     identity: str
     metrics: Mapping[str, float]
-    """Those of the head."""
+    """Metrics of the head."""
     drawer: Registered
     card: str
     """Markdown."""

@@ -43,7 +43,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Target:
-    """Where to find what is to be served."""
+    """The place of what is to be served."""
 
     root: str
     """Folder of the project, for the embedded store; MLFLOW_TRACKING_URI goes before it."""

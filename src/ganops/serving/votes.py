@@ -38,7 +38,7 @@ class Ballot:
 
     @classmethod
     def shuffled(cls, model: str, one: Side, other: Side, seeds: Sequence[int]) -> "Ballot":
-        """Which of the two is on the left is drawn; nobody can know it from the seeds or from former ballots."""
+        """Draw which of the two is on the left; nobody can know it from the seeds or from former ballots."""
         left, right = (one, other) if secrets.randbits(1) else (other, one)
         return cls(secrets.token_hex(8), model, left, right, tuple(map(int, seeds)))
 

@@ -21,7 +21,7 @@ from ganops.training.step import Game, Player, Terms, Turn, Weights, group, play
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the players learn. Schedules are functions of the progress in [0, 1]."""
+    """The way the players learn. Schedules are functions of the progress in [0, 1]."""
 
     steps: int
     """Length of the training, and of its schedules."""
@@ -40,11 +40,11 @@ class Recipe:
     interval: int = 1
     """Penalties act every so many turns of D, with that many times the weight."""
     half_life: Schedule = ZERO
-    """Of the average of G, in samples."""
+    """Half-life of the average of G, in samples."""
     d_steps: int = 1
     """Turns of D in a step; G has one."""
     strength: Schedule | None = None
-    """Of the augmentation; None: it adapts itself."""
+    """Strength of the augmentation; None: it adapts itself."""
 
     @property
     def samples(self) -> int:
@@ -54,7 +54,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Tick:
-    """What the loop reports: the state is live and moves on when the loop does."""
+    """A report of the loop: the state is live and moves on when the loop does."""
 
     step: int
     kimg: float
@@ -62,7 +62,7 @@ class Tick:
     metrics: dict[str, float]
     """Means over the steps and workers since the last tick, and the speed."""
     alarms: tuple[str, ...]
-    """What a person should look at: a player has collapsed or has won."""
+    """Warnings for a person: a player has collapsed or has won."""
     state: State
 
 
@@ -114,7 +114,7 @@ def train(
 
 
 def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, part: slice, *, report: bool) -> Turn:
-    """What D learns from in one turn: all of it follows from (seed, turn)."""
+    """Return what D learns from in one turn: all of it follows from (seed, turn)."""
     x, y = batches(turn)
     draws = Draws((seed, turn), recipe.batch, part, x.device, x.dtype)
     lazy = recipe.interval if turn % recipe.interval == 0 else 0
@@ -124,7 +124,7 @@ def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int,
 
 
 def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """What the means since the last tick say about the balance of the game."""
+    """Return what the means since the last tick say about the balance of the game."""
     found = []
     if metrics["spread"] < COLLAPSED:
         found.append(f"G has collapsed: its samples differ {metrics['spread']:.1%} as much as real ones do")

@@ -26,7 +26,7 @@ class State:
     adam_G: Adam
     adam_D: Adam
     memory: dict[str, Tensor] = field(default_factory=dict)
-    """What the game remembers: the tensors themselves, which it moves in place."""
+    """The memory of the objective: the tensors themselves, which it moves in place."""
     step: int = 0
 
     @classmethod
@@ -89,7 +89,7 @@ def _fit(found: dict[str, Tensor], own: dict[str, Tensor]) -> None:
 
 
 def _moments(found: dict[str, Tensor], prefix: str, parameter: Tensor) -> dict[str, Tensor]:
-    """What Adam knows of a parameter; nothing before its first step."""
+    """Adam's moments of a parameter; nothing before its first step."""
     if f"{prefix}.step" not in found:
         return {}
     names = ("exp_avg", "exp_avg_sq")

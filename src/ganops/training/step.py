@@ -57,7 +57,7 @@ class Penalty(Protocol):
 
 
 class Augmentation(Protocol):
-    """What D is shown instead of the samples themselves."""
+    """A transform of what D is shown instead of the samples themselves."""
 
     @property
     def memory(self) -> dict[str, Tensor]:
@@ -72,7 +72,7 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True)
 class Game:
-    """What the players play for."""
+    """The objective of the players."""
 
     loss: Loss
     square_norms: Callable[[Tensor, Tensor], Tensor]
@@ -92,13 +92,13 @@ class Game:
         return {**self.loss.memory, **(self.augment.memory if self.augment else {})}
 
     def shown(self, x: Tensor, turn: "Turn", name: str) -> Tensor:
-        """What D decides on."""
+        """The samples that D decides on."""
         return x if self.augment is None or self.consistency else self.augment(x, turn.draws, name)
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the penalties in one turn; those of weight 0 are not computed."""
+    """Weights of the penalties in one turn; those of weight 0 are not computed."""
 
     r1: float = 0.0
     r2: float = 0.0
@@ -117,7 +117,7 @@ class Player:
 
 @dataclass(frozen=True)
 class Turn:
-    """What D learns from at once: this worker's slice of the batch of all workers."""
+    """The samples that D learns from at once: this worker's slice of the batch of all workers."""
 
     x: Tensor
     """Real samples [N, ...]."""
@@ -127,10 +127,10 @@ class Turn:
     """Latents [N, latent]."""
     draws: Draws
     number: int = 0
-    """Of the turns of the whole training."""
+    """Number among the turns of the whole training."""
     weights: Weights = field(default_factory=Weights)
     report: bool = False
-    """Whether to measure what is too dear for every step."""
+    """True to measure what is too dear for every step."""
 
 
 def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
@@ -176,7 +176,7 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
 def _inconsistency(
     D: nn.Module, game: Game, augment: Augmentation, turn: Turn, decided: dict[str, tuple[Tensor, Tensor]]
 ) -> Tensor:
-    """How far augmentation moves the scores, [N]: summed over both sides, each (samples, scores) by its name."""
+    """Distance by which augmentation moves the scores, [N]: summed over both sides, (samples, scores) by name."""
     moved = []
     for name, (samples, scores) in decided.items():
         with game.autocast():
@@ -255,7 +255,7 @@ def group(D: nn.Module) -> int:
 
 
 def _spread(x: Tensor) -> Tensor:
-    """How far samples differ from one another: their standard deviation over the batch, above 0."""
+    """Spread of samples: their standard deviation over the batch, above 0."""
     return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
@@ -272,5 +272,5 @@ def descend(loss: Tensor, optimizer: Optimizer, still: Sequence[nn.Parameter] = 
 
 
 def wide(x: Tensor) -> Tensor:
-    """At least float32."""
+    """Convert to at least float32."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
