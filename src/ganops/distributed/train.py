@@ -311,7 +311,7 @@ def _resume(run: Run, seconds: float) -> bool:
 
 
 def _checkpoints(seconds: float) -> list[Any]:
-    """Return the checkpoints of Ray's run, the newest first, up to the one that Ray names, or all where it lost its list."""
+    """Return the checkpoints of Ray's run, the newest first, up to the one that Ray names, or all without its list."""
     named, store = ray.train.get_checkpoint(), ray.train.get_context().get_storage()
     files, root = store.storage_filesystem, store.experiment_fs_path
 
