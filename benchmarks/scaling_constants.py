@@ -76,7 +76,7 @@ def play(name: str, batch: int, seconds: float, rank: int = 0, workers: int = 1,
         steps.append(time.perf_counter() - last)
         last = time.perf_counter()
         ends.fill_(float(last - began > seconds))
-        if len(steps) % fewest == 0 and dist.is_initialized():  # all end at the same step, by the clock of the first
+        if len(steps) % fewest == 0 and workers > 1:  # all end at the same step, by the clock of the first
             dist.broadcast(ends, 0)
         if ends.item() and len(steps) % fewest == 0:
             raise Enough
@@ -96,9 +96,9 @@ def compute(name: str, seconds: float) -> dict[str, Any]:
     """Of one network, alone and as one of several: seconds of a step without images, and of each image; its sizes."""
     params, channels, resolution, (few, many) = NETS[name]
     found: dict[str, Any] = {}
-    for who, context, n in (("alone", contextlib.nullcontext(), 1), ("team", pretended(), 2)):
+    for who, context in (("alone", contextlib.nullcontext()), ("team", pretended())):
         with context:
-            small, large = (mean(play(name, n * images, seconds, workers=n)) for images in (few, many))
+            small, large = mean(play(name, few, seconds)), mean(play(name, many, seconds))
         each = (large - small) / (many - few)
         found[who] = {"fixed": max(0.0, small - few * each), "per_image": each}
     experiment = config.parse({}).override({"data.resolution": resolution, **params})
@@ -119,6 +119,7 @@ def pretended(told: Callable[[], None] = lambda: None) -> Iterator[None]:
         mock.patch("ganops.models.layers.workers", return_value=2),
         mock.patch.object(collective, "workers", return_value=2),
         mock.patch.object(loop, "rank", return_value=0),
+        mock.patch.object(loop, "sharing", return_value=contextlib.nullcontext()),  # its batch is all there is
         mock.patch.object(dist, "all_reduce", at_once),
     ):
         yield
@@ -128,7 +129,7 @@ def collectives(name: str) -> float:
     """Sums over the workers in a step, the mean over rounds of the lazy penalty; those of the gradients are not in."""
     calls: list[None] = []
     with pretended(lambda: calls.append(None)):
-        steps = play(name, 2 * NETS[name][3][0], 0, workers=2, fewest=8)
+        steps = play(name, NETS[name][3][0], 0, fewest=8)
     return len(calls) / (4 * len(steps) / 3)
 
 
