@@ -42,7 +42,7 @@ class NodeCopy:
     """A folder that workers can open, wherever they run."""
 
     folder: str
-    """Its absolute path where it was packed."""
+    """Absolute path where it was packed."""
     home: str = ""
     """Ray's id of the node where it was packed; empty: there is one node."""
     files: tuple[File, ...] = ()

@@ -28,7 +28,7 @@ class SearchDriver:
     def __init__(self, experiment: Experiment, store: TrialStore) -> None:
         self.tune, self.store = experiment.tune, store
         self.listen: Callable[[Trial], None] = lambda trial: None
-        """Hears whenever something has become of a trial."""
+        """A listener that is told whenever something has become of a trial."""
         self.trials = store.trials()
         self.before, self.started = store.seconds(), time.monotonic()
         self.hardware = ""
@@ -160,7 +160,7 @@ class SearchDriver:
         self._end(trial, "stopped", TIME_IS_UP if self.is_late else best)
 
     def lose(self, number: int, reason: str) -> None:
-        """Its process is gone for good."""
+        """Note that the process of a trial is gone for good."""
         self.busy.discard(number)
         if self.trials[number].status == "running":
             self._end(self.trials[number], "failed", reason)

@@ -1,4 +1,4 @@
-"""Where unfinished runs keep their checkpoints: a folder, or an address that pyarrow knows; seen by every node."""
+"""The storage of the checkpoints of unfinished runs: a folder, or an address that pyarrow knows; seen by every node."""
 
 import errno
 import re

@@ -338,7 +338,11 @@ def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -
 
     @failures.own()
     def upload(checkpoint: Any, name: str) -> Any:
-        """Goes on while the training does: checkpoints that cannot be written yet queue up, and none is lost."""
+        """Upload beside the training: checkpoints that cannot be written yet queue up, and none is lost.
+
+        Raises:
+            TrainingError: The storage refuses it, or has been away for too long.
+        """
         try:
             kept = insist(
                 lambda: store.persist_current_checkpoint(checkpoint, name), away=away, seconds=seconds, tell=tell

@@ -1,4 +1,4 @@
-"""What a search has found so far, in the storage: so a search that was killed goes on, and one more trial is one more.
+"""The findings of a search so far, in the storage: so a killed search goes on, and one more trial is one more.
 
 search.json            seconds that it has run, and the commit of the code that wrote it last
 trials/0001.json       a trial: written whenever something is known of it

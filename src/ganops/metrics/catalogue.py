@@ -53,7 +53,7 @@ class Metric:
     least: float = 0
     """The figure that says nothing: an inception score of 1."""
     figure: Figure | None = None
-    """Its mathematics; None: `measure` has a way of its own for it."""
+    """The function that computes it; None: `measure` has a way of its own for it."""
 
     @property
     def compared(self) -> bool:

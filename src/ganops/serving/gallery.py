@@ -42,7 +42,7 @@ class Settings:
     """The first one."""
     count: int = 20
     label: int | None = None
-    """None: the classes in turn, the label of a seed is the seed modulo their number."""
+    """Label of all pictures; None: the classes in turn, the label of a seed is the seed modulo their number."""
     truncation: float = 1.0
 
     @classmethod
@@ -62,7 +62,7 @@ class Settings:
         return self.seed + np.arange(self.count)
 
     def checked(self, classes: int) -> "Settings":
-        """These settings, if a model of so many classes can be asked for them.
+        """Return these settings, if a model of so many classes can be asked for them.
 
         Raises:
             UserError: It cannot.

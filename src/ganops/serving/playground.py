@@ -327,7 +327,11 @@ class Page:
 
     @_told
     def compare(self, version: int, other: int | None) -> list[Any]:
-        """A new ballot: pictures left and right, nothing that tells which is which."""
+        """A new ballot: pictures left and right, nothing that tells which is which.
+
+        Raises:
+            UserError: There is no other version.
+        """
         gr, exhibit = _gradio(), self._exhibit(version)
         if other is None:
             raise UserError(f"{exhibit.name} has no other version than v{version}: there is nothing to compare")
@@ -348,7 +352,11 @@ class Page:
 
     @_told
     def vote(self, choice: str, ballot: Ballot | None) -> list[Any]:
-        """Keeps a vote, and tells which side was which, and how the votes stand."""
+        """Keep a vote, and tell which side was which, and how the votes stand.
+
+        Raises:
+            UserError: There is no ballot, or it was cast before.
+        """
         gr = _gradio()
         if ballot is None:
             raise UserError("there are no pictures to vote on yet: Show pictures")

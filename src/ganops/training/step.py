@@ -29,7 +29,7 @@ class Loss(Protocol):
 
     @property
     def observe(self) -> Callable[[Tensor, Tensor], None]:
-        """Hears the mean real and fake score of all workers after each turn of D."""
+        """Take the mean real and fake score of all workers after each turn of D."""
 
     @property
     def memory(self) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ class Augmentation(Protocol):
         """Samples [N, ...] -> the same shape; follows from the draws and the name."""
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
-        """Hears after each turn of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
+        """Take, after each turn of D, how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Turn:
     x: Tensor
     """Real samples [N, ...]."""
     y: Tensor | None
-    """Their labels [N]; generated samples get the same."""
+    """Labels [N]; generated samples get the same."""
     z: Tensor
     """Latents [N, latent]."""
     draws: Draws
