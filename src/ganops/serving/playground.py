@@ -355,7 +355,7 @@ class Page:
         """Keep a vote, and tell which side was which, and how the votes stand.
 
         Raises:
-            UserError: There is no ballot, or it was cast before.
+            UserError: There are no pictures to vote on yet.
         """
         gr = _gradio()
         if ballot is None:
