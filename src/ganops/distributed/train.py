@@ -26,8 +26,7 @@ from ganops.config import Experiment
 from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
-from ganops.core.retry import insist
-from ganops.core.retry import retry_timeout as patience
+from ganops.core.retry import insist, retry_timeout
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, node_copy, runtime
@@ -84,7 +83,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
             copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
             _fit_on_ray(run, *copies, storage.address, name, plan, listen)
     yield run
-    storage.remove(name, patience())
+    storage.remove(name, retry_timeout())
 
 
 def _open(
@@ -185,7 +184,7 @@ def stretch(
         run, prepared, features, address, name, plan, heard.append, until=until,
         start=(storage, start) if start else None,
     )  # fmt: skip
-    storage.remove(f"{folder}/{name}", patience())
+    storage.remove(f"{folder}/{name}", retry_timeout())
     return heard[-1].alarms if heard else ()
 
 
@@ -200,7 +199,7 @@ def _fit_on_ray(
         "features": features,
         "cores": plan.cpus,
         "apart": plan.apart,
-        "patience": patience(),
+        "retry_timeout": retry_timeout(),
         "until": until,
         "start": start,
         "edits": run.meaning["edits"],
@@ -228,7 +227,7 @@ def _fit_on_ray(
         result = failures.fit(trainer, storage)
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
-    with _opened(result.checkpoint, patience(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
+    with _opened(result.checkpoint, retry_timeout(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
         run.load(folder)
 
 
@@ -237,18 +236,18 @@ def _mend_list(storage: Storage, name: str) -> None:
 
     Ray writes it in place, so that a kill or a full disk may leave a part of it.
     """
-    names = storage.names(name, patience())
+    names = storage.names(name, retry_timeout())
     if LIST not in names:
         return
     try:
-        content = json.loads(storage.read(f"{name}/{LIST}", patience()))
+        content = json.loads(storage.read(f"{name}/{LIST}", retry_timeout()))
         lost = [each["checkpoint_dir_name"] for each in content["checkpoint_results"]]
         lost = [each for each in lost if each not in names]
         reason = f"it names {', '.join(lost)}, which is not there" if lost else ""
     except (ValueError, TypeError, LookupError) as error:
         reason = f"{type(error).__name__}: {error}"
     if reason:
-        storage.remove(f"{name}/{LIST}", patience())
+        storage.remove(f"{name}/{LIST}", retry_timeout())
         say("train", f"Ray's list of the checkpoints in {storage.below(name)} was damaged ({reason}); it is made anew")
 
 
@@ -278,7 +277,7 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
     place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
     run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
-    seconds, board = config_of_loop["patience"], config_of_loop["board"] if rank == 0 else None
+    seconds, board = config_of_loop["retry_timeout"], config_of_loop["board"] if rank == 0 else None
     if _resume(run, seconds):
         if board is not None and not config_of_loop["start"]:
             board.put({"continues": run.continues})
