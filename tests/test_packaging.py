@@ -23,7 +23,6 @@ UNSEEN = {
     "onnx": "torch.onnx writes with it",
     "onnxscript": "torch.onnx writes with it",
     "pandas": "mlflow.pyfunc, and so every registered model, needs it",
-    "torchvision": "pytorch-fid needs it, and has it in no version",
 }
 """Distributions that no file imports, and why they are declared."""
 
