@@ -92,6 +92,7 @@ def room(path: Path, package: Path) -> str:
     return place.parent.as_posix() if len(place.parts) > 1 else place.stem
 
 
+@cache
 def file_graph(package: Path) -> dict[Path, set[Path]]:
     """File -> the files of the package that it imports; a package's `__init__` counts where it itself is meant."""
     by_name = {}

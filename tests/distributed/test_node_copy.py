@@ -11,7 +11,7 @@ import pytest
 import ray
 
 from ganops.core.errors import TrainingError
-from ganops.core.files import atomic_folder
+from ganops.core.files import atomic_folder, locked
 from ganops.distributed import node_copy, runtime
 
 pytestmark = pytest.mark.ray
@@ -131,7 +131,8 @@ def test_copies_that_nobody_opens_make_room(sent, folder, monkeypatch):
 
 
 def hold(path: str, ready, done) -> None:
-    with node_copy._locked(Path(path)):
+    Path(path).touch()
+    with locked(Path(path)):
         ready.set()
         done.wait(10)
 

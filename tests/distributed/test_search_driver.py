@@ -63,7 +63,6 @@ class Arena:
             features=NodeCopy(str(self.project / "artifacts" / "features")),
             store=store or self.store(),
             plan=Plan(1, 1, 0),
-            alone=True,
         )
         return made
 
