@@ -104,7 +104,13 @@ PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("extra", PROGRAMS)
+SLOW = {"pipeline", "playground"}
+"""Extras whose many imports take longest."""
+
+
+@pytest.mark.parametrize(
+    "extra", [pytest.param(extra, marks=pytest.mark.slow if extra in SLOW else ()) for extra in PROGRAMS]
+)
 def test_an_extra_is_enough_for_what_it_is_for(extra):
     code, told = run(extra, PROGRAMS[extra])
     assert code == 0, told
