@@ -43,7 +43,7 @@ GAMES = {
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
 }
 QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive")
-"""The games, with each kind of sum over workers, in which three share 32 samples; the others, and five workers, are slow."""
+"""Games with each kind of sum over workers, in which three share 32 samples; others, and five workers, are slow."""
 UNEQUAL = [
     pytest.param(workers, game, marks=() if game in QUICK and workers == 3 else pytest.mark.slow)
     for workers in (3, 5)
