@@ -16,7 +16,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from ganops.distributed import node_copy
 
-node_copy.PIECE = 8_000_000
+node_copy.PIECE_BYTES = 8_000_000
 
 def received():
     (line,) = (line for line in open("/proc/net/dev") if line.strip().startswith("eth0:"))

@@ -250,9 +250,9 @@ def test_a_clone_with_the_patch_is_the_tree(tree, tmp_path):
 
 def test_of_changes_that_are_too_large_it_is_said_that_there_are_some(tree, monkeypatch):
     (tree / "new.py").write_bytes(b"x" * 2000)
-    monkeypatch.setattr(lineage, "LARGEST", 1999)
+    monkeypatch.setattr(lineage, "MAX_PATCH_BYTES", 1999)
     assert revision(tree) == Revision(git(tree, "rev-parse", "HEAD"), changed=True, patch=b"")
-    monkeypatch.setattr(lineage, "LARGEST", 2000)
+    monkeypatch.setattr(lineage, "MAX_PATCH_BYTES", 2000)
     assert b"+" + b"x" * 2000 in revision(tree).patch
 
 

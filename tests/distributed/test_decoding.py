@@ -108,7 +108,7 @@ def test_the_block_of_a_dead_worker_is_decoded_again(folder, made, cluster, tmp_
 
 
 def test_a_block_that_always_kills_is_an_error_not_a_hang(cluster, monkeypatch):
-    monkeypatch.setattr(decoding, "RESTARTS", 0)
+    monkeypatch.setattr(decoding, "MAX_RESTARTS", 0)
     with pytest.raises(DataError, match="was ended from outside"):
         list(decoding.on_workers(lambda block: os.kill(os.getpid(), signal.SIGKILL), iter([[1]]), 1))
 

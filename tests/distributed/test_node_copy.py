@@ -40,7 +40,7 @@ def folder(tmp_path):
 @pytest.fixture
 def sent(folder, tmp_path, monkeypatch):
     """A copy from another node to this one, in pieces of 300 bytes."""
-    monkeypatch.setattr(node_copy, "PIECE", 300)
+    monkeypatch.setattr(node_copy, "PIECE_BYTES", 300)
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     return replace(node_copy.pack(folder), home="another node")

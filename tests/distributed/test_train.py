@@ -200,7 +200,7 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
         ray.kill(judge.bench)
         with pytest.raises(ray.exceptions.RayActorError):
             judge.submit(generator, seeds).result(60)
-        monkeypatch.setattr(train, "PLACEMENT", 0.1)
+        monkeypatch.setattr(train, "PLACEMENT_SECONDS", 0.1)
         crowd = [train.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
         with pytest.raises(TrainingError, match="no core or GPU free"):
             crowd[-1].submit(generator, seeds).result(60)

@@ -33,7 +33,7 @@ def test_each_fault_is_named_and_hides_no_other(patient, tmp_path, monkeypatch):
     patient.params(train={"kimgs": 3})
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-    monkeypatch.setattr(doctor, "ROOM", 2**80)
+    monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 2**80)
     found = examine(patient, address="http://127.0.0.1:9")
     expected = {
         "parameters": "did you mean kimg",

@@ -27,7 +27,7 @@ def test_the_digest_is_that_of_what_is_sent(project):
 
 
 def test_what_is_too_large_and_what_has_no_git_is_refused(project, tmp_path, monkeypatch):
-    monkeypatch.setattr(submission, "LARGEST", 10**6)
+    monkeypatch.setattr(submission, "MAX_TREE_BYTES", 10**6)
     with pytest.raises(ClusterError, match=r"Ray accepts 1 MB.*largest files: data/tiny/some-images-idx3-ubyte \(1 MB"):
         submission.Tree.of(project.folder)
     with pytest.raises(ClusterError, match="expected a git repository"):

@@ -331,7 +331,7 @@ def test_a_database_that_is_away_is_an_error_at_once(away, tmp_path, monkeypatch
     import socket
     import time
 
-    monkeypatch.setattr(tracking, "AT_ONCE", 2.0)
+    monkeypatch.setattr(tracking, "CONNECT_SECONDS", 2.0)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         if away == "silent":

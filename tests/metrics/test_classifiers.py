@@ -18,8 +18,8 @@ from ganops.experiment import checks
 from ganops.generator import Description, Generator, generator_network
 from ganops.metrics import catalogue
 from ganops.metrics.classifiers import (
-    BYTES,
     KIMG,
+    MAX_BYTES,
     NAMES,
     Counts,
     Side,
@@ -174,7 +174,7 @@ def test_a_quarter_judges_at_most_and_large_samples_are_fewer():
     assert Counts.of(48_000, 6000, 10_000, 3072) == Counts(7500, 2500)
     assert Counts.of(10**6, 10**5, 10**6, 1024) == Counts(KIMG * 500, 65_536)
     large = Counts.of(10**5, 10**4, 10**5, 3 * 256**2)
-    assert (large.learnt + large.judging) * 3 * 256**2 <= BYTES
+    assert (large.learnt + large.judging) * 3 * 256**2 <= MAX_BYTES
     assert not Counts.of(8000, 1000, 199, 1024).enough
     assert not Counts.of(8000, 0, 10_000, 1024).enough
 

@@ -30,7 +30,7 @@ def chain(client):
 def later(monkeypatch):
     """Long after all moves so far."""
     now = time.time_ns
-    monkeypatch.setattr(champions.time, "time_ns", lambda: now() + int(2e9 * champions.YOUNG))
+    monkeypatch.setattr(champions.time, "time_ns", lambda: now() + int(2e9 * champions.YOUNG_SECONDS))
 
 
 def test_moves_are_undone_one_after_the_other(client):

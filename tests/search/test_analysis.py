@@ -124,7 +124,7 @@ def test_the_same_trials_say_the_same():
 
 
 def test_too_few_trials_say_nothing():
-    trials = trials_of(analysis.FEWEST, lambda p, _: p["lr"])
+    trials = trials_of(analysis.MIN_TRIALS, lambda p, _: p["lr"])
     assert importance(trials)
     assert importance(trials[:-1]) is None
     assert importance([*trials[:-1], replace(trials[-1], status="failed", score=None)]) is None

@@ -32,7 +32,7 @@ from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving import deployment, replica
 from ganops.serving.app import Answer, Order, Refused
-from ganops.serving.deployment import BATCH, TRIES, Replicas
+from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
 from ganops.serving.replica import Replica, Target
 
 NAME = "faces"
@@ -340,7 +340,7 @@ def test_replica_keeps_what_it_has_and_tries_again(followed):
     followed.alias = None
     found.follow()
     assert found.state().trouble == "the alias champion cannot be followed: no alias"
-    followed.alias, followed.broken, followed.now = "2", set(), followed.now + replica.AGAIN
+    followed.alias, followed.broken, followed.now = "2", set(), followed.now + replica.RETRY_SECONDS
     found.follow()
     assert (found.state().version, found.state().trouble) == ("2", None)
 
@@ -412,9 +412,9 @@ def test_orders_of_a_replica_that_died_go_to_another():
         handle.may.set()
         return (await Replicas(handle, count=1).draw(Order(seeds=[7]))).body
 
-    assert asyncio.run(run(TRIES - 1)) == bytes([7])
+    assert asyncio.run(run(MAX_TRIES - 1)) == bytes([7])
     with pytest.raises(Refused, match="no replica lives long enough"):
-        asyncio.run(run(TRIES))
+        asyncio.run(run(MAX_TRIES))
 
 
 def test_replica_draws_each_order_as_if_it_were_alone(store, models, followed):

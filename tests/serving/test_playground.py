@@ -21,7 +21,7 @@ from ganops.core import layout
 from ganops.core.errors import RegistryError, UserError
 from ganops.registry import champions, registration, tracking
 from ganops.serving import limits, playground, votes
-from ganops.serving.gallery import LARGEST, Exhibition, Settings
+from ganops.serving.gallery import MAX_SEED, Exhibition, Settings
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -77,7 +77,7 @@ def test_a_link_brings_the_settings_back():
     ("settings", "message"),
     [
         ({"seed": -1}, "seed: expected a whole number from 0"),
-        ({"seed": LARGEST + 1}, "seed: expected"),
+        ({"seed": MAX_SEED + 1}, "seed: expected"),
         ({"seed": 1.5}, "seed: expected"),
         ({"seed": None}, "seed: expected"),
         ({"count": 0}, "pictures: expected a whole number from 1 to 100, got 0"),

@@ -24,7 +24,7 @@ from ganops.core.files import read_yaml
 
 COMMIT, DIRTY, JOB, CHANGES = "GANOPS_COMMIT", "GANOPS_DIRTY", "GANOPS_JOB", "GANOPS_CHANGES"
 """Variables by which a job, whose tree has no git, knows its commit, whether files differ, its own name, the patch."""
-LARGEST = 8 * 2**20
+MAX_PATCH_BYTES = 8 * 2**20
 """Bytes of the files of a patch: of larger changes it is said that there are some, and no more."""
 LARGEST_VARIABLE = 100_000
 """Bytes of a patch in a variable, packed: Linux takes 128 KiB for one."""
@@ -121,7 +121,7 @@ def _patch(root: Path) -> bytes:
     if new is None or changed is None or index is None:
         return b""
     names = [Path(os.fsdecode(name)) for name in (new + changed).split(b"\0") if name]
-    if sum((root / name).stat().st_size for name in names if (root / name).is_file()) > LARGEST:
+    if sum((root / name).stat().st_size for name in names if (root / name).is_file()) > MAX_PATCH_BYTES:
         return b""
     with tempfile.TemporaryDirectory() as scratch:
         draft = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}

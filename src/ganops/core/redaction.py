@@ -8,7 +8,7 @@ NAMING = {"abfs", "abfss", "git+ssh", "hdfs", "sftp", "ssh", "webdav", "webdavs"
 """Schemes of addresses in which a word before @, without a password, names a container or a user."""
 SHORTEST = 6
 """Characters of a variable's value that is looked for in a text: a shorter one would be found in innocent words."""
-LONGEST = 300
+MAX_CHARS = 300
 """Characters of what a server says: the rest of its page helps nobody."""
 HIDDEN = "***"
 
@@ -55,7 +55,7 @@ def reason(error: BaseException, *, named: bool = True) -> str:
     if not lines:
         return type(error).__name__
     told = [lines[0], lines[-1]] if any(line.startswith("Traceback") for line in lines[1:]) else lines[:1]
-    return " ... ".join(line if len(line) <= LONGEST else f"{line[:LONGEST]}..." for line in told)
+    return " ... ".join(line if len(line) <= MAX_CHARS else f"{line[:MAX_CHARS]}..." for line in told)
 
 
 def _by_form(text: str) -> str:

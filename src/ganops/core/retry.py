@@ -14,7 +14,7 @@ NAME, FORMER = "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE"
 """The variable of the retry timeout, and its name until November 2026."""
 DEFAULT = 900.0
 """Seconds: a server that is away for ten minutes is waited for."""
-LONGEST = 10.0
+MAX_PAUSE = 10.0
 """Seconds between two attempts."""
 
 
@@ -37,7 +37,7 @@ def retry_timeout() -> float:
 
 def insist(
     action: Callable[[], T], *, away: Callable[[Exception], bool], seconds: float = math.inf,
-    attempts: float = math.inf, pause: Callable[[int], float] = lambda attempt: min(2.0 ** (attempt - 1), LONGEST),
+    attempts: float = math.inf, pause: Callable[[int], float] = lambda attempt: min(2.0 ** (attempt - 1), MAX_PAUSE),
     tell: Callable[[str], None] = lambda text: None,
 ) -> T:  # fmt: skip
     """Do `action` again and again while it fails by what may pass, and return what it returns.

@@ -142,7 +142,7 @@ def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_ima
     return (p + torch.sign(signs - target) * (images / per_images)).clamp(0, 1)
 
 
-TURNS = 4
+ADAPT_STEPS = 4
 """Discriminator steps between two changes of an adaptive strength."""
 
 
@@ -176,9 +176,11 @@ class Augmentation:
         if not self.adaptive:
             return
         self.memory["signs"].add_(mean_over_workers(signs))
-        if turn % TURNS == TURNS - 1:
-            strength, mean = self.memory["strength"], self.memory["signs"] / TURNS
-            strength.copy_(adapt(strength, mean, images=TURNS * batch, target=self.target, per_images=self.per_images))
+        if turn % ADAPT_STEPS == ADAPT_STEPS - 1:
+            strength, mean = self.memory["strength"], self.memory["signs"] / ADAPT_STEPS
+            strength.copy_(
+                adapt(strength, mean, images=ADAPT_STEPS * batch, target=self.target, per_images=self.per_images)
+            )
             self.memory["signs"].zero_()
 
 

@@ -20,7 +20,7 @@ WORTH = 20_000
 """Images; fewer are decoded here before the workers have started: one core decodes some 2,300 small files a second."""
 AHEAD = 2
 """Blocks under way for each core: one is decoded, the next one waits."""
-RESTARTS = 3
+MAX_RESTARTS = 3
 """Most times that a block is begun again after its worker died."""
 
 
@@ -53,7 +53,7 @@ def _in_order(decode: Decode, blocks: Iterator[Block]) -> Iterator[list[Decoded]
     from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
     limit = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-    task = ray.remote(_decode).options(num_cpus=1, max_retries=RESTARTS)
+    task = ray.remote(_decode).options(num_cpus=1, max_retries=MAX_RESTARTS)
     shared = ray.put(decode)
     flying: deque[ray.ObjectRef] = deque()
     try:

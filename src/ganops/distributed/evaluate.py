@@ -19,7 +19,7 @@ from ganops.metrics.reference import Reference
 
 Seeds = Any
 """int64 [N], consecutive."""
-RESTARTS = 3
+MAX_RESTARTS = 3
 """Most times that one worker is started again."""
 
 
@@ -52,7 +52,7 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
     """
     plan = runtime.plan(compute)
     worker = ray.remote(_Worker).options(
-        num_cpus=plan.cpus, num_gpus=plan.gpus, max_restarts=RESTARTS, max_task_retries=RESTARTS
+        num_cpus=plan.cpus, num_gpus=plan.gpus, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS
     )
     # the copies are held here until the last piece is looked at: a worker that is started again opens them again
     copies = node_copy.send(generator), node_copy.send(features)

@@ -16,9 +16,9 @@ from ganops.distributed.storage import away
 
 MAX_WORKER_FAILURES = 20
 """Times that one training goes on after workers were lost with their process or their node."""
-WAITS = 30
+MAX_WAITS = 30
 """Times that Ray waits for room, 20 s each: in ten minutes a lost machine is replaced, or it is not."""
-POLICY = ray.train.FailureConfig(max_failures=MAX_WORKER_FAILURES, controller_failure_limit=WAITS)
+POLICY = ray.train.FailureConfig(max_failures=MAX_WORKER_FAILURES, controller_failure_limit=MAX_WAITS)
 """The failures after which Ray begins again by itself; nodes that are announced to go it does not count."""
 
 

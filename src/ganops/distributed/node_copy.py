@@ -19,9 +19,9 @@ from ganops.core.errors import TrainingError
 from ganops.core.files import atomic_folder, hash_file, hash_json, locked, remove
 from ganops.distributed import runtime
 
-PIECE = 64 * 2**20
+PIECE_BYTES = 64 * 2**20
 """Bytes of one object: a node receives and writes a file piece by piece."""
-KEPT = 7 * 24 * 3600
+KEPT_SECONDS = 7 * 24 * 3600
 """Seconds without use after which a node's copy makes room for others."""
 
 
@@ -34,7 +34,7 @@ class File:
     hash: str
     """SHA-256 of its bytes."""
     pieces: tuple[Any, ...]
-    """Ray's references to uint8 [at most PIECE]; they hold as long as the process that packed lives."""
+    """Ray's references to uint8 [at most PIECE_BYTES]; they hold as long as the process that packed lives."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _put(path: Path) -> tuple[Any, ...]:
     if not size:
         return ()
     content = np.memmap(path, np.uint8, "r")
-    return tuple(ray.put(np.asarray(content[start : start + PIECE])) for start in range(0, size, PIECE))
+    return tuple(ray.put(np.asarray(content[start : start + PIECE_BYTES])) for start in range(0, size, PIECE_BYTES))
 
 
 def _write(file: File, folder: Path) -> None:
@@ -152,5 +152,5 @@ def _copies() -> Path:
 def _forget(folder: Path) -> None:
     """Removes copies that nobody has opened for long; who maps one keeps its bytes."""
     for copy in folder.iterdir():
-        if copy.is_dir() and time.time() - copy.stat().st_mtime > KEPT:
+        if copy.is_dir() and time.time() - copy.stat().st_mtime > KEPT_SECONDS:
             remove(copy)

@@ -40,13 +40,13 @@ from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 
 Listener = Callable[[Progress], None]
-RESTARTS = 3
+MAX_RESTARTS = 3
 """Most times that a validator apart is started again."""
 FORMER = "checkpoint-former"
 """The checkpoint before the last one of a training in this process; Ray keeps two by itself."""
 LIST = "checkpoint_manager_snapshot.json"
 """Ray's list of the checkpoints, beside them."""
-PLACEMENT = 60.0
+PLACEMENT_SECONDS = 60.0
 """Seconds that are waited, once, for the judge's core on a cluster that others use as well."""
 
 
@@ -381,10 +381,10 @@ class JudgeApart(ValidationJudge):
     def __init__(self, features: NodeCopy, device: torch.device) -> None:
         super().__init__(Reference.open(features.open(), str(device)))
         bench = ray.remote(_Bench).options(
-            num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=RESTARTS, max_task_retries=RESTARTS
+            num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS
         )
         self.bench = bench.remote(features, device.type)
-        self.placed, self.patience = self.bench.__ray_ready__.remote(), PLACEMENT
+        self.placed, self.patience = self.bench.__ray_ready__.remote(), PLACEMENT_SECONDS
 
     def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:
         """The distance as a future, which fails where the actor has died too often or has found no place."""

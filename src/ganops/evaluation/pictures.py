@@ -13,16 +13,16 @@ from ganops.evaluation.verdict import FIRST_SEED, HELD_OUT
 from ganops.generator import Generator
 from ganops.generator.walks import slerp
 from ganops.metrics.extractors.extractor import Features
-from ganops.metrics.memorisation import FEWEST, examine
+from ganops.metrics.memorisation import MIN_SAMPLES, examine
 from ganops.metrics.neighbours import nearest, realism
 from ganops.metrics.reference import Reference
 from ganops.reports.plots import distances, sheet
 
-STEPS = 9
+WALK_PICTURES = 9
 """Pictures of a walk from one latent to another."""
-SHOWN = 2000
+SHOWN_SAMPLES = 2000
 """Generated images whose distances are drawn."""
-CLASSES = 20
+MAX_CLASSES = 20
 """The most classes that a picture has a row for."""
 
 
@@ -33,7 +33,7 @@ def draw(
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
     save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
-    save_grid(paths["interpolation"], _interpolation(generator), STEPS)
+    save_grid(paths["interpolation"], _interpolation(generator), WALK_PICTURES)
     for name, picture in {
         **_by_class(generator),
         "truncation": _truncations(generator, columns),
@@ -48,7 +48,7 @@ def draw(
 
 def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
     """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
-    names, seeds = generator.description.class_names[:CLASSES], FIRST_SEED + np.arange(columns)
+    names, seeds = generator.description.class_names[:MAX_CLASSES], FIRST_SEED + np.arange(columns)
     rows = [generator.sample(seeds, np.full(columns, label)) for label in range(len(names))]
     return {"by_class": sheet(rows, names)} if names else {}
 
@@ -62,8 +62,8 @@ def _truncations(generator: Generator, columns: int) -> bytes:
 def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
     """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
     z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
-    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, STEPS)]
-    labels = np.repeat(np.arange(rows) % max(1, generator.classes), STEPS)
+    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, WALK_PICTURES)]
+    labels = np.repeat(np.arange(rows) % max(1, generator.classes), WALK_PICTURES)
     return generator.render(np.stack(walk), labels)
 
 
@@ -90,8 +90,8 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
 
 def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
     """Return the distances of generated images to training images, and both controls'; nothing where images are few."""
-    sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN])
-    if min(map(len, sides)) < FEWEST:
+    sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN_SAMPLES])
+    if min(map(len, sides)) < MIN_SAMPLES:
         return {}
     near = examine(*sides, seed=0)
     names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}

@@ -31,13 +31,16 @@ HELD_OUT = "test"
 """Real images that neither the training nor the selection has seen."""
 FIRST_SEED = 10**6
 """First seed of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
-PIECE = 500
+PIECE_SAMPLES = 500
 """Samples that are drawn and looked at as one."""
 
 
 def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
     """The seeds of `count` samples, in pieces that are looked at as one: the same for any number of workers."""
-    return [np.arange(start, min(start + PIECE, first + count)) for start in range(first, first + count, PIECE)]
+    return [
+        np.arange(start, min(start + PIECE_SAMPLES, first + count))
+        for start in range(first, first + count, PIECE_SAMPLES)
+    ]
 
 
 class Sampler(Protocol):

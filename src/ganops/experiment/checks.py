@@ -23,7 +23,7 @@ from ganops.experiment import build
 from ganops.losses import LOSSES, PENALTIES
 from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS
-from ganops.metrics.frechet import MANY, infinity_smallest
+from ganops.metrics.frechet import MANY_DIMENSIONS, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.search import population, space
 from ganops.training.step import group
@@ -214,7 +214,7 @@ def known_metrics(experiment: Experiment) -> tuple[str, ...]:
 def compared_metrics(experiment: Experiment) -> tuple[str, ...]:
     """Return the figures in which two generators of this experiment can be compared (`metrics.measure.compare`)."""
     dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
-    without = "_infinity" if dimensions is not None and dimensions > MANY else None
+    without = "_infinity" if dimensions is not None and dimensions > MANY_DIMENSIONS else None
     compared = (name for name, metric in _measured(experiment).items() if metric.compared)
     return tuple(name for name in compared if without is None or not name.endswith(without))
 

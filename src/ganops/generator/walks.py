@@ -16,7 +16,7 @@ from ganops.core.latents import latents, normal_table
 from ganops.core.pictures import picture
 
 SUFFIXES = (".gif", ".mp4")
-PIECE = 64
+PIECE_PICTURES = 64
 """Pictures drawn at once."""
 SMALLEST = 256
 """Pixels that a moving picture has at least: smaller images are magnified by a whole factor."""
@@ -76,8 +76,8 @@ def through(
     if labels is None and source.classes:
         labels = in_turn(seeds, source.classes)
     at = None if labels is None else labels[nearest(len(seeds), frames)]
-    for start in range(0, len(z), PIECE):
-        part = slice(start, start + PIECE)
+    for start in range(0, len(z), PIECE_PICTURES):
+        part = slice(start, start + PIECE_PICTURES)
         yield source.render(z[part], None if at is None else at[part])
 
 

@@ -28,7 +28,7 @@ from ganops.registry import precedents, tracking
 
 State = Literal["good", "note", "bad"]
 MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Text("✘", "red")}
-ROOM = 2 * 2**30
+MIN_FREE_BYTES = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
 TOKEN = "~/.ray/auth_token"
 """The file in which Ray keeps a cluster's token."""
@@ -132,7 +132,7 @@ def _git(root: Path) -> Found:
 
 def _disk(root: Path) -> Found:
     free = shutil.disk_usage(root).free
-    if free < ROOM:
+    if free < MIN_FREE_BYTES:
         return "bad", f"{free / 2**30:.1f} GB free: a run needs room for data, checkpoints and DVC's cache; make room"
     return "good", f"{free / 2**30:.0f} GB free"
 

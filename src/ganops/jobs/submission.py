@@ -39,7 +39,7 @@ from ganops.jobs.upload import File, listed, module, staged
 
 PACKAGE = "src/ganops"
 """Folder of the code in a project."""
-LARGEST = 512 * 2**20
+MAX_TREE_BYTES = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
 HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
@@ -73,11 +73,11 @@ class Tree:
             raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
         sizes = {name: (root / name).stat().st_size for name in names}
         size = sum(sizes.values())
-        if size > LARGEST:
+        if size > MAX_TREE_BYTES:
             largest = sorted(sizes, key=lambda name: -sizes[name])[:3]
             named = ", ".join(f"{name} ({sizes[name] / 2**20:.0f} MB)" for name in largest)
             raise ClusterError(
-                f"the tree has {size / 2**20:.0f} MB, Ray accepts {LARGEST / 2**20:.0f} MB: put data "
+                f"the tree has {size / 2**20:.0f} MB, Ray accepts {MAX_TREE_BYTES / 2**20:.0f} MB: put data "
                 f"under DVC (`dvc add`), which sends them through its remote. The largest files: {named}"
             )
         files = tuple(File.of(root, name) for name in names)

@@ -55,9 +55,9 @@ EPOCHS = 8
 """The most often that a network is shown a sample."""
 KIMG = 32
 """Thousands of samples that all networks of one figure are shown at most."""
-BYTES = 2**28
+MAX_BYTES = 2**28
 """Most bytes of generated samples: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
-FEWEST = 50
+MIN_SAMPLES = 50
 """Samples of a side that judge; with fewer an interval would say nothing."""
 LEARNING_RATE = 3e-3
 """The peak of the one-cycle schedule (Smith & Topin 2019) of AdamW."""
@@ -81,7 +81,7 @@ def protocol(counts: "Counts") -> dict[str, Any]:
     """Return the protocol by which `judge` measures so many samples, or the reason why it does not."""
     if not counts.enough:
         few = f"{counts.learnt} samples to learn from and {counts.judging} to judge by"
-        return {"left_out": f"{few}: at least {FEWEST} are needed"}
+        return {"left_out": f"{few}: at least {MIN_SAMPLES} are needed"}
     network = {
         "network": "-".join(map(str, WIDTHS)),
         "epochs": EPOCHS,
@@ -103,7 +103,7 @@ class Counts:
     @property
     def enough(self) -> bool:
         """True where the samples suffice for figures that say anything."""
-        return min(self.learnt, self.judging) >= FEWEST
+        return min(self.learnt, self.judging) >= MIN_SAMPLES
 
     @classmethod
     def of(cls, train: int, held_out: int, generated: int, size: int) -> "Counts":
@@ -111,7 +111,7 @@ class Counts:
 
         A quarter of the generated samples judges at most, because a network that has learnt from few sees little.
         """
-        generated = min(generated, BYTES // size)
+        generated = min(generated, MAX_BYTES // size)
         judging = min(held_out, generated // 4)
         return cls(min(train, generated - judging, KIMG * 500), judging)
 
@@ -129,9 +129,9 @@ def judge(real: Side, fake: Side, *, seed: int, device: str = "cpu") -> dict[str
         FeatureError: Samples are too few, or of two shapes.
     """
     every = [samples for side in (real, fake) for samples in (side.learnt, side.judging)]
-    if min(map(len, every)) < FEWEST:
+    if min(map(len, every)) < MIN_SAMPLES:
         counts = ", ".join(str(len(samples)) for samples in every)
-        raise FeatureError(f"classifiers need at least {FEWEST} samples of each kind, got {counts}")
+        raise FeatureError(f"classifiers need at least {MIN_SAMPLES} samples of each kind, got {counts}")
     if len(shapes := {samples.shape[1:] for samples in every}) > 1:
         raise FeatureError(f"classifiers need samples of one shape, got {' and '.join(map(str, sorted(shapes)))}")
     apart, accuracy = _apart(real, fake, seed), _accuracy(real, fake, seed)

@@ -15,7 +15,7 @@ Features = NDArray[np.float32]
 """float32 [N, d]: one feature vector for one sample."""
 Array = NDArray[np.float64]
 
-MANY = 512
+MANY_DIMENSIONS = 512
 """Dimensions beyond which a distance takes seconds."""
 PER_DIMENSION = 3
 """Samples a dimension below which the distance is no longer linear in 1/N."""

@@ -34,7 +34,7 @@ REPETITIONS = 100
 """Halves behind an interval."""
 Z = 1.959964
 """Standard deviations within which 95 % of a normal distribution lie."""
-FEWEST = 40
+MIN_SAMPLES = 40
 """Samples of a side below which a half says nothing."""
 
 
@@ -98,10 +98,10 @@ def halves(
         side: halves of different sides are independent.
 
     Raises:
-        FeatureError: There are fewer than `FEWEST` samples.
+        FeatureError: There are fewer than `MIN_SAMPLES` samples.
     """
-    if count < FEWEST:
-        raise FeatureError(f"an interval needs at least {FEWEST} samples, got {count}")
+    if count < MIN_SAMPLES:
+        raise FeatureError(f"an interval needs at least {MIN_SAMPLES} samples, got {count}")
     generator = np.random.default_rng([seed, count, side] if side else [seed, count])
     for _ in range(repetitions):
         yield subset(count, count // 2, generator, strata)
@@ -121,7 +121,7 @@ def replicates(
         strata: of the first side, as `halves` takes them.
 
     Raises:
-        FeatureError: A side has fewer than `FEWEST` samples.
+        FeatureError: A side has fewer than `MIN_SAMPLES` samples.
     """
     sides = [
         halves(count, repetitions=repetitions, seed=seed, strata=None if side else strata, side=side)

@@ -44,7 +44,7 @@ CERTAIN = 250
 """Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
 UNCERTAIN = ("faint_noise", "faint_blur", "half", "low_rank", "shuffled_patches", "heavy_blur", "black")
 SAMPLES = 2000
-FEWEST = 12
+MIN_IMAGES = 12
 NEIGHBOURS = 5
 CHUNK = 256
 """Most and fewest images of a side; k of the coverage; images that are harmed at once."""
@@ -108,8 +108,8 @@ def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | 
     Raises:
         FeatureError: A side has fewer than 12 images.
     """
-    if min(len(real), len(held_out)) < FEWEST:
-        raise FeatureError(f"the ladder needs {FEWEST} images a side, got {len(real)} and {len(held_out)}")
+    if min(len(real), len(held_out)) < MIN_IMAGES:
+        raise FeatureError(f"the ladder needs {MIN_IMAGES} images a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
     real = real[generator.permutation(len(real))[:SAMPLES]]
     rows = generator.permutation(len(held_out))[:SAMPLES]

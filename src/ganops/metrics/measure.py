@@ -12,7 +12,7 @@ from ganops.core.errors import FeatureError
 from ganops.metrics import catalogue
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
-    MANY,
+    MANY_DIMENSIONS,
     Statistics,
     distance_to,
     frechet_between,
@@ -22,7 +22,7 @@ from ganops.metrics.frechet import (
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.intervals import REPETITIONS, Interval, collected, halves, replicates, subset
 from ganops.metrics.kernel import kernel_distance, kernel_replicates, subset_size
-from ganops.metrics.memorisation import CELLS, CLOSEST, FEWEST, SAMPLES, memorisation
+from ganops.metrics.memorisation import CELLS, CLOSEST, MIN_SAMPLES, SAMPLES, memorisation
 from ganops.metrics.neighbours import precision_recall_density_coverage
 from ganops.metrics.protocol import Protocol, names
 from ganops.metrics.reference import Reference, check
@@ -143,7 +143,7 @@ class Ruler:
         real, generator = reference.features(split), np.random.default_rng(seed)
         count = min(len(real), generated)
         near, rows = subset(len(real), count, generator), subset(generated, count, generator, strata)
-        if reference.card["dimensions"] > MANY:
+        if reference.card["dimensions"] > MANY_DIMENSIONS:
             repetitions = max(2, repetitions // 5)
         smallest, left_out = _extrapolation(reference, generated)
         return cls(
@@ -191,7 +191,7 @@ class Ruler:
             return self._of_neighbours(near[half], self.near[beside])
 
         found = replicates(distances, *counts, **options, strata=self.strata)
-        if self.reference.card["dimensions"] <= MANY:
+        if self.reference.card["dimensions"] <= MANY_DIMENSIONS:
             some = options | {"repetitions": max(2, self.repetitions // 4)}
             found |= replicates(infinity, *counts, **some, strata=self.strata)
         found[self.names[1]] = self._of_kernel(fake)
@@ -312,7 +312,7 @@ def _copying(
 ) -> tuple[dict[str, float], dict[str, float] | None]:
     """The signs of memorisation and how they were looked for; nothing where samples are few."""
     train, real = reference.features("train"), reference.features("test" if split == "train" else split)
-    if min(len(train), len(real), len(features)) < FEWEST:
+    if min(len(train), len(real), len(features)) < MIN_SAMPLES:
         return {}, None
     searched = {"train": len(train), "samples_at_most": SAMPLES, "cells": CELLS, "closest_percent": CLOSEST}
     return memorisation(train, real, features, seed=seed), searched

@@ -28,7 +28,7 @@ NAMES = (*SIGNS, *(f"{s}_{control}" for s in SIGNS for control in CONTROLS),
          "ct_cells", "copied_share", "memorisation_verdict")  # fmt: skip
 """Names of all figures."""
 VERDICTS = ("none seen", "some", "copies")
-FEWEST = 50
+MIN_SAMPLES = 50
 """The fewest samples of each set: with fewer, not even a third of copies would stand out from chance."""
 SAMPLES = 10_000
 """The most generated, and the most held-out samples that are looked at. All training samples are searched: a copy of
@@ -236,8 +236,8 @@ def _check(train: NDArray[np.floating], held_out: NDArray[np.floating], generate
     for name, x in (("train", train), ("held-out", held_out), ("generated", generated)):
         if x.ndim != 2 or x.shape[1] != train.shape[-1]:
             raise FeatureError(f"{name} features: expected [N, {train.shape[-1]}] as of train, got {list(x.shape)}")
-        if len(x) < FEWEST:
-            raise FeatureError(f"memorisation needs at least {FEWEST} {name} samples, got {len(x)}")
+        if len(x) < MIN_SAMPLES:
+            raise FeatureError(f"memorisation needs at least {MIN_SAMPLES} {name} samples, got {len(x)}")
         if not np.isfinite(x).all():
             broken = int((~np.isfinite(x)).any(axis=1).sum())
             raise FeatureError(f"{broken} of {len(x)} {name} samples have features that are not finite")

@@ -24,7 +24,7 @@ from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.inception_score import class_histogram
-from ganops.metrics.ladder import FEWEST, Rungs, judge, look
+from ganops.metrics.ladder import MIN_IMAGES, Rungs, judge, look
 from ganops.metrics.protocol import names
 
 HELD_OUT = 50
@@ -218,7 +218,7 @@ def _hold_out(
     if len(images.get("validation", ())) >= HELD_OUT:
         return x, y, images["validation"], labels.get("validation")
     order = np.random.default_rng(seed).permutation(len(x))
-    count = max(FEWEST, len(x) // 5)
+    count = max(MIN_IMAGES, len(x) // 5)
     held, kept = order[:count], order[count:]
     return x[kept], None if y is None else y[kept], x[held], None if y is None else y[held]
 

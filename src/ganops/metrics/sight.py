@@ -22,7 +22,7 @@ SHARE = 0.25
 """Share of the unharmed mean by which the harmed one must be worse."""
 HALVES = 10
 """Random halves of the held-out images."""
-FEWEST, MOST = 100, 1000
+MIN_IMAGES, MAX_IMAGES = 100, 1000
 """Held-out images: with fewer a half says nothing, more would only cost time."""
 
 NAMES = {"half": "half of the variety", "few": "few images, repeated", "black": "black images"}
@@ -104,8 +104,8 @@ def examine(rungs: Rungs, *, seed: int, figures: Sequence[Figures] = FIGURES) ->
         Nothing where there are fewer than 100 held-out images.
     """
     sides = rungs.real, rungs.harmed["real"]
-    count = min(*(len(side.features) for side in sides), MOST)
-    if count < FEWEST:
+    count = min(*(len(side.features) for side in sides), MAX_IMAGES)
+    if count < MIN_IMAGES:
         return {}
     generator = np.random.default_rng(seed)
     table = []

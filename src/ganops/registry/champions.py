@@ -33,13 +33,13 @@ from ganops.registry.tracking import mlflow
 CHAMPION = "champion"
 HISTORY = "ganops.history."
 KEY = re.compile(rf"{re.escape(HISTORY)}\d{{1,25}}\.[0-9a-f]+")
-LONGEST = 3000
+MAX_REASON_CHARS = 3000
 """Characters of a reason that are kept."""
 ANY = "any"
 """Promote whoever is the champion now."""
 CONDITIONAL = ("gate", "rollback")
 """Moves that were decided with one champion in view, and hold for no other."""
-YOUNG = 60.0
+YOUNG_SECONDS = 60.0
 """Seconds for which an alias that is behind its record is a move under way or interrupted; later, somebody moved it."""
 
 
@@ -157,7 +157,7 @@ def settle(model: Model) -> None:
     if found == champion:
         return
     # either way: a move of a clock that is ahead is not young for as long as that
-    young = moves and abs(time.time_ns() - moves[-1][0]) < YOUNG * 1e9
+    young = moves and abs(time.time_ns() - moves[-1][0]) < YOUNG_SECONDS * 1e9
     if young and champion is not None and model.has(str(champion)):
         _align(model)
     else:
@@ -215,7 +215,7 @@ def _align(model: Model) -> None:
 def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
     by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
-    move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:LONGEST])
+    move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:MAX_REASON_CHARS])
     # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
     last = max(map(_time, _written(model)), default=0)
     key = f"{HISTORY}{max(time.time_ns(), last + 1)}.{secrets.token_hex(4)}"

@@ -38,7 +38,7 @@ TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
 BESIDE = ("tune", "evaluate")
 """Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
-LONGEST = 5000
+MAX_TAG_CHARS = 5000
 """Characters of a tag that MLflow keeps."""
 
 
@@ -286,7 +286,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     tags = {
         **_of_data(package),
         precedents.GATE: json.dumps(gate),
-        REASONS: decision.words[:LONGEST],
+        REASONS: decision.words[:MAX_TAG_CHARS],
         DECISION: "passed" if decision.passed else "rejected",
     }
     _tag(model, version, model.version(version).tags, tags)

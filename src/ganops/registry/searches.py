@@ -15,7 +15,7 @@ from ganops.search.trials import Search, Trial, best, why
 SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status", "ganops.reason"
 STATES = {"stopped": "KILLED", "pruned": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
 """MLflow's words for how a run ended; the others are FINISHED."""
-LONGEST = 5000
+MAX_TAG_CHARS = 5000
 """Characters of a tag."""
 
 
@@ -68,7 +68,7 @@ def _record(search: Search, root: Path, name: str) -> str:
         metrics={search.objective: winner.score or 0.0, "trials": len(search.trials), "seconds": search.seconds},
         artifacts={},
     )
-    tracking.settled(client.set_tag, parent, REASON, why(search)[:LONGEST])
+    tracking.settled(client.set_tag, parent, REASON, why(search)[:MAX_TAG_CHARS])
     known = _known(client, experiment, parent)
     missing = [trial for trial in search.trials if trial.status != "running" and str(trial.number) not in known]
     with progress("tune", len(missing), "trials to MLflow") as advance:
@@ -100,7 +100,7 @@ def _record_trial(client: Any, experiment: str, parent: str, search: Search, tri
             SEARCH: search.name,
             TRIAL: str(trial.number),
             STATUS: trial.status,
-            REASON: trial.reason[:LONGEST],
+            REASON: trial.reason[:MAX_TAG_CHARS],
         },
         params=trial.parameters,
         history=[{"step": round(row["kimg"] * 1000), **row} for row in trial.history],

@@ -25,7 +25,7 @@ from ganops.search import trials
 
 STAGE = "register"
 """Name of the stage in dvc.yaml."""
-MOVES = 5
+MAX_MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""
 
 
@@ -51,7 +51,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
     left_out = made.evaluation["protocol"].get("left_out")
     decide(gate, made.metrics, left_out=left_out)  # what the gate cannot mean is told before anything is drawn
     report = project / layout.REGISTRATION_REPORT / "report.html"
-    for move in range(MOVES):
+    for move in range(MAX_MOVES):
         rival = challenge(
             made, Generator.load(project / layout.GENERATOR, device), reference,
             name=entry.name, root=project, samples=judged.samples, split=judged.split, seed=experiment.seed,
@@ -62,7 +62,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
             made = replace(made, report=report, changes=changes)
             registration = register(made, name=entry.name, decision=decision, root=project)
         except ChampionMovedError:
-            if move == MOVES - 1:
+            if move == MAX_MOVES - 1:
                 raise
             continue
         return registration | {"beside_champion": rival.content() if rival else {}}

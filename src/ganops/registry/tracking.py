@@ -54,13 +54,13 @@ T = TypeVar("T")
 
 ABSENT = {502, 503, 504}
 """HTTP statuses by which a proxy answers in place of a server."""
-AT_ONCE = 10.0
+CONNECT_SECONDS = 10.0
 """Seconds within which whatever is there has taken a connection."""
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Ports of the databases that MLflow takes, unless their address names another."""
 TIMED = {"psycopg2", "psycopg", "pymysql", "mysqldb"}
 """Drivers that take the seconds of `connect_timeout`."""
-OUTAGES = 10
+MAX_OUTAGES = 10
 """Number of outages that one call lives through."""
 FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
@@ -183,7 +183,7 @@ def _expect_server(uri: str) -> None:
     try:
         whole = urlsplit(uri)  # urllib takes no name and password in an address
         health = f"{whole._replace(netloc=whole.netloc.rpartition('@')[2]).geturl().rstrip('/')}/health"
-        urllib.request.urlopen(health, timeout=AT_ONCE).close()
+        urllib.request.urlopen(health, timeout=CONNECT_SECONDS).close()
     except (OSError, ValueError, HTTPException) as error:
         # whatever else answers is there; whether it lets us in shows at the first request
         if isinstance(error, urllib.error.HTTPError) and error.code not in ABSENT:
@@ -202,8 +202,8 @@ def _expect_database(uri: str) -> None:
     try:
         url = make_url(uri)
         if url.host:  # drivers wait for minutes where nothing answers at all
-            socket.create_connection((url.host, url.port or PORTS[kind]), timeout=AT_ONCE).close()
-        patient = {"connect_timeout": int(AT_ONCE)} if url.get_driver_name() in TIMED else {}
+            socket.create_connection((url.host, url.port or PORTS[kind]), timeout=CONNECT_SECONDS).close()
+        patient = {"connect_timeout": int(CONNECT_SECONDS)} if url.get_driver_name() in TIMED else {}
         create_engine(url, poolclass=NullPool, connect_args=patient).connect().close()
     except Exception as error:  # a socket's, SQLAlchemy's, a driver's
         raise RegistryError(
@@ -233,11 +233,13 @@ def insist_on_server(action: Callable[[], T], root: Path) -> T:
                 raise
             say("register", f"the MLflow server at {shown(uri)} went away: {_reason(error)}")
             raise _OutageError(
-                f"the MLflow server at {shown(uri)} went away {OUTAGES} times, at last: {_reason(error)}. Nothing is "
-                "lost: the same command goes on."
+                f"the MLflow server at {shown(uri)} went away {MAX_OUTAGES} times, at last: {_reason(error)}. Nothing "
+                "is lost: the same command goes on."
             ) from error
 
-    return insist(once, away=lambda error: isinstance(error, _OutageError), attempts=OUTAGES, pause=lambda attempt: 0)
+    return insist(
+        once, away=lambda error: isinstance(error, _OutageError), attempts=MAX_OUTAGES, pause=lambda attempt: 0
+    )
 
 
 class _OutageError(RegistryError):

@@ -18,7 +18,7 @@ from ganops.core.terminal import duration
 from ganops.reports import page, plots, search_charts
 from ganops.search import trials
 from ganops.search.analysis import (
-    FEWEST,
+    MIN_TRIALS,
     Importance,
     best_so_far,
     counted,
@@ -29,11 +29,11 @@ from ganops.search.analysis import (
 )
 from ganops.search.trials import Search, Status, Trial, ranked, short, why
 
-SHOWN = 5
+SHOWN_TRIALS = 5
 """Trials whose samples are shown."""
 BYTES_OF_PICTURE = 150_000
 """Most bytes of a trial's picture."""
-CRISP = 600
+CRISP_PIXELS = 600
 """Grids of at most so many pixels a side are of small images, whose pixels stay crisp."""
 
 
@@ -177,8 +177,8 @@ def _unknown(search: Search) -> str:
             "The members of a population change their parameters and take over one another's weights, so that no "
             "distance is due to one set of parameters: the importance is not computed."
         )
-    if scored < FEWEST:
-        return f"Trials with a distance that counts: {scored}. At least {FEWEST} are needed to tell."
+    if scored < MIN_TRIALS:
+        return f"Trials with a distance that counts: {scored}. At least {MIN_TRIALS} are needed to tell."
     return "All trials had the same parameters."
 
 
@@ -204,7 +204,7 @@ def _lineage(search: Search, charts: Mapping[str, str]) -> dict[str, Any]:
 
 def _pictures(search: Search) -> Sequence[tuple[Trial, bytes]]:
     """The best trials that have a grid of samples, best first."""
-    best = ranked(search.trials)[:SHOWN]
+    best = ranked(search.trials)[:SHOWN_TRIALS]
     return [(trial, search.pictures[trial.number]) for trial in best if trial.number in search.pictures]
 
 
@@ -212,7 +212,7 @@ def _shown(search: Search, trial: Trial, content: bytes) -> dict[str, Any]:
     """A grid of samples for the page; without `uri` where it cannot be read, which must not cost the search."""
     try:
         with Image.open(io.BytesIO(content)) as picture:
-            uri, crisp = plots.data_uri(picture, BYTES_OF_PICTURE), max(picture.size) <= CRISP
+            uri, crisp = plots.data_uri(picture, BYTES_OF_PICTURE), max(picture.size) <= CRISP_PIXELS
     except (UnidentifiedImageError, OSError):
         uri, crisp = None, True
     return {"trial": trial, "rank": ranked(search.trials).index(trial) + 1, "uri": uri, "crisp": crisp}

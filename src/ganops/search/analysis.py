@@ -13,11 +13,11 @@ from ganops.search.trials import Trial, ranked
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-FEWEST = 8
+MIN_TRIALS = 8
 """Trials with a distance that counts below which nothing is said about the importance of parameters."""
 SPREAD = 20
 """Positive values whose largest is so many times the smallest may be looked at by their logarithm."""
-MOST = 120
+MAX_TRIALS = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
 """Parts of the trials that are predicted in turn, exchanges of a parameter's values, and draws for intervals."""
@@ -109,10 +109,10 @@ def importance(trials: Sequence[Trial]) -> Importance | None:
     order = ranked(trials)
     lost = [trial for trial in trials if trial.status in ("diverged", "pruned")]
     ranks = np.concatenate([np.arange(len(order)), np.full(len(lost), len(order) + (len(lost) - 1) / 2)])
-    chosen = np.unique(np.linspace(0, len(ranks) - 1, min(len(ranks), MOST)).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(ranks) - 1, min(len(ranks), MAX_TRIALS)).round().astype(int))
     every, ranks = [[*order, *lost][i] for i in chosen], ranks[chosen]
     encoded = {name: codes for name in names(every) if (codes := _encode([t.parameters.get(name) for t in every]))}
-    if len(order) < FEWEST or is_population(trials) or not encoded:
+    if len(order) < MIN_TRIALS or is_population(trials) or not encoded:
         return None
     plain, worse = _held_out_errors(list(encoded.values()), ranks)
     draws = np.random.default_rng(0).integers(0, len(every), (RESAMPLES, len(every)))

@@ -22,7 +22,7 @@ from ganops.serving.replica import Replica, Target
 
 BATCH = 256
 """Pictures of one call of a replica, of as many requests as it takes; a larger request goes alone."""
-TRIES = 3
+MAX_TRIES = 3
 """Replicas that an order is given to, one after the other, when they die of it or meanwhile."""
 
 Waiting = tuple[Order, "asyncio.Future[Answer]"]
@@ -88,7 +88,7 @@ class Replicas:
 
     async def _drawn(self, orders: list[Order]) -> list[Answer]:
         """Hands orders to a replica; when it dies, to another one: the same seeds are the same pictures."""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             with contextlib.suppress(RayActorError, DeploymentUnavailableError):
                 answers: list[Answer] = await self.handle.draw.remote(orders)
                 return answers

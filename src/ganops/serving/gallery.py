@@ -22,13 +22,13 @@ from ganops.registry.registration import CHALLENGER, IDENTITY
 from ganops.serving import votes
 from ganops.serving.votes import Ballot, Side, Tally
 
-MOST = 100
+MAX_PICTURES = 100
 """Pictures of one request."""
-STEPS = (3, 24)
+STRIP_PICTURES = (3, 24)
 """Pictures of a strip."""
-LARGEST = 2**53 - 1 - MOST
+MAX_SEED = 2**53 - 1 - MAX_PICTURES
 """Seeds of a page: larger numbers are not exact in a browser."""
-KEPT = 4
+MAX_LOADED = 4
 """Versions that stay loaded."""
 HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage")
 """Metrics of the page's head, by the beginning of their names; the card has all of them."""
@@ -67,8 +67,8 @@ class Settings:
         Raises:
             UserError: It cannot.
         """
-        whole("seed", self.seed, 0, LARGEST)
-        whole("pictures", self.count, 1, MOST)
+        whole("seed", self.seed, 0, MAX_SEED)
+        whole("pictures", self.count, 1, MAX_PICTURES)
         _label(self.label, classes)
         _truncation(self.truncation)
         return self
@@ -155,10 +155,10 @@ class Exhibit:
         Raises:
             UserError: Such a strip cannot be asked for.
         """
-        ends = whole("seed A", a, 0, LARGEST), whole("seed B", b, 0, LARGEST)
+        ends = whole("seed A", a, 0, MAX_SEED), whole("seed B", b, 0, MAX_SEED)
         _label(label, self.drawer.classes)
         _truncation(truncation)
-        return walks.between(self.drawer, ends, label, truncation, whole("steps", steps, *STEPS))
+        return walks.between(self.drawer, ends, label, truncation, whole("steps", steps, *STRIP_PICTURES))
 
     def label_of(self, seed: int, label: int | None = None) -> str:
         """The class of a picture in words; empty where there are none."""
@@ -204,7 +204,7 @@ class Exhibition:
         with self._lock:
             found = self._loaded.pop(version, None) or self._load(version)
             self._loaded[version] = found  # the latest last
-            while len(self._loaded) > KEPT:
+            while len(self._loaded) > MAX_LOADED:
                 del self._loaded[next(iter(self._loaded))]
             return found
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ganops.core import pictures
 from ganops.core.errors import UserError
 from ganops.reports.page import TEMPLATES, environment
-from ganops.serving.gallery import LARGEST, MOST, STEPS, Exhibit, Exhibition, Settings, whole
+from ganops.serving.gallery import MAX_PICTURES, MAX_SEED, STRIP_PICTURES, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, bound, serve
 from ganops.serving.votes import Ballot
 
@@ -179,8 +179,8 @@ class Page:
 
     def _draw_tab(self, gr: Any, version: Any) -> tuple[list[Any], Any]:
         with gr.Row():
-            seed = gr.Number(0, label="First seed", precision=0, minimum=0, maximum=LARGEST, min_width=140)
-            count = gr.Slider(1, MOST, Settings.count, step=1, label="Pictures", min_width=200)
+            seed = gr.Number(0, label="First seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=140)
+            count = gr.Slider(1, MAX_PICTURES, Settings.count, step=1, label="Pictures", min_width=200)
             label = self._label(gr)
             truncation = gr.Slider(0, 1, 1, step=0.05, label="Truncation", info="Less: more typical.", min_width=200)
         with gr.Row():
@@ -200,11 +200,11 @@ class Page:
     def _walk_tab(self, gr: Any, version: Any) -> tuple[dict[str, Any], Any]:
         with gr.Row():
             parts = {
-                "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=LARGEST, min_width=100),
-                "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=LARGEST, min_width=100),
+                "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=MAX_SEED, min_width=100),
+                "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=MAX_SEED, min_width=100),
                 "label": self._label(gr, "of each seed"),
                 "truncation": gr.Slider(0, 1, 1, step=0.05, label="Truncation", scale=2, min_width=200),
-                "steps": gr.Slider(*STEPS, 9, step=1, label="Pictures", scale=2, min_width=200),
+                "steps": gr.Slider(*STRIP_PICTURES, 9, step=1, label="Pictures", scale=2, min_width=200),
             }
         with gr.Row():
             go = gr.Button("Walk", variant="primary", scale=0, min_width=150, elem_id="walk")
@@ -291,7 +291,10 @@ class Page:
         """The grid, and how it is had again."""
         exhibit = self._exhibit(version)
         settings = Settings(
-            whole("first seed", seed, 0, LARGEST), whole("pictures", count, 1, MOST), _chosen(label), truncation
+            whole("first seed", seed, 0, MAX_SEED),
+            whole("pictures", count, 1, MAX_PICTURES),
+            _chosen(label),
+            truncation,
         )
         images = exhibit.draw(settings)
         width = 256 if settings.count == 1 else 96

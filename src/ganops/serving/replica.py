@@ -27,7 +27,7 @@ from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving.app import Answer, Drawn, Order, State
 
-AGAIN = 30
+RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""
 log = logging.getLogger("ray.serve")
 
@@ -107,7 +107,7 @@ class Replica:
             self.trouble = None
             return
         version, at = self.failed
-        if wanted == version and time.monotonic() - at < AGAIN:
+        if wanted == version and time.monotonic() - at < RETRY_SECONDS:
             return
         try:
             self.current = self._load(wanted)

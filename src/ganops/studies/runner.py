@@ -41,7 +41,7 @@ from ganops.training.state import State
 
 Tell = Callable[[str], None]
 """Listener to lines for people."""
-STEPS = 3
+PACE_STEPS = 3
 """Steps of each of three pieces of a training, whose fastest tells its pace: the first warms up, others may wait."""
 JUDGED = 6.0
 """Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
@@ -64,7 +64,7 @@ def estimate(plan: Plan) -> float:
 
 
 def _images_per_second(experiment: Experiment, device: torch.device) -> float:
-    kimg = 3 * STEPS * experiment.train.batch / 1000
+    kimg = 3 * PACE_STEPS * experiment.train.batch / 1000
     experiment = experiment.override({"train.d_steps": 1, "train.kimg": kimg, "train.tick_kimg": kimg / 3})
     channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
     G, D = build.networks(experiment, SampleSpec(channels, experiment.data.resolution, 0))

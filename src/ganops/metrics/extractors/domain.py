@@ -38,7 +38,7 @@ BATCH = 128
 """Images of a step."""
 EPOCHS = 100
 """The most often that one image is shown: few images need no long training."""
-FEWEST = 10
+MIN_IMAGES = 10
 """The fewest images that an extractor learns from."""
 FEW = 1000
 """Images below which labels alone teach too little; they would not fill a wide network either."""
@@ -158,9 +158,9 @@ class Domain(Extractor):
             FeatureError: the images are too few or too small, or the accuracy stays below the least one.
         """
         count, channels, height, width = images.shape
-        if count < FEWEST or min(height, width) < 16:
+        if count < MIN_IMAGES or min(height, width) < 16:
             raise FeatureError(
-                f"the domain extractor needs at least {FEWEST} images of 16 x 16, got {count} of {height} x {width}"
+                f"the domain extractor needs at least {MIN_IMAGES} images of 16 x 16, got {count} of {height} x {width}"
             )
         classes = 0 if labels is None else int(labels.max()) + 1
         classes = classes if classes > 1 else 0
