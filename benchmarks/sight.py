@@ -54,7 +54,7 @@ def main() -> None:
             print(json.dumps(reference.card))
             return
         print(f"{machine.hardware(torch.device('cpu'))}, seed {options.seed}: {seconds:.0f} s, {busy:.0f} s of CPU")
-        print(reference.in_words())
+        print(reference.summary())
         show(reference)
 
 

@@ -36,7 +36,7 @@ def main() -> None:
             page = reporting.report(project, trained, results, prepared, reference, shown, stage=name, known=known)
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)
-        say(name, f"{verdict.in_words(results)}   {layout.EVALUATION_REPORT}/report.html")
+        say(name, f"{verdict.summary(results)}   {layout.EVALUATION_REPORT}/report.html")
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
             seed=experiment.seed,
             device=str(machine.choose_device(experiment.compute.device)),
         )
-        say(name, Reference.open(layout.FEATURES).in_words())
+        say(name, Reference.open(layout.FEATURES).summary())
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def main() -> None:
             mapper=decoding.mapper(experiment.compute),
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
-        say(name, f"{Prepared.open(layout.PREPARED).in_words()}   {layout.PREVIEW}")
+        say(name, f"{Prepared.open(layout.PREPARED).summary()}   {layout.PREVIEW}")
         for line in precedents.concerns(experiment, Path()):  # now that shapes and classes are known
             say(name, line)
 

@@ -7,7 +7,7 @@ from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
 from ganops.core.terminal import say, stage
 from ganops.experiment import checks
-from ganops.registry.registration import in_words
+from ganops.registry.registration import summary
 from ganops.registry.stage import enter
 
 
@@ -21,7 +21,7 @@ def main() -> None:
         experiment = checks.load()
         registration = enter(experiment, Path())
         write_json(layout.REGISTRATION, registration)
-        say(name, f"{in_words(registration)}   {layout.REGISTRATION_REPORT}/report.html")
+        say(name, f"{summary(registration)}   {layout.REGISTRATION_REPORT}/report.html")
         if experiment.register_.fail_on_reject and not registration["passed"]:
             raise RegistryError("register.fail_on_reject: the generator did not pass the gate")
 

@@ -28,7 +28,7 @@ def main() -> None:
                 speed=layout.SPEED,
                 pictures=layout.FILMSTRIP,
             )
-        say(name, f"{run.in_words()}   {layout.FILMSTRIP}/")
+        say(name, f"{run.summary()}   {layout.FILMSTRIP}/")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def main() -> None:
 
             if trouble := try_to_record(found, Path(), name=experiment.register_.name):
                 say(name, f"the trials are not in MLflow yet, the stage register tries again: {trouble}")
-            best = trials.in_words(trials.best(found.trials))
+            best = trials.summary(trials.best(found.trials))
             say(name, f"{len(found.trials)} trials, best {best}   {layout.TUNE_REPORT}/report.html")
         else:
             search_page.publish(None, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)

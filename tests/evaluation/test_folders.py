@@ -77,7 +77,7 @@ def test_only_the_published_weights_are_fid(pair, weights, monkeypatch):
     monkeypatch.setattr(Inception, "published", property(lambda self: True))
     found = folders.distance(a, b, weights=weights)
     assert found["metric"] == "fid"
-    assert not any("not FID" in line or "several sizes" in line for line in folders.in_words(found))
+    assert not any("not FID" in line or "several sizes" in line for line in folders.summary(found))
     assert folders.distance(a, b, weights=weights, reduced=True)["metric"] == "fd_inception_bf16"
 
 
@@ -94,7 +94,7 @@ def test_images_of_different_sizes_pass_one_by_one(pair, weights, monkeypatch):
     monkeypatch.setattr(folders, "frechet_between", lambda *_: 1.0)
     monkeypatch.setattr(Inception, "features", features)
     found = folders.distance(a, b, weights=weights)
-    assert any("pytorch-fid fails on them" in line for line in folders.in_words(found))
+    assert any("pytorch-fid fails on them" in line for line in folders.summary(found))
     assert batches == [(1, 3, 40, 40), *[(1, 3, 24, 32)] * 3, (3, 3, 24, 32)]
 
 

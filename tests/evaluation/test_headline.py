@@ -20,20 +20,20 @@ BLIND = {"precision": ["low_rank", "shuffled_patches"]}
 
 def test_the_headline_has_the_distance_with_interval_and_floor():
     words = "fd_domain 1.12 [1.03, 1.21] (floor 0.6)  precision 0.8  recall 0.7  coverage 0.85"
-    assert verdict.in_words(RESULTS) == words
+    assert verdict.summary(RESULTS) == words
 
 
 def test_a_blind_metric_leaves_the_headline_and_is_named():
     assert verdict.headline(RESULTS | {"blind": BLIND}).keys() == {"fd_domain", "recall", "coverage"}
-    words = verdict.in_words(RESULTS | {"blind": BLIND})
+    words = verdict.summary(RESULTS | {"blind": BLIND})
     assert "precision 0.8" not in words
     assert words.endswith("precision is blind to low rank, shuffled patches on these images")
-    assert "fd_domain 1.12" not in verdict.in_words(RESULTS | {"blind": {"fd_domain": ["few"]}})
+    assert "fd_domain 1.12" not in verdict.summary(RESULTS | {"blind": {"fd_domain": ["few"]}})
 
 
 def test_figures_of_before_have_no_floor_and_no_blindness():
     old = {key: value for key, value in RESULTS.items() if key not in ("floors", "blind")}
-    assert verdict.in_words(old).startswith("fd_domain 1.12 [1.03, 1.21]  precision 0.8")
+    assert verdict.summary(old).startswith("fd_domain 1.12 [1.03, 1.21]  precision 0.8")
     assert verdict.with_intervals(old)["precision"] == 0.8
 
 

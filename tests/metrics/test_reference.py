@@ -98,9 +98,9 @@ def test_without_a_network(tmp_path):
 
 def test_its_trust_in_words(folder, reference):
     words = r"domain extractor: accuracy [01]\.\d{3}, ladder holds \(real/real \S+ \.\.\. noise \d+\)"
-    assert re.fullmatch(words, reference.in_words())
+    assert re.fullmatch(words, reference.summary())
     card = reference.card | {"extractor": "inception_bf16", "details": {"feature_error": 0.00523}}
-    assert "inception_bf16 extractor: features 0.52 % off float32, ladder" in Reference(folder, card, "cpu").in_words()
+    assert "inception_bf16 extractor: features 0.52 % off float32, ladder" in Reference(folder, card, "cpu").summary()
 
 
 def test_what_cannot_be_built_leaves_nothing_behind(tmp_path):
@@ -279,7 +279,7 @@ def test_the_card_says_which_metric_is_blind_to_what(tmp_path):
     for metric, rungs in card["sight"].items():
         assert reference.blind.get(metric, []) == [rung for rung, found in rungs.items() if not found["told"]]
     for metric, rungs in reference.blind.items():
-        assert f"{metric} is blind to" in reference.in_words()
+        assert f"{metric} is blind to" in reference.summary()
         assert rungs
     old = Reference(tmp_path, {key: value for key, value in card.items() if key not in ("sight", "blind")}, "cpu")
     assert old.blind == {}

@@ -120,4 +120,4 @@ def test_a_metric_is_added_by_a_function_and_a_row(monkeypatch):
 
 
 def test_in_words():
-    assert sight.in_words(["low_rank", "black"]) == "blind to low rank, black images on these images"
+    assert sight.blindness(["low_rank", "black"]) == "blind to low rank, black images on these images"

@@ -344,7 +344,7 @@ def test_what_was_rolled_back_is_not_promoted_by_the_gate_again(put, root):
     rollback(Model(client, NAME))
     outcome = put(1, 7.0)
     assert (outcome["passed"], outcome["taken_back"], outcome["champion"]) == (True, True, 1)
-    assert "rolled back: `ganops promote 2` brings it back; the champion is still v1" in registration.in_words(outcome)
+    assert "rolled back: `ganops promote 2` brings it back; the champion is still v1" in registration.summary(outcome)
     promote(Model(client, NAME), "2")
     assert put(1, 7.0)["champion"] == 2
 

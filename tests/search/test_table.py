@@ -9,7 +9,7 @@ from searches import asha
 
 from ganops.core import terminal
 from ganops.search import table as tables
-from ganops.search.trials import Trial, in_words, ranked
+from ganops.search.trials import Trial, ranked, summary
 
 TRIALS = asha(20).trials
 
@@ -61,7 +61,7 @@ def test_reasons_of_failures_stay_on_the_screen(screen):
     run(TRIALS[:10])
     shown = screen.export_text()
     assert shown.count("out of memory") == 1
-    assert f"tune       {in_words(TRIALS[5])}" in shown
+    assert f"tune       {summary(TRIALS[5])}" in shown
 
 
 def test_ends_of_an_earlier_start_do_not_count_for_the_pace(screen, monkeypatch):

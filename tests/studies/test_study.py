@@ -73,7 +73,7 @@ def test_a_plan_may_be_of_some_models_and_other_data():
     plan = study.plan(LUCIC, 0.01, data="fashion-mnist", models=["began", "wgan"])
     assert list(plan.experiments) == ["wgan", "began"]
     assert {each.data.source for each in plan.experiments.values()} == {"fashion-mnist"}
-    assert "2 models, each with 3 configurations and 3 seeds of the best: 12 trainings" in plan.in_words()
+    assert "2 models, each with 3 configurations and 3 seeds of the best: 12 trainings" in plan.summary()
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def evaluate(
     a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
     device, since = str(machine.choose_device("auto")), psutil.Process().create_time()
     found = folders.distance(a, b, weights=weights, reduced=bf16, device=device, show=not as_json, since=since)
-    for line in [] if as_json else folders.in_words(found):
+    for line in [] if as_json else folders.summary(found):
         say("evaluate", line)
     if compare_with:
         found = folders.compared(found, folders.pytorch_fid(a, b, weights=weights, device=device))

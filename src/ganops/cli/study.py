@@ -30,7 +30,7 @@ def study(
         checks.check(experiment)
     from ganops.studies import runner
 
-    say("study", plan.in_words())
+    say("study", plan.summary())
     say("study", f"about {duration(runner.estimate(plan), rough=True)} on {runner.place(plan)}")
     if dry_run:
         return

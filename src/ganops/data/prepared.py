@@ -62,7 +62,7 @@ class Prepared:
         """The name of each label; empty where the set is unlabelled."""
         return tuple(self.manifest["classes"])
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """Return a summary in one line for a person."""
         counts = {split: part["samples"] for split, part in self.manifest["splits"].items()}
         shape = "x".join(map(str, self.manifest["sample"]["shape"]))

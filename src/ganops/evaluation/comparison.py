@@ -68,7 +68,7 @@ def of_samplers(
         FeatureError: There are no real features of that split.
     """
     if one.shape != other.shape:
-        raise UserError(f"expected pictures of one shape, got {in_words(one.shape)} and {in_words(other.shape)}")
+        raise UserError(f"expected pictures of one shape, got {shape_text(one.shape)} and {shape_text(other.shape)}")
     reference.statistics(split)
 
     def look(sampler: Sampler, labelling: Labelling) -> Generated:
@@ -82,6 +82,6 @@ def of_samplers(
     return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
 
 
-def in_words(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
     """32 x 32 x 1."""
     return " x ".join(map(str, shape))

@@ -127,7 +127,7 @@ def compared(found: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
     return {**found, "pytorch_fid": peer, "relative_difference": difference}
 
 
-def in_words(found: dict[str, Any]) -> list[str]:
+def summary(found: dict[str, Any]) -> list[str]:
     """Return the result of `distance` in lines for a person."""
     one, two = found["images"]
     lines = [f"{found['metric']} {found['value']:.6g}  ({one:,} and {two:,} images, {found['seconds']:.1f} s)"]

@@ -24,7 +24,7 @@ from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, floors
 from ganops.metrics.memorisation import CONTROLS, SIGNS, VERDICTS
 from ganops.metrics.reference import Reference
-from ganops.metrics.sight import in_words as blind_words
+from ganops.metrics.sight import blindness
 from ganops.search import trials
 
 HELD_OUT = "test"
@@ -189,7 +189,7 @@ def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
     known = {
         "interval": results.get("intervals", {}),
         "floor": results.get("floors", {}),
-        "blind": {name: blind_words(rungs) for name, rungs in results.get("blind", {}).items()},
+        "blind": {name: blindness(rungs) for name, rungs in results.get("blind", {}).items()},
     }
     found = {name: {key: by[name] for key, by in known.items() if name in by} for name in shown}
     return {name: {"value": value, **found[name]} if found[name] else value for name, value in shown.items()}
@@ -214,7 +214,7 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
     return {name: results[name] for name in catalogue.headline(results) if name not in results.get("blind", {})}
 
 
-def in_words(results: dict[str, Any]) -> str:
+def summary(results: dict[str, Any]) -> str:
     """The headline in one line, the distance with its interval and its floor, and what is not in it."""
     names, blind, floors = catalogue.headline(results), results.get("blind", {}), results.get("floors", {})
     said = []
@@ -222,4 +222,4 @@ def in_words(results: dict[str, Any]) -> str:
         interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == names[0] else ""
         floor = f" (floor {floors[name]:.3g})" if name in floors else ""
         said.append(f"{name} {value:.3g}{interval}{floor}")
-    return "  ".join([*said, *(f"{name} is {blind_words(blind[name])}" for name in names if name in blind)])
+    return "  ".join([*said, *(f"{name} is {blindness(blind[name])}" for name in names if name in blind)])

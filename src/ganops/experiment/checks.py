@@ -200,7 +200,7 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
                 if name not in blind and known.panel != "memorisation" and not known.ungated
             )
             raise ConfigError(
-                f"params.{path}: {metric} is {sight.in_words(blind[metric])}, so it can decide nothing "
+                f"params.{path}: {metric} is {sight.blindness(blind[metric])}, so it can decide nothing "
                 f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
                 "features.extractor"
             )

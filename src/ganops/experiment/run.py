@@ -441,7 +441,7 @@ class Run:
         write_json(metrics, summary)
         self.best_generator().save(generator)
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """One line for a person."""
         assert self.best_row is not None
         distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"

@@ -62,14 +62,14 @@ class Reference:
             raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
         return extractor
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """Return the extractor's reliability in one line for a person."""
         details, ladder = self.card["details"], self.card["ladder"]
         accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
         error = details.get("feature_error")
         exactness = "" if error is None else f"features {100 * error:.2g} % off float32, "
         rungs = f"real/real {ladder['real']:.2f} ... noise {ladder['noise']:.0f}"
-        blind = "".join(f"; {metric} is {sight.in_words(missed)}" for metric, missed in self.blind.items())
+        blind = "".join(f"; {metric} is {sight.blindness(missed)}" for metric, missed in self.blind.items())
         return f"{self.card['extractor']} extractor: {accuracy}{exactness}ladder holds ({rungs}){blind}"
 
     @property

@@ -150,6 +150,6 @@ def blind(examined: Mapping[str, Mapping[str, Finding]]) -> dict[str, list[str]]
     return {metric: rungs for metric, rungs in missed.items() if rungs}
 
 
-def in_words(rungs: Iterable[str]) -> str:
+def blindness(rungs: Iterable[str]) -> str:
     """`blind to low rank, black images on these images`."""
     return f"blind to {', '.join(NAMES.get(rung, rung.replace('_', ' ')) for rung in rungs)} on these images"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ganops.data.about import UNSTATED
 from ganops.metrics.protocol import SELECTED
-from ganops.metrics.sight import in_words
+from ganops.metrics.sight import blindness
 from ganops.registry.package import Package
 from ganops.registry.tracking import flatten, numbers
 
@@ -96,7 +96,7 @@ def _metrics(evaluation: Mapping[str, Any]) -> str:
     for name, value in numbers(evaluation).items():
         ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
         notes = [f"floor {floors[name]:.4g}"] if name in floors else []
-        notes += [in_words(blind[name])] if name in blind else []
+        notes += [blindness(blind[name])] if name in blind else []
         lines.append(f"| {name} | {value:.4g} | {ends} | {'; '.join(notes)} |")
     known = "\n\nFloor: the distance that training images have in the place of generated ones." if floors else ""
     return "\n".join(lines) + known

@@ -23,7 +23,7 @@ from ganops.registry.packing import build, prove
 from ganops.registry.searches import SEARCH, TRIAL
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
 
-__all__ = ["Package", "find", "in_words", "register"]
+__all__ = ["Package", "find", "register", "summary"]
 
 CHALLENGER = "challenger"
 IDENTITY = "ganops.identity"
@@ -293,7 +293,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     settled(model.client.set_registered_model_alias, model.name, CHALLENGER, version)
 
 
-def in_words(registration: Mapping[str, Any]) -> str:
+def summary(registration: Mapping[str, Any]) -> str:
     """Return the result of `register` in one line for a person."""
     version = f"{registration['name']} v{registration['version']}" + (" (known)" if registration["reused"] else "")
     champion = f"v{registration['champion']}" if registration["champion"] else "nobody"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.evaluation.comparison import in_words, of_samplers
+from ganops.evaluation.comparison import of_samplers
 from ganops.evaluation.gate import Rival
 from ganops.evaluation.verdict import Sampler
 from ganops.metrics.reference import Reference
@@ -49,7 +49,7 @@ def challenge(
                 return None
             version, former = champion
             if former.shape != sampler.shape:
-                shapes = f"it draws {in_words(former.shape)} images, the challenger {in_words(sampler.shape)}"
+                shapes = f"it draws {shape_text(former.shape)} images, the challenger {shape_text(sampler.shape)}"
                 return Rival(version, None, shapes)
             found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
     except RegistryError as error:

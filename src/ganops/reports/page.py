@@ -23,7 +23,7 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": in_words, "breakable": breakable}
+    found.filters |= {"number": readable, "breakable": breakable}
     return found
 
 
@@ -42,7 +42,7 @@ def present(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in content.items() if value is not None and value not in ("", [], {})}
 
 
-def in_words(value: Any) -> str:
+def readable(value: Any) -> str:
     """A value as a person reads it; what is absent is a dash."""
     if value is None:
         return "–"
@@ -51,9 +51,9 @@ def in_words(value: Any) -> str:
     if isinstance(value, int | float):
         return plots.number(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {in_words(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {readable(item)}" for key, item in value.items())
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(in_words, value))
+        return ", ".join(map(readable, value))
     return str(value)
 
 

@@ -174,7 +174,7 @@ def _decision(report: Report) -> dict[str, Any]:
     if not report.decision:
         return {"verdict": ""}
     rows = [
-        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {page.in_words(limit)}", each["passed"])
+        (each["metric"], each["value"], f"{kind.replace('_', ' ')} {page.readable(limit)}", each["passed"])
         for each in report.decision["checks"]
         for kind, limit in each["bound"].items()
     ]
@@ -231,7 +231,7 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if keys:
             distance = patterns is DISTANCES
             chart = plots.curves(history, keys, log=distance, best=keys[0] if distance else "")
-            last = ", ".join(f"{key} {page.in_words(_last(history, key))}" for key in keys)
+            last = ", ".join(f"{key} {page.readable(_last(history, key))}" for key in keys)
             panels.append(
                 {"title": title, "sentence": sentence, "uri": page.svg_uri(chart), "alt": f"{title}; last: {last}"}
             )
@@ -343,8 +343,8 @@ def _scale(figure: Mapping[str, Any], worst: tuple[str, float], best: tuple[str,
         "dot": place(value or 0),
         "interval": interval,
         "rungs": [place(rung) for rung in figure.get("rungs", ())],
-        "worst": f"{worst[0]} {page.in_words(ends[0])}".strip(),
-        "best": f"{best[0]} {page.in_words(ends[1])}".strip(),
+        "worst": f"{worst[0]} {page.readable(ends[0])}".strip(),
+        "best": f"{best[0]} {page.readable(ends[1])}".strip(),
         "log": log,
     }
 

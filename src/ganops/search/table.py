@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganops.core import terminal
-from ganops.search.trials import Trial, in_words, ranked, short
+from ganops.search.trials import Trial, ranked, short, summary
 
 BEST, RUNNING = 5, 5
 """Rows of the table: the best that have ended, and those that run."""
@@ -90,7 +90,7 @@ def search_table(
 
         def tell(trial: Trial) -> None:
             if standing.take(trial) and (trial.rung or trial.status != "running"):
-                terminal.say(stage, f"{len(standing.ended)}/{total}  {in_words(trial)}")
+                terminal.say(stage, f"{len(standing.ended)}/{total}  {summary(trial)}")
 
         yield tell
         return
@@ -103,7 +103,7 @@ def search_table(
         def show(trial: Trial) -> None:
             if standing.take(trial):
                 if trial.status in WORTH_A_LINE:
-                    terminal.say(stage, in_words(trial))
+                    terminal.say(stage, summary(trial))
                 live.refresh()
 
         yield show

@@ -98,7 +98,7 @@ def best(trials: Sequence[Trial]) -> Trial:
     return order[0]
 
 
-def in_words(trial: Trial) -> str:
+def summary(trial: Trial) -> str:
     """One line for a person."""
     score = "no score" if trial.score is None else f"{trial.score:.1f}"
     ended = f"{trial.status}: {trial.reason}" if trial.reason else trial.status

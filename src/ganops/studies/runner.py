@@ -113,7 +113,7 @@ def run(plan: Plan, out: Path, tell: Tell) -> Outcome:
         figure=names(card["extractor"], card["published"])[0],
         protocol=protocols[0] if protocols else {},
         hardware=place(plan),
-        data=Prepared.open(out / "prepared").in_words(),
+        data=Prepared.open(out / "prepared").summary(),
     )
     study.publish(outcome, out)
     remove(out / UNFINISHED)
@@ -131,7 +131,7 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         mapper=decoding.mapper(experiment.compute), **experiment.data.model_dump(exclude={"source"}),
     )  # fmt: skip
     prepared = Prepared.open(out / "prepared")
-    tell(prepared.in_words())
+    tell(prepared.summary())
     build_reference(
         {split: prepared.images(split) for split in SPLITS},
         {split: prepared.labels(split) for split in SPLITS},
@@ -141,7 +141,7 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         seed=experiment.seed,
         device=str(machine.choose_device(experiment.compute.device)),
     )
-    tell(Reference.open(out / "features").in_words())
+    tell(Reference.open(out / "features").summary())
     write_json(out / READY, prepared_by)
 
 
@@ -203,7 +203,7 @@ class _Model:
             write_json(self.folder / SEARCH, {"identity": self._search_identity(), **self.first})
 
     def _watch(self, objective: str, known: Sequence[Trial]) -> AbstractContextManager[Callable[[Trial], None]]:
-        return nullcontext(lambda trial: None if trial.status == "running" else self.tell(trials.in_words(trial)))
+        return nullcontext(lambda trial: None if trial.status == "running" else self.tell(trials.summary(trial)))
 
     def _authors_identity(self) -> str:
         return self._identity(self.experiment.override(self.contender.authors))
@@ -218,7 +218,7 @@ class _Model:
                 found = Trial(0, values, "finished", score=last[run.judge.name], kimg=last["kimg"])
         except DivergenceError as error:
             found = Trial(0, values, "diverged", str(error))
-        self.tell(f"its authors' {trials.in_words(found)}")
+        self.tell(f"its authors' {trials.summary(found)}")
         return {"trial": _row(found)}
 
     def result(self) -> Result:

@@ -131,7 +131,7 @@ class Plan:
         """Length of a training, in thousands of samples."""
         return next(iter(self.experiments.values())).train.kimg
 
-    def in_words(self) -> str:
+    def summary(self) -> str:
         """One line for a person."""
         experiment = next(iter(self.experiments.values()))
         return (
@@ -344,7 +344,7 @@ def table(outcome: Outcome) -> str:
     deviations = "\n".join(f"- {' '.join(each.split())}" for each in study.deviations)
     return (
         f"# {study.title} at scale {outcome.plan.scale:g}\n\n{study.reference}; published values: "
-        f"{study.values_from}.\n\n{body}\n\n{outcome.verdict()}\n\n{outcome.plan.in_words()}. {outcome.data}. "
+        f"{study.values_from}.\n\n{body}\n\n{outcome.verdict()}\n\n{outcome.plan.summary()}. {outcome.data}. "
         f"{outcome.hardware}.\n\nWhat differs from the study:\n\n{deviations}\n"
     )
 
@@ -401,7 +401,7 @@ def page(outcome: Outcome) -> str:
         },
         verdict=outcome.verdict(),
         study=study,
-        plan=outcome.plan.in_words(),
+        plan=outcome.plan.summary(),
         heads=heads,
         rows=[(row["rank"] == 1, cells(row)) for row in rows],
         slopes=svg_uri(chart) if chart else None,
