@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.evaluation.comparison import of_samplers
+from ganops.evaluation.comparison import of_samplers, shape_text
 from ganops.evaluation.gate import Rival
 from ganops.evaluation.verdict import Sampler
 from ganops.metrics.reference import Reference
