@@ -121,7 +121,7 @@ def test_a_search_that_is_killed_again_and_again_ends_as_one_that_was_not(arena,
     assert lasting(again) == lasting(whole)
 
 
-def test_a_trial_whose_state_is_damaged_is_judged_again_to_the_same_figures(arena):
+def test_a_trial_whose_state_is_damaged_is_judged_again_to_the_same_figures_and_says_so(arena, capsys):
     whole = arena.search(arena.experiment(trials=1), arena.store("whole"))
     store, events = arena.store("damaged"), iter(range(1000))
     with pytest.raises(Killed):
@@ -129,7 +129,11 @@ def test_a_trial_whose_state_is_damaged_is_judged_again_to_the_same_figures(aren
     ((number, rung),) = store.checkpoints()
     path = store.storage.folder(store.checkpoint(number, rung)) / "run" / "state.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
+    capsys.readouterr()
     assert lasting(arena.search(arena.experiment(trials=1), store)) == lasting(whole)
+    assert f"trial {number}: the checkpoint" in (said := " ".join(capsys.readouterr().out.split()))
+    assert "is damaged" in said
+    assert "trained again from the state before" in said
 
 
 def test_one_more_trial_is_one_more(arena):

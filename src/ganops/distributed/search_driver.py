@@ -8,6 +8,7 @@ from typing import Any
 
 from ganops.config import Experiment
 from ganops.core.errors import UserError
+from ganops.core.terminal import say
 from ganops.distributed.trial_runner import DISTANCE, Assignment
 from ganops.distributed.trial_store import TrialStore
 from ganops.search import space, tpe
@@ -131,6 +132,8 @@ class SearchDriver:
     def hear(self, number: int, result: dict[str, Any]) -> None:
         """Takes in what a trial came to."""
         self.hardware = result.get("hardware", self.hardware)
+        for note in result.get("notes", ()):
+            say("tune", f"trial {number}: {note}")
         trial, rows = self.trials[number], result["rows"]
         # rows that are known were trained again after a loss, or are those of whom it took over from
         history = [row for row in trial.history if not rows or row["kimg"] < rows[0]["kimg"]] + list(rows)

@@ -99,11 +99,12 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def reset_config(self, assignment: dict[str, Any]) -> bool:
         """Begins with another assignment."""
         self.assignment, self.started = Assignment(**assignment), time.monotonic()
+        self.notes: list[str] = []
         self.results = self._results()
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next tick: `rows` that are new, `seconds`, and `ended`: a status and its reason."""
+        """Train to the next tick: `rows` that are new, `seconds`, `notes`, and `ended`: a status and its reason."""
         try:
             result = next(self.results)
         except StopIteration:
@@ -114,7 +115,9 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             text = str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
             result = {"ended": ["failed", redacted(text)]}
         seconds, self.started = time.monotonic() - self.started, time.monotonic()
-        return {"rows": [], "ended": None, **result, "seconds": seconds, "done": result.get("ended") is not None}
+        told = {"seconds": seconds, "notes": self.notes, "done": result.get("ended") is not None}
+        self.notes = []
+        return {"rows": [], "ended": None, **result, **told}
 
     @cached_property
     def judge(self) -> ValidationJudge:
@@ -167,8 +170,9 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         for rung in sorted(own, reverse=True):
             try:
                 return self._load(run, assignment.number, rung, takeover=False)
-            except DamageError:  # the judgement is made again, to the same figures
+            except DamageError as error:  # the judgement is made again, to the same figures
                 self.store.forget(assignment.number, rung)
+                self.notes.append(f"{error}; it is trained again from the state before")
         if not assignment.after:
             return 0
         try:
