@@ -51,7 +51,7 @@ check: setup  ## lint and types
 	mypy
 
 test: setup check  ## lint, types and all tests that end within minutes
-	OMP_NUM_THREADS=1 pytest -n 2 -m "not slow and not chaos and not engines"
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not chaos and not engines"
 	pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not chaos and engines"
 
 test-slow: setup  ## the tests that take longer

@@ -13,8 +13,11 @@ ENGINES = {"featured", "finished", "services"}
 """Fixtures behind which Ray, DVC or MLflow run."""
 ROOMS = {"cluster", "distributed", "infra", "jobs", "registry", "serving", "studies"}
 """Rooms whose tests start them."""
-LONGEST = ("cluster", "test_pipeline.py", "test_services.py", "test_train.py", "test_tune.py")
-"""Groups of tests with engines that begin first, so that no process works alone in the end."""
+LONGEST = (
+    "cluster", "test_pipeline.py", "test_services.py", "test_train.py", "test_tune.py", "test_workers.py",
+    "test_golden.py", "test_fuzz.py", "test_architectures.py",
+)  # fmt: skip
+"""Files and groups of tests that begin first, so that no process works alone in the end."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
@@ -23,13 +26,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {}
     for item in items:
         room, *_ = item.path.relative_to(Path(__file__).parent).parts
+        group = room if room == "cluster" else item.path.name
         wanted = ENGINES & set(getattr(item, "fixturenames", ()))
         if wanted or room in ROOMS or item.get_closest_marker("ray"):
-            group = room if room == "cluster" else item.path.name
             item.add_marker(pytest.mark.engines)
             item.add_marker(pytest.mark.xdist_group(group))
-            order[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
-    items.sort(key=lambda item: order.get(item, len(LONGEST)))
+        order[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+    items.sort(key=order.__getitem__)
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
     python tests/fuzz/fuzz.py [--seconds N] [--seed N] [--target NAME ...]
 
 Each target has a process of its own, whose cases Hypothesis draws from a seed: a finding can be seen again. Of the
-seconds each target has an equal part. The table shows cases, how many of them were refused, the memory that they took,
+CPU-seconds each target has an equal part. The table shows cases, how many of them were refused, the memory that they took,
 and findings; with any, the exit code is 1.
 """
 
@@ -69,7 +69,7 @@ def peak() -> int:
 
 
 def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
-    """Draws cases for one target until the time is over or something is found."""
+    """Draws cases for one target until it has used so many CPU-seconds, or something is found."""
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as drawn_from
     from targets import REFUSALS, TARGETS
@@ -79,11 +79,11 @@ def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
     target = TARGETS[name](world)
     found = {"cases": 0, "refused": 0, "seeds": 0, "finding": ""}
     guard(world)
-    before, most, end = peak(), 0, time.monotonic() + seconds
+    before, most, end = peak(), 0, time.process_time() + seconds
 
     def run(case: Any) -> None:
         nonlocal most
-        if time.monotonic() > end:
+        if time.process_time() > end:
             return
         found["cases"] += 1
         forget()
@@ -97,7 +97,7 @@ def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
         most = max(most, taken)
         assert taken <= MEMORY, f"{taken} MiB where {MEMORY} are allowed"
 
-    while time.monotonic() < end and not found["finding"]:
+    while time.process_time() < end and not found["finding"]:
         test = given(target.cases)(run)
         test = settings(max_examples=EXAMPLES, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
                         suppress_health_check=list(HealthCheck))(test)  # fmt: skip
@@ -141,7 +141,7 @@ def main(tell: Callable[[str], None] = print) -> int:
     from targets import TARGETS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=600, help="of all targets together")
+    parser.add_argument("--seconds", type=float, default=600, help="CPU-seconds of all targets together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
     parser.add_argument("--child", help=argparse.SUPPRESS)
