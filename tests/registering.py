@@ -41,6 +41,12 @@ def without_packing() -> None:
     registration.build, registration.prove = build, lambda package, folder: 100.0
 
 
+def register(package, root, gate=GATE, rival=None, **named):
+    """Register a package under `NAME` with the gate's decision."""
+    decision = decide(gate, package.metrics, rival=rival)
+    return registration.register(package, name=NAME, decision=decision, root=root, **named)
+
+
 def enter(root: Path, folder: Path, fd: float, seed: int, name: str = NAME):
     """Registers a generator as the stage does: measured beside the champion, and again where that has moved."""
     made = replace(package(folder, fd, seed), params={"seed": seed})  # the folder is each process's own

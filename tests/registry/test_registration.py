@@ -12,22 +12,16 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 from packages import LATENT, package
-from registering import GATE, NAME, champion_of, measured
+from registering import GATE, NAME, champion_of, measured, register
 
 from ganops.core.errors import RegistryError
 from ganops.core.latents import latents, normal_table
-from ganops.evaluation.gate import decide
 from ganops.generator.onnx import Renderer, graph_inputs
 from ganops.registry import packing as packaging
 from ganops.registry import registration, tracking
 from ganops.registry.champions import ChampionMovedError, history, promote, rollback
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-
-
-def register(package, root, gate=GATE, rival=None, **named):
-    decision = decide(gate, package.metrics, rival=rival)
-    return registration.register(package, name=NAME, decision=decision, root=root, **named)
 
 
 def versions(root):

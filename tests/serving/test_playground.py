@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import httpx
 import numpy as np
 import pytest
+from packages import package
 from playwright.sync_api import expect, sync_playwright
-from test_registration import NAME, package, register
+from registering import NAME, register
 
 from ganops.core import layout
 from ganops.core.errors import RegistryError, UserError
