@@ -151,8 +151,8 @@ def floors(graph: Mapping[str, set[str]]) -> int:
 
 
 def entries(package: Path) -> list[str]:
-    """What lies at the package's top."""
-    return sorted(path.name for path in package.iterdir() if path.name != "__pycache__")
+    """What lies at the package's top; folders in which an update of the code left only bytecode do not count."""
+    return sorted(path.name for path in package.iterdir() if path.is_file() or files(path))
 
 
 def shares(package: Path) -> dict[str, float]:
