@@ -151,7 +151,7 @@ def floors(graph: Mapping[str, set[str]]) -> int:
 
 
 def entries(package: Path) -> list[str]:
-    """What lies at the package's top; folders in which an update of the code left only bytecode do not count."""
+    """Return what lies at the package's top; folders in which an update of the code left only bytecode do not count."""
     return sorted(path.name for path in package.iterdir() if path.is_file() or files(path))
 
 
@@ -165,7 +165,7 @@ def shares(package: Path) -> dict[str, float]:
 
 
 def defects(package: Path) -> list[str]:
-    """What keeps a package from being this house."""
+    """Return what keeps a package from being this house."""
     by_file, by_room = file_graph(package), room_graph(package)
     found = []
     for kind, graph in (("files", by_file), ("rooms", by_room)):

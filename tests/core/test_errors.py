@@ -1,4 +1,4 @@
-"""What pydantic finds wrong, for all who put it in words."""
+"""Tests of the account of what pydantic refuses."""
 
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator

@@ -18,7 +18,7 @@ from ganops.distributed import failures
 from ganops.distributed.failures import MAX_WORKER_FAILURES, EndAtOwnError, OwnError
 
 RESET = "[/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:53481: Connection reset by peer."
-"""What torch 2.14 says of a sum whose partner is gone, in a RuntimeError."""
+"""The RuntimeError of torch 2.14 for a sum whose partner is gone."""
 LOST = [
     RuntimeError(RESET),
     dist.DistNetworkError("The client socket has failed to connect"),

@@ -20,7 +20,7 @@ TUNE = ("python", "pipeline/tune.py")
 
 
 def records(project):
-    """What the trial store of the one search of the project holds."""
+    """Return what the trial store of the one search of the project holds."""
     return {
         int(path.stem): json.loads(path.read_text()) for path in project.folder.glob(".ganops/tune-*/trials/*.json")
     }

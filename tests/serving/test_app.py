@@ -312,7 +312,7 @@ async def test_a_defect_is_no_silence(front, client):
 
 
 def described(content, name):
-    """What is said of an answer, as a JSON schema of its own."""
+    """Return the description of an answer, as a JSON schema of its own."""
     return {"$ref": f"#/components/schemas/{name}", "components": content["components"]}
 
 

@@ -1,5 +1,6 @@
 """Votes: none is lost or counted twice, none counts for another pair, and the interval is the exact one."""
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -94,3 +95,14 @@ def test_five_votes_of_five_are_still_chance():
     # the same side five times in a row: once in 16, whichever side
     assert [Tally(n, 0, 0).decided for n in (0, 1, 5, 6)] == [False, False, False, True]
     assert Tally(0, 0, 3).share is None
+
+
+def test_without_locks_no_vote_is_taken_for_it_could_count_twice(tmp_path, monkeypatch):
+    def lockless(*_):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", lockless)
+    ballot = Ballot.shuffled("faces", Side(1, "a"), Side(2, "b"), [0, 1])
+    with pytest.raises(UserError, match="could not be kept"):
+        votes.cast(tmp_path / "votes.jsonl", ballot, "left")
+    assert votes.read(tmp_path / "votes.jsonl") == []

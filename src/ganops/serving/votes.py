@@ -1,5 +1,6 @@
 """Votes on the pictures of two versions, cast blind: one a line of a file, and counted for one pair at a time."""
 
+import errno
 import json
 import os
 import secrets
@@ -72,7 +73,9 @@ def cast(path: Path, ballot: Ballot, choice: str) -> bool:
     vote = Vote(datetime.now(UTC).isoformat(timespec="milliseconds"), ballot, choice)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a+b") as file, locked(path):
+        with open(path, "a+b") as file, locked(path) as held:
+            if not held:  # one vote could count twice
+                raise OSError(errno.ENOLCK, "its file system has no locks")
             file.seek(0)
             content = file.read()
             if any(known.ballot.id == ballot.id for known in _parse(content)):
