@@ -11,8 +11,9 @@ from ganops.core.randomness import Draws
 from ganops.generator.onnx import export_onnx, graph_inputs
 from ganops.losses import LOSSES, square_norms
 from ganops.models import ARCHITECTURES
+from ganops.training.objective import Player, Turn, Weights
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Turn, Weights, play
+from ganops.training.step import Game, play
 
 SMALL = {
     "began": ("began", {"width": 4}),

@@ -12,10 +12,11 @@ from ganops.core.randomness import Draws
 from ganops.data.augment import Augmentation
 from ganops.losses import LOSSES, square_norms
 from ganops.training import ema
-from ganops.training.loop import Recipe, alarms, train
+from ganops.training.loop import Recipe, train
+from ganops.training.objective import Player, Turn, Weights
 from ganops.training.schedule import constant, cosine, linear
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Turn, Weights, discriminator_loss, generator_loss, play
+from ganops.training.step import Game, alarms, discriminator_loss, generator_loss, play
 
 
 class Linear(nn.Module):

@@ -12,8 +12,9 @@ import torch
 from ganops.core.randomness import Draws
 from ganops.losses import LOSSES, square_norms
 from ganops.models import ARCHITECTURES
+from ganops.training.objective import Player, Turn
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Turn, discriminator_loss, generator_loss, play
+from ganops.training.step import Game, discriminator_loss, generator_loss, play
 
 NETWORKS = {
     "began": ("began", {"width": 4}),

@@ -154,6 +154,11 @@ SLOW, BACK = 0.5, 0.75
 """Shares of the median speed of a training: below the one it is told to be slow, above the other that is over."""
 
 
+TOLD = {"loss_g": ("G", 2), "loss_d": ("D", 2), "error": ("error", 4), "divergence": ("divergence", 1),
+        "code_error": ("error of codes", 3), "code_divergence": ("divergence", 1)}  # fmt: skip
+"""Terms of a history that its line shows: their words and decimals; those of a game, and of autoencoders."""
+
+
 class _TrainingLine:
     """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds."""
 
@@ -170,7 +175,8 @@ class _TrainingLine:
         for name, distance in distances:
             self.best = min(self.best, distance)
             self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
-        parts = [f"{row['images_per_second']:,.0f} img/s", f"G {row['loss_g']:.2f}", f"D {row['loss_d']:.2f}"]
+        told = [f"{label} {row[name]:.{digits}f}" for name, (label, digits) in TOLD.items() if name in row]
+        parts = [f"{row['images_per_second']:,.0f} img/s", *told]
         return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
 
     def trouble(self, row: Mapping[str, float]) -> list[str]:

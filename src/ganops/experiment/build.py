@@ -1,5 +1,6 @@
 """Networks, game and recipe of a configuration: look-ups in the rooms' tables, which refuse a name that they lack."""
 
+import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -16,11 +17,13 @@ from ganops.core.randomness import generator
 from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation
 from ganops.experiment import machine
-from ganops.losses import LOSSES, PENALTIES, square_norms
-from ganops.models import ARCHITECTURES
-from ganops.training.loop import Recipe
+from ganops.losses import LESSONS, LOSSES, PENALTIES, Family, square_norms
+from ganops.models import ARCHITECTURES, coded
+from ganops.training.lesson import Lesson
+from ganops.training.loop import Phase, Recipe
+from ganops.training.objective import group
 from ganops.training.schedule import Schedule, constant, cosine, linear
-from ganops.training.step import Game, group
+from ganops.training.step import Game
 
 
 def known(path: str, name: str, table: Any) -> None:
@@ -46,8 +49,29 @@ def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
     return spec if experiment.model.conditional else replace(spec, classes=0)
 
 
+def family(experiment: Experiment) -> Family | None:
+    """The family of autoencoders that is trained; None: a game is."""
+    make = LESSONS.get(experiment.loss.name)
+    return make(**experiment.loss.options) if make else None
+
+
+def halves(
+    kind: Family | None, players: tuple[nn.Module, nn.Module], code: int, classes: int
+) -> tuple[nn.Module, nn.Module]:
+    """The players of a game as they are, or as decoder and encoder where a family of autoencoders is trained.
+
+    Raises:
+        ValueError: D cannot become an encoder.
+    """
+    G, D = players
+    if kind is None:
+        return G, D
+    learnt = kind.prior if len(kind.stages) > 1 else {}
+    return coded.with_prior(G, code, classes, learnt), coded.encoder(D, code, classes, kind.moments, kind.prior)
+
+
 def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:
-    """G and D with initial weights that follow from the seed alone."""
+    """G and D, or decoder and encoder, with initial weights that follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(experiment.seed, "weights").get_state())
         players = ARCHITECTURES[experiment.model.architecture](
@@ -57,28 +81,47 @@ def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Mo
             latent=experiment.model.latent,
             **experiment.model.options,
         )
+        players = halves(family(experiment), players, experiment.model.latent, spec.classes)
     dtype = torch.float64 if experiment.train.precision == "fp64" else torch.float32
     G, D = (player.to(dtype).to(memory_format=torch.channels_last) for player in players)
     return G, D
 
 
 def game(experiment: Experiment, device: torch.device) -> Game:
-    """The objective, and the precision it is played in.
+    """The objective of a game, and the precision it is played in.
 
     Raises:
         ConfigError: The augmentation is impossible, see `augmentation`.
     """
-    autocast: Callable[[], AbstractContextManager[None]] = nullcontext
-    if machine.precision(experiment, device) == "bf16":
-
-        def autocast() -> AbstractContextManager[None]:
-            return torch.autocast(device.type, torch.bfloat16)
-
     loss = LOSSES[experiment.loss.name](**experiment.loss.options)
     loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
     penalty, clip = PENALTIES.get(experiment.loss.penalty), experiment.loss.clip
     augment, consistency = augmentation(experiment, device), experiment.train.augment.consistency
-    return Game(loss, square_norms, autocast, penalty, clip, augment, consistency)
+    return Game(loss, square_norms, _autocast(experiment, device), penalty, clip, augment, consistency)
+
+
+def phases(experiment: Experiment, device: torch.device) -> list[Phase]:
+    """The parts of the training: one for a game, one for each stage of a family of autoencoders.
+
+    Raises:
+        ConfigError: The augmentation is impossible, see `augmentation`.
+    """
+    kind, whole = family(experiment), recipe(experiment)
+    if kind is None:
+        return [Phase(game(experiment, device), whole)]
+    ends = [round(whole.steps * share) for share in itertools.accumulate(kind.shares)]
+    parts = []
+    for loss, start, end in zip(kind.stages, [0, *ends], ends, strict=False):
+        loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
+        lesson = Lesson(loss, _autocast(experiment, device))
+        parts.append(Phase(lesson, replace(whole, steps=end - start)))
+    return parts
+
+
+def _autocast(experiment: Experiment, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    if machine.precision(experiment, device) != "bf16":
+        return nullcontext
+    return lambda: torch.autocast(device.type, torch.bfloat16)
 
 
 def augmentation(experiment: Experiment, device: torch.device) -> Augmentation | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError, validate_call
@@ -20,13 +20,13 @@ from ganops.core import layout
 from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.experiment import build
-from ganops.losses import LOSSES, PENALTIES
+from ganops.losses import LESSONS, LOSSES, OBJECTIVES, PENALTIES
 from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import MANY_DIMENSIONS, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.search import population, space
-from ganops.training.step import group
+from ganops.training.objective import group
 
 LIMITED = ("alarms", *(metric.name for metric in catalogue.METRICS if metric.limited))
 """Names that `tune.limits` can ask for."""
@@ -68,14 +68,12 @@ def check(experiment: Experiment) -> None:
 def _check_game(experiment: Experiment) -> None:
     """Refuses what no table knows and what contradicts itself in model, loss and train."""
     build.known("model.architecture", experiment.model.architecture, ARCHITECTURES)
-    build.known("loss.name", experiment.loss.name, LOSSES)
+    build.known("loss.name", experiment.loss.name, OBJECTIVES)
     build.known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
-    _fits("loss.options", experiment.loss.name, LOSSES[experiment.loss.name], experiment.loss.options)
-    model = experiment.model
-    together = _together(
-        model.architecture, model.latent, json.dumps(model.options, default=str), experiment.data.resolution
-    )
-    build.augmentation(experiment, torch.device("cpu"))
+    _fits("loss.options", experiment.loss.name, OBJECTIVES[experiment.loss.name], experiment.loss.options)
+    together = _together(_Networks.of(experiment))
+    if experiment.loss.name in LOSSES:
+        build.augmentation(experiment, torch.device("cpu"))
     workers = experiment.compute.workers
     fewest = workers[0] if isinstance(workers, tuple) else 1 if workers == "auto" else workers
     for path, number in (("workers", fewest), ("trial.workers", experiment.compute.trial.workers)):
@@ -85,21 +83,42 @@ def _check_game(experiment: Experiment) -> None:
             raise ConfigError(f"params.compute.{path}: {error}") from None
 
 
+class _Networks(NamedTuple):
+    """The parameters that networks are built from; options as JSON."""
+
+    architecture: str
+    latent: int
+    options: str
+    resolution: int
+    loss: str
+    loss_options: str
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> "_Networks":
+        """Return those of an experiment."""
+        model, loss = experiment.model, experiment.loss
+        options, of_loss = (json.dumps(each.options, default=str) for each in (model, loss))
+        return cls(model.architecture, model.latent, options, experiment.data.resolution, loss.name, of_loss)
+
+
 @cache
-def _together(architecture: str, latent: int, options: str, resolution: int) -> int:
+def _together(networks: _Networks) -> int:
     """The samples that D compares with one another: known once the networks were built, here without their memory.
 
     Raises:
         ConfigError: They cannot be built, or are too large.
     """
+    architecture, latent, options, resolution, loss, of_loss = networks
     players = ARCHITECTURES[architecture]
     given, known = json.loads(options), inspect.signature(players).parameters
+    family = LESSONS[loss](**json.loads(of_loss)) if loss in LESSONS else None
     try:
         for name, value in given.items():
             if name in known:
                 TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
         with _bounded(architecture), torch.device("meta"), _Undrawn():
-            _, D = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+            pair = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+            _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
         raise ConfigError(f"params.model.options.{name}: {problems(error)[0].words}, got {value!r}") from None
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:

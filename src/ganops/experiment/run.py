@@ -14,20 +14,24 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
+from ganops.core.randomness import generator as source
 from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.experiment import build, identity, machine
 from ganops.generator import Description, Generator
+from ganops.generator.artefact import generator_network
+from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
+from ganops.models import coded
 from ganops.training.loop import Tick, train
+from ganops.training.objective import group
 from ganops.training.state import State
-from ganops.training.step import group
 
 STATE = "state.safetensors"
 BEST = "best.safetensors"
@@ -37,6 +41,11 @@ PICTURES = "pictures"
 
 DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
 """Keys of a journal that decide how a training goes on; the others are words for people."""
+
+ENCODER = "encoder."
+"""Prefix of an encoder's tensors among the best weights."""
+CODES = 4000
+"""Training samples to whose codes a density is fitted, at each tick."""
 
 MOST_PENDING = 2
 """Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
@@ -126,15 +135,18 @@ class Run:
         self.experiment, self.judge, self.rank, self.workers = experiment, judge, rank, workers
         self.spec = build.shown(experiment, samples.spec)
         self.device = device
-        self.recipe = build.recipe(experiment)
-        self.game = build.game(experiment, device)
+        self.recipe, self.family = build.recipe(experiment), build.family(experiment)
+        *self.before, self.last = build.phases(experiment, device)
         G, D = build.networks(experiment, self.spec)
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
         """Multiplications of all workers for one forward pass of both players."""
         each = self.operations / workers if device.type == "cpu" else math.inf
         self.threads = machine.threads(experiment.compute, each, self.cores)
-        self.state = State.fresh(G.to(device), D.to(device), self.game.memory)
+        prior = coded.with_prior(nn.Identity(), experiment.model.latent, 0, self.family.prior if self.family else {})
+        self.latent = int(getattr(prior, "latent", experiment.model.latent))
+        memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
+        self.state = State.fresh(G.to(device), D.to(device), memory)
         images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
         self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
         self.batches = Batches(
@@ -174,7 +186,10 @@ class Run:
         """Plays on; yields at each tick, after the validation and the picture that are due."""
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
-        ticks = train(self.state, self.batches, self.game, self.recipe, seed=self.experiment.seed, until=end)
+        ticks = train(
+            self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
+            before=self.before,
+        )  # fmt: skip
         with threads(self.threads):
             self.hardware["threads"] = torch.get_num_threads()
             yield from self._listen(ticks, every, end)
@@ -185,30 +200,38 @@ class Run:
             due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
             judged: list[dict[str, float]] = []
             if self.rank == 0:
-                self._draw(tick.kimg)
+                generator = self.generator(tick.kimg)
+                self._draw(generator)
                 self.history.append(row)
-                judged = self._judge(row, tick.step == end) if due else self._take_in()
+                judged = self._judge(generator, row, tick.step == end) if due else self._take_in()
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
             yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
 
-    def _draw(self, kimg: float) -> None:
+    def _draw(self, generator: Generator) -> None:
         """A picture of fixed latents: a column for each class."""
         columns = min(self.spec.classes or 8, 10)
-        self.pictures[f"{kimg:09.3f}.png"] = to_bytes(
-            grid(self.generator(kimg).sample(np.arange(columns * 4)), columns)
+        self.pictures[f"{generator.description.kimg:09.3f}.png"] = to_bytes(
+            grid(generator.sample(np.arange(columns * 4)), columns)
         )
 
-    def _judge(self, row: dict[str, float], last: bool) -> list[dict[str, float]]:
-        """Has the average judged; returns the lines whose distance is known now, after the last tick all of them."""
+    def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:
+        """Has a generator judged; returns the lines whose distance is known now, after the last tick all of them."""
         judged = self._take_in(MOST_PENDING - 1)
-        average = self.state.average.state_dict()
-        weights = {name: tensor.detach().to("cpu", copy=True) for name, tensor in average.items()}
+        weights = self._weights(generator)
         if self.judge is None:
             self.best_row, self.best = row, weights
             return []
-        self._submit(row, weights, self.generator(row["kimg"]))
+        self._submit(row, weights, generator)
         return judged + self._take_in(0 if last else MOST_PENDING)
+
+    def _weights(self, generator: Generator) -> dict[str, Tensor]:
+        """A copy of the weights to keep: those of a generator, and of the encoder where there is one."""
+        weights = dict(generator.network.state_dict())
+        if self.family:
+            weights |= {ENCODER + name: tensor for name, tensor in self.state.D.state_dict().items()}
+            weights |= {ENCODER + VARIANCE: self.state.memory.get("error", torch.zeros(()))}
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
 
     def _submit(self, row: dict[str, float], weights: dict[str, Tensor], generator: Generator) -> None:
         assert self.judge is not None
@@ -249,8 +272,25 @@ class Run:
         return np.arange(self.experiment.train.validation_samples)
 
     def generator(self, kimg: float) -> Generator:
-        """The average of G as it is now."""
-        return Generator(self.state.average, self._description(kimg))
+        """The average of G as it is now, behind the density of its codes where one is fitted to them."""
+        description = self._description(kimg)
+        if self.family is None or len(self.family.stages) > 1 or not self.family.prior:
+            return Generator(self.state.average, description)
+        return Generator(self._fitted(description), description)
+
+    def _fitted(self, description: Description) -> nn.Module:
+        """A density in front of the average, fitted to the codes of training samples as the encoder is now."""
+        seed, images = self.experiment.seed, self.batches.images
+        chosen = torch.randperm(len(images), generator=source(seed, "codes"))[:CODES].sort().values.numpy()
+        labels = None if self.batches.labels is None else self.batches.labels[chosen]
+        self.state.D.eval()
+        encoder = Encoder(self.state.D, self.state.average, description)
+        codes = torch.from_numpy(encoder.encode(images[chosen], labels))
+        self.state.D.train()
+        network = coded.with_prior(self.state.average, description.code, description.classes, description.prior)
+        assert isinstance(network, coded.Fitted)
+        network.density.fit(codes, None if labels is None else torch.from_numpy(labels), seed)
+        return network.to(self.device, next(self.state.average.parameters()).dtype).eval()
 
     def best_generator(self) -> Generator:
         """The average of G with the smallest validation distance so far, or the last one where there is no judge.
@@ -264,16 +304,33 @@ class Run:
 
     def _restored(self, weights: dict[str, Tensor], kimg: float, device: torch.device) -> Generator:
         """The generator of weights that were kept."""
-        network = build.networks(self.experiment, self.spec)[0].eval().requires_grad_(False)
+        description = self._description(kimg)
+        network = generator_network(description).to(next(self.state.average.parameters()).dtype)
+        network.load_state_dict({name: value for name, value in weights.items() if not name.startswith(ENCODER)})
+        return Generator(network.to(device), description)
+
+    def best_encoder(self) -> Encoder | None:
+        """The encoder beside the best generator; None: a game has none.
+
+        Raises:
+            TrainingError: No weights have been kept yet.
+        """
+        generator = self.best_generator()
+        if self.family is None:
+            return None
+        assert self.best is not None
+        weights = {name[len(ENCODER) :]: value for name, value in self.best.items() if name.startswith(ENCODER)}
+        variance = float(weights.pop(VARIANCE))
+        network = encoder_network(generator.description).to(next(self.state.D.parameters()).dtype)
         network.load_state_dict(weights)
-        return Generator(network.to(device), self._description(kimg))
+        return Encoder(network, decoder(generator.network), generator.description, variance)
 
     def _description(self, kimg: float) -> Description:
-        model = self.experiment.model
+        model, family = self.experiment.model, self.family
         return Description(
             architecture=model.architecture,
             options=dict(model.options),
-            latent=model.latent,
+            latent=self.latent,
             classes=self.spec.classes,
             class_names=self.class_names if self.spec.classes else (),
             channels=self.spec.channels,
@@ -282,6 +339,9 @@ class Run:
             fingerprint=self.fingerprint,
             params=identity.decisive(self.experiment),
             class_counts=self.class_counts,
+            prior=family.prior if family else {},
+            code=model.latent if family else 0,
+            moments=family.moments if family else 1,
         )
 
     def save(self, folder: Path, *, former: Path | None = None) -> None:
@@ -440,6 +500,8 @@ class Run:
         }
         write_json(metrics, summary)
         self.best_generator().save(generator)
+        if encoder := self.best_encoder():
+            encoder.save(generator)
 
     def summary(self) -> str:
         """One line for a person."""

@@ -18,7 +18,7 @@ from ganops.core.files import atomic_folder, read_json, write_json
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pixels import finite, to_uint8
-from ganops.models import ARCHITECTURES
+from ganops.models import ARCHITECTURES, coded
 
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
@@ -44,6 +44,12 @@ class Description:
     """The parameters that it was trained with, those of a search among them: sections as in `params.yaml`."""
     class_counts: tuple[int, ...] = ()
     """The number of training samples of each class, in whose shares evaluations draw labels; empty: not known."""
+    prior: dict[str, Any] = field(default_factory=dict)
+    """The network between z and the code that the architecture decodes (`models.coded.with_prior`); empty: z is it."""
+    code: int = 0
+    """Dimensions of the code of an autoencoder; 0: there is no encoder."""
+    moments: int = 1
+    """Numbers that the encoder has for each of them (`losses.Family`)."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,8 @@ def generator_network(description: Description) -> nn.Module:
         channels=description.channels,
         resolution=description.resolution,
         classes=description.classes,
-        latent=description.latent,
+        latent=description.code or description.latent,
         **description.options,
     )
+    G = coded.with_prior(G, description.code, description.classes, description.prior)
     return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Objectives of the players, and penalties on D's gradient.
+"""Objectives: games of the players, lessons of an encoder and a decoder, and penalties on D's gradient.
 
 An objective is made by its function with `loss.options`; a new one is a function and its line here.
 """
@@ -16,6 +16,7 @@ from ganops.losses.adversarial import (
     relativistic_average,
     wasserstein,
 )
+from ganops.losses.autoencoding import Family, autoencoder, two_stage_vae, vae
 from ganops.losses.penalties import Penalty, dragan, square_norms, wgan_gp, zero_centred_gp
 
 LOSSES: dict[str, Callable[..., Adversarial]] = {
@@ -29,6 +30,11 @@ LOSSES: dict[str, Callable[..., Adversarial]] = {
     "wasserstein": wasserstein,
 }
 
+LESSONS: dict[str, Callable[..., Family]] = {"autoencoder": autoencoder, "two_stage_vae": two_stage_vae, "vae": vae}
+"""Objectives of an encoder and a decoder, in the place of a game."""
+
+OBJECTIVES: dict[str, Callable[..., Adversarial | Family]] = {**LOSSES, **LESSONS}
+
 PENALTIES: dict[str, Penalty] = {"dragan": dragan, "wgan_gp": wgan_gp, "zero_centred_gp": zero_centred_gp}
 
-__all__ = ["LOSSES", "PENALTIES", "Adversarial", "Penalty", "square_norms"]
+__all__ = ["LESSONS", "LOSSES", "OBJECTIVES", "PENALTIES", "Adversarial", "Family", "Penalty", "square_norms"]

@@ -33,6 +33,9 @@ class Autoencoder(nn.Module):
     The label joins the code: it says as what the decoder is to take it.
     """
 
+    beyond = ("code", "decoder")
+    """The parts behind the features."""
+
     def __init__(self, channels: int, resolution: int, classes: int, latent: int, width: int) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ELU(), *_pair(width)]
@@ -41,14 +44,19 @@ class Autoencoder(nn.Module):
             # the number of filters grows linearly, as published
             layers += [nn.Conv2d(wide, wide + width, 3, stride=2, padding=1), nn.ELU(), *_pair(wide + width)]
             wide += width
-        self.encoder, self.code = nn.Sequential(*layers), nn.Linear(wide * 64, latent)
+        self.width = wide * 64
+        self.encoder, self.code = nn.Sequential(*layers), nn.Linear(self.width, latent)
         for part in (self.encoder, self.code):
             part.apply(_initialise)
         self.decoder = Decoder(channels, resolution, classes, latent, width)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]."""
+        return as_rows(self.encoder(x))
+
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> the shape of x."""
-        again: Tensor = self.decoder(self.code(as_rows(self.encoder(x))), y)
+        again: Tensor = self.decoder(self.code(self.features(x)), y)
         return again
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

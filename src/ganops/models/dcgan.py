@@ -34,6 +34,8 @@ class Discriminator(nn.Module):
 
     offset = "score.linear.bias"
     """The parameter that moves all scores alike."""
+    beyond = ("score",)
+    """The parts behind the features."""
 
     def __init__(self, channels: int, resolution: int, classes: int, width: int, norm: str) -> None:
         super().__init__()
@@ -44,12 +46,17 @@ class Discriminator(nn.Module):
             scale = [BatchNorm2d(o)] if norm == "batch" else []
             layers += [nn.Conv2d(i, o, 4, 2, 1, bias=norm != "batch"), *scale, nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers)
-        self.score = Projection(widths[-1] * 16, classes)
+        self.width = widths[-1] * 16
+        self.score = Projection(self.width, classes)
         self.apply(_initialise)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]."""
+        return as_rows(self.layers(x))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
-        score: Tensor = self.score(as_rows(self.layers(x)), y)
+        score: Tensor = self.score(self.features(x), y)
         return score
 
 

@@ -71,6 +71,8 @@ class Discriminator(nn.Module):
 
     offset = "score.linear.bias"
     """The parameter that moves all scores alike."""
+    beyond = ("score",)
+    """The parts behind the features."""
 
     def __init__(self, channels: int, resolution: int, classes: int, width: int, hidden: int, *, norm: bool) -> None:
         super().__init__()
@@ -82,12 +84,18 @@ class Discriminator(nn.Module):
             *_norm(BatchNorm1d, hidden, norm),
             nn.LeakyReLU(SLOPE),
         )
+        self.width = hidden
         self.score = Projection(hidden, classes)
         self.apply(_initialise)
 
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]."""
+        features: Tensor = self.dense(as_rows(self.layers(x)))
+        return features
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
-        score: Tensor = self.score(self.dense(as_rows(self.layers(x))), y)
+        score: Tensor = self.score(self.features(x), y)
         return score
 
 

@@ -38,6 +38,8 @@ class Discriminator(nn.Module):
 
     offset = "score.linear.bias"
     """The parameter that moves all scores alike."""
+    beyond = ("score",)
+    """The parts behind the features."""
 
     def __init__(
         self, *, shape: Sequence[int], classes: int = 0, width: int = 128, depth: int = 3, slope: float = SLOPE,
@@ -46,11 +48,17 @@ class Discriminator(nn.Module):
         super().__init__()
         hidden = _layers(math.prod(shape), width, width, depth - 1, slope, bias)
         self.layers = nn.Sequential(hidden, nn.LeakyReLU(slope))
+        self.width = width
         self.score = Projection(width, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, *shape] -> [N, width]."""
+        features: Tensor = self.layers(x.flatten(1))
+        return features
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, *shape], int64 [N] -> scores [N]."""
-        score: Tensor = self.score(self.layers(x.flatten(1)), y)
+        score: Tensor = self.score(self.features(x), y)
         return score
 
 

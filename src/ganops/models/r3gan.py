@@ -65,6 +65,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """The mirror of G: stages of blocks with halvings between them, then one number for each sample."""
 
+    beyond = ("score", "embed")
+    """The parts behind the features."""
+
     def __init__(
         self, channels: int, classes: int, widths: Sequence[int], groups: Sequence[int], *, depth: int, expansion: int,
     ) -> None:  # fmt: skip
@@ -77,6 +80,7 @@ class Discriminator(nn.Module):
         )
         self.widen = nn.ModuleList(_change_width(i, o) for i, o in itertools.pairwise(widths))
         self.pool = _convolution(widths[-1], widths[-1], 4, groups=widths[-1], padding=0)
+        self.width = widths[-1]
         self.score = _linear(widths[-1], widths[-1] if classes else 1)
         self.embed = nn.Embedding(classes, widths[-1]) if classes else None
         if self.embed is not None:
@@ -84,13 +88,18 @@ class Discriminator(nn.Module):
             # and as many inputs as there are classes
             nn.init.normal_(self.embed.weight, std=(classes * widths[-1]) ** -0.5)
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Float [N, C, H, W], int64 [N] -> scores [N]."""
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]."""
         x = self.stages[0](self.inward(x))
         for widen, blocks in zip(self.widen, self.stages[1:], strict=True):
             x = blocks(widen(downsample(x)))
-        features: Tensor = self.score(self.pool(x).flatten(1))
-        return features[:, 0] if self.embed is None else (features * self.embed(y)).sum(1)
+        features: Tensor = self.pool(x).flatten(1)
+        return features
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Float [N, C, H, W], int64 [N] -> scores [N]."""
+        scores: Tensor = self.score(self.features(x))
+        return scores[:, 0] if self.embed is None else (scores * self.embed(y)).sum(1)
 
 
 def players(

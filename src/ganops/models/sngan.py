@@ -81,6 +81,8 @@ class Discriminator(nn.Module):
 
     offset = "score.bias"
     """The parameter that moves all scores alike."""
+    beyond = ("score", "embed")
+    """The parts behind the features."""
 
     def __init__(self, channels: int, resolution: int, classes: int, width: int) -> None:
         super().__init__()
@@ -90,12 +92,17 @@ class Discriminator(nn.Module):
         down = [Down(i, o, halves=True, first=place == 0) for place, (i, o) in enumerate(pairs)]
         flat = [Down(widths[-1], widths[-1], halves=False) for _ in range(2)]
         self.blocks = nn.Sequential(*down, *flat)
+        self.width = widths[-1]
         self.score = spectral(_initialise(nn.Linear(widths[-1], 1)))
         self.embed = spectral(_initialise(nn.Embedding(classes, widths[-1]))) if classes else None
 
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]."""
+        return F.relu(self.blocks(x)).sum((2, 3))
+
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, C, H, W], int64 [N] -> scores [N]."""
-        features = F.relu(self.blocks(x)).sum((2, 3))
+        features = self.features(x)
         score: Tensor = self.score(features)[:, 0]
         return score if self.embed is None else score + (features * self.embed(y)).sum(1)
 

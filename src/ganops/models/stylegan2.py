@@ -148,6 +148,8 @@ class Discriminator(nn.Module):
 
     offset = "score.bias"
     """The parameter that moves all scores of a label alike."""
+    beyond = ("score", "mapping")
+    """The parts behind the features."""
 
     def __init__(self, channels: int, classes: int, widths: list[int], depth: int, group: int) -> None:
         super().__init__()
@@ -157,18 +159,23 @@ class Discriminator(nn.Module):
         last = widths[-1]
         self.mix = Convolution(last + 1, last, 3)
         self.dense = Linear(last * 16, last)
+        self.width = last
         self.score = Linear(last, last if classes else 1)
         self.mapping = Mapping(0, classes, last, depth) if classes else None
 
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Float [N, C, H, W], int64 [N] -> scores [N]."""
+    def features(self, x: Tensor) -> Tensor:
+        """Float [N, C, H, W] -> [N, width]; of the other samples too, unless `group` is 1."""
         x = self.blocks(_activate(self.inward(x)))
         x = _activate(self.mix(torch.cat([x, minibatch_deviation(x, self.group)], dim=1)))
-        features: Tensor = self.score(_activate(self.dense(as_rows(x))))
+        return _activate(self.dense(as_rows(x)))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Float [N, C, H, W], int64 [N] -> scores [N]."""
+        scores: Tensor = self.score(self.features(x))
         if self.mapping is None:
-            return features[:, 0]
+            return scores[:, 0]
         of_label: Tensor = self.mapping(None, y)
-        return (features * of_label).sum(1) / math.sqrt(features.shape[1])
+        return (scores * of_label).sum(1) / math.sqrt(scores.shape[1])
 
 
 def minibatch_deviation(x: Tensor, group: int) -> Tensor:

@@ -69,15 +69,15 @@ def _images_per_second(experiment: Experiment, device: torch.device) -> float:
     channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
     G, D = build.networks(experiment, SampleSpec(channels, experiment.data.resolution, 0))
     operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, 0)
-    game = build.game(experiment, device)
     shape = (4 * experiment.train.batch, channels, experiment.data.resolution, experiment.data.resolution)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     batches = Batches(
         images=images, labels=None, size=experiment.train.batch, seed=0, device=device, rank=0, workers=1,
         dtype=next(G.parameters()).dtype, streamed=False,
     )  # fmt: skip
-    state = State.fresh(G.to(device), D.to(device), game.memory)
-    ticks = train(state, batches, game, build.recipe(experiment), seed=0)
+    first = build.phases(experiment, device)[0]
+    state = State.fresh(G.to(device), D.to(device), first.objective.memory)
+    ticks = train(state, batches, first.objective, first.recipe, seed=0)
     with cores.threads(machine.threads(experiment.compute, operations, experiment.compute.trial.cpus)):
         return max(tick.metrics["images_per_second"] for tick in ticks)
 

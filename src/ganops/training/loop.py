@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +15,9 @@ from ganops.core.collective import mean_over_workers, rank, shares, sharing, wor
 from ganops.core.errors import DivergenceError
 from ganops.core.randomness import Draws
 from ganops.training import ema
+from ganops.training.objective import Objective, Player, Terms, Turn, Weights, group
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
-from ganops.training.step import Game, Player, Terms, Turn, Weights, group, play
 
 
 @dataclass(frozen=True)
@@ -69,76 +70,110 @@ class Tick:
 Batch = tuple[Tensor, Tensor | None]
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training: the objective, and the way it is learnt. Most trainings have one."""
+
+    objective: Objective
+    recipe: Recipe
+
+
 def train(
-    state: State, batches: Callable[[int], Batch], game: Game, recipe: Recipe, *, seed: int, until: int | None = None
-) -> Iterator[Tick]:
-    """Plays on from `state.step` and yields a tick every `tick_steps` and at the end.
+    state: State, batches: Callable[[int], Batch], objective: Objective, recipe: Recipe, *, seed: int,
+    until: int | None = None, before: Sequence[Phase] = (),
+) -> Iterator[Tick]:  # fmt: skip
+    """Plays on from `state.step` and yields a tick every `tick_steps` and at the end of a phase.
 
     Args:
         state: Moves on in place.
         batches: turn -> this worker's slice of its batch; a step has `d_steps` turns.
-        game: The objective.
-        recipe: How the players learn.
-        seed: The random numbers of turn t follow from (seed, t).
-        until: Stop before this step although the schedules go on; None: `recipe.steps`.
+        objective: That of the last phase, or of the only one.
+        recipe: The way it is learnt.
+        seed: The random numbers of turn t follow from (seed, t); turns are counted through all phases.
+        until: Stop before this step although the schedules go on; None: at the end of the last phase.
+        before: The phases that come first, such as the first stage of a two-stage VAE.
 
     Raises:
         DivergenceError: A loss, or a weight of the average, is not finite, on all workers together.
     """
-    G = Player(state.G, _shared(state.G), state.adam_G)
-    D = Player(state.D, _shared(state.D), state.adam_D)
-    end = min(until or recipe.steps, recipe.steps)
+    start = _Start()
+    for phase in (*before, Phase(objective, recipe)):
+        after = _Start(*(a + b for a, b in zip(start, _Start.of(phase.recipe), strict=True)))
+        end = min(after.step, until or after.step)
+        if state.step < end:
+            if state.step == start.step > 0:  # moments of another objective say nothing about this one
+                state.adam_G.state.clear()
+                state.adam_D.state.clear()
+            yield from _phase(state, batches, phase, start, end, seed)
+        start = after
+
+
+class _Start(NamedTuple):
+    """Counts of all that lies before a phase."""
+
+    step: int = 0
+    turn: int = 0
+    seen: int = 0
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "_Start":
+        """Return what a phase adds."""
+        return cls(recipe.steps, recipe.steps * recipe.d_steps, recipe.steps * recipe.samples)
+
+
+def _phase(
+    state: State, batches: Callable[[int], Batch], phase: Phase, start: _Start, end: int, seed: int
+) -> Iterator[Tick]:
+    """Plays a phase on up to step `end`."""
+    objective, recipe = phase.objective, phase.recipe
+    G = Player(state.G, _shared(state.G, objective), state.adam_G)
+    D = Player(state.D, _shared(state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
     terms: list[Terms] = []
     started = time.perf_counter()
     while state.step < end:
-        progress = state.step / recipe.steps
+        done = state.step - start.step
+        progress = done / recipe.steps
         _set(state.adam_G, recipe.learning_rate_G(progress), recipe.beta1, recipe.beta2(progress))
         _set(state.adam_D, recipe.learning_rate_D(progress), recipe.beta1, recipe.beta2(progress))
-        if game.augment and recipe.strength:
-            game.augment.memory["strength"].fill_(recipe.strength(progress))
-        first = state.step * recipe.d_steps
-        ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
-        turns = [_turn(t, batches, recipe, seed, part, report=ticks) for t in range(first, first + recipe.d_steps)]
+        if recipe.strength and "strength" in objective.memory:
+            objective.memory["strength"].fill_(recipe.strength(progress))
+        first = done * recipe.d_steps
+        ticks = (done + 1) % recipe.tick_steps == 0 or state.step + 1 == end
+        turns = [
+            _turn(t, start.turn, batches, recipe, seed, part, report=ticks)
+            for t in range(first, first + recipe.d_steps)
+        ]
         with sharing(part.stop - part.start, recipe.batch):
-            terms.append(play(G, D, game, turns))
+            terms.append(objective.play(G, D, turns))
             state.step += 1
             metrics = _means(terms, state.step) if ticks else {}
-        seen, half_life = state.step * recipe.samples, recipe.half_life(progress)
+        seen, half_life = start.seen + (done + 1) * recipe.samples, recipe.half_life(progress)
         ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks:
             _expect_finite(state)
             metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
-            yield Tick(state.step, seen / 1000, metrics, alarms(metrics), state)
+            yield Tick(state.step, seen / 1000, metrics, objective.alarms(metrics), state)
             terms, started = [], time.perf_counter()
 
 
-def _turn(turn: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, part: slice, *, report: bool) -> Turn:
-    """Return what D learns from in one turn: all of it follows from (seed, turn)."""
-    x, y = batches(turn)
-    draws = Draws((seed, turn), recipe.batch, part, x.device, x.dtype)
+def _turn(
+    turn: int, before: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, part: slice, *, report: bool
+) -> Turn:
+    """Return what D learns from in a turn of a phase: all of it follows from the seed and the turns so far."""
+    number = before + turn
+    x, y = batches(number)
+    draws = Draws((seed, number), recipe.batch, part, x.device, x.dtype)
     lazy = recipe.interval if turn % recipe.interval == 0 else 0
     progress = turn / (recipe.steps * recipe.d_steps)
     weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
-    return Turn(x, y, draws.normal("latents", recipe.latent), draws, turn, weights, report)
+    return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report)
 
 
-def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Return what the means since the last tick say about the balance of the game."""
-    found = []
-    if metrics["spread"] < COLLAPSED:
-        found.append(f"G has collapsed: its samples differ {metrics['spread']:.1%} as much as real ones do")
-    if not 1 - WON < metrics["told_apart"] < WON:  # an autoencoder's scores are errors: lower on real samples
-        found.append("D has won: it tells real from generated samples apart nearly always")
-    return tuple(found)
-
-
-COLLAPSED, WON = 0.05, 0.995
-"""Share of the real samples' spread, and share of pairs that D tells apart."""
-
-
-def _shared(network: nn.Module) -> nn.Module:
-    if not workers() > 1:
+def _shared(network: nn.Module, objective: Objective) -> nn.Module:
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(objective.learns(name))
+    if not workers() > 1 or not any(parameter.requires_grad for parameter in network.parameters()):
         return network
     # buffers are statistics of the global batch and equal on all workers already
     return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)

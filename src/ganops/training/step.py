@@ -1,19 +1,16 @@
 """The game: what one step of a GAN is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from ganops.core.collective import mean_over_workers, weighted
+from ganops.core.collective import mean_over_workers
 from ganops.core.randomness import Draws
-
-Terms = dict[str, Tensor]
-"""Named scalars of a step, on the device."""
+from ganops.training.objective import Player, Terms, Turn, descend, wide
 
 
 class Loss(Protocol):
@@ -91,46 +88,21 @@ class Game:
         """All that is remembered from one step to the next, by name."""
         return {**self.loss.memory, **(self.augment.memory if self.augment else {})}
 
-    def shown(self, x: Tensor, turn: "Turn", name: str) -> Tensor:
+    def shown(self, x: Tensor, turn: Turn, name: str) -> Tensor:
         """The samples that D decides on."""
         return x if self.augment is None or self.consistency else self.augment(x, turn.draws, name)
 
+    def learns(self, name: str) -> bool:
+        """Return True: both players learn with all they have."""
+        return True
 
-@dataclass(frozen=True)
-class Weights:
-    """Weights of the penalties in one turn; those of weight 0 are not computed."""
+    def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
+        """Take one step, as `play`."""
+        return play(G, D, self, turns)
 
-    r1: float = 0.0
-    r2: float = 0.0
-    penalty: float = 0.0
-
-
-@dataclass(frozen=True)
-class Player:
-    """A network, its face to the other workers, and its optimiser."""
-
-    network: nn.Module
-    shared: nn.Module
-    """The network itself, or its DistributedDataParallel wrapper."""
-    optimizer: Optimizer
-
-
-@dataclass(frozen=True)
-class Turn:
-    """The samples that D learns from at once: this worker's slice of the batch of all workers."""
-
-    x: Tensor
-    """Real samples [N, ...]."""
-    y: Tensor | None
-    """Labels [N]; generated samples get the same."""
-    z: Tensor
-    """Latents [N, latent]."""
-    draws: Draws
-    number: int = 0
-    """Number among the turns of the whole training."""
-    weights: Weights = field(default_factory=Weights)
-    report: bool = False
-    """True to measure what is too dear for every step."""
+    def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what the means since the last tick say about the balance of the game."""
+        return alarms(metrics)
 
 
 def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[Tensor, Terms]:
@@ -249,28 +221,20 @@ def _unseen(D: nn.Module, game: Game) -> list[nn.Parameter]:
     return [D.get_parameter(offset)] if offset and game.loss.only_differences else []
 
 
-def group(D: nn.Module) -> int:
-    """Return how many samples of a batch D compares with one another, which therefore stay on one worker."""
-    return int(getattr(D, "group", 1))
-
-
 def _spread(x: Tensor) -> Tensor:
     """Spread of samples: their standard deviation over the batch, above 0."""
     return x.var(0, correction=0).mean().sqrt() + 1e-6
 
 
-def descend(loss: Tensor, optimizer: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
-    """Take one step down the gradient of `loss`, in which the parameters `still` stay where they are.
-
-    The loss is the mean over this worker's samples, and the gradients of shared networks are averaged over the workers.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(weighted(loss))
-    for parameter in still:
-        parameter.grad = None
-    optimizer.step()
+def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """Return what the means since the last tick say about the balance of the game."""
+    found = []
+    if metrics["spread"] < COLLAPSED:
+        found.append(f"G has collapsed: its samples differ {metrics['spread']:.1%} as much as real ones do")
+    if not 1 - WON < metrics["told_apart"] < WON:  # an autoencoder's scores are errors: lower on real samples
+        found.append("D has won: it tells real from generated samples apart nearly always")
+    return tuple(found)
 
 
-def wide(x: Tensor) -> Tensor:
-    """Convert to at least float32."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+COLLAPSED, WON = 0.05, 0.995
+"""Share of the real samples' spread, and share of pairs that D tells apart."""

@@ -1,0 +1,130 @@
+"""The encoder of an autoencoder, kept beside its generator: finds the code of a picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from ganops.core.cores import side_by_side
+from ganops.core.errors import UserError
+from ganops.core.files import atomic
+from ganops.core.pixels import to_float, to_uint8
+from ganops.generator.artefact import Description, Generator
+from ganops.models import ARCHITECTURES, coded
+
+WEIGHTS = "encoder.safetensors"
+"""File beside the generator's."""
+VARIANCE = "variance"
+"""Name of the decoder's variance among its tensors."""
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder, and the decoder that its codes are for."""
+
+    network: nn.Module
+    decoder: nn.Module
+    """code, y -> samples [N, C, H, W] in [-1, 1]."""
+    description: Description
+    """Description of the generator."""
+    variance: float = 0.0
+    """Variance of a number around the decoder's output; 0: the codes are points."""
+
+    def encode(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, batch: int = 250
+    ) -> NDArray[np.float32]:
+        """Codes of pictures, uint8 [N, C, H, W] -> [N, code]: of a distribution the mean."""
+        return self.moments(images, labels, batch)[:, : self.description.code]
+
+    def moments(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, batch: int = 250
+    ) -> NDArray[np.float32]:
+        """All that the encoder says of pictures, uint8 [N, C, H, W] -> [N, code], or means and log variances beside."""
+        weight = next(self.network.parameters())
+        out = np.empty((len(images), self.description.code * self.description.moments), np.float32)
+
+        @torch.no_grad()  # of each thread
+        def read(start: int) -> None:
+            piece = slice(start, start + batch)
+            x = to_float(torch.from_numpy(np.array(images[piece])).to(weight.device), weight.dtype)
+            out[piece] = self.network(x, self._labels(labels, piece, weight)).float().cpu().numpy()
+
+        for _ in side_by_side(read, range(0, len(images), batch), weight.device.type):
+            pass
+        return out
+
+    def decode(
+        self, codes: NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
+    ) -> NDArray[np.uint8]:
+        """Pictures of codes, float32 [N, code] -> uint8 [N, C, H, W]."""
+        weight, pictures = next(self.network.parameters()), []
+        with torch.no_grad():
+            for start in range(0, len(codes), batch):
+                piece = slice(start, start + batch)
+                code = torch.from_numpy(np.array(codes[piece])).to(weight)
+                pictures.append(to_uint8(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy())
+        return np.concatenate(pictures)
+
+    def _labels(self, labels: NDArray[np.int64] | None, piece: slice, weight: Tensor) -> Tensor | None:
+        if not self.description.classes:
+            return None
+        if labels is None:
+            raise UserError(f"labels: expected one of {self.description.classes} classes for each picture, got none")
+        return torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
+
+    def save(self, folder: Path) -> None:
+        """Writes its file into the folder of the generator."""
+        save_encoder(self.network.state_dict(), self.variance, folder)
+
+    @classmethod
+    def load(cls, folder: Path, generator: Generator) -> "Encoder":
+        """Reads the encoder beside a generator, for the device where that is.
+
+        Raises:
+            UserError: There is none, or its file is damaged.
+        """
+        if not generator.description.code:
+            raise UserError(f"{folder} holds a generator without an encoder: no autoencoder was trained")
+        network = encoder_network(generator.description)
+        try:
+            tensors = load_file(folder / WEIGHTS)
+            variance = float(tensors.pop(VARIANCE))
+            network.load_state_dict(tensors)
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise UserError(
+                f"{folder / WEIGHTS} is damaged or of another version: {error}. Train or fetch it again."
+            ) from error
+        device = next(generator.network.parameters()).device
+        return cls(network.to(device), decoder(generator.network), generator.description, variance)
+
+
+def save_encoder(weights: dict[str, Tensor], variance: float, folder: Path) -> None:
+    """Writes the file of an encoder."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in weights.items()}
+    with atomic(folder / WEIGHTS) as draft:
+        save_file(tensors | {VARIANCE: torch.tensor(variance, dtype=torch.float64)}, draft)
+
+
+def decoder(network: nn.Module) -> nn.Module:
+    """The decoder of a generator's network, without the prior before it."""
+    inner = getattr(network, "decoder", None) if isinstance(network, coded.Fitted | coded.TwoStage) else network
+    assert inner is not None
+    return inner
+
+
+def encoder_network(description: Description) -> nn.Module:
+    """The encoder's network of a description, in evaluation mode, its weights not yet loaded."""
+    _, D = ARCHITECTURES[description.architecture](
+        channels=description.channels,
+        resolution=description.resolution,
+        classes=description.classes,
+        latent=description.code,
+        **description.options,
+    )
+    network = coded.encoder(D, description.code, description.classes, description.moments, description.prior)
+    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)

@@ -1,0 +1,188 @@
+"""Objectives of autoencoders: samples through a code and back. G is the decoder, D the encoder.
+
+An encoder maps x and y to codes [N, code], or to normal distributions of them [N, 2 code]: the means, then the
+logarithms of the variances.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ganops.core.collective import mean_over_workers
+from ganops.core.randomness import Draws
+
+PACE = 0.01
+"""Weight of a step in the running error of a reconstruction."""
+SMALLEST = 1e-8
+"""The smallest variance of a decoder, in units of the samples squared."""
+LOG_VARIANCES = (-14.0, 8.0)
+"""Bounds of the logarithm of a code's variance."""
+SILENT = 1e-3
+"""Nats of divergence below which a code says nothing of its sample."""
+
+
+class Turn(Protocol):
+    """The part of a turn that these objectives need."""
+
+    @property
+    def x(self) -> Tensor:
+        """Real samples [N, ...]."""
+
+    @property
+    def y(self) -> Tensor | None:
+        """Labels [N]."""
+
+    @property
+    def draws(self) -> Draws:
+        """Random numbers."""
+
+
+@dataclass(frozen=True)
+class Autoencoding:
+    """A decoder and an encoder that are taught together."""
+
+    beta: float = 0.0
+    """Weight of the divergence of a code's distribution from the standard normal one; 0: the code is a point."""
+    memory: dict[str, Tensor] = field(default_factory=dict)
+    """The running mean squared error of a number, which is the decoder's variance; empty where β is 0."""
+    parts: tuple[str, ...] = ()
+    """Names of the parts of both networks that are taught; empty: all."""
+
+    def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of each sample [N], and the terms `error` and `divergence` (nats)."""
+        out = E(turn.x, turn.y)
+        code, nats = sampled(out, turn.draws, "code") if self.beta else (out, None)
+        return self.loss(turn.x, G(code, turn.y), nats, "error", "divergence")
+
+    def loss(
+        self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean squared errors, or -E_q[log p(x | code)] + β KL(q(code | x) || N(0, 1)) over the numbers of a sample.
+
+        (Kingma & Welling 2014, equation 3.) p is normal around the decoder's output, with the variance that is best for
+        the errors so far.
+        """
+        squares = (again.to(x.dtype) - x).square().flatten(1)
+        errors, terms = squares.mean(1), {error: squares.mean()}
+        if nats is None:
+            return errors, terms
+        variance, numbers = self.memory[error], squares.shape[1]
+        _remember(variance, errors.detach().mean())
+        return (normal_nats(errors, variance, numbers) + self.beta * nats) / numbers, terms | {divergence: nats.mean()}
+
+    def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what the means since the last tick warn a person of."""
+        silent = metrics.get("divergence", 1.0) < SILENT
+        return ("the code says nothing of its sample: its divergence is near 0",) if silent else ()
+
+
+class SecondStage(Autoencoding):
+    """A VAE of the codes of a first one, which rests meanwhile (Dai & Wipf 2019, section 4)."""
+
+    def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of each sample [N], and the terms `code_error` and `code_divergence` (nats)."""
+        code, out = E(turn.x, turn.y, turn.draws)
+        second, nats = sampled(out, turn.draws, "second code")
+        loss = self.loss(code, G(second, turn.y, mean_only=True), nats, "code_error", "code_divergence")
+        network: Any = getattr(G, "module", G)  # behind DistributedDataParallel
+        network.vary(self.memory["code_error"])
+        return loss
+
+
+def sampled(out: Tensor, draws: Draws, name: str) -> tuple[Tensor, Tensor]:
+    """Draw codes from their distributions, [N, 2 code] -> [N, code], and measure KL(. || N(0, 1)) in nats, [N]."""
+    mean, log_variance = moments(out)
+    code = mean + (log_variance / 2).exp() * draws.normal(name, mean.shape[1]).to(mean)
+    return code, divergence(mean, log_variance)
+
+
+def moments(out: Tensor) -> tuple[Tensor, Tensor]:
+    """Split an encoder's output [N, 2 code] into means and logarithms of variances, each [N, code]."""
+    mean, log_variance = (out if out.dtype == torch.float64 else out.float()).chunk(2, 1)
+    return mean, log_variance.clamp(*LOG_VARIANCES)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, 1)) in nats, [N, code] -> [N] (Kingma & Welling 2014, appendix B)."""
+    return (log_variance.exp() + mean.square() - 1 - log_variance).sum(1) / 2
+
+
+def normal_nats(errors: Tensor, variance: Tensor, numbers: int) -> Tensor:
+    """-log N(x; decoder's output, variance) in nats, [N], from mean squared errors [N] over the numbers of a sample.
+
+    The best variance is the mean squared error itself, so it needs no parameter (Rybkin et al. 2021, "Simple and
+    effective VAE training with calibrated decoders", section 3.2).
+    """
+    variance = variance.to(errors)
+    return numbers / 2 * (errors / variance + variance.log() + math.log(2 * math.pi))
+
+
+@torch.no_grad()
+def _remember(running: Tensor, error: Tensor) -> None:
+    error = mean_over_workers(error).to(running)
+    running.copy_(torch.where(running == 0, error, running.lerp(error, PACE)).clamp_min(SMALLEST))
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of autoencoders: the objectives that it is taught by in turn, and the networks that it needs."""
+
+    stages: tuple[Autoencoding, ...]
+    shares: tuple[float, ...] = (1.0,)
+    """Share of each stage in the training."""
+    prior: dict[str, Any] = field(default_factory=dict)
+    """Network before the decoder: its name in `models.coded.PRIORS`, and its options; empty: there is none."""
+
+    @property
+    def moments(self) -> int:
+        """Numbers that the encoder has for each number of a code: 1, or 2 where the code is a distribution."""
+        return 2 if self.stages[0].beta else 1
+
+
+def autoencoder(prior: Literal["gaussian", "mixture"] = "gaussian") -> Family:
+    """An autoencoder, to whose codes a density is fitted (Ghosh et al. 2020, section 4).
+
+    Args:
+        prior: One Gaussian, or one for each class where there are labels; or a mixture of ten.
+    """
+    return Family((Autoencoding(),), prior={"name": "fitted", "components": {"gaussian": 1, "mixture": 10}[prior]})
+
+
+def vae(beta: float = 1.0) -> Family:
+    """A variational autoencoder (Kingma & Welling 2014).
+
+    Args:
+        beta: Weight of the divergence, above 0 (Higgins et al. 2017). At 1 the loss is a bound of -log p(x).
+    """
+    return Family((Autoencoding(_positive(beta), _memory("error")),))
+
+
+def two_stage_vae(beta: float = 1.0, second: float = 0.5, hidden: int = 512) -> Family:
+    """A variational autoencoder, and then one of its codes (Dai & Wipf 2019).
+
+    Args:
+        beta: Weight of the divergence in both stages, above 0.
+        second: Share of the training that is the second stage's, between 0 and 1.
+        hidden: Units of the layers of the second stage.
+    """
+    if not 0 < second < 1:
+        raise ValueError(f"second: expected a share between 0 and 1, got {second:g}")
+    if hidden < 1:
+        raise ValueError(f"hidden: expected at least 1, got {hidden}")
+    first = Autoencoding(_positive(beta), _memory("error"), ("decoder", "trunk", "head", "label"))
+    stages = first, SecondStage(beta, _memory("code_error"), ("prior", "second"))
+    return Family(stages, (1 - second, second), {"name": "two_stage", "hidden": hidden})
+
+
+def _positive(beta: float) -> float:
+    if not beta > 0:
+        raise ValueError(f"beta: expected a weight above 0, got {beta:g}")
+    return beta
+
+
+def _memory(name: str) -> dict[str, Tensor]:
+    return {name: torch.zeros((), dtype=torch.float64)}

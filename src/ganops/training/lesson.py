@@ -1,0 +1,59 @@
+"""The lesson: a step in which both networks help one another, such as the halves of an autoencoder."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from ganops.training.objective import Player, Terms, Turn, descend, wide
+
+
+class Loss(Protocol):
+    """The cost of a lesson."""
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """Scalars that it moves in place."""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the parts of both networks that it teaches; empty: all."""
+
+    def __call__(self, G: nn.Module, D: nn.Module, turn: Turn, /) -> tuple[Tensor, Terms]:
+        """Return the loss of each sample [N], and what there is to report; both are shared with the other workers."""
+
+    def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what the means since the last tick warn a person of."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Both networks go down the gradient of one loss."""
+
+    loss: Loss
+    autocast: Callable[[], AbstractContextManager[None]]
+    """The precision of the networks; losses are at least float32."""
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """Memory of the loss."""
+        return self.loss.memory
+
+    def learns(self, name: str) -> bool:
+        """Return True where the loss teaches the part of a network to which the parameter belongs."""
+        return not self.loss.parts or name.partition(".")[0] in self.loss.parts
+
+    def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
+        """Take one step for each turn."""
+        for turn in turns:
+            with self.autocast():
+                loss, terms = self.loss(G.shared, D.shared, turn)
+            loss = wide(loss).mean()
+            descend(loss, G.optimizer, D.optimizer)
+        return {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
+
+    def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return those of the loss."""
+        return self.loss.alarms(metrics)

@@ -1,0 +1,93 @@
+"""The objective of a training: what a step is. A game (`step`) is one, a lesson (`lesson`) another."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganops.core.collective import weighted
+from ganops.core.randomness import Draws
+
+Terms = dict[str, Tensor]
+"""Named scalars of a step, on the device."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the penalties in one turn; those of weight 0 are not computed."""
+
+    r1: float = 0.0
+    r2: float = 0.0
+    penalty: float = 0.0
+
+
+@dataclass(frozen=True)
+class Player:
+    """A network, its face to the other workers, and its optimiser."""
+
+    network: nn.Module
+    shared: nn.Module
+    """The network itself, or its DistributedDataParallel wrapper."""
+    optimizer: Optimizer
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The samples that D learns from at once: this worker's slice of the batch of all workers."""
+
+    x: Tensor
+    """Real samples [N, ...]."""
+    y: Tensor | None
+    """Labels [N]; generated samples get the same."""
+    z: Tensor
+    """Latents [N, latent]."""
+    draws: Draws
+    number: int = 0
+    """Number among the turns of the whole training."""
+    weights: Weights = field(default_factory=Weights)
+    report: bool = False
+    """True to measure what is too dear for every step."""
+
+
+class Objective(Protocol):
+    """The learning of two networks: G, the generator, and D, its critic or its encoder."""
+
+    @property
+    def memory(self) -> dict[str, Tensor]:
+        """All that is remembered from one step to the next, by name; moved in place."""
+
+    def learns(self, name: str) -> bool:
+        """Return True where the parameter of this name, of G or of D, is learnt; the others rest."""
+
+    def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
+        """Take one step: the networks move, by gradients averaged over the workers."""
+
+    def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
+        """Return what the means since the last tick warn a person of."""
+
+
+def group(D: nn.Module) -> int:
+    """Return how many samples of a batch D compares with one another, which therefore stay on one worker."""
+    return int(getattr(D, "group", 1))
+
+
+def descend(loss: Tensor, *optimizers: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
+    """Take one step down the gradient of `loss`, in which the parameters `still` stay where they are.
+
+    The loss is the mean over this worker's samples, and the gradients of shared networks are averaged over the workers.
+    """
+    for optimizer in optimizers:
+        optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(weighted(loss))
+    for parameter in still:
+        parameter.grad = None
+    for optimizer in optimizers:
+        optimizer.step()
+
+
+def wide(x: Tensor) -> Tensor:
+    """Convert to at least float32."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
