@@ -7,19 +7,24 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
+from ganops.core.pixels import to_float
 from ganops.data.augment import PRESETS, Augmentation
 from ganops.data.batches import Batches
-from ganops.losses import LOSSES, PENALTIES, square_norms
-from ganops.models import ARCHITECTURES
-from ganops.training.loop import Recipe, train
+from ganops.experiment import build
+from ganops.losses import LESSONS, LOSSES, PENALTIES, square_norms
+from ganops.models import ARCHITECTURES, coded
+from ganops.training.lesson import Lesson
+from ganops.training.loop import Phase, Recipe, train
 from ganops.training.schedule import constant, cosine
 from ganops.training.state import State
 from ganops.training.step import Game
@@ -41,8 +46,13 @@ GAMES = {
     "consistent": {**SMOOTH, "r1": 0.5, "augment": "diffaugment", "consistency": 10},
     "float32": {**SMALL, "loss": "relativistic_average", "dtype": "float32"},
     "two turns of D, clipped": {**SMOOTH, "loss": "wasserstein", "d_steps": 2, "clip": 0.05},
+    **{f"lesson {name}": {"architecture": "dcgan", "width": 4, "loss": name} for name in LESSONS},  # with batch norm
+    "lesson of a mixture": {**SMALL, "loss": "autoencoder", "prior": "mixture"},
+    "lesson without labels": {**SMOOTH, "loss": "two_stage_vae", "second": 0.3, "classes": 0},
+    "lesson of stylegan2": {"architecture": "stylegan2", "base": 64, "maximum": 8, "loss": "vae"},
 }
-QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive")
+QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive",
+         "lesson two_stage_vae", "lesson of a mixture")  # fmt: skip
 """Games with each kind of sum over workers, in which three share 32 samples; others, and five workers, are slow."""
 UNEQUAL = [
     pytest.param(workers, game, marks=() if game in QUICK and workers == 3 else pytest.mark.slow)
@@ -59,7 +69,10 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     """Some steps, conditional, as one of the workers that the environment names."""
     options = dict(GAMES[name])
     dtype = getattr(torch, options.pop("dtype", "float64"))
-    architecture, loss = options.pop("architecture"), LOSSES[options.pop("loss", "non_saturating")]()
+    architecture, loss = options.pop("architecture"), options.pop("loss", "non_saturating")
+    of_lesson = {key: options.pop(key) for key in ("prior", "second") if key in options}
+    family = LESSONS[loss](**of_lesson) if loss in LESSONS else None
+    classes = options.pop("classes", 3)
     r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
     transforms = PRESETS[options.pop("augment", "none")]
@@ -67,13 +80,18 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
-    G, D = ARCHITECTURES[architecture](channels=1, resolution=16, classes=3, latent=6, **options)
-    game = Game(loss, square_norms, nullcontext, penalty, clip, augment, consistency)
-    state = State.fresh(G.to(dtype), D.to(dtype), game.memory)
+    players = ARCHITECTURES[architecture](channels=1, resolution=16, classes=classes, latent=6, **options)
+    G, D = build.halves(family, players, 6, classes)
+    if family:
+        objectives = [Lesson(stage, nullcontext) for stage in family.stages]
+    else:
+        objectives = [Game(LOSSES[loss](), square_norms, nullcontext, penalty, clip, augment, consistency)]
+    memory = {name: value for objective in objectives for name, value in objective.memory.items()}
+    state = State.fresh(G.to(dtype), D.to(dtype), memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
         images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
-        labels=torch.randint(0, 3, (50,), generator=source).numpy(),
+        labels=torch.randint(0, 3, (50,), generator=source).numpy() if classes else None,
         size=batch, seed=3, rank=rank, workers=workers, dtype=dtype, group=getattr(D, "group", 1),
     )  # fmt: skip
     recipe = Recipe(
@@ -81,10 +99,28 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
         learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
         penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip
-    ticks = [tick.metrics for tick in train(state, batches, game, recipe, seed=3)]
+    shares = family.shares if family else (1.0,)
+    *before, last = [
+        Phase(each, replace(recipe, steps=round(steps * share))) for each, share in zip(objectives, shares, strict=True)
+    ]
+    played = train(state, batches, last.objective, last.recipe, seed=3, before=before)
+    ticks = [tick.metrics for tick in played]
     if rank == 0:
+        if family and family.fitted:
+            state.average = fitted(state, family.prior, batches.images, batches.labels)
         state.save(out)
         out.with_suffix(".json").write_text(json.dumps(ticks))
+
+
+def fitted(state: State, prior: dict[str, object], images: np.ndarray, labels: np.ndarray) -> torch.nn.Module:
+    """The generator that would be judged: the average behind a density of the codes of all samples."""
+    y = torch.from_numpy(labels)
+    with torch.no_grad():
+        codes = state.D.eval()(to_float(torch.from_numpy(images), torch.float64), y)
+    network = coded.with_prior(state.average, 6, 3, prior)
+    network.density.double().fit(codes, y, 3)
+    network.density.edges.atan_()  # the shares: the tangent of one near 0 or 1 is as large as numbers get
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +166,7 @@ def run_workers(workers: int, batch: int, steps: int, games: Iterable[str], fold
 
 def test_every_architecture_loss_and_penalty_is_played():
     assert {game["architecture"] for game in GAMES.values()} == ARCHITECTURES.keys()
-    assert {game.get("loss") for game in GAMES.values()} >= LOSSES.keys()
+    assert {game.get("loss") for game in GAMES.values()} >= LOSSES.keys() | LESSONS.keys()
     assert {game.get("penalty") for game in GAMES.values()} >= PENALTIES.keys()
 
 
@@ -149,7 +185,7 @@ def test_unequal_shares_give_the_weights_and_the_ticks_of_one_worker(workers, ga
     for name, tensor in one.items():
         assert torch.allclose(tensor, several[name], rtol=0, atol=1e-9), name
     for row, other in zip(ticks, told, strict=True):
-        own = {name: other[name] for name in ("images_per_second", "spread")}  # how far each worker's samples lie apart
+        own = {name: other[name] for name in ("images_per_second", "spread") if name in other}  # each worker's own
         assert other == pytest.approx(row | own, rel=1e-9, abs=1e-9)
 
 

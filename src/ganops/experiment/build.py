@@ -66,7 +66,7 @@ def halves(
     G, D = players
     if kind is None:
         return G, D
-    learnt = kind.prior if len(kind.stages) > 1 else {}
+    learnt = {} if kind.fitted else kind.prior
     return coded.with_prior(G, code, classes, learnt), coded.encoder(D, code, classes, kind.moments, kind.prior)
 
 

@@ -143,8 +143,7 @@ class Run:
         """Multiplications of all workers for one forward pass of both players."""
         each = self.operations / workers if device.type == "cpu" else math.inf
         self.threads = machine.threads(experiment.compute, each, self.cores)
-        prior = coded.with_prior(nn.Identity(), experiment.model.latent, 0, self.family.prior if self.family else {})
-        self.latent = int(getattr(prior, "latent", experiment.model.latent))
+        self.latent = coded.latent(experiment.model.latent, self.family.prior if self.family else {})
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
         self.state = State.fresh(G.to(device), D.to(device), memory)
         images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
@@ -197,7 +196,7 @@ class Run:
     def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
         for tick in ticks:
             row = {"kimg": tick.kimg, **tick.metrics}
-            due = tick.step // self.recipe.tick_steps % every == 0 or tick.step == end
+            due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step == end
             judged: list[dict[str, float]] = []
             if self.rank == 0:
                 generator = self.generator(tick.kimg)
@@ -274,9 +273,8 @@ class Run:
     def generator(self, kimg: float) -> Generator:
         """The average of G as it is now, behind the density of its codes where one is fitted to them."""
         description = self._description(kimg)
-        if self.family is None or len(self.family.stages) > 1 or not self.family.prior:
-            return Generator(self.state.average, description)
-        return Generator(self._fitted(description), description)
+        fitted = self.family is not None and self.family.fitted
+        return Generator(self._fitted(description) if fitted else self.state.average, description)
 
     def _fitted(self, description: Description) -> nn.Module:
         """A density in front of the average, fitted to the codes of training samples as the encoder is now."""

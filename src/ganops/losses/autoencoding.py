@@ -85,12 +85,17 @@ class SecondStage(Autoencoding):
 
     def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of each sample [N], and the terms `code_error` and `code_divergence` (nats)."""
-        code, out = E(turn.x, turn.y, turn.draws)
-        second, nats = sampled(out, turn.draws, "second code")
-        loss = self.loss(code, G(second, turn.y, mean_only=True), nats, "code_error", "code_divergence")
-        network: Any = getattr(G, "module", G)  # behind DistributedDataParallel
-        network.vary(self.memory["code_error"])
+        with torch.no_grad():  # no gradient, nothing to share
+            code, _ = sampled(_bare(E)(turn.x, turn.y), turn.draws, "code")
+        second, nats = sampled(E(code, turn.y, second=True), turn.draws, "second code")
+        loss = self.loss(code, G(second, turn.y, second=True), nats, "code_error", "code_divergence")
+        _bare(G).vary(self.memory["code_error"])
         return loss
+
+
+def _bare(network: nn.Module) -> Any:
+    """The network itself, behind its DistributedDataParallel wrapper where there is one."""
+    return getattr(network, "module", network)
 
 
 def sampled(out: Tensor, draws: Draws, name: str) -> tuple[Tensor, Tensor]:
@@ -138,6 +143,11 @@ class Family:
     """Network before the decoder: its name in `models.coded.PRIORS`, and its options; empty: there is none."""
 
     @property
+    def fitted(self) -> bool:
+        """True where the prior is fitted to codes at the end; else it is learnt."""
+        return self.prior.get("name") == "fitted"
+
+    @property
     def moments(self) -> int:
         """Numbers that the encoder has for each number of a code: 1, or 2 where the code is a distribution."""
         return 2 if self.stages[0].beta else 1
@@ -179,7 +189,7 @@ def two_stage_vae(beta: float = 1.0, second: float = 0.5, hidden: int = 512) -> 
 
 
 def _positive(beta: float) -> float:
-    if not beta > 0:
+    if not 0 < beta < math.inf:
         raise ValueError(f"beta: expected a weight above 0, got {beta:g}")
     return beta
 

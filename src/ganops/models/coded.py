@@ -2,14 +2,13 @@
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganops.core.randomness import Draws
 from ganops.models.layers import Condition
 from ganops.models.mixture import Mixture
 
@@ -56,14 +55,10 @@ class TwoStageEncoder(Encoder):
         super().__init__(D, outputs, classes)
         self.second = Residual(outputs // 2, outputs, classes, hidden)
 
-    def forward(self, x: Tensor, y: Tensor | None = None, draws: Draws | None = None) -> Any:
-        """Moments of the codes [N, 2 code]; with draws, codes [N, code] and the moments of their codes [N, 2 code]."""
-        if draws is None:
-            return super().forward(x, y)
-        with torch.no_grad():
-            mean, log_variance = super().forward(x, y).to(x.dtype).chunk(2, 1)
-            code = mean + (log_variance.clamp(max=8.0) / 2).exp() * draws.normal("code", mean.shape[1])
-        return code, self.second(code, y)
+    def forward(self, x: Tensor, y: Tensor | None = None, *, second: bool = False) -> Tensor:
+        """Float [N, ...], int64 [N] -> moments [N, 2 code]; `second`: those of the codes of codes [N, code]."""
+        out: Tensor = self.second(x, y) if second else super().forward(x, y)
+        return out
 
 
 class Residual(nn.Module):
@@ -95,24 +90,25 @@ class TwoStage(nn.Module):
 
     def __init__(self, decoder: nn.Module, code: int, classes: int, hidden: int) -> None:
         super().__init__()
-        self.decoder, self.latent = decoder, 2 * code
+        self.decoder, self.latent = decoder, self.numbers(code, hidden)
         self.prior = Residual(code, code, classes, hidden)
         self.register_buffer("deviation", torch.zeros(()))
 
-    def forward(self, z: Tensor, y: Tensor | None = None, *, mean_only: bool = False) -> Tensor:
-        """Float z [N, latent] or codes [N, code], int64 [N] -> samples; `mean_only`: codes of codes -> codes."""
-        if mean_only:
-            return self.mean(z, y)
+    @staticmethod
+    def numbers(code: int, hidden: int) -> int:
+        """Numbers of z for a code."""
+        return 2 * code
+
+    def forward(self, z: Tensor, y: Tensor | None = None, *, second: bool = False) -> Tensor:
+        """Float z [N, latent] or codes [N, code], int64 [N] -> samples; `second`: codes of codes -> means of codes."""
+        if second:
+            mean: Tensor = self.prior(z, y)
+            return mean
         if z.shape[1] == self.latent:
             z, apart = z.chunk(2, 1)
-            z = self.mean(z, y) + self.deviation * apart
+            z = self.prior(z, y) + self.deviation * apart
         sample: Tensor = self.decoder(z, y)
         return sample
-
-    def mean(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """The means of codes, of their codes [N, code]."""
-        code: Tensor = self.prior(z, y)
-        return code
 
     def vary(self, variance: Tensor) -> None:
         """Takes the variance of a code around its mean."""
@@ -127,13 +123,18 @@ class Fitted(nn.Module):
         self.decoder, self.density = decoder, Mixture(code, classes, components)
         self.latent = self.density.latent
 
+    @staticmethod
+    def numbers(code: int, components: int) -> int:
+        """Numbers of z for a code."""
+        return code + Mixture.choosing(components)
+
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> float [N, ...]."""
         sample: Tensor = self.decoder(self.density(z, y), y)
         return sample
 
 
-PRIORS: dict[str, Callable[..., Fitted | TwoStage]] = {"fitted": Fitted, "two_stage": TwoStage}
+PRIORS: dict[str, type[Fitted] | type[TwoStage]] = {"fitted": Fitted, "two_stage": TwoStage}
 """Networks before a decoder, made by (decoder, code, classes, **options)."""
 
 
@@ -141,6 +142,12 @@ def with_prior(decoder: nn.Module, code: int, classes: int, prior: Mapping[str, 
     """Return a decoder behind the network that `prior` names, with its options; where that is empty, the decoder."""
     options = dict(prior)
     return PRIORS[options.pop("name")](decoder, code, classes, **options) if options else decoder
+
+
+def latent(code: int, prior: Mapping[str, Any]) -> int:
+    """Return the numbers of z for a code, with the network that `prior` names before the decoder."""
+    options = dict(prior)
+    return PRIORS[options.pop("name")].numbers(code, **options) if options else code
 
 
 def encoder(D: nn.Module, code: int, classes: int, moments: int, prior: Mapping[str, Any]) -> Encoder:

@@ -15,7 +15,8 @@ class Mixture(nn.Module):
     """z -> a code: a component is chosen by two numbers of z, and the rest goes through its mean and covariance.
 
     The component follows from the ratio of the two, whose arctangent is uniform: so it stays the same where all of z
-    is scaled, as truncation does. With one component, or one for each class, nothing is chosen.
+    is scaled, as truncation does, and at z = 0 it is the middle one. With one component, or one for each class, nothing
+    is chosen.
     """
 
     means: Tensor
@@ -26,18 +27,24 @@ class Mixture(nn.Module):
         """`components` 1: one Gaussian, or one for each class; more: each class has shares of its own in all."""
         super().__init__()
         self.classes, self.chosen = classes, components > 1
-        self.latent = code + (2 if self.chosen else 0)
+        self.latent = code + self.choosing(components)
         number = components if self.chosen else max(1, classes)
         self.register_buffer("means", torch.zeros(number, code))
         self.register_buffer("roots", torch.eye(code).repeat(number, 1, 1))
         self.register_buffer("edges", torch.zeros(max(1, classes), number - 1) if self.chosen else torch.zeros(0))
 
+    @staticmethod
+    def choosing(components: int) -> int:
+        """Numbers of z that choose the component."""
+        return 2 if components > 1 else 0
+
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Float [N, latent], int64 [N] -> codes [N, code]."""
         label = y if y is not None and self.classes else torch.zeros_like(z[:, 0], dtype=torch.long)
         if self.chosen:
-            ratio = torch.where(z[:, 0] < 0, -z[:, 1], z[:, 1])[:, None]  # over |z0|, without the division
-            label, z = (ratio > z[:, :1].abs() * self.edges[label]).sum(1), z[:, 2:]
+            one, other, z = z[:, :1], z[:, 1:2], z[:, 2:]
+            ratio, below = torch.where(one < 0, -other, other), torch.where(one == 0, 1, one.abs())  # not yet divided
+            label = (ratio > below * self.edges[label]).sum(1)
         moved = (self.roots[label] @ z[:, :, None].to(self.roots.dtype))[:, :, 0]
         return self.means[label] + moved
 
@@ -53,7 +60,8 @@ class Mixture(nn.Module):
         self.roots.copy_(torch.linalg.cholesky(covariances))
         if self.chosen:
             weights = of_class.T @ shares
-            weights /= weights.sum(1, keepdim=True).clamp_min(1)
+            weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, shares.sum(0))  # a class without samples
+            weights /= weights.sum(1, keepdim=True)
             below = weights.cumsum(1)[:, :-1].clamp(0, 1)
             self.edges.copy_(torch.tan(math.pi * (below - 0.5)))
 

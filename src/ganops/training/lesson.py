@@ -35,6 +35,7 @@ class Lesson:
     loss: Loss
     autocast: Callable[[], AbstractContextManager[None]]
     """The precision of the networks; losses are at least float32."""
+    remedies = ()
 
     @property
     def memory(self) -> dict[str, Tensor]:

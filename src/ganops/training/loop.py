@@ -139,7 +139,7 @@ def _phase(
         if recipe.strength and "strength" in objective.memory:
             objective.memory["strength"].fill_(recipe.strength(progress))
         first = done * recipe.d_steps
-        ticks = (done + 1) % recipe.tick_steps == 0 or state.step + 1 == end
+        ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
         turns = [
             _turn(t, start.turn, batches, recipe, seed, part, report=ticks)
             for t in range(first, first + recipe.d_steps)
@@ -147,11 +147,11 @@ def _phase(
         with sharing(part.stop - part.start, recipe.batch):
             terms.append(objective.play(G, D, turns))
             state.step += 1
-            metrics = _means(terms, state.step) if ticks else {}
+            metrics = _means(terms, state.step, objective) if ticks else {}
         seen, half_life = start.seen + (done + 1) * recipe.samples, recipe.half_life(progress)
         ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks:
-            _expect_finite(state)
+            _expect_finite(state, objective)
             metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
             yield Tick(state.step, seen / 1000, metrics, objective.alarms(metrics), state)
             terms, started = [], time.perf_counter()
@@ -184,7 +184,7 @@ def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:
         each["lr"], each["betas"] = learning_rate, (beta1, beta2)
 
 
-def _means(terms: list[Terms], step: int) -> dict[str, float]:
+def _means(terms: list[Terms], step: int, objective: Objective) -> dict[str, float]:
     """The mean of each term over the steps that had it and over all samples; all workers get the same."""
     names = sorted({name for step_terms in terms for name in step_terms})
     means = [torch.stack([t[name] for t in terms if name in t]).double().mean() for name in names]
@@ -194,19 +194,20 @@ def _means(terms: list[Terms], step: int) -> dict[str, float]:
     if broken:
         first = next((i for i, t in enumerate(terms) if not all(v.isfinite() for v in t.values())), len(terms) - 1)
         culprits = [name for name, value in terms[first].items() if not value.isfinite()] or broken
-        raise _diverged(culprits, step - len(terms) + first)
+        raise _diverged(culprits, step - len(terms) + first, objective)
     return metrics
 
 
-def _expect_finite(state: State) -> None:
+def _expect_finite(state: State, objective: Objective) -> None:
     """Refuses an average that is broken although the losses before its last steps were not: the same on all workers."""
     broken = [name for name, value in state.average.state_dict().items() if not value.isfinite().all()]
     if broken:
-        raise _diverged([f"{broken[0]} of the average of G"], state.step)
+        raise _diverged([f"{broken[0]} of the average of G"], state.step, objective)
 
 
-def _diverged(culprits: Sequence[str], step: int) -> DivergenceError:
+def _diverged(culprits: Sequence[str], step: int, objective: Objective) -> DivergenceError:
+    remedies = ", ".join(["smaller learning rates", *objective.remedies])
     return DivergenceError(
-        f"{', '.join(culprits)} stopped being finite at step {step}: the game diverged. The last checkpoint is kept. "
-        "Try smaller learning rates, a gradient penalty (loss.r1), or train.precision: fp32."
+        f"{', '.join(culprits)} stopped being finite at step {step}: the training diverged. The last checkpoint is "
+        f"kept. Try {remedies}, or train.precision: fp32."
     )

@@ -68,6 +68,10 @@ class Objective(Protocol):
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return what the means since the last tick warn a person of."""
 
+    @property
+    def remedies(self) -> tuple[str, ...]:
+        """Words for what may keep it from diverging, beside smaller learning rates."""
+
 
 def group(D: nn.Module) -> int:
     """Return how many samples of a batch D compares with one another, which therefore stay on one worker."""

@@ -82,6 +82,8 @@ class Game:
     augment: Augmentation | None = None
     consistency: float = 0.0
     """Weight of what augmentation does to a score, which then decides on the samples themselves; 0: off."""
+    remedies = ("a gradient penalty (loss.r1)",)
+    """Words for what may keep it from diverging."""
 
     @property
     def memory(self) -> dict[str, Tensor]:
