@@ -96,13 +96,20 @@ GAMES = {
     "bgc, adaptive": augmented("bgc"),
     "diffaugment": augmented("diffaugment", 1.0),
     "diffaugment, consistent": augmented("diffaugment", 1.0, consistency=10),
+    "autoencoder": {"model.architecture": "mlp", "model.options": {"width": 16}, "loss.name": "autoencoder", **FREE},
+    "autoencoder, mixture": {**SMOOTH, "loss.name": "autoencoder", "loss.options": {"prior": "mixture"}},
+    "two_stage_vae": {
+        "model.architecture": "infogan", "model.options": {"width": 4, "hidden": 16}, "loss.name": "two_stage_vae",
+        "loss.options": {"second": 0.4, "hidden": 16},
+    },
+    "vae": {"model.architecture": "dcgan", "model.options": {"width": 4}, "loss.name": "vae"},
 }  # fmt: skip
 """Name -> what differs from `COMMON`."""
 COLOUR = ("stylegan2", "diffaugment")
 """The games with samples of three channels."""
 SHARED = (
     "began", "dcgan", "infogan", "mlp", "r3gan", "sngan", "stylegan2", "bf16", "fp64", "relativistic_average",
-    "wasserstein, clipped", "dragan", "ada, adaptive",
+    "wasserstein, clipped", "dragan", "ada, adaptive", "autoencoder", "two_stage_vae",
 )  # fmt: skip
 """The games that two workers play as well: each architecture, and each sum over workers."""
 

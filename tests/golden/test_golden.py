@@ -9,7 +9,7 @@ import torch
 
 from ganops.data.augment import PRESETS
 from ganops.experiment import identity
-from ganops.losses import LOSSES, PENALTIES
+from ganops.losses import OBJECTIVES, PENALTIES
 from ganops.models import ARCHITECTURES
 
 HELD = golden.held()
@@ -41,7 +41,7 @@ def test_everything_that_can_be_played_is_played():
     played = [games.experiment(name) for name in games.GAMES]
     assert {game.model.architecture for game in played} == ARCHITECTURES.keys()
     assert {games.experiment(name).model.architecture for name in games.SHARED} == ARCHITECTURES.keys()
-    assert {game.loss.name for game in played} == LOSSES.keys()
+    assert {game.loss.name for game in played} == OBJECTIVES.keys()
     assert {game.loss.penalty for game in played} == {"none", *PENALTIES}
     assert {game.train.augment.transforms for game in played} == PRESETS.keys()
     assert {game.train.precision for game in played} == {"fp32", "bf16", "fp64"}

@@ -32,6 +32,8 @@ def check(
 
         checks.check(experiment)
         _check_sight(experiment)
+        if idle := checks.idle(experiment):
+            say("check", f"{', '.join(idle)}: without effect, since loss.name is {experiment.loss.name} and no game")
     source = watched(layout.DATA, experiment.data.source)
     for line in precedents.concerns(experiment, Path()):
         say("check", line)

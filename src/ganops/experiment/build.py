@@ -163,7 +163,8 @@ def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Cou
 def recipe(experiment: Experiment) -> Recipe:
     """Return the recipe of the training, in steps and samples."""
     train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
-    samples = train.batch * train.d_steps
+    d_steps = 1 if loss.name in LESSONS else train.d_steps
+    samples = train.batch * d_steps
     return Recipe(
         steps=max(1, round(train.kimg * 1000 / samples)),
         tick_steps=max(1, round(train.tick_kimg * 1000 / samples)),
@@ -178,7 +179,7 @@ def recipe(experiment: Experiment) -> Recipe:
         penalty=_schedule(loss.penalty_weight),
         interval=loss.interval,
         half_life=_schedule(train.ema_kimg, scale=1000),
-        d_steps=train.d_steps,
+        d_steps=d_steps,
         strength=None if augmented == "adaptive" else _schedule(augmented),
     )
 

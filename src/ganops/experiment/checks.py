@@ -4,7 +4,8 @@ import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from ganops.core import layout
 from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.experiment import build
-from ganops.losses import LESSONS, LOSSES, OBJECTIVES, PENALTIES
+from ganops.losses import LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES
 from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.frechet import MANY_DIMENSIONS, infinity_smallest
@@ -116,9 +117,13 @@ def _together(networks: _Networks) -> int:
         for name, value in given.items():
             if name in known:
                 TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
-        with _bounded(architecture), torch.device("meta"), _Undrawn():
-            pair = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
-            _, D = build.halves(family, pair, latent, 0)
+        with torch.device("meta"), _Undrawn():
+            with _bounded("model", architecture):
+                pair = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+            if family and not hasattr(pair[1], "features"):
+                raise ConfigError(_without_trunk(architecture, loss, given))
+            with _bounded("loss", loss):
+                _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
         raise ConfigError(f"params.model.options.{name}: {problems(error)[0].words}, got {value!r}") from None
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
@@ -126,6 +131,17 @@ def _together(networks: _Networks) -> int:
         message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)
+
+
+def _without_trunk(architecture: str, loss: str, options: Mapping[str, Any]) -> str:
+    """Words for a D of which no encoder can be made."""
+    culprit = f"options.critic: {options['critic']}" if "critic" in options else f"architecture: {architecture}"
+    others = ", ".join(name for name in ARCHITECTURES if name != architecture)
+    mend = "score" if "critic" in options else others
+    return (
+        f"params.model.{culprit} makes a D without features, of which {loss} could make its encoder (loss.name); "
+        f"expected {mend}"
+    )
 
 
 _DRAWN = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_)
@@ -143,7 +159,7 @@ class _Undrawn(TorchFunctionMode):
 
 
 @contextmanager
-def _bounded(architecture: str) -> Iterator[None]:
+def _bounded(path: str, name: str) -> Iterator[None]:
     """Refuses networks of more than `PARAMETERS` numbers in `TENSORS` tensors as soon as they pass either bound.
 
     Raises:
@@ -152,17 +168,17 @@ def _bounded(architecture: str) -> Iterator[None]:
     known: dict[int, nn.Parameter] = {}
     numbers = 0
 
-    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+    def count(module: nn.Module, of_module: str, parameter: nn.Parameter | None) -> None:
         nonlocal numbers
         if parameter is None or id(parameter) in known:  # a bias that is left out; a weight that changes its place
             return
         if not parameter.numel():
-            raise ConfigError(f"params.model: {architecture} with these options has a layer without a single weight")
+            raise ConfigError(f"params.{path}: {name} with these options has a layer without a single weight")
         known[id(parameter)] = parameter
         numbers, tensors = numbers + parameter.numel(), len(known)
         if numbers > PARAMETERS or tensors > TENSORS:
             raise ConfigError(
-                f"params.model: {architecture} with these options has at least {numbers:,} parameters in {tensors:,} "
+                f"params.{path}: {name} with these options has at least {numbers:,} parameters in {tensors:,} "
                 f"tensors ({numbers * 4 / 2**30:,.0f} GiB, and its training takes about five times as much); expected "
                 f"at most {PARAMETERS:,} in {TENSORS:,}. Smaller options, such as width, or a smaller data.resolution"
             )
@@ -187,11 +203,46 @@ def _check_search(experiment: Experiment) -> None:
     if tune.search == "grid":
         next(space.grid(tune.space))
     for values in space.corners(tune.space):
+        _check_effects(tune, values, values.get("loss.name", experiment.loss.name))
         try:
             _check_game(experiment.override(values))
         except ConfigError as error:
             tried = ", ".join(f"{path} {value}" for path, value in values.items())
             raise ConfigError(f"params.tune.space: with {tried}: {error}") from None
+
+
+def _check_effects(tune: config.Tune, values: Mapping[str, Any], loss: str) -> None:
+    """Refuses a trial that tries what means nothing for its objective."""
+    for path in values:
+        if _has_effect(path, loss):
+            continue
+        spaces = tune.space.get("loss.name", ())
+        names = [
+            name for each in ((spaces,) if isinstance(spaces, config.Space) else spaces) for name in each.choice or ()
+        ]
+        able = [name for name in names if name in OBJECTIVES and _has_effect(path, name)]
+        condition = f"give it the condition when: {{loss.name: [{', '.join(able)}]}}" if able else "leave it out"
+        raise ConfigError(f"params.tune.space.{path}: means nothing where loss.name is {loss}; {condition}")
+
+
+def _has_effect(path: str, loss: str) -> bool:
+    """Return True where a parameter means something for an objective."""
+    if path.startswith("loss.options.") and loss in OBJECTIVES:
+        return path.split(".")[2] in inspect.signature(OBJECTIVES[loss]).parameters
+    return loss not in LESSONS or not any(path == each or path.startswith(f"{each}.") for each in OF_GAMES)
+
+
+def idle(experiment: Experiment) -> tuple[str, ...]:
+    """Return the paths of parameters that are not as they are by default, and mean nothing for this objective."""
+    own, default = ({path: _at(each.content(), path) for path in OF_GAMES} for each in (experiment, config.parse({})))
+    return tuple(
+        path for path in OF_GAMES if own[path] != default[path] and not _has_effect(path, experiment.loss.name)
+    )
+
+
+def _at(content: Any, path: str) -> Any:
+    """The value at a dotted path of nested sections."""
+    return reduce(getitem, path.split("."), content)
 
 
 def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> None:
@@ -261,7 +312,10 @@ def _check_limit(experiment: Experiment, metric: str) -> None:
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:
-    """Refuses options that a function does not take, or not as such values."""
+    """Refuses options that a function does not take, or not as such values.
+
+    A function itself refuses a value by a ValueError that begins with the option's name.
+    """
     try:
         validate_call(config={"strict": True})(make)(**options)
     except ValidationError as error:
@@ -269,3 +323,5 @@ def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any
         problem = problems(error)[0]
         where = ".".join(filter(None, [path, problem.path]))
         raise ConfigError(f"params.{where}: {problem.words}; {name} takes {known}") from None
+    except ValueError as error:
+        raise ConfigError(f"params.{path}.{error}") from None

@@ -19,6 +19,8 @@ from ganops.models import ARCHITECTURES, coded
 
 WEIGHTS = "encoder.safetensors"
 """File beside the generator's."""
+BIAS = "head.bias"
+"""Name of the tensor that has as many numbers as the encoder says of a picture."""
 VARIANCE = "variance"
 """Name of the decoder's variance among its tensors."""
 
@@ -94,6 +96,12 @@ class Encoder:
         try:
             tensors = load_file(folder / WEIGHTS)
             variance = float(tensors.pop(VARIANCE))
+            expected, got = len(network.get_parameter(BIAS)), len(tensors[BIAS])
+            if got != expected:
+                raise UserError(
+                    f"{folder / WEIGHTS} is another generator's: expected {expected} numbers for each picture (codes "
+                    f"of {generator.description.code}), got {got}. Train or fetch both again."
+                )
             network.load_state_dict(tensors)
         except (OSError, KeyError, RuntimeError, SafetensorError) as error:
             raise UserError(

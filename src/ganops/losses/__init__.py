@@ -35,6 +35,22 @@ LESSONS: dict[str, Callable[..., Family]] = {"autoencoder": autoencoder, "two_st
 
 OBJECTIVES: dict[str, Callable[..., Adversarial | Family]] = {**LOSSES, **LESSONS}
 
+OF_GAMES = (
+    "loss.r1", "loss.r2", "loss.penalty", "loss.penalty_weight", "loss.clip", "loss.interval", "train.d_steps",
+    "train.augment",
+)  # fmt: skip
+"""Parameters that mean nothing for a lesson: they are of D's decisions and its turns. All others serve both."""
+
 PENALTIES: dict[str, Penalty] = {"dragan": dragan, "wgan_gp": wgan_gp, "zero_centred_gp": zero_centred_gp}
 
-__all__ = ["LESSONS", "LOSSES", "OBJECTIVES", "PENALTIES", "Adversarial", "Family", "Penalty", "square_norms"]
+__all__ = [
+    "LESSONS",
+    "LOSSES",
+    "OBJECTIVES",
+    "OF_GAMES",
+    "PENALTIES",
+    "Adversarial",
+    "Family",
+    "Penalty",
+    "square_norms",
+]
