@@ -4,6 +4,7 @@ import copy
 import resource
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ganops.data import SampleSpec
 from ganops.experiment import identity, machine
 from ganops.experiment.run import JOURNAL, MOST_PENDING, STATE, Run
 from ganops.generator import DESCRIPTION, Generator
+from ganops.generator.encoder import Encoder
 
 
 class Arrays:
@@ -206,6 +208,85 @@ def test_killed_while_a_judgement_is_under_way(tmp_path):
         assert outcome(second) == outcome(whole)
     second.save(tmp_path / "checkpoint")
     assert not list((tmp_path / "checkpoint").glob("pending*")), "at its end a run waits for all judgements"
+
+
+FAMILIES = {
+    "autoencoder": {"loss.name": "autoencoder"},
+    "autoencoder, mixture": {"loss.name": "autoencoder", "loss.options": {"prior": "mixture"}},
+    "vae": {"loss.name": "vae"},
+    "two_stage_vae": {"loss.name": "two_stage_vae", "loss.options": {"hidden": 8}},
+}
+BORDER = 6
+"""The step between the stages of the two-stage one, of 12 in all."""
+
+
+def lesson(family, judge=None, **params):
+    changes = {**OFTEN, **FAMILIES[family], "train.learning_rate.generator": 3e-3, **params}
+    return run(judge=judge or Looks([]), **changes)
+
+
+@cache
+def whole_lesson(family):
+    training = lesson(family)
+    list(training.play())
+    return training
+
+
+@pytest.mark.parametrize(
+    ("family", "step"),
+    [
+        *((name, step) for name in FAMILIES for step in (2, 7)),
+        *(("two_stage_vae", step) for step in (1, BORDER - 1, BORDER, 11)),
+    ],
+)
+def test_a_lesson_that_is_killed_ends_in_the_bits_of_one_that_is_not(tmp_path, family, step):
+    whole, first, second = whole_lesson(family), lesson(family, Later(0.1)), lesson(family, Later(0))
+    for progress in first.play():
+        if progress.step == step:
+            break
+    assert first.pending, "the judgement of this step is under way"
+    first.save(tmp_path / "checkpoint")
+    second.load(tmp_path / "checkpoint")
+    list(second.play())
+    assert outcome(second) == outcome(whole)
+    assert second.pictures == whole.pictures
+    state = second.state.tensors()
+    assert state.keys() == whole.state.tensors().keys()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in whole.state.tensors().items())
+    images, labels = Arrays().images("train"), Arrays().labels("train")
+    assert np.array_equal(*(each.best_encoder().moments(images, labels) for each in (whole, second)))
+    assert np.array_equal(*(each.best_generator().sample(np.arange(20)) for each in (whole, second)))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_best_encoder_is_that_of_the_best_generator(family, tmp_path):
+    training, heads = lesson(family, Judge([9] * 4 + [1] + [9] * 7)), {}
+    for progress in training.play():
+        heads[progress.step] = training.state.D.head.weight.detach().clone()
+    assert training.best_row["kimg"] == 0.05
+    encoder, generator = training.best_encoder(), training.best_generator()
+    assert torch.equal(encoder.network.head.weight, heads[5])
+    assert not torch.equal(heads[5], heads[6])
+    generator.save(tmp_path / "generator")
+    encoder.save(tmp_path / "generator")
+    kept = Encoder.load(tmp_path / "generator", Generator.load(tmp_path / "generator"))
+    images, labels = Arrays().images("train"), Arrays().labels("train")
+    assert np.array_equal(kept.moments(images, labels), encoder.moments(images, labels))
+    assert kept.variance == encoder.variance
+    assert (kept.variance > 0) == ("vae" in family)
+    codes = kept.encode(images, labels)
+    assert np.array_equal(kept.decode(codes, labels), encoder.decode(codes, labels))
+
+
+def test_a_game_has_no_encoder():
+    training = run()
+    list(training.play())
+    assert training.best_encoder() is None
+
+
+def test_turns_of_d_are_those_of_games():
+    one, two = lesson("vae").recipe, lesson("vae", **{"train.d_steps": 2}).recipe
+    assert (one.steps, one.tick_steps, one.d_steps) == (two.steps, two.tick_steps, two.d_steps) == (12, 1, 1)
 
 
 def test_the_work_of_a_dead_judge_is_done_in_line_and_told():

@@ -9,6 +9,7 @@ from torch import nn
 
 from ganops.core.errors import RegistryError, TrainingError
 from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, to_uint8
+from ganops.models import coded
 
 LATENT, CLASSES = 6, 3
 
@@ -155,3 +156,37 @@ def test_renderer_is_a_copy():
     with torch.no_grad():
         G.project.weight.zero_()
     assert renderer.G.project.weight.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("prior", "classes"),
+    [
+        ({"name": "fitted", "components": 1}, CLASSES),
+        ({"name": "fitted", "components": 4}, CLASSES),
+        ({"name": "fitted", "components": 4}, 0),
+        ({"name": "two_stage", "hidden": 8}, CLASSES),
+    ],
+)
+def test_one_seed_is_one_picture_behind_a_prior(prior, classes, tmp_path):
+    """Alone or in a batch, in PyTorch and in ONNX, truncated or not: the decoder sees the same code."""
+    torch.manual_seed(0)
+    G = coded.with_prior(Tiny(classes), LATENT, classes, prior).eval()
+    if isinstance(G, coded.Fitted):
+        codes = torch.randn(200, LATENT) * torch.linspace(0.2, 2, LATENT) + torch.arange(200)[:, None] % 4
+        G.density.fit(codes, torch.arange(200) % classes if classes else None, seed=0)
+    else:
+        torch.nn.init.normal_(G.prior.layers[-1].weight, std=0.1)
+        G.vary(torch.tensor(0.3))
+    latent = coded.latent(LATENT, prior)
+    assert latent == G.latent
+    export_onnx(G, tmp_path / "g.onnx", latent=latent, classes=classes)
+    graph, renderer = session(tmp_path / "g.onnx"), Renderer(G)
+    for truncation in (1.0, 0.5, 0.0):
+        inputs = graph_inputs(np.arange(40), truncation, latent=latent, classes=classes)
+        batch = graph.run(["images"], inputs)[0]
+        compare(batch, renderer.render(inputs))
+        for seed in (0, 1, 7, 39):
+            alone = {name: value[seed : seed + 1] for name, value in inputs.items()}
+            compare(graph.run(["images"], alone)[0], batch[seed : seed + 1])
+            compare(renderer.render(alone), batch[seed : seed + 1])
+        assert len({picture.tobytes() for picture in batch}) == (40 if truncation else classes or 1)
