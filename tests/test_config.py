@@ -13,6 +13,7 @@ from ganops import config
 from ganops.core.errors import ConfigError
 from ganops.data import SampleSpec
 from ganops.experiment import build, checks, identity
+from ganops.losses import LESSONS
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
 from ganops.models import ARCHITECTURES
@@ -158,6 +159,114 @@ def refused(content) -> str:
 )
 def test_refusals_name_the_path_and_what_was_expected(content, words):
     assert words in refused(content)
+
+
+FAMILIES = {"loss.name": {"choice": ["non_saturating", "vae"]}}
+"""A search over a game and a lesson."""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            {"loss": {"name": "vae", "options": {"beta": 0}}},
+            "params.loss.options.beta: expected a weight above 0, got 0",
+        ),
+        (
+            {"loss": {"name": "vae", "options": {"beta": -2}}},
+            "params.loss.options.beta: expected a weight above 0, got",
+        ),
+        (
+            {"loss": {"name": "vae", "options": {"beta": "x"}}},
+            "params.loss.options.beta: Input should be a valid number",
+        ),
+        (
+            {"loss": {"name": "two_stage_vae", "options": {"second": 1.5}}},
+            "params.loss.options.second: expected a share between 0 and 1, got 1.5",
+        ),
+        (
+            {"loss": {"name": "two_stage_vae", "options": {"hidden": 10**5}}},
+            "params.loss: two_stage_vae with these options has at least",
+        ),
+        (
+            {"loss": {"name": "autoencoder", "options": {"prior": "cauchy"}}},
+            "params.loss.options.prior: Input should be 'gaussian' or 'mixture'; autoencoder takes prior",
+        ),
+        ({"loss": {"name": "vae", "options": {"prior": "mixture"}}}, "params.loss.options.prior: Unexpected keyword"),
+        (
+            {"loss": {"name": "vae"}, "model": {"architecture": "mlp", "options": {"critic": "autoencoder"}}},
+            "params.model.options.critic: autoencoder makes a D without features, of which vae could make its encoder "
+            "(loss.name); expected score",
+        ),
+        (
+            {"loss": {"name": "vae"}, "tune": {"space": {"loss.r1": {"uniform": [0, 1]}}}},
+            "params.tune.space.loss.r1: means nothing where loss.name is vae; leave it out",
+        ),
+        (
+            {"tune": {"space": {**FAMILIES, "loss.r1": {"uniform": [0, 1]}}}},
+            "params.tune.space.loss.r1: means nothing where loss.name is vae; give it the condition "
+            "when: {loss.name: [non_saturating]}",
+        ),
+        (
+            {"tune": {"space": {**FAMILIES, "train.augment.kimg": {"uniform": [1, 2]}}}},
+            "params.tune.space.train.augment.kimg: means nothing where loss.name is vae",
+        ),
+        (
+            {"tune": {"space": {**FAMILIES, "loss.options.beta": {"uniform": [1, 2]}}}},
+            "params.tune.space.loss.options.beta: means nothing where loss.name is non_saturating; give it the "
+            "condition when: {loss.name: [vae]}",
+        ),
+        (
+            {"tune": {"space": {**FAMILIES, "loss.options.beta": {"uniform": [-1, 1], "when": {"loss.name": "vae"}}}}},
+            "params.tune.space: with loss.name vae, loss.options.beta -1.0: params.loss.options.beta: expected a "
+            "weight above 0",
+        ),
+        (
+            {"loss": {"name": "vae", "options": {"beta": 2}}, "tune": {"space": FAMILIES}},
+            "params.tune.space: with loss.name non_saturating: params.loss.options.beta: Unexpected keyword argument; "
+            "non_saturating takes none",
+        ),
+        (
+            {"tune": {"space": FAMILIES, "scheduler": "pbt"}},
+            "params.tune.space.loss.name: cannot change while a training goes on (loss.name), which scheduler: pbt",
+        ),
+    ],
+)
+def test_what_a_lesson_cannot_be_is_refused_with_its_path(content, words):
+    assert refused(content).startswith(words)
+
+
+def test_a_search_over_families_needs_a_condition_for_what_belongs_to_one():
+    space = {
+        **FAMILIES,
+        "loss.r1": {"uniform": [0, 1], "when": {"loss.name": "non_saturating"}},
+        "loss.options.beta": {"uniform": [0.5, 2], "when": {"loss.name": "vae"}},
+        "train.learning_rate.generator": {"log_uniform": [1e-4, 1e-3]},
+    }
+    experiment = config.parse({"tune": {"space": space}})
+    checks.check(experiment)
+    for scheduler, search in (("asha", "random"), ("none", "optuna")):
+        checks.check(experiment.override({"tune.scheduler": scheduler, "tune.search": search}))
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_the_embedded_experiment_is_a_lesson_once_its_name_is(name):
+    """Defaults that belong to games are in nobody's way."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    content["loss"]["name"] = name
+    del content["tune"]["space"]["loss.r1"]
+    experiment = config.parse(content)
+    checks.check(experiment)
+    assert checks.idle(experiment) == ()
+
+
+def test_what_was_set_without_effect_is_told():
+    given = {"loss.r1": 3, "loss.penalty": "dragan", "train.augment.transforms": "ada", "train.beta1": 0.9}
+    game = config.parse({}).override(given)
+    assert checks.idle(game) == ()
+    lesson = game.override({"loss.name": "vae", "train.d_steps": 2})
+    checks.check(lesson)
+    assert checks.idle(lesson) == ("loss.r1", "loss.penalty", "train.d_steps", "train.augment")
 
 
 def test_a_limit_for_what_so_few_samples_cannot_say_is_refused():
