@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ganops import config
-from ganops.core.errors import DamageError, TrainingError
+from ganops.core.errors import DamageError, TrainingError, UserError
 from ganops.core.files import read_json, write_json
 from ganops.core.labels import Labelling
 from ganops.data import SampleSpec
@@ -276,6 +276,15 @@ def test_the_best_encoder_is_that_of_the_best_generator(family, tmp_path):
     assert (kept.variance > 0) == ("vae" in family)
     codes = kept.encode(images, labels)
     assert np.array_equal(kept.decode(codes, labels), encoder.decode(codes, labels))
+
+
+def test_an_encoder_of_another_latent_is_refused(tmp_path):
+    one, other = lesson("vae"), lesson("vae", **{"model.latent": 4})
+    one.generator(0).save(tmp_path)
+    Encoder(other.state.D, other.state.average, other.generator(0).description).save(tmp_path)
+    words = r"encoder.safetensors is another generator's: expected 16 numbers for each picture \(codes of 8\), got 8"
+    with pytest.raises(UserError, match=words):
+        Encoder.load(tmp_path, Generator.load(tmp_path))
 
 
 def test_a_game_has_no_encoder():
