@@ -63,16 +63,19 @@ def born() -> float:
 def watch(out: Path, rank: int) -> None:
     """Marks the first step of the run that this process plays, and writes down when its ticks came and went."""
     from ganops.experiment.run import Run
-    from ganops.training import loop
+    from ganops.training import ema, loop
 
-    step, play, rows = loop.play, Run.play, []
+    turn, update, play, rows = loop._turn, ema.update, Run.play, []
 
-    def first(*arguments: Any) -> Any:
-        loop.play = step
+    def opened(*arguments: Any, **options: Any) -> Any:
+        loop._turn = turn
         mark("opened")
-        terms = step(*arguments)
+        return turn(*arguments, **options)
+
+    def stepped(*arguments: Any, **options: Any) -> None:
+        ema.update = update
+        update(*arguments, **options)
         mark("stepped")
-        return terms
 
     def watched(run: Any, until: int | None = None) -> Iterator[Any]:
         for progress in play(run, until):
@@ -83,7 +86,7 @@ def watch(out: Path, rank: int) -> None:
         if rank == 0:
             out.write_text(json.dumps(rows))
 
-    loop.play, Run.play = first, watched
+    loop._turn, ema.update, Run.play = opened, stepped, watched
 
 
 def with_torchrun(folder: Path, kimg: float) -> None:

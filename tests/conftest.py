@@ -4,35 +4,29 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import groups
 import pytest
 import servers
 import torch
+from groups import pytest_xdist_make_scheduler  # noqa: F401, a hook
 from projects import Project, new_project
 
 ENGINES = {"featured", "finished", "services"}
 """Fixtures behind which Ray, DVC or MLflow run."""
 ROOMS = {"cluster", "distributed", "infra", "jobs", "registry", "serving", "studies"}
 """Rooms whose tests start them."""
-LONGEST = (
-    "cluster", "test_pipeline.py", "test_services.py", "test_train.py", "test_tune.py", "test_workers.py",
-    "test_golden.py", "test_fuzz.py", "test_architectures.py",
-)  # fmt: skip
-"""Files and groups of tests that begin first, so that no process works alone in the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of the engines and of whole pipelines, a group for each file or cluster: it shares what runs."""
-    order = {}
+    """Mark the tests of the engines and of whole pipelines, and put the groups that take longest first."""
+    turns = {}
     for item in items:
-        room, *_ = item.path.relative_to(Path(__file__).parent).parts
-        group = room if room == "cluster" else item.path.name
+        file = item.path.relative_to(Path(__file__).parent)
         wanted = ENGINES & set(getattr(item, "fixturenames", ()))
-        if wanted or room in ROOMS or item.get_closest_marker("ray"):
+        if wanted or file.parts[0] in ROOMS or item.get_closest_marker("ray"):
             item.add_marker(pytest.mark.engines)
-            item.add_marker(pytest.mark.xdist_group(group))
-        order[item] = LONGEST.index(group) if group in LONGEST else len(LONGEST)
-    items.sort(key=order.__getitem__)
+        turns[item] = groups.turn(groups.group(file))
+    items.sort(key=turns.__getitem__)
 
 
 @pytest.fixture(scope="session")
