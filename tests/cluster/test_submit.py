@@ -114,17 +114,17 @@ def test_who_leaves_the_log_leaves_the_job_running(cluster, home):
 
 def test_what_is_wrong_is_told_before_anything_is_sent(cluster, home, tmp_path):
     (tmp_path / "token").write_text("0" * 64)
+    before = ganops(cluster, home, "jobs", "--json")[1]
     for words, variables, said in (
         ([], {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}, "refuses the token"),
         ([], {"RAY_AUTH_MODE": "disabled"}, "refuses the token"),
         (["--workers", "5"], {}, "5 workers need as many cores, the nodes that are up have 2"),
         (["--env", "NOT_SET"], {}, "--env: NOT_SET: not set here"),
     ):
-        before = ganops(cluster, home, "jobs", "--json")[1]
         code, text = ganops(cluster, home, "submit", *words, **variables)
         assert code == 1, text
         assert said in " ".join(text.split())
-        assert ganops(cluster, home, "jobs", "--json")[1] == before
+    assert ganops(cluster, home, "jobs", "--json")[1] == before
 
 
 @pytest.mark.slow

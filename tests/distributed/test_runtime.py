@@ -1,5 +1,7 @@
 """What `compute` means on a cluster."""
 
+import contextlib
+
 import pytest
 
 from ganops.config import Compute, TrialCompute
@@ -199,3 +201,25 @@ def test_a_trial_without_room_is_refused_with_the_numbers(nodes, resources, tria
     nodes(*resources)
     with pytest.raises(TrainingError, match=words):
         runtime.places(TrialCompute(**trial), device)
+
+
+@pytest.mark.parametrize(
+    ("compute", "trial", "said"),
+    [
+        ({"workers": 64}, False, "64 workers need a core each, the cluster has 4"),
+        ({"workers": (5, 9)}, False, "5 workers need a core each, the cluster has 4"),
+        ({"workers": 4, "validation": "apart"}, False, r"4 workers need a core each, the judge another .* has 4"),
+        ({"trial": {"workers": 5}}, True, "a trial has 5 workers of 1 core; the cluster has 4 cores"),
+        ({"workers": 4}, False, ""), ({"workers": (4, 9)}, False, ""), ({"workers": "auto"}, False, ""),
+        ({"workers": 64}, True, ""), ({"trial": {"workers": 5}}, False, ""),
+    ],
+)  # fmt: skip
+def test_what_this_machine_has_no_core_for_is_refused_before_ray_starts(monkeypatch, compute, trial, said):
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(runtime.os, "cpu_count", lambda: 4)
+    monkeypatch.setattr(runtime.ray, "init", lambda **kwargs: pytest.fail("Ray starts"))
+    compute = Compute.model_validate(compute)
+    with pytest.raises(TrainingError, match=said) if said else contextlib.nullcontext():
+        runtime.check_room(compute, trial=trial)
+    monkeypatch.setenv("RAY_ADDRESS", "elsewhere:6379")
+    runtime.check_room(compute, trial=trial)  # what a cluster has, it tells when it is connected

@@ -4,15 +4,18 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import ray
 import torch
+from projects import Project
 from safetensors.torch import load_file
 
 from ganops.core.errors import TrainingError
@@ -24,18 +27,44 @@ from ganops.generator import Description, Generator, generator_network
 pytestmark = pytest.mark.ray
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
+HISTORY = "reports/train/history.csv"
 
 
 def result(project):
     """What a training leaves: the weights' bytes, and the curve."""
-    return (project.folder / WEIGHTS).read_bytes(), (project.folder / "reports/train/history.csv").read_text()
+    return (project.folder / WEIGHTS).read_bytes(), (project.folder / HISTORY).read_text()
+
+
+@pytest.fixture(scope="module")
+def trained(featured, tmp_path_factory):
+    """A project that trained in the stage's own process, never interrupted, and what that left and said."""
+    project = Project(shutil.copytree(featured.folder, tmp_path_factory.mktemp("trained") / "project", symlinks=True))
+    project.variables["PYTHONPATH"] = str(project.folder / "src")
+    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
+    project.run("python", "pipeline/tune.py")
+    project.log = project.run("python", "pipeline/train.py")
+    return project
+
+
+@pytest.fixture
+def again(trained, tmp_path):
+    """A copy of it, to train again by any launcher."""
+    project = Project(shutil.copytree(trained.folder, tmp_path / "project", symlinks=True))
+    project.variables["PYTHONPATH"] = str(project.folder / "src")
+    return project
+
+
+def checkpoints(project) -> set[Path]:
+    """Those that lie in the storage."""
+    return set((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors"))
 
 
 def train_to_a_checkpoint(project, *command: str, count: int = 1) -> subprocess.Popen:
-    """The stage, running, as soon as so many checkpoints are there: Ray counts one a little later than it is seen."""
+    """The stage, running, as soon as so many new checkpoints are there: Ray counts one a little later."""
+    before = checkpoints(project)
     process = project.start(*(command or ("python", "pipeline/train.py")))
     deadline = time.monotonic() + 180
-    while len(list((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors"))) < count:
+    while len(checkpoints(project) - before) < count:
         assert process.poll() is None, "the stage ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -43,57 +72,56 @@ def train_to_a_checkpoint(project, *command: str, count: int = 1) -> subprocess.
 
 
 def kill_after_a_checkpoint(project, *command: str, count: int = 1) -> set[str]:
-    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were."""
+    """SIGKILL to all processes of the stage as soon as a checkpoint is there; returns what they were.
+
+    Ray's workers are in groups of their own, and end when they miss the others: they are waited for.
+    """
     process = train_to_a_checkpoint(project, *command, count=count)
-    running = {" ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)}
+    running = {child: " ".join(child.cmdline()) for child in psutil.Process(process.pid).children(recursive=True)}
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    return running
+    _, alive = psutil.wait_procs([child for child, name in running.items() if "ray::RayTrain" in name], timeout=60)
+    assert not alive
+    return set(running.values())
 
 
 @pytest.mark.parametrize("launcher", [pytest.param("local", marks=pytest.mark.slow), "ray"])
-def test_killed_and_run_again_equals_uninterrupted(project, launcher):
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
-    project.run("python", "pipeline/tune.py")
-    project.run("python", "pipeline/train.py")
-    whole = result(project)
-    assert not list((project.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
-    running = kill_after_a_checkpoint(project)
+def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
+    whole = result(trained)
+    again.params(compute={"launcher": launcher})
+    running = kill_after_a_checkpoint(again)
     actors = {name.removeprefix("ray::").split()[0].split(".")[0] for name in running if name.startswith("ray::")}
     assert actors <= (OF_RAY | {"_QueueActor", "_Bench"} if launcher == "ray" else set()), "each more takes its time"
-    assert (project.folder / WEIGHTS).read_bytes() == whole[0], "a killed run leaves the former result alone"
-    project.run("python", "pipeline/train.py")
-    assert result(project) == whole
+    assert result(again) == whole, "a killed run leaves the former result alone"
+    for made in (WEIGHTS, HISTORY):
+        (again.folder / made).unlink()
     if launcher == "ray":
-        process = train_to_a_checkpoint(project)
+        process = train_to_a_checkpoint(again)
         children = psutil.Process(process.pid).children(recursive=True)
         (worker,) = [child for child in children if "ray::RayTrainWorker" in " ".join(child.cmdline())]
         worker.kill()
         assert process.wait(120) == 0, "a lost worker is replaced, and nobody need do anything"
-        assert result(project) == whole
+    else:
+        again.run("python", "pipeline/train.py")
+    assert result(again) == whole
+    assert not list((again.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
 
 
 @pytest.mark.slow
-def test_ctrl_c_in_a_training_on_ray_is_no_success_and_loses_nothing(project):
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "ray"})
-    project.run("python", "pipeline/tune.py")
-    project.run("python", "pipeline/train.py")
-    whole = result(project)
-    process = train_to_a_checkpoint(project)
+def test_ctrl_c_in_a_training_on_ray_is_no_success_and_loses_nothing(trained, again):
+    again.params(compute={"launcher": "ray"})
+    process = train_to_a_checkpoint(again)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    project.run("python", "pipeline/train.py")
-    assert result(project) == whole
+    again.run("python", "pipeline/train.py")
+    assert result(again) == result(trained)
 
 
 @pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
-def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(project, launcher):
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
-    project.run("python", "pipeline/tune.py")
-    project.run("python", "pipeline/train.py")
-    whole = result(project)
-    kill_after_a_checkpoint(project, count=2)
-    (unfinished,) = (project.folder / ".ganops").glob("train-*")
+def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(trained, again, launcher):
+    again.params(compute={"launcher": launcher})
+    kill_after_a_checkpoint(again, count=2)
+    (unfinished,) = (again.folder / ".ganops").glob("train-*")
     there = [path.parent for path in unfinished.glob("checkpoint*/state.safetensors")]
     newest = max(there, key=lambda path: len((path / "run.json").read_text()))
     content = bytearray((newest / "state.safetensors").read_bytes())
@@ -101,36 +129,32 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(project
     (newest / "state.safetensors").write_bytes(content)
     if launcher == "ray":  # it writes its list in place
         (unfinished / train.LIST).write_text('{"ray_ver')
-    log = project.run("python", "pipeline/train.py").replace("\n", " ")
+    log = again.run("python", "pipeline/train.py").replace("\n", " ")
     # the kill may have come amid the upload of the newest: then other files of it are missing as well
     assert re.search(rf"the checkpoint {newest} is damaged \(.*state\.safetensors.*\); it goes on from", log), log
     assert ("Ray's list of the checkpoints" in log) == (launcher == "ray")
-    assert result(project) == whole
+    assert result(again) == result(trained)
 
 
 @pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
-def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(project, launcher):
-    project.variables["PYTHONPATH"] = str(project.folder / "src")
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": launcher})
-    project.run("python", "pipeline/tune.py")
-    log = project.run("python", "pipeline/train.py")
-    assert "continues" not in log
-    assert "begins anew" not in log
-    whole = result(project)
-    kill_after_a_checkpoint(project, count=2 if launcher == "ray" else 1)
-    (unfinished,) = (project.folder / ".ganops").glob("train-*")
-    before = project.run("git", "rev-parse", "HEAD")[:7]
-    source = project.folder / "src/ganops/losses/adversarial.py"
+def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(trained, again, launcher):
+    assert "continues" not in trained.log
+    assert "begins anew" not in trained.log
+    again.params(compute={"launcher": launcher})
+    kill_after_a_checkpoint(again, count=2 if launcher == "ray" else 1)
+    (unfinished,) = (again.folder / ".ganops").glob("train-*")
+    before = again.run("git", "rev-parse", "HEAD")[:7]
+    source = again.folder / "src/ganops/losses/adversarial.py"
     source.write_text(source.read_text() + "# a comment\n")
-    log = project.run("python", "pipeline/train.py")
+    log = again.run("python", "pipeline/train.py")
     assert f"begins anew beside the unfinished training {unfinished}" in log
     assert "src/ganops/losses/adversarial.py here has edits that no commit holds" in log.replace("\n", " ")
     assert unfinished.is_dir()
-    project.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "a comment")
-    log = project.run("python", "pipeline/train.py")
+    again.run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qam", "a comment")
+    log = again.run("python", "pipeline/train.py")
     line = f"continues a checkpoint of commit {before}; the mathematics is the same, version {identity.MATHEMATICS}"
     assert log.count(line) == 1
-    assert result(project) == whole
+    assert result(again) == result(trained)
     assert not unfinished.is_dir()
     first = float(log.partition(" kimg ")[2].partition("/")[0])
     assert first > 0.5, "the ticks before the checkpoint are not played again"
@@ -173,17 +197,14 @@ def train_and_kill_a_judge(project) -> str:
 
 
 @pytest.mark.slow
-def test_judged_apart_equals_judged_in_line_whatever_is_killed(project):
-    project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
-    project.run("python", "pipeline/tune.py")
-    project.run("python", "pipeline/train.py")
-    validation = project.folder / "reports/train/validation.csv"
-    whole = (*result(project), validation.read_text())
-    project.params(compute={"launcher": "ray", "workers": 1, "validation": "apart"})
-    kill_after_a_checkpoint(project, *ON_TWO_CORES)
+def test_judged_apart_equals_judged_in_line_whatever_is_killed(trained, again):
+    validation = again.folder / "reports/train/validation.csv"
+    whole = (*result(trained), validation.read_text())
+    again.params(compute={"launcher": "ray", "workers": 1, "validation": "apart"})
+    kill_after_a_checkpoint(again, *ON_TWO_CORES)
     validation.unlink()
-    text = train_and_kill_a_judge(project)
-    assert (*result(project), validation.read_text()) == whole
+    text = train_and_kill_a_judge(again)
+    assert (*result(again), validation.read_text()) == whole
     assert "judge failed" not in text, "an actor that dies once is started again"
 
 
@@ -251,20 +272,18 @@ def test_two_ray_workers_train_what_one_does(project):
         assert torch.allclose(one[name], two[name], rtol=0, atol=1e-9), name
 
 
-def test_a_game_that_diverges_is_told_at_once_and_not_tried_again(project):
+def test_a_game_that_diverges_is_told_at_once_and_not_tried_again(again):
     rates = {"generator": 1e30, "discriminator": 1e30}
-    project.params(tune={"trials": 0}, train={"learning_rate": rates}, compute={"launcher": "ray", "workers": 2})
-    project.run("python", "pipeline/tune.py")
-    log = project.run("python", "pipeline/train.py", fails=True)
+    again.params(train={"learning_rate": rates}, compute={"launcher": "ray", "workers": 2})
+    log = again.run("python", "pipeline/train.py", fails=True)
     assert "stopped being finite at step" in log
     assert "Traceback" not in log
-    (folder,) = (project.folder / ".ganops").glob("train-*")
+    (folder,) = (again.folder / ".ganops").glob("train-*")
     assert not list(folder.glob("checkpoint*")), "a broken state is no checkpoint"
 
 
-def test_more_workers_than_cores_are_refused(project):
-    project.params(tune={"trials": 0}, train={"batch": 64 * 50}, compute={"launcher": "ray", "workers": 64})
-    project.run("python", "pipeline/tune.py")
-    log = project.run("python", "pipeline/train.py", fails=True)
+def test_more_workers_than_cores_are_refused(again):
+    again.params(train={"batch": 64 * 50}, compute={"launcher": "ray", "workers": 64})
+    log = again.run("python", "pipeline/train.py", fails=True)
     assert "compute.workers: 64 workers need a core each, the cluster has" in log
     assert "Traceback" not in log

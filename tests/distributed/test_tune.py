@@ -91,23 +91,23 @@ def test_an_update_of_the_code_goes_on_with_the_search(project):
 
 
 def test_killed_and_continued_by_one_trial_more(project):
-    project.params(tune={"trials": 3, "kimg": 1.5, "space": SPACE})
+    project.params(tune={"trials": 2, "kimg": 1.5, "space": SPACE})
     process = project.start(*TUNE)
     wait_for(lambda: any(trial["rung"] for trial in records(project).values()))
     kill(process)
     before = records(project)
     assert any(trial["status"] == "running" for trial in before.values())
-    project.params(tune={"trials": 4})
+    project.params(tune={"trials": 3})
     text = project.run(*TUNE)
     found = reported(project)
-    check_once(found, 4, ended=("finished", "stopped"))
+    check_once(found, 3, ended=("finished", "stopped"))
     for number, trial in before.items():  # what had ended is as it was
         if trial["status"] != "running":
             assert found[number - 1] == lasting(trial)
             assert f"trial {number}:" not in text.replace("best trial", "")
     best = yaml.safe_load((project.folder / "artifacts/best_params.yaml").read_text())
     assert best["parameters"] == found[best["trial"] - 1]["parameters"]
-    assert best["reason"].startswith("smallest fd_domain_validation of 4 trials")
+    assert best["reason"].startswith("smallest fd_domain_validation of 3 trials")
 
 
 @pytest.mark.slow

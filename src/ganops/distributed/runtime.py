@@ -46,6 +46,28 @@ def cluster() -> Iterator[bool]:
         ray.shutdown()
 
 
+def check_room(compute: Compute, *, trial: bool = False) -> None:
+    """Refuses what a Ray of our own would have no core for, before it starts: that takes seconds.
+
+    Args:
+        compute: What was asked for.
+        trial: Whether trials are to train, and not the workers of a training that is judged.
+
+    Raises:
+        TrainingError: This machine is too small; `plan` and `places` see what else is wrong.
+    """
+    cores = os.cpu_count() or 1  # the most that Ray counts
+    if ray.is_initialized() or os.environ.get("RAY_ADDRESS", "local") != "local":
+        return
+    if trial:
+        places(compute.trial, "cpu", [{"CPU": cores}])
+        return
+    workers, _ = _workers(compute, 0, 0, 0)
+    kept = int(compute.validation == "apart")
+    if not _cores_for_each([cores], workers, kept):
+        raise _too_few(workers, kept, "core", cores)
+
+
 def debugging() -> bool:
     """Return True where what Ray and its workers say is shown."""
     return "GANOPS_DEBUG" in os.environ

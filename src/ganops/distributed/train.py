@@ -66,24 +66,36 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
     """
     here = NodeCopy(str(prepared)), NodeCopy(str(features))
-    run = _open(experiment, *here, torch.device("cpu"))
-    storage, name = Storage.of(experiment.compute), f"train-{run.fingerprint}"
+    storage = Storage.of(experiment.compute)
     if experiment.compute.launcher == "local":
+        run = _open(experiment, *here, torch.device("cpu"))
+        name = _name(run)
         _tell_of_the_past(run, storage)
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
-        with runtime.cluster():
-            group = run.batches.group
-            plan = runtime.plan(
-                experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
-            )
-            storage.check()
-            _tell_of_the_past(run, storage)
-            grows = bool(plan.counts)
-            copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
-            _fit_on_ray(run, *copies, storage.address, name, plan, listen)
+        runtime.check_room(experiment.compute)
+        with ThreadPoolExecutor(1) as pool:
+            # beside Ray's start: the first optimiser has torch import its compiler, and both take seconds
+            opening = pool.submit(_open, experiment, *here, torch.device("cpu"))
+            with runtime.cluster():
+                run = opening.result()
+                name = _name(run)
+                group = run.batches.group
+                plan = runtime.plan(
+                    experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
+                )
+                storage.check()
+                _tell_of_the_past(run, storage)
+                grows = bool(plan.counts)
+                copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
+                _fit_on_ray(run, *copies, storage.address, name, plan, listen)
     yield run
     storage.remove(name, retry_timeout())
+
+
+def _name(run: Run) -> str:
+    """The folder of a training in the storage."""
+    return f"train-{run.fingerprint}"
 
 
 def _open(
@@ -117,7 +129,7 @@ def past(run: Run, storage: Storage) -> str:
     """
     try:
         names = [name for name in storage.names("") if name.startswith("train-")]
-        for name in [] if f"train-{run.fingerprint}" in names else names:
+        for name in [] if _name(run) in names else names:
             journal = _journal(storage, name)
             if journal and _without_code(journal["meaning"]) == _without_code(run.meaning):
                 why = identity.difference(run.meaning, journal)

@@ -73,6 +73,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    runtime.check_room(experiment.compute, trial=True)
     data, judge = Prepared.open(prepared), ValidationJudge(Reference.open(features))
     labels = BY_FREQUENCY if build.shown(experiment, data.spec).classes else None
     meaning = identity.meaning(experiment, data=data.hash, extractor=judge.hash)
