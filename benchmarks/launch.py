@@ -118,21 +118,24 @@ def with_ray(folder: Path, kimg: float, workers: int) -> None:
     """The driver of Ray's side, which does what the stage `train` does, on as many cores as workers."""
     import ray
 
-    from ganops.distributed import failures, runtime, train
+    from ganops.distributed import failures, train
 
     def fit(*arguments: Any) -> Any:
         mark("planned")
         return train_with(*arguments)
 
-    train_with = failures.fit
+    def connect(**options: Any) -> Any:
+        context = init(num_cpus=workers, **options)
+        mark("connected")
+        return context
+
+    train_with, init = failures.fit, ray.init
     mark("called")
     with (
-        mock.patch.object(ray, "init", partial(ray.init, num_cpus=workers)),
+        mock.patch.object(ray, "init", connect),
         mock.patch.object(failures, "fit", fit),
         mock.patch.object(train, "_work", partial(work, str(folder / "ticks.json"))),
-        runtime.cluster(),
     ):
-        mark("connected")
         trial = experiment(kimg, folder, workers)
         with train.fit(trial, folder.parent / "prepared", folder.parent / "features", lambda progress: None):
             mark("ended")
