@@ -18,6 +18,7 @@ from ganops.training import ema
 from ganops.training.objective import Objective, Player, Terms, Turn, Weights, group
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
+from ganops.training.step import alarms as alarms  # this was its place
 
 
 @dataclass(frozen=True)

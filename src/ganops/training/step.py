@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from ganops.core.collective import mean_over_workers
 from ganops.core.randomness import Draws
 from ganops.training.objective import Player, Terms, Turn, descend, wide
+from ganops.training.objective import Weights as Weights  # this was their place
+from ganops.training.objective import group as group
 
 
 class Loss(Protocol):
