@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 T = TypeVar("T")
+F = TypeVar("F")
 R = TypeVar("R")
 
 _here = threading.local()
@@ -111,17 +112,21 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T], device: str = "cpu"
             yield from map(work, items)
             return
         with ThreadPoolExecutor(places, initializer=_take) as pool:
-            under_way: deque[Future[R]] = deque()
             try:
-                for item in items:
-                    under_way.append(pool.submit(work, item))
-                    if len(under_way) == 2 * places:
-                        yield under_way.popleft().result()
-                while under_way:
-                    yield under_way.popleft().result()
+                yield from in_order(lambda item: pool.submit(work, item), Future.result, items, 2 * places)
             finally:
-                for future in under_way:
-                    future.cancel()
+                pool.shutdown(cancel_futures=True)
+
+
+def in_order(begin: Callable[[T], F], end: Callable[[F], R], items: Iterable[T], most: int) -> Iterator[R]:
+    """Yield the results in the order of the items, each of which has a beginning and an end; `most` are under way."""
+    under_way: deque[F] = deque()
+    for item in items:
+        under_way.append(begin(item))
+        if len(under_way) == most:
+            yield end(under_way.popleft())
+    while under_way:
+        yield end(under_way.popleft())
 
 
 def _take() -> None:

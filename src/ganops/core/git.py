@@ -258,7 +258,4 @@ def outputs(root: Path) -> set[str]:
 
 
 def _stages(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found: dict[str, Any] = (read_yaml(path) or {}).get("stages", {})
-    return found
+    return dict((read_yaml(path) or {}).get("stages", {})) if path.is_file() else {}

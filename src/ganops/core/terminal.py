@@ -5,8 +5,8 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,10 +32,14 @@ def plain(text: str) -> Text:
 
 
 class Table(table.Table):
-    """A table of rich whose title and cells are plain text, whoever wrote them."""
+    """A table of rich whose title and cells are plain text, whoever wrote them; it begins with `rows`."""
 
-    def __init__(self, *headers: table.Column | str, title: str | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *headers: table.Column | str, title: str | None = None, rows: Iterable[Any] = (), **settings: Any
+    ) -> None:
         super().__init__(*headers, title=None if title is None else plain(title), **settings)
+        for row in rows:
+            self.add_row(*row)
 
     def add_row(self, *cells: Any, **settings: Any) -> None:
         """Add a row; cells that are strings are `plain`."""
@@ -57,13 +61,8 @@ def say(stage: str, text: str) -> None:
 def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
     """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds."""
     if console.is_terminal:
-        columns = (
-            TextColumn(f"{stage:<10}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit, markup=False),
-            TimeRemainingColumn(),
-        )
+        name, what = TextColumn(f"{stage:<10}", markup=False), TextColumn(unit, markup=False)
+        columns = (name, BarColumn(), MofNCompleteColumn(), what, TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(stage, total=total)
             yield lambda n: bar.advance(task, n)
@@ -144,10 +143,8 @@ def duration(seconds: float, *, rough: bool = False) -> str:
                 return f"{seconds / size:.2g} {unit}" if seconds / size < 10 else f"{seconds / size:,.0f} {unit}"
         return f"{seconds:.0f} seconds"
     minutes, rest = divmod(round(seconds), 60)
-    if not minutes:
-        return f"{rest} s"
     hours, left = divmod(minutes, 60)
-    return f"{hours} h {left} min" if hours else f"{left} min {rest} s"
+    return f"{hours} h {left} min" if hours else f"{left} min {rest} s" if left else f"{rest} s"
 
 
 SLOW, BACK = 0.5, 0.75
@@ -187,10 +184,8 @@ class _TrainingLine:
             self.slow = False
             return []
         told, self.slow = self.slow, True
-        shared = (
-            f"slow: {now:,.0f} img/s where it had {had:,.0f}. Something else uses the cores; the result is the same"
-        )
-        return [] if told else [shared]
+        shared = "Something else uses the cores; the result is the same"
+        return [] if told else [f"slow: {now:,.0f} img/s where it had {had:,.0f}. {shared}"]
 
     def _left(self, row: Mapping[str, float]) -> str:
         now = time.monotonic()
@@ -207,32 +202,18 @@ def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
 
     The distances come from `judged`, the rows that are known to have one since the last tick.
     """
-    line = _TrainingLine(kimg)
-    if not console.is_terminal:
+    line, name = _TrainingLine(kimg), TextColumn(f"{stage:<10} kimg", markup=False)
+    columns = (name, MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
+    bar = Progress(*columns, console=console, transient=True)
+    task, is_live = bar.add_task("starting", total=round(kimg)), console.is_terminal
 
-        def tell(
-            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
-        ) -> None:
-            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
-            for alarm in (*alarms, *line.trouble(row)):
-                say(stage, f"alarm: {alarm}")
-
-        yield tell
-        return
-    columns = (
-        TextColumn(f"{stage:<10} kimg", markup=False),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TextColumn("{task.description}", markup=False),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=round(kimg))
-
-        def show(
-            row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()
-        ) -> None:
+    def show(row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()) -> None:
+        if is_live:
             bar.update(task, completed=round(row["kimg"]), description=line(row, judged))
-            for alarm in (*alarms, *line.trouble(row)):
-                say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}")
+        else:
+            say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
+        for alarm in (*alarms, *line.trouble(row)):
+            say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}" if is_live else f"alarm: {alarm}")
 
+    with bar if is_live else nullcontext():
         yield show

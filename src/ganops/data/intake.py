@@ -12,6 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
+from ganops.core.cores import in_order
 from ganops.core.errors import DataError
 from ganops.core.terminal import progress
 from ganops.data.decode import Decoded, Recipe, decode_all
@@ -146,14 +147,8 @@ def _by_processes(processes: int, decode: Decode, blocks: Iterator[Block], count
     """No more blocks are in flight than keep the processes busy."""
     # not forked from here: the caller may hold threads (Ray, torch), and a fork copies their locks
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        flying: deque[Future[list[Decoded]]] = deque()
         try:
-            for block in blocks:
-                flying.append(pool.submit(decode, block))
-                if len(flying) > 2 * processes:
-                    yield flying.popleft().result()
-            while flying:
-                yield flying.popleft().result()
+            yield from in_order(lambda block: pool.submit(decode, block), Future.result, blocks, 2 * processes + 1)
         except BrokenProcessPool as error:
             raise DataError(ENDED) from error
 

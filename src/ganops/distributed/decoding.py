@@ -6,11 +6,11 @@ told, depend on no scheduling.
 """
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ganops.config import Compute
+from ganops.core.cores import in_order
 from ganops.core.errors import DataError
 from ganops.data.decode import Decoded, read_file
 from ganops.data.intake import ENDED, Block, Decode, Mapper, here
@@ -55,14 +55,8 @@ def _in_order(decode: Decode, blocks: Iterator[Block]) -> Iterator[list[Decoded]
     limit = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     task = ray.remote(_decode).options(num_cpus=1, max_retries=MAX_RESTARTS)
     shared = ray.put(decode)
-    flying: deque[ray.ObjectRef] = deque()
     try:
-        for block in blocks:
-            flying.append(task.remote(shared, block))
-            if len(flying) >= limit:
-                yield ray.get(flying.popleft())
-        while flying:
-            yield ray.get(flying.popleft())
+        yield from in_order(lambda block: task.remote(shared, block), ray.get, blocks, limit)
     except RayTaskError as error:
         raise error.cause from error
     except (OutOfMemoryError, WorkerCrashedError) as error:

@@ -6,9 +6,10 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from rich.table import Column
@@ -56,20 +57,20 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         root: The project's folder.
         address: Of a cluster's dashboard; None: RAY_ADDRESS, and without it this machine alone.
     """
-    address = address or os.environ.get("RAY_ADDRESS")
+    address, experiment = address or os.environ.get("RAY_ADDRESS"), partial(config.load, root / "params.yaml")
     looks: dict[str, Callable[[], Found]] = {
         "versions": _versions,
         "devices": _devices,
         "collectives": _collectives,
-        "parameters": lambda: _parameters(config.load(root / "params.yaml"), root),
-        "source": lambda: _source(config.load(root / "params.yaml"), root),
+        "parameters": lambda: _parameters(experiment(), root),
+        "source": lambda: ("good", str(watched(root / layout.DATA, experiment().data.source))),
         "git": lambda: _git(root),
         "disk": lambda: _disk(root),
         "DVC remote": lambda: _remote(root, needed=bool(address)),
         "MLflow": lambda: _mlflow(root, shared=bool(address)),
         "token": lambda: _token(needed=bool(address)),
-        "storage": lambda: _storage(config.load(root / "params.yaml"), root, address),
-        **({"cluster": lambda: _cluster(config.load(root / "params.yaml"), address)} if address else {}),
+        "storage": lambda: _storage(experiment(), root, address),
+        **({"cluster": lambda: _cluster(experiment(), address)} if address else {}),
         "telemetry": lambda: _telemetry(root),
     }
     for what, look in looks.items():
@@ -83,10 +84,9 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
 def table(findings: list[Finding]) -> Table:
     """`findings` for a person."""
     columns = ("", Column(no_wrap=True), Column(overflow="fold"))
-    found = Table(*columns, box=None, padding=(0, 2, 0, 0), collapse_padding=True, show_header=False, pad_edge=False)
-    for each in findings:
-        found.add_row(MARKS[each.state], each.what, each.text)
-    return found
+    rows = [(MARKS[each.state], each.what, each.text) for each in findings]
+    look: dict[str, Any] = {"box": None, "padding": (0, 2, 0, 0), "collapse_padding": True, "pad_edge": False}
+    return Table(*columns, rows=rows, show_header=False, **look)
 
 
 def _versions() -> Found:
@@ -117,10 +117,6 @@ def _parameters(experiment: Experiment, root: Path) -> Found:
     text = f"params.yaml: {experiment.model.architecture}, {machine.precision(experiment, device)} on {device}"
     lines = precedents.concerns(experiment, root)
     return ("note" if lines else "good"), "\n".join([text, *lines])
-
-
-def _source(experiment: Experiment, root: Path) -> Found:
-    return "good", str(watched(root / layout.DATA, experiment.data.source))
 
 
 def _git(root: Path) -> Found:

@@ -101,7 +101,11 @@ class Tree:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Ray cluster as its dashboard sees it."""
+    """A Ray cluster as its dashboard sees it.
+
+    Raises:
+        ClusterError: Of any method: it refuses the token, or does not answer as Ray's dashboard does.
+    """
 
     address: str
     client: JobSubmissionClient
@@ -136,22 +140,14 @@ class Cluster:
         return cls(address, client)
 
     def nodes(self) -> list[dict[str, float]]:
-        """The resources of each node that is alive.
-
-        Raises:
-            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
-        """
+        """The resources of each node that is alive."""
         with _refusals(self.address):
             answer = self.client._do_request("GET", "/nodes?view=summary").json()  # the token goes with it
         raylets = [node["raylet"] for node in answer["data"]["summary"]]
         return [raylet["resourcesTotal"] for raylet in raylets if raylet.get("state") == "ALIVE"]
 
     def version(self) -> str:
-        """Version of Ray there.
-
-        Raises:
-            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
-        """
+        """Version of Ray there."""
         with _refusals(self.address):
             return str(self.client._do_request("GET", "/api/version").json()["ray_version"])
 
@@ -169,11 +165,7 @@ class Cluster:
             raise ClusterError(f"{self.address} knows no job {name}; the latest: {known}") from None
 
     def jobs(self) -> list[JobDetails]:
-        """Return the jobs that this project submitted, the latest first.
-
-        Raises:
-            ClusterError: The cluster refuses the token, or does not answer as Ray's dashboard does.
-        """
+        """Return the jobs that this project submitted, the latest first."""
         with _refusals(self.address):
             jobs = self.client.list_jobs()
         ours = [each for each in jobs if each.submission_id and DIGEST in (each.metadata or {})]
@@ -260,12 +252,8 @@ def submit(
         cluster.client.submit_job(
             submission_id=name,
             entrypoint="python -m ganops.jobs.remote",
-            runtime_env={
-                "working_dir": str(archive),
-                # before whatever the nodes have installed
-                "py_modules": [str(folder)],
-                "env_vars": environment,
-            },
+            # the module comes before whatever the nodes have installed
+            runtime_env={"working_dir": str(archive), "py_modules": [str(folder)], "env_vars": environment},
             metadata={DIGEST: tree.digest, COMMIT: tree.commit, DIRTY: json.dumps(tree.dirty)},
         )
     return name
@@ -332,9 +320,7 @@ def ask_nodes(root: Path, cluster: Cluster, address: str) -> None:
             entrypoint=shlex.join(["python", "-m", "ganops.distributed.storage", address]),
             runtime_env={"py_modules": [str(folder)]},
         )
-        while not (status := cluster.client.get_job_status(name)).is_terminal():
-            time.sleep(0.5)
-        if status != JobStatus.SUCCEEDED:
+        if _ended(cluster, name) != JobStatus.SUCCEEDED:
             said = cluster.client.get_job_logs(name).strip().splitlines()
             lines = [line for line in said if line.startswith("compute.storage") or "name a folder" in line]
             raise ClusterError("; ".join(lines or said[-3:]) or f"the job {name} that asks the nodes did not run")
@@ -379,9 +365,8 @@ def fetch(root: Path, cluster: Cluster, name: str, *, force: bool = False) -> li
     with _refusals(cluster.address):
         marks = re.findall(rf"^{dvc.MARK} (\w+\.dir) ([\w ]+)$", cluster.client.get_job_logs(name), re.MULTILINE)
     if not marks:
-        raise ClusterError(
-            f"{name} ({found.status.value.lower()}) has finished no stage yet: there is nothing to fetch"
-        )
+        status = found.status.value.lower()
+        raise ClusterError(f"{name} ({status}) has finished no stage yet: there is nothing to fetch")
     if not force and Tree.of(root).digest != (found.metadata or {}).get(DIGEST):
         raise ClusterError(
             f"the files here are no longer those that {name} ran with: its results would not belong to them. Go back "
@@ -416,6 +401,13 @@ def finish(root: Path, cluster: Cluster, name: str) -> None:
             raise ClusterError(f"all else is home, but {stage} failed here: `dvc repro {stage}` tries again")
 
 
+def _ended(cluster: Cluster, name: str) -> JobStatus:
+    """The status with which a job ends, for which this waits."""
+    while not (status := cluster.client.get_job_status(name)).is_terminal():
+        time.sleep(0.5)
+    return status
+
+
 def stop(cluster: Cluster, name: str) -> str:
     """Stops a job and waits until it has ended; returns its status in words.
 
@@ -425,9 +417,7 @@ def stop(cluster: Cluster, name: str) -> str:
     cluster.job(name)
     with _refusals(cluster.address):
         cluster.client.stop_job(name)
-        while not (status := cluster.client.get_job_status(name)).is_terminal():
-            time.sleep(0.5)
-    return str(status.value).lower()
+        return str(_ended(cluster, name).value).lower()
 
 
 def rows(cluster: Cluster) -> list[dict[str, Any]]:
@@ -447,11 +437,10 @@ def rows(cluster: Cluster) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> Table:
     """`rows` for a person."""
-    found = Table(Column("job", no_wrap=True), "status", "started", "minutes", "commit")
-    for row in rows:
-        commit = f"{row['commit']}{' and changes' if row['changes'] else ''}"
-        found.add_row(row["id"], row["status"], str(row["started"] or ""), str(row["minutes"] or ""), commit)
-    return found
+    shown = [row | {"commit": f"{row['commit']}{' and changes' if row['changes'] else ''}"} for row in rows]
+    names = ("id", "status", "started", "minutes", "commit")
+    cells = [[str(row[name] or "") for name in names] for row in shown]
+    return Table(Column("job", no_wrap=True), *names[1:], rows=cells)
 
 
 @contextlib.contextmanager

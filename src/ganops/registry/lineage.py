@@ -11,6 +11,7 @@ from ganops.core.git import lock_hashes
 from ganops.core.terminal import Table
 from ganops.registry import tracking
 from ganops.registry.model import Model
+from ganops.registry.model_version import metrics_of
 from ganops.registry.registration import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, FROM_TRIAL, IDENTITY, REASONS, TRACED
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
 
@@ -50,11 +51,7 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
         "decision": version.tags.get(DECISION),
         "reasons": version.tags.get(REASONS),
         "identity": version.tags.get(IDENTITY),
-        "metrics": {
-            key.removeprefix("metric."): float(value)
-            for key, value in version.tags.items()
-            if key.startswith("metric.")
-        },
+        "metrics": metrics_of(version),
         "run": version.run_id,
         "fingerprint": run.data.tags.get(FINGERPRINT),
         "commit": tags.get("mlflow.source.git.commit"),
@@ -83,9 +80,8 @@ def of_lock(model: Model, lock: Path) -> list[int]:
     """
     generator = lock_hashes(lock).get(str(layout.GENERATOR))
     if generator is None:
-        raise RegistryError(
-            f"{lock}: expected the dvc.lock of a pipeline that has trained, found no {layout.GENERATOR}"
-        )
+        problem = f"{lock}: expected the dvc.lock of a pipeline that has trained, found no {layout.GENERATOR}"
+        raise RegistryError(problem)
     tag = f"tags.`{HASHES}{layout.GENERATOR}` = '{generator}'"
     found, client = model.versions(tag), model.client
     if not found and (experiment := client.get_experiment_by_name(model.name)):
@@ -100,7 +96,6 @@ def of_lock(model: Model, lock: Path) -> list[int]:
 
 def show(found: dict[str, Any]) -> Group:
     """`lineage` for a person."""
-    known = Table(show_header=False, title=f"{found['name']} v{found['version']}")
     commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
     search = found["search"] and "trial {trial} of the search {search}, run {run}".format(**found["search"])
     facts = {
@@ -108,14 +103,7 @@ def show(found: dict[str, Any]) -> Group:
         "patch": found["patch"], "parameters": search,
         "job": found["job"], "experiment": found["experiment"], "fingerprint": found["fingerprint"],
     }  # fmt: skip
-    for key, value in facts.items():
-        if value:
-            known.add_row(key, str(value))
-    return Group(known, _columns("DVC", "hash", found["hashes"]), _columns("parameter", "value", found["params"]))
-
-
-def _columns(key: str, value: str, rows: dict[str, str]) -> Table:
-    found = Table(key, value)
-    for name, content in rows.items():
-        found.add_row(name, str(content))
-    return found
+    rows = [(key, str(value)) for key, value in facts.items() if value]
+    known = Table(show_header=False, title=f"{found['name']} v{found['version']}", rows=rows)
+    hashes, params = found["hashes"].items(), found["params"].items()
+    return Group(known, Table("DVC", "hash", rows=hashes), Table("parameter", "value", rows=params))

@@ -97,19 +97,17 @@ def _files(version: mlflow.entities.model_registry.ModelVersion, root: Path, *, 
             return Finding(what, "bad", f"{error}. `ganops rollback` leaves it, if it is the champion")
         try:
             model_version.verify(version, folder)
+            if loads:
+                Registered(folder)
         except RegistryError as error:
             return Finding(what, "bad", str(error))
-        if loads:
-            try:
-                Registered(folder)
-            except Exception as error:  # mlflow's own, onnxruntime's
-                return Finding(what, "bad", f"it does not load here: {reason(error)}")
+        except Exception as error:  # mlflow's own, onnxruntime's
+            return Finding(what, "bad", f"it does not load here: {reason(error)}")
     return Finding(what, "ok", "its files are those that were registered" + (", and it loads" if loads else ""))
 
 
 def table(name: str, findings: list[Finding]) -> Table:
     """`verify` for a person."""
-    found = Table("", "looked at", "found", title=name)
-    for each in findings:
-        found.add_row(Text(each.state, "green" if each.state == "ok" else "red"), each.what, each.said)
-    return found
+    colours = {"ok": "green", "bad": "red"}
+    rows = [(Text(each.state, colours[each.state]), each.what, each.said) for each in findings]
+    return Table("", "looked at", "found", title=name, rows=rows)
