@@ -1,17 +1,17 @@
 """Commands about a cluster: what a run there needs, and jobs that are sent, followed and brought home."""
 
-import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ganops import config
-from ganops.cli.app import app
+from ganops.cli.app import app, show
 from ganops.core.errors import ClusterError, UserError
-from ganops.core.terminal import console, say
+from ganops.core.terminal import say
 
 if TYPE_CHECKING:
     from ganops.jobs.submission import Cluster
@@ -26,15 +26,10 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the screen.")] = False,
 ) -> None:
     """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
-    from dataclasses import asdict
-
     from ganops.jobs import doctor as adaptor
 
     found = list(adaptor.examine(Path(), address))
-    if as_json:
-        print(json.dumps([asdict(each) for each in found], indent=2))
-    else:
-        console.print(adaptor.table(found))
+    show([asdict(each) for each in found], lambda: adaptor.table(found), as_json)
     sys.exit(any(each.state == "bad" for each in found))
 
 
@@ -85,15 +80,12 @@ def _see_home(cluster: "Cluster", name: str) -> None:
     try:
         code = submission.follow(cluster, name)
     except KeyboardInterrupt:
-        say(
-            "submit",
-            f"{name} goes on: `ganops logs {name}`, `ganops stop {name}`, and `ganops fetch {name}` at its end",
-        )
+        ways = f"`ganops logs {name}`, `ganops stop {name}`, and `ganops fetch {name}` at its end"
+        say("submit", f"{name} goes on: {ways}")
         sys.exit(130)
     except ClusterError as error:
-        raise ClusterError(
-            f"{error}\n{name} may go on without us: `ganops logs {name}`, and `ganops fetch {name}` at its end"
-        ) from None
+        problem = f"{error}\n{name} may go on without us: `ganops logs {name}`, and `ganops fetch {name}` at its end"
+        raise ClusterError(problem) from None
     if code:
         say("submit", f"{name} failed with exit code {code}; what it had finished is brought home")
     _fetch(cluster, name, force=False)
@@ -117,10 +109,7 @@ def jobs(
     from ganops.jobs import submission as adaptor
 
     found = adaptor.rows(adaptor.Cluster.connect(address))
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        console.print(adaptor.table(found))
+    show(found, lambda: adaptor.table(found), as_json)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import app
+from ganops.cli.app import AllowedHost, app
 from ganops.cli.registry import Name
 from ganops.core import layout
 from ganops.core.terminal import say
@@ -17,9 +17,7 @@ def playground(
     name: Name = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw and vote.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
-    allowed_host: Annotated[
-        list[str] | None, typer.Option(help="A name that it is called by, such as a proxy's; may be given again.")
-    ] = None,
+    allowed_host: AllowedHost = None,
 ) -> None:
     """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
     import sys

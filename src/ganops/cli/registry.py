@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import app
-from ganops.core.terminal import console, say
+from ganops.cli.app import AsJson, app, show
+from ganops.core.terminal import say
 
 if TYPE_CHECKING:
     from ganops.registry.model import Model
@@ -20,7 +20,6 @@ app.add_typer(registry, name="registry")
 
 Name = Annotated[str | None, typer.Option(help="Of the registered model; without it, register.name of params.yaml.")]
 Why = Annotated[str, typer.Option(help="The reason, for the record.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
 Version = Annotated[str, typer.Argument(help="3, v3, an alias such as champion, or models:/NAME@ALIAS.")]
 
 
@@ -72,10 +71,7 @@ def history(name: Name = None, as_json: AsJson = False) -> None:
 
     model = _model(name)
     moves = champions.history(model)
-    if as_json:
-        print(json.dumps([asdict(move) for move in moves], indent=2))
-    else:
-        console.print(champions.table(model.name, moves))
+    show([asdict(move) for move in moves], lambda: champions.table(model.name, moves), as_json)
 
 
 @app.command()
@@ -91,10 +87,7 @@ def lineage(
     model = _model(name)
     which = str(provenance.of_lock(model, lock)[-1]) if lock else version
     found = provenance.lineage(model, which)
-    if as_json:
-        print(json.dumps(found, indent=2))
-    else:
-        console.print(provenance.show(found))
+    show(found, lambda: provenance.show(found), as_json)
 
 
 @registry.command()
@@ -108,8 +101,5 @@ def verify(
 
     model = _name(name)
     found = list(audit.verify(Path(), model, every=every))
-    if as_json:
-        print(json.dumps([asdict(each) for each in found], indent=2))
-    else:
-        console.print(audit.table(model, found))
+    show([asdict(each) for each in found], lambda: audit.table(model, found), as_json)
     sys.exit(any(each.state == "bad" for each in found))

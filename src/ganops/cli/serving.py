@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import app
+from ganops.cli.app import AllowedHost, app
 from ganops.cli.registry import Name
 from ganops.core.terminal import say
 
@@ -18,9 +18,7 @@ def serve(
     host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
     replicas: Annotated[int, typer.Option(min=1, help="Processes that draw; each needs a core.")] = 1,
-    allowed_host: Annotated[
-        list[str] | None, typer.Option(help="A name that it is called by, such as a proxy's; may be given again.")
-    ] = None,
+    allowed_host: AllowedHost = None,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the alias.")] = 1.0,
 ) -> None:
     """Serve the champion over HTTP on Ray Serve, and follow the alias; docs/serving.md."""
@@ -34,13 +32,6 @@ def serve(
         sys.stdout.flush()
 
     target = replica.Target(str(Path().resolve()), name or config.load().register_.name, alias, poll)
-    deployment.run(
-        target,
-        host=host,
-        port=port,
-        replicas=replicas,
-        tell=tell,
-        logs="GANOPS_DEBUG" in os.environ,
-        allowed=allowed_host or (),
-    )
+    logs, allowed = "GANOPS_DEBUG" in os.environ, allowed_host or ()
+    deployment.run(target, host=host, port=port, replicas=replicas, tell=tell, logs=logs, allowed=allowed)
     tell("ended")
