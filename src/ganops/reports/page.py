@@ -16,13 +16,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 def environment() -> jinja2.Environment:
     """Return an environment of the templates: values are escaped, and none may be missing."""
-    found = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    found = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    found.loader = jinja2.FileSystemLoader(TEMPLATES)
     found.filters |= {"number": readable, "breakable": breakable}
     return found
 

@@ -55,12 +55,8 @@ STYLE = {
     "axes.titlesize": 9,
     "axes.titlelocation": "left",
     "axes.unicode_minus": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "axes.titlecolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    **dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "axes.titlecolor"), INK),
+    **dict.fromkeys(("text.color", "xtick.color", "ytick.color"), INK),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
@@ -87,8 +83,7 @@ def curves(
     axis, which is given where every value is positive and the largest is five times the smallest.
     """
     with styled():
-        figure = canvas(height=230)
-        axes = figure.subplots()
+        figure, axes = panel(230)
         for key, colour in zip(keys, cycle(SERIES), strict=False):
             points = _points(history, key)
             shown = points[evenly(len(points), MAX_POINTS)]
@@ -110,14 +105,11 @@ def classes_bar(counts: Mapping[str, int]) -> bytes:
     """SVG of the number of samples of each class; with many classes the bars stay without names, largest first."""
     named = len(counts) <= MAX_NAMED_CLASSES
     with styled():
-        figure = canvas(height=40 + 19 * len(counts) if named else 200)
-        axes = figure.subplots()
+        figure, axes = panel(40 + 19 * len(counts) if named else 200)
         if named:
-            positions = range(len(counts))
-            bars = axes.barh(positions, list(counts.values()), color=SERIES[0], height=0.72)
+            bars = axes.barh(range(len(counts)), list(counts.values()), color=SERIES[0], height=0.72)
             axes.bar_label(bars, labels=[f"{count:,}" for count in counts.values()], padding=3)
-            axes.set_yticks(positions, [shortened(name) for name in counts])
-            axes.invert_yaxis()
+            named_rows(axes, [*map(shortened, counts)])
             axes.margins(x=0.14, y=0.01)
             _only_names(axes)
         else:
@@ -129,20 +121,17 @@ def classes_bar(counts: Mapping[str, int]) -> bytes:
 def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: str = "") -> bytes:
     """SVG of the distance of each rung (a known damage to real samples), and a line where the model's `value` lies."""
     with styled():
-        figure = canvas(height=64 + 20 * len(rungs))
-        axes = figure.subplots()
+        figure, axes = panel(64 + 20 * len(rungs))
         positions, distances = range(len(rungs)), list(rungs.values())
         axes.hlines(positions, min(*distances, 0), distances, color=GRID, linewidth=1)
         axes.plot(distances, positions, "o", color=SERIES[0], markersize=5)
-        for position, distance in zip(positions, distances, strict=True):
-            axes.annotate(
-                number(distance), (distance, position), xytext=(6, 0), textcoords="offset points", va="center"
-            )
+        beside: dict[str, Any] = {"xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+        for place in zip(distances, positions, strict=True):
+            axes.annotate(number(place[0]), place, **beside)
         if value is not None:
             axes.axvline(value, color=MARK, linewidth=1.4)
             axes.set_title(f"this model {number(value)}", color=MARK)
-        axes.set_yticks(positions, [shortened(name) for name in rungs])
-        axes.invert_yaxis()
+        named_rows(axes, [*map(shortened, rungs)])
         axes.margins(x=0.16)
         axes.set_xlabel(label)
         log_where_possible(axes.xaxis, distances)
@@ -159,8 +148,7 @@ def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes
     positive = values[values > 0] if values.any() else np.ones(1)
     edges = np.geomspace(positive.min() / 1.05, positive.max() * 1.05, bins + 1)
     with styled():
-        figure = canvas(height=210)
-        axes = figure.subplots()
+        figure, axes = panel(210)
         for (name, found), colour in zip(sets.items(), cycle(SERIES), strict=False):
             counts, _ = np.histogram(found.clip(edges[0]), edges)
             axes.stairs(counts / len(found), edges, color=colour, linewidth=1.6, label=name)
@@ -199,8 +187,7 @@ def slopes(left: Mapping[str, float], right: Mapping[str, float], left_label: st
     """SVG of two rankings of the same names, the smallest value on top, each name joined with itself by a line."""
     order = [sorted(side, key=lambda name, side=side: (side[name], name)) for side in (left, right)]  # type: ignore[misc]
     with styled():
-        figure = canvas(height=60 + 26 * len(left))
-        axes = figure.subplots()
+        figure, axes = panel(60 + 26 * len(left))
         for name in order[0]:
             places = [side.index(name) for side in order]
             axes.plot((0, 1), places, "o-", color=SERIES[0], linewidth=1.4, markersize=5)
@@ -221,8 +208,7 @@ def slopes(left: Mapping[str, float], right: Mapping[str, float], left_label: st
 
 def standing(trial: Mapping[str, Any]) -> tuple[bool, int, float, float]:
     """Sorts trials as `trials.ranked` does, best first; those whose score does not count follow, by number."""
-    counts = trial.get("status", "finished") in COMPARABLE and is_finite(trial.get("score"))
-    if not counts:
+    if trial.get("status", "finished") not in COMPARABLE or not is_finite(trial.get("score")):
         return True, 0, 0.0, float(trial["number"])
     return False, -int(trial.get("rung", 0)), float(trial["score"]), float(trial["number"])
 
@@ -302,6 +288,18 @@ def canvas(height: float, width: float = WIDTH) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / CSS_PIXELS_PER_INCH, height / CSS_PIXELS_PER_INCH), layout="constrained")
+
+
+def panel(height: float) -> "tuple[Figure, Axes]":
+    """An empty figure of that height in CSS pixels, and its axes."""
+    figure = canvas(height)
+    return figure, figure.subplots()
+
+
+def named_rows(axes: "Axes", names: Sequence[str]) -> None:
+    """Name the rows of a chart, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
 
 
 def finished(figure: "Figure", rules: str = "") -> bytes:

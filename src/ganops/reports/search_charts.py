@@ -38,8 +38,7 @@ def distance_curves(trials: Sequence[Trial], objective: str) -> bytes:
         return b""
     colours = _by_rank(order)
     with plots.styled():
-        figure = plots.canvas(height=300)
-        axes = figure.subplots()
+        figure, axes = plots.panel(300)
         for trial in sorted(trials, key=lambda trial: trial in order[:1]):
             path, is_best = paths[trial.number], trial in order[:1]
             colour = MARK if is_best else colours.get(trial.number, INK)
@@ -70,8 +69,7 @@ def parallel(trials: Sequence[Trial], objective: str) -> bytes:
     rows: dict[str, list[Any]] = {name: [trial.parameters.get(name) for trial in shown] for name in names(shown)}
     scores = [trial.score if trial in order else None for trial in shown]
     with plots.styled():
-        figure = plots.canvas(height=30 + 60 * (len(rows) + 1))
-        axes = figure.subplots()
+        figure, axes = plots.panel(30 + 60 * (len(rows) + 1))
         places = [_axis(axes, y, name, values) for y, (name, values) in enumerate(rows.items())]
         places.append(_axis(axes, len(rows), f"{objective}, lower is better", scores, missing="none"))
         for i in reversed(range(len(shown))):
@@ -89,14 +87,11 @@ def parallel(trials: Sequence[Trial], objective: str) -> bytes:
 def importance_bar(found: Importance) -> bytes:
     """SVG of each parameter's share in the order of the trials, with its interval."""
     with plots.styled():
-        figure = plots.canvas(height=56 + 24 * len(found.shares))
-        axes = figure.subplots()
-        positions = range(len(found.shares))
-        for y, (share, low, high) in zip(positions, found.shares.values(), strict=True):
+        figure, axes = plots.panel(56 + 24 * len(found.shares))
+        for y, (share, low, high) in enumerate(found.shares.values()):
             axes.plot([max(low, 0), max(high, 0)], [y, y], color=SERIES[0], linewidth=4, alpha=0.35)
             axes.plot(max(share, 0), y, "o", color=SERIES[0], markersize=6)
-        axes.set_yticks(positions, [plots.shortened(_tail(name), 24) for name in found.shares])
-        axes.invert_yaxis()
+        plots.named_rows(axes, [plots.shortened(_tail(name), 24) for name in found.shares])
         axes.tick_params(axis="y", length=0)
         axes.set(xlim=(-0.02, 1.02), xlabel="share of the order of the trials")
         axes.xaxis.set_major_formatter(plots.tick_text)
@@ -117,8 +112,7 @@ def budget_curve(found: BestSoFar, kimg: float, objective: str) -> bytes:
     top = ceiling + 0.08 * ((ceiling - floor) or abs(ceiling) or 1)
     k = np.arange(1, n + 1)
     with plots.styled():
-        figure = plots.canvas(height=260)
-        axes = figure.subplots()
+        figure, axes = plots.panel(260)
         band = found.low.clip(max=top), found.high.clip(max=top)
         axes.fill_between(k, *band, color=SERIES[0], alpha=0.2, linewidth=0, label="95 % of draws")
         marker = "o" if n == 1 else ""
@@ -151,8 +145,7 @@ def population_curve(trials: Sequence[Trial], objective: str) -> bytes:
     best = np.minimum.accumulate([min(row["distance"] for row in at_rung[rung]) for rung in rungs])
     middle = [float(np.median([row["distance"] for row in at_rung[rung]])) for rung in rungs]
     with plots.styled():
-        figure = plots.canvas(height=240)
-        axes = figure.subplots()
+        figure, axes = plots.panel(240)
         axes.plot(rungs, best, color=MARK, linewidth=2, marker="o", markersize=4, label="best so far")
         axes.plot(rungs, middle, color=SERIES[0], linewidth=1.4, marker="o", markersize=3, label="median member")
         axes.set(xlabel="rung", ylabel=plots.shortened(objective, 40))
@@ -177,8 +170,7 @@ def lineage(trials: Sequence[Trial]) -> bytes:
     last = max([trial.rung for trial in trials] + [takeover.rung for trial in trials for takeover in trial.takeovers])
     best = ranked(trials)[:1]
     with plots.styled():
-        figure = plots.canvas(height=64 + 26 * len(trials))
-        axes = figure.subplots()
+        figure, axes = plots.panel(64 + 26 * len(trials))
         for rung in range(1, last + 1):
             reached = [(trial, _rungs(trial)[rung]["distance"]) for trial in trials if rung in _rungs(trial)]
             order = sorted(reached, key=lambda pair: pair[1])
@@ -300,15 +292,8 @@ def _count(axes: "Axes") -> None:
 
 def _kimg_above(axes: "Axes", each: float, label: str) -> None:
     """A second axis above: what lies below, times `each`."""
-
-    def times(x: Any) -> Any:
-        return x * each
-
-    def over(x: Any) -> Any:
-        return x / each
-
     if each > 0:
-        above = axes.secondary_xaxis("top", functions=(times, over))
+        above = axes.secondary_xaxis("top", functions=(lambda x: np.multiply(x, each), lambda x: np.divide(x, each)))
         above.set_xlabel(label)
         above.xaxis.set_major_formatter(plots.tick_text)
 

@@ -17,16 +17,7 @@ from ganops.core.files import atomic, atomic_folder
 from ganops.core.terminal import duration
 from ganops.reports import page, plots, search_charts
 from ganops.search import trials
-from ganops.search.analysis import (
-    MIN_TRIALS,
-    Importance,
-    best_so_far,
-    counted,
-    ended,
-    importance,
-    is_population,
-    names,
-)
+from ganops.search.analysis import MIN_TRIALS, Importance, best_so_far, counted, ended, importance, is_population, names
 from ganops.search.trials import Search, Status, Trial, ranked, short, why
 
 SHOWN_TRIALS = 5
@@ -45,9 +36,9 @@ def publish(search: Search | None, *, best_params: Path, report: Path) -> None:
     """
     with atomic_folder(report) as draft:
         trials.save(search, draft)
+        if search and search.trials:
+            (draft / "trials.svg").write_bytes(plots.trials_plot([asdict(trial) for trial in search.trials]))
         if search:
-            if search.trials:
-                (draft / "trials.svg").write_bytes(plots.trials_plot([asdict(trial) for trial in search.trials]))
             save(search, draft)
     trials.hand_on(search, best_params)
 
@@ -183,13 +174,15 @@ def _unknown(search: Search) -> str:
 
 
 def _budget(search: Search, charts: Mapping[str, str]) -> dict[str, Any]:
+    if "budget" not in charts:
+        return {}
     done, scores = ended(search.trials), counted(search.trials)
     return {
-        "picture": charts.get("budget"),
-        "population": is_population(search.trials) if "budget" in charts else False,
-        "early": sum(trial.rung < search.rungs for trial in ranked(search.trials)) if "budget" in charts else 0,
-        "lost": len(done) - len(scores) if "budget" in charts else 0,
-        "seconds": duration(sum(t.seconds for t in done) / len(done)) if "budget" in charts else "",
+        "picture": charts["budget"],
+        "population": is_population(search.trials),
+        "early": sum(trial.rung < search.rungs for trial in ranked(search.trials)),
+        "lost": len(done) - len(scores),
+        "seconds": duration(sum(t.seconds for t in done) / len(done)),
     }
 
 
