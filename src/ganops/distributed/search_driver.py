@@ -120,14 +120,10 @@ class SearchDriver:
         for number, takeover in takeovers.items():
             trial = self.trials[number]
             if takeover not in trial.takeovers:
-                self.trials[number] = replace(
-                    trial, parameters=takeover.parameters, takeovers=(*trial.takeovers, takeover), status="running",
-                    reason="",
-                )  # fmt: skip
+                begun = replace(trial, parameters=takeover.parameters, status="running", reason="")
+                self.trials[number] = replace(begun, takeovers=(*trial.takeovers, takeover))
         self.rung = rung
-        for number, old in self.store.checkpoints():
-            if old < rung:
-                self.store.forget(number, old)
+        self.store.forget_all(lambda number, old: old < rung)
 
     def hear(self, number: int, result: dict[str, Any]) -> None:
         """Takes in what a trial came to."""
@@ -172,9 +168,7 @@ class SearchDriver:
         ended = replace(trial, status=status, reason=reason)
         self._keep(ended)
         if not may_go_on(ended) and self.tune.scheduler != "pbt":
-            for number, rung in self.store.checkpoints():
-                if number == trial.number:
-                    self.store.forget(number, rung)
+            self.store.forget_all(lambda number, rung: number == trial.number)
 
     def _keep(self, trial: Trial) -> None:
         self.trials[trial.number] = trial

@@ -172,16 +172,12 @@ class Storage:
 
     def _ask(self, nodes: list[dict[str, Any]], name: str) -> list[str]:
         """Return what each node that fails says."""
-        tasks = {
-            ray.remote(_probe)
-            .options(
-                num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], False)
-            )
-            .remote(
-                self.address, name, node["NodeID"]
-            ): f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-            for node in nodes
-        }
+        tasks = {}
+        for node in nodes:
+            there = NodeAffinitySchedulingStrategy(node["NodeID"], False)
+            probe = ray.remote(_probe).options(num_cpus=0, max_retries=0, scheduling_strategy=there)
+            task = probe.remote(self.address, name, node["NodeID"])
+            tasks[task] = f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         answered, silent = ray.wait(list(tasks), num_returns=len(tasks), timeout=ANSWER)
         failures = [f"{tasks[task]} did not answer within {ANSWER:.0f} s" for task in silent]
         for task in answered:

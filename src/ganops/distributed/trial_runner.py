@@ -65,14 +65,9 @@ class Course:
             ticks = next(n for n in range(ticks, 0, -1) if piece % n == 0)
         steps = round(piece / ticks)
         rung = ticks * steps * kimg
-        changed = changed.override(
-            {
-                "train.tick_kimg": steps * kimg,
-                "train.checkpoint_kimg": rung,
-                "train.kimg": max(changed.train.kimg, tune.rungs * rung),  # what is rounded up must fit
-            }
-        )
-        return cls(changed, ticks, steps)
+        length = max(changed.train.kimg, tune.rungs * rung)  # what is rounded up must fit
+        train = {"train.tick_kimg": steps * kimg, "train.checkpoint_kimg": rung, "train.kimg": length}
+        return cls(changed.override(train), ticks, steps)
 
     def step(self, rung: int) -> int:
         """The step at which a validation is due."""
@@ -138,21 +133,21 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
         run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
         rung = self._begin(run, assignment)
-        known = [self._row(run, course, row) for row in run.history]
+        known = [self._row(course, row) for row in run.history]
         ended = None
         if known:
-            ended = self._ended(known[-1], course, assignment)
+            ended = self._ended(known[-1], assignment)
             yield self._result(known, ended)
         while rung < assignment.until and ended is None:
             before = rung
             for rows, alarms in self._play(run, course, rung):
-                rows = [self._row(run, course, row) for row in rows]
+                rows = [self._row(course, row) for row in rows]
                 if DISTANCE in rows[-1]:
                     rung += 1
                     figures = {**self.judge.figures(), "alarms": float(len(alarms))}
                     rows[-1] |= figures
                     run.history[-1] |= figures  # whoever continues from the state knows them
-                    ended = self._ended(rows[-1], course, assignment)
+                    ended = self._ended(rows[-1], assignment)
                     if math.isfinite(rows[-1][DISTANCE]):
                         self._save(run, rung)
                 yield self._result(rows, ended)
@@ -162,11 +157,8 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _begin(self, run: Run, assignment: Assignment) -> int:
         """Loads the latest whole state that belongs to the assignment; after which judgement it is."""
         there = self.store.checkpoints()
-        own = [
-            rung
-            for number, rung in there
-            if number == assignment.number and assignment.after < rung <= assignment.until
-        ]
+        parts = range(assignment.after + 1, assignment.until + 1)
+        own = [rung for number, rung in there if number == assignment.number and rung in parts]
         for rung in sorted(own, reverse=True):
             try:
                 return self._load(run, assignment.number, rung, takeover=False)
@@ -205,14 +197,14 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())
         yield run.history[before:], alarms
 
-    def _row(self, run: Run, course: Course, row: dict[str, float]) -> dict[str, float]:
+    def _row(self, course: Course, row: dict[str, float]) -> dict[str, float]:
         """A line of the history as the search keeps it."""
         kept = {key: value for key, value in row.items() if key != self.judge.name and math.isfinite(value)}
         if self.judge.name in row:
             kept |= {"rung": round(course.rung(row["kimg"])), DISTANCE: row[self.judge.name]}
         return kept
 
-    def _ended(self, row: dict[str, float], course: Course, assignment: Assignment) -> list[str] | None:
+    def _ended(self, row: dict[str, float], assignment: Assignment) -> list[str] | None:
         """The status and the reason of a trial that ends with this judged row; due: another assignment follows."""
         if not math.isfinite(row[DISTANCE]):
             return ["diverged", f"the distance is {row[DISTANCE]}"]

@@ -8,7 +8,7 @@ checkpoints/0001-2/    the state after its second judgement, as long as it may b
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,16 +41,13 @@ class TrialStore:
             return
         folder = self.storage.folder(self.name)
         with ExitStack() as stack:
-            try:
+            with self._telling("written"):
                 folder.mkdir(parents=True, exist_ok=True)
                 (lock := folder / ".lock").touch()
                 held = stack.enter_context(locked(lock, wait=False))
-            except OSError as error:
-                raise self._trouble("written", error) from error
             if held is False:  # a file system without locks is like an object store
-                raise TrainingError(
-                    f"another process is at this very search ({folder}): wait for it, or end it and try again"
-                )
+                problem = f"another process is at this very search ({folder}): wait for it, or end it and try again"
+                raise TrainingError(problem)
             yield
 
     def trials(self) -> dict[int, Trial]:
@@ -68,10 +65,8 @@ class TrialStore:
 
     def pictures(self) -> dict[int, bytes]:
         """PNG of the trials that have one, by number."""
-        return {
-            int(name.removesuffix(".png")): self.storage.read(f"{self.name}/pictures/{name}", retry_timeout())
-            for name in self._names("pictures")
-        }
+        names, read = self._names("pictures"), self.storage.read
+        return {int(name.removesuffix(".png")): read(f"{self.name}/pictures/{name}", retry_timeout()) for name in names}
 
     def seconds(self) -> float:
         """Running time of the search in seconds."""
@@ -103,10 +98,8 @@ class TrialStore:
 
     def checkpoints(self) -> list[tuple[int, int]]:
         """Trial and judgement of those that there are."""
-        try:
+        with self._telling("read"):
             names = self.storage.kept(f"{self.name}/checkpoints", retry_timeout())
-        except OSError as error:
-            raise self._trouble("read", error) from error
         pairs = [name.split("-") for name in names]
         return [(int(number), int(rung)) for number, rung in pairs]
 
@@ -114,27 +107,32 @@ class TrialStore:
         """Removes a checkpoint."""
         self.storage.drop(self.checkpoint(number, rung), retry_timeout())
 
+    def forget_all(self, chosen: Callable[[int, int], bool]) -> None:
+        """Removes the checkpoints whose trial and judgement are chosen."""
+        for number, rung in self.checkpoints():
+            if chosen(number, rung):
+                self.forget(number, rung)
+
     def _names(self, folder: str) -> list[str]:
-        try:
+        with self._telling("read"):
             return self.storage.names(f"{self.name}/{folder}".rstrip("/"), retry_timeout())
-        except OSError as error:
-            raise self._trouble("read", error) from error
 
     def _read(self, name: str) -> Any:
-        try:
+        with self._telling(f"read ({name})", (OSError, ValueError)):
             return json.loads(self.storage.read(f"{self.name}/{name}", retry_timeout()))
-        except (OSError, ValueError) as error:
-            raise self._trouble(f"read ({name})", error) from error
 
     def _write(self, name: str, content: Any) -> None:
         text = json.dumps(content, indent=1, allow_nan=False)
-        try:
+        with self._telling("written"):
             self.storage.write(f"{self.name}/{name}", text.encode(), retry_timeout())
-        except OSError as error:
-            raise self._trouble("written", error) from error
 
-    def _trouble(self, done: str, error: Exception) -> TrainingError:
-        return TrainingError(
-            f"the results of the search in {self.storage.address}/{self.name} cannot be {done}: {error}. Make room or "
-            "mend it; the same command goes on, and trials that have ended do not run again."
-        )
+    @contextmanager
+    def _telling(self, done: str, troubles: tuple[type[Exception], ...] = (OSError,)) -> Iterator[None]:
+        """Says for what the storage was wanted where it refuses, and that the search goes on."""
+        try:
+            yield
+        except troubles as error:
+            raise TrainingError(
+                f"the results of the search in {self.storage.address}/{self.name} cannot be {done}: {error}. Make room "
+                "or mend it; the same command goes on, and trials that have ended do not run again."
+            ) from error

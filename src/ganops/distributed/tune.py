@@ -86,15 +86,9 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
             if began := store.trials() and identity.continues(store.commit()):
                 say("tune", f"goes on with a search of {began}")
             driver = SearchDriver(experiment, store)
-            runner = tune.with_parameters(
-                TrialRunner,
-                content=experiment.content(),
-                prepared=node_copy.send(prepared),
-                features=node_copy.send(features),
-                store=store,
-                plan=plan,
-                edits=meaning["edits"],
-            )
+            copies = {"prepared": node_copy.send(prepared), "features": node_copy.send(features)}
+            shared = {"content": experiment.content(), "store": store, "plan": plan, "edits": meaning["edits"]}
+            runner = tune.with_parameters(TrialRunner, **copies, **shared)
             needs = plan.resources() if plan.workers == 1 else BYTE
             with watch(judge.name, list(driver.trials.values())) as driver.listen:
                 _run(tune.with_resources(runner, needs), driver, experiment, concurrent)
@@ -117,8 +111,7 @@ def _tidy(driver: SearchDriver) -> None:
     """Removes the states that no trial will go on from."""
     store = driver.store
     if not any(map(may_go_on, driver.trials.values())):
-        for number, rung in store.checkpoints():
-            store.forget(number, rung)
+        store.forget_all(lambda number, rung: True)
     store.storage.remove(f"{store.name}/train", retry_timeout())
 
 
@@ -212,10 +205,9 @@ class _Results(tune.Callback):  # type: ignore[misc]
         self._tell(self.driver.leave, trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        lines = str(trial.get_error()).strip().splitlines()
-        self._tell(
-            self.driver.lose, trial, f"its process was lost {MAX_PROCESS_FAILURES + 1} times, at last: {lines[-1]}"
-        )
+        last = str(trial.get_error()).strip().splitlines()[-1]
+        why = f"its process was lost {MAX_PROCESS_FAILURES + 1} times, at last: {last}"
+        self._tell(self.driver.lose, trial, why)
 
     def _tell(self, action: Callable[..., None], trial: Any, *arguments: Any) -> None:
         """Ray Tune would take what is raised here for a failure of the trial."""

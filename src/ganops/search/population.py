@@ -10,7 +10,7 @@ from typing import Any
 from ganops.config import Space, Tune
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import seed_of
-from ganops.search.space import Values, clipped, drawn, is_active, ordered
+from ganops.search.space import Values, clipped, drawn, fill, ordered
 from ganops.search.trials import COMPARABLE, Takeover, Trial
 
 SHARE = 0.25
@@ -37,9 +37,8 @@ def check(tune: Tune) -> None:
                 "does; asha and none can search it"
             )
     if tune.trials and tune.trials < 2:
-        raise ConfigError(
-            f"params.tune.trials: a population (scheduler: pbt) has at least 2 members, got {tune.trials}"
-        )
+        problem = f"params.tune.trials: a population (scheduler: pbt) has at least 2 members, got {tune.trials}"
+        raise ConfigError(problem)
     if tune.rungs < 2:
         raise ConfigError("params.tune.rungs: scheduler: pbt needs at least 2 rounds, got 1")
 
@@ -70,11 +69,7 @@ def _has_score(member: Trial, rung: int) -> bool:
 
 def explored(parameters: Mapping[str, Any], space: Mapping[str, Any], *key: int | str) -> Values:
     """Parameters near others: numbers times one of FACTORS, choices moved by one place, a few drawn anew."""
-    values: Values = {}
-    for path, i, kind in ordered(space):
-        if is_active(kind, values):
-            values[path] = _near(parameters.get(path), kind, *key, path, i)
-    return values
+    return fill(ordered(space), lambda path, i, kind: _near(parameters.get(path), kind, *key, path, i))
 
 
 def _near(value: Any, space: Space, *key: int | str) -> Any:

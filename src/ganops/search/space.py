@@ -79,7 +79,7 @@ def sequence(space: Mapping[str, Any], seed: int) -> Iterator[Values]:
     """
     order, known, repeats = ordered(space), set(), 0
     for number in itertools.count(1):
-        values = _fill(order, partial(_random, seed, number))
+        values = fill(order, partial(_random, seed, number))
         if (name := hash_json(values)) not in known:
             known.add(name)
             repeats = 0
@@ -88,7 +88,7 @@ def sequence(space: Mapping[str, Any], seed: int) -> Iterator[Values]:
             return
 
 
-def _fill(order: Ordered, pick: Callable[[str, int, Space], Any]) -> Values:
+def fill(order: Ordered, pick: Callable[[str, int, Space], Any]) -> Values:
     """A value for each parameter whose conditions hold."""
     values: Values = {}
     for path, i, kind in order:
@@ -110,12 +110,10 @@ def drawn(space: Space, *key: int | str) -> Any:
 
 def _at(space: Space, share: float) -> float:
     """The number at a share of a range, in [0, 1]."""
-    if space.log_uniform:
-        low, high = map(math.log, space.log_uniform)
-        return clipped(space, math.exp(low + share * (high - low)))
-    assert space.uniform
-    low, high = space.uniform
-    return clipped(space, low + share * (high - low))
+    assert space.bounds
+    low, high = map(math.log, space.bounds) if space.log_uniform else space.bounds
+    place = low + share * (high - low)
+    return clipped(space, math.exp(place) if space.log_uniform else place)
 
 
 def clipped(space: Space, value: float) -> float:
@@ -162,7 +160,7 @@ def corners(space: Mapping[str, Any], most: int = 300) -> Iterator[Values]:
         yield from _walk(order, _ends, {})
         return
     for n in range(most):
-        yield _fill(order, partial(_corner, n, max(sizes)))
+        yield fill(order, partial(_corner, n, max(sizes)))
 
 
 def _random(seed: int, number: int, path: str, i: int, kind: Space) -> Any:

@@ -53,9 +53,8 @@ class _Standing:
         passed = time.monotonic() - self.start
         done, left = len(self.ended) - self.earlier, max(0, self.total - len(self.ended))
         # trials that ended before this start took none of its time
-        return [terminal.clock(passed)] + (
-            [f"about {terminal.clock(passed / done * left)} left"] if done and left else []
-        )
+        rest = [f"about {terminal.clock(passed / done * left)} left"] if done and left else []
+        return [terminal.clock(passed), *rest]
 
     def table(self) -> Table:
         """The best trials that ended and those that run."""

@@ -9,7 +9,7 @@ import optuna
 
 from ganops.config import Space, Tune
 from ganops.core.randomness import seed_of
-from ganops.search.space import Values, is_active, ordered
+from ganops.search.space import Values, fill, is_active, ordered
 from ganops.search.trials import Trial
 
 STARTERS = 5
@@ -17,9 +17,7 @@ STARTERS = 5
 
 STATES = {
     "finished": optuna.trial.TrialState.COMPLETE,
-    "stopped": optuna.trial.TrialState.PRUNED,
-    "pruned": optuna.trial.TrialState.PRUNED,
-    "diverged": optuna.trial.TrialState.PRUNED,
+    **dict.fromkeys(("stopped", "pruned", "diverged"), optuna.trial.TrialState.PRUNED),
     "failed": optuna.trial.TrialState.FAIL,
     "running": optuna.trial.TrialState.RUNNING,
 }
@@ -39,12 +37,8 @@ def suggest(tune: Tune, trials: Sequence[Trial]) -> Values:
     order = ordered(tune.space)
     for trial in trials:
         study.add_trial(_known(trial, order))
-    values: Values = {}
     asked = study.ask()
-    for path, i, kind in order:
-        if is_active(kind, values):
-            values[path] = _asked(asked, f"{path}#{i}", kind)
-    return values
+    return fill(order, lambda path, i, kind: _asked(asked, f"{path}#{i}", kind))
 
 
 def _asked(trial: Any, name: str, kind: Space) -> Any:

@@ -107,11 +107,8 @@ def summary(trial: Trial) -> str:
 
 def short(parameters: Mapping[str, Any]) -> str:
     """Parameters for a person: the last words of their names, numbers of three digits."""
-    return ", ".join(f"{path.removeprefix('train.')} {_short(value)}" for path, value in parameters.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    values = {path: f"{value:.3g}" if isinstance(value, float) else str(value) for path, value in parameters.items()}
+    return ", ".join(f"{path.removeprefix('train.')} {value}" for path, value in values.items())
 
 
 def why(search: Search) -> str:
