@@ -18,9 +18,8 @@ better than real samples; so the accuracies are means over networks that learn f
 intervals cover this luck as well.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from ganops.core.cores import side_by_side
 from ganops.core.errors import FeatureError
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import progress
+from ganops.metrics.extractors.domain import batches, descend, scale, tower
 from ganops.metrics.extractors.extractor import Images, Labels
 from ganops.metrics.intervals import Interval, Z
 
@@ -82,15 +82,9 @@ def protocol(counts: "Counts") -> dict[str, Any]:
     if not counts.enough:
         few = f"{counts.learnt} samples to learn from and {counts.judging} to judge by"
         return {"left_out": f"{few}: at least {MIN_SAMPLES} are needed"}
-    network = {
-        "network": "-".join(map(str, WIDTHS)),
-        "epochs": EPOCHS,
-        "kimg": KIMG,
-        "learning_rate": LEARNING_RATE,
-        "batch": BATCH,
-        "networks_of_cas": NETWORKS,
-    }
-    return {**network, "learnt": counts.learnt, "judging": counts.judging, "intervals": COVERS}
+    size = {"network": "-".join(map(str, WIDTHS)), "epochs": EPOCHS, "kimg": KIMG}
+    steps = {"learning_rate": LEARNING_RATE, "batch": BATCH, "networks_of_cas": NETWORKS}
+    return {**size, **steps, "learnt": counts.learnt, "judging": counts.judging, "intervals": COVERS}
 
 
 @dataclass(frozen=True)
@@ -247,37 +241,27 @@ def _taught(lessons: Sequence[Lesson], device: str) -> list[nn.Module]:
 
 
 def _network(lesson: Lesson) -> nn.Module:
-    """Images [N, C, H, W] in [-1, 1] -> logits [N, K], with the first weights of the lesson's seed.
-
-    Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
-    """
+    """Images [N, C, H, W] in [-1, 1] -> logits [N, K], with the first weights of the lesson's seed."""
     channels, height, width = lesson.images.shape[1:]
-    stride, layers = max(1, min(height, width) // 32), list[nn.Module]()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lesson.seed)
-        convolutions = [nn.Conv2d(channels, WIDTHS[0], stride + 2, stride, padding=1, bias=False)]
-        convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(WIDTHS)]
-        for convolution in convolutions:  # a ReLU behind the maximum is the same, of a quarter as many
-            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.MaxPool2d(2), nn.ReLU()]
-        cells = (height // stride // 8) * (width // stride // 8)
-        hidden = nn.Linear(WIDTHS[-1] * cells, HIDDEN, bias=False)
+        layers, outcome = tower(channels, height, width, WIDTHS)
+        hidden = nn.Linear(outcome, HIDDEN, bias=False)
         last = nn.Linear(HIDDEN, lesson.classes)
         return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), last)
 
 
 def _learn(network: nn.Module, lesson: Lesson, device: str, tell: Callable[[int], None]) -> nn.Module:
-    """The network, which has learnt the lesson: AdamW under a one-cycle schedule."""
+    """The network, which has learnt the lesson."""
     network.to(device).to(memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, total_steps=lesson.steps)
-    for rows in _batches(lesson):
+    rng = torch.Generator().manual_seed(lesson.seed)
+
+    def loss(rows: NDArray[np.int64]) -> Tensor:
         y = torch.from_numpy(lesson.labels[rows].astype(np.int64)).to(device)
-        loss = F.cross_entropy(network(_scale(lesson.images[rows], device)), y)
-        optimiser.zero_grad()
-        torch.autograd.backward(loss)
-        optimiser.step()
-        schedule.step()
-        tell(len(rows))
+        return F.cross_entropy(network(_scale(lesson.images[rows], device)), y)
+
+    losses = map(loss, batches(len(lesson.images), lesson.batch, lesson.steps, rng))
+    descend(network, losses, lesson.steps, LEARNING_RATE, lambda: tell(lesson.batch))
     return network.eval()
 
 
@@ -292,17 +276,6 @@ def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -
     return np.concatenate(list(side_by_side(of, range(0, len(images), batch), device)))
 
 
-def _batches(lesson: Lesson) -> Iterator[NDArray[np.int64]]:
-    """Indices of each step's batch, from one shuffled epoch after another; what fills no batch is left out."""
-    rng, count = torch.Generator().manual_seed(lesson.seed), len(lesson.images)
-    for step in range(lesson.steps):
-        start = step % (count // lesson.batch) * lesson.batch
-        if start == 0:
-            order = torch.randperm(count, generator=rng).numpy()
-        yield order[start : start + lesson.batch]
-
-
 def _scale(images: Images, device: str) -> Tensor:
     """uint8 -> [-1, 1] on the device, channels last."""
-    x = torch.from_numpy(np.array(images)).to(device)  # a copy: prepared images are read-only
-    return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    return scale(torch.from_numpy(np.array(images)).to(device))  # a copy: prepared images are read-only

@@ -136,9 +136,8 @@ def distance_to(reference: Statistics) -> Callable[[Statistics], float]:
 
     def distance(other: Statistics) -> float:
         if other.mean.shape != reference.mean.shape:
-            raise FeatureError(
-                f"features of {len(reference.mean)} and of {len(other.mean)} dimensions have no distance"
-            )
+            own, theirs = len(reference.mean), len(other.mean)
+            raise FeatureError(f"features of {own} and of {theirs} dimensions have no distance")
         # the rank of the product is below the smaller count: what else is not 0 is rounding, of which roots are large
         fidelity = np.sqrt(spectrum(other.covariance)[-(other.count - 1) :].clip(0)).sum()
         spread = np.trace(reference.covariance) + np.trace(other.covariance) - 2 * fidelity

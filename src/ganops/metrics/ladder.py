@@ -115,9 +115,8 @@ def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | 
     rows = generator.permutation(len(held_out))[:SAMPLES]
     held_out, labels = held_out[rows], None if labels is None else labels[rows]
     reference = _sample(extractor, real, None, RUNGS["real"], generator)
-    return Rungs(
-        reference, {name: _sample(extractor, held_out, labels, harm, generator) for name, harm in RUNGS.items()}
-    )
+    harmed = {name: _sample(extractor, held_out, labels, harm, generator) for name, harm in RUNGS.items()}
+    return Rungs(reference, harmed)
 
 
 def judge(name: str, rungs: Rungs) -> dict[str, float]:
@@ -127,13 +126,7 @@ def judge(name: str, rungs: Rungs) -> dict[str, float]:
         FeatureError: A rung does not hold: the extractor deserves no trust.
     """
     reference, varied = rungs.real.features, rungs.harmed["real"]
-    chosen = half(varied)
-    sets = {
-        "half": chosen,
-        "half_control": varied[: len(chosen.features)],
-        "few": few(varied),
-        "few_control": varied,
-    }
+    sets = monotonous(varied) | {"few_control": varied}
     distance = distance_to(Statistics.of(reference))
     ladder = {rung: distance(Statistics.of(sample.features)) for rung, sample in {**rungs.harmed, **sets}.items()}
     for rung, sample in sets.items():
@@ -154,6 +147,12 @@ def _sample(
         raise FeatureError(f"the extractor {extractor.name} gives features that are not finite")
     classes = None if probabilities[0] is None else np.concatenate(probabilities)
     return Sample(np.concatenate(features), classes, labels)
+
+
+def monotonous(varied: Sample) -> dict[str, Sample]:
+    """The sets that lack variety, `half` and `few`, and the control of the half: as many samples as it has."""
+    chosen = half(varied)
+    return {"half": chosen, "half_control": varied[: len(chosen.features)], "few": few(varied)}
 
 
 def half(sample: Sample) -> Sample:

@@ -283,10 +283,7 @@ def compare(one: Generated, other: Generated, reference: Reference, split: str, 
 def _strata(one: NDArray[np.int64] | None, other: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
     """A number for each pair of labels that samples of one seed have."""
     known = [labels for labels in (one, other) if labels is not None]
-    if not known:
-        return None
-    strata: NDArray[np.int64] = np.unique(np.stack(known), axis=1, return_inverse=True)[1].reshape(-1)
-    return strata
+    return np.unique(np.stack(known), axis=1, return_inverse=True)[1].reshape(-1) if known else None
 
 
 def floors(reference: Reference, split: str, generated: int, *, seed: int) -> dict[str, float]:

@@ -110,10 +110,8 @@ def examine(
     """
     _check(train, held_out, generated)
     generator = np.random.default_rng(seed)
-    samples = {
-        name: x[generator.permutation(len(x))[:SAMPLES]]
-        for name, x in (("generated", generated), ("held_out", held_out))
-    }
+    sides = {"generated": generated, "held_out": held_out}
+    samples = {name: x[generator.permutation(len(x))[:SAMPLES]] for name, x in sides.items()}
     partition = _partition(train, cells, generator)
     found = {name: nearest(x, train) for name, x in samples.items()}
     copies = generator.integers(len(train), size=len(samples["generated"]))

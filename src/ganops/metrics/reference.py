@@ -111,9 +111,8 @@ class Reference:
         path = self.folder / split / name
         if path not in self._checked:
             if not path.is_file() or hash_file(path) != self.card.get("files", {}).get(f"{split}/{name}"):
-                raise FeatureError(
-                    f"{path} is missing or damaged: it is not what card.json names. Build the features again"
-                )
+                problem = f"{path} is missing or damaged: it is not what card.json names. Build the features again"
+                raise FeatureError(problem)
             self._checked.add(path)
         return path
 
@@ -203,11 +202,8 @@ def _sight(rungs: Rungs, extractor: str, published: bool, seed: int) -> dict[str
     blind = {shown.get(metric, metric): missed for metric, missed in sight.blind(examined).items()}
     if frechet in blind:
         blind[f"{frechet}_infinity"] = blind[frechet]
-    figures = {
-        shown.get(metric, metric): {rung: asdict(each) for rung, each in found.items()}
-        for metric, found in examined.items()
-    }
-    return {"sight": figures, "blind": blind}
+    plain = {metric: {rung: asdict(each) for rung, each in found.items()} for metric, found in examined.items()}
+    return {"sight": {shown.get(metric, metric): found for metric, found in plain.items()}, "blind": blind}
 
 
 def _hold_out(
@@ -226,11 +222,8 @@ def _hold_out(
 def _write(folder: Path, features: Features, probabilities: Features | None) -> None:
     folder.mkdir()
     statistics = Statistics.of(features)
-    tensors: dict[str, NDArray[Any]] = {
-        "count": np.array([statistics.count]),
-        "mean": statistics.mean,
-        "covariance": statistics.covariance,
-    }
+    tensors: dict[str, NDArray[Any]] = {"mean": statistics.mean, "covariance": statistics.covariance}
+    tensors["count"] = np.array([statistics.count])
     if probabilities is not None:
         tensors["classes"] = class_histogram(probabilities)
     np.save(folder / "features.npy", features, allow_pickle=False)

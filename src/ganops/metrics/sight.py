@@ -15,7 +15,7 @@ from ganops.metrics import catalogue
 from ganops.metrics.frechet import frechet_between
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.kernel import kernel_distance
-from ganops.metrics.ladder import Rungs, Sample, few, half
+from ganops.metrics.ladder import Rungs, Sample, monotonous
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 SHARE = 0.25
@@ -134,10 +134,7 @@ def _measured(
     """All figures by rung of these rows."""
     reference = rungs.real[real]
     samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in ("real", *catalogue.ALL)}
-    varied = samples["real"]
-    samples["half"] = half(varied)
-    samples["half_control"] = varied[: len(samples["half"].features)]
-    samples["few"] = few(varied)
+    samples |= monotonous(samples["real"])
     return {
         name: {metric: value for each in figures for metric, value in each(reference, sample).items()}
         for name, sample in samples.items()

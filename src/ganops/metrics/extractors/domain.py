@@ -9,7 +9,7 @@ noisy, of low rank, their patches shuffled) are classes of their own, which it m
 negative data augmentation (Sinha et al. 2021): what is off the manifold of real images shall be off it in the features.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -98,27 +98,31 @@ class Residual(nn.Module):
         return F.relu(x + self.body(x))
 
 
-class Network(nn.Module):
-    """Images [N, C, H, W] in [-1, 1] -> features [N, 64], of unit variance in training, -> outputs [N, K].
+def tower(channels: int, height: int, width: int, widths: Sequence[int]) -> tuple[list[nn.Module], int]:
+    """Layers from images [N, channels, height, width] to `widths[-1]` channels, and the numbers that come out of them.
 
     Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
     """
+    stride, layers = max(1, min(height, width) // 32), list[nn.Module]()
+    convolutions = [nn.Conv2d(channels, widths[0], stride + 2, stride, padding=1, bias=False)]
+    convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths)]
+    for convolution in convolutions:  # a ReLU behind the maximum is the same, of a quarter as many
+        layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.MaxPool2d(2), nn.ReLU()]
+    return layers, widths[-1] * (height // stride // 8) * (width // stride // 8)
+
+
+class Network(nn.Module):
+    """Images [N, C, H, W] in [-1, 1] -> features [N, 64], of unit variance in training, -> outputs [N, K]."""
 
     def __init__(
         self, channels: int, height: int, width: int, outputs: int, widths: Sequence[int] = WIDTHS,
         residual: bool = False,
     ) -> None:  # fmt: skip
         super().__init__()
-        stride = max(1, min(height, width) // 32)
-        embedding = nn.Conv2d(channels, widths[0], stride + 2, stride, padding=1, bias=False)
-        convolutions = [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths)]
-        layers: list[nn.Module] = []
-        for convolution in [embedding, *convolutions]:  # a ReLU behind the maximum is the same, of a quarter as many
-            layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.MaxPool2d(2), nn.ReLU()]
+        layers, outcome = tower(channels, height, width, widths)
         if residual:
             layers.append(Residual(widths[-1]))
-        cells = (height // stride // 8) * (width // stride // 8)
-        bottleneck = nn.Linear(widths[-1] * cells, DIMENSIONS)
+        bottleneck = nn.Linear(outcome, DIMENSIONS)
         self.body = nn.Sequential(*layers, nn.Flatten(), bottleneck, nn.BatchNorm1d(DIMENSIONS, affine=False))
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(DIMENSIONS, outputs))
 
@@ -192,10 +196,9 @@ class Domain(Extractor):
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
         weights, description = read(folder)
-        card = description["card"]
-        network = _network(card)
+        network = _network(description["card"])
         network.load_state_dict(weights)
-        return cls(network, description["hash"], card, device)
+        return cls(network, description["hash"], description["card"], device)
 
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features [N, 64], and the probabilities of the classes where there are classes.
@@ -206,7 +209,7 @@ class Domain(Extractor):
         expected = (self.card["channels"], self.card["height"], self.card["width"])
         if tuple(x.shape[1:]) != expected:
             raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")
-        features, logits = self.network(_scale(x))
+        features, logits = self.network(scale(x))
         classes = self.card["classes"]
         return features, logits[:, :classes].softmax(1) if classes else None
 
@@ -243,22 +246,31 @@ def _train(
     generator, harming = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
     batch, views = min(BATCH, len(images)), 1 if labels is not None else 2
     steps = max(10, int(min(plan.kimg * 1000, EPOCHS * len(images)) / (batch * views)))
-    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, learning_rate, total_steps=steps)
     network.train()
-    work = cores.operations([network], lambda: network(_scale(torch.from_numpy(images[:1].copy()).to(device))))
+    work = cores.operations([network], lambda: network(scale(torch.from_numpy(images[:1].copy()).to(device))))
     few = cores.threads_for(work * batch * views, cores.count()) if device == "cpu" else cores.count()
-    with cores.threads(few), progress("features", steps * batch * views, "images") as advance:
-        for chosen in _batches(len(images), batch, steps, generator):
+
+    def losses() -> Iterator[Tensor]:
+        for chosen in batches(len(images), batch, steps, generator):
             x = torch.from_numpy(images[chosen])
             y = None if labels is None else torch.from_numpy(labels[chosen].astype(np.int64)).to(device)
             harmed = _harmed(images[chosen], round(NEGATIVES * batch * views), harming) if plan.negatives else None
-            loss = _loss(network, x.to(device), y, harmed, generator)
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
-            advance(batch * views)
+            yield _loss(network, x.to(device), y, harmed, generator)
+
+    with cores.threads(few), progress("features", steps * batch * views, "images") as advance:
+        descend(network, losses(), steps, learning_rate, lambda: advance(batch * views))
+
+
+def descend(network: nn.Module, losses: Iterable[Tensor], steps: int, rate: float, tell: Callable[[], None]) -> None:
+    """AdamW under a one-cycle schedule: a step for each of `steps` losses, which are asked for as they are due."""
+    optimiser = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+    for loss in losses:
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
+        tell()
 
 
 def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, generator: torch.Generator) -> Tensor:
@@ -266,14 +278,14 @@ def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, 
     if y is None:
         shown, own = torch.cat([_view(x, generator), _view(x, generator)]), PROJECTION
     else:
-        shown, own = _scale(_shift(x, 16, generator)), 0
+        shown, own = scale(_shift(x, 16, generator)), 0
     if harmed is None:
         outputs = network(shown)[1]
         return contrast(outputs) if y is None else F.cross_entropy(outputs, y)
     negatives = torch.from_numpy(harmed).to(x.device)
     count = len(shown)
     kind = torch.arange(len(harmed), device=x.device) * len(HARMS) // len(harmed)
-    seen = _view(negatives, generator) if y is None else _scale(_shift(negatives, 16, generator))
+    seen = _view(negatives, generator) if y is None else scale(_shift(negatives, 16, generator))
     outputs = network(torch.cat([shown, seen]))[1]
     logits = outputs[:, own:]
     real = torch.zeros(count, dtype=torch.long, device=x.device) if y is None else y
@@ -303,7 +315,7 @@ def contrast(projections: Tensor) -> Tensor:
     return F.cross_entropy(similarity, torch.arange(len(z), device=z.device).roll(len(z) // 2))
 
 
-def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[np.ndarray[Any, Any]]:
+def batches(count: int, batch: int, steps: int, generator: torch.Generator) -> Iterator[np.ndarray[Any, Any]]:
     """Indices of `steps` batches, from one shuffled epoch after another; what fills no batch is left out."""
     for step in range(steps):
         start = step % (count // batch) * batch
@@ -312,14 +324,14 @@ def _batches(count: int, batch: int, steps: int, generator: torch.Generator) -> 
         yield order[start : start + batch]
 
 
-def _scale(x: Tensor) -> Tensor:
+def scale(x: Tensor) -> Tensor:
     """uint8 -> [-1, 1], channels last."""
     return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def _view(x: Tensor, generator: torch.Generator) -> Tensor:
     """A random view of each image: moved, its channels brighter or darker, a rectangle hidden (Zhong et al. 2017)."""
-    x = _scale(_shift(x, 6, generator))
+    x = scale(_shift(x, 6, generator))
     gain = torch.rand((len(x), x.shape[1], 1, 1), generator=generator) + 0.5
     offset = torch.rand((len(x), 1, 1, 1), generator=generator) * 0.6 - 0.3
     hidden = _interval(len(x), x.shape[2], generator)[:, :, None] & _interval(len(x), x.shape[3], generator)[:, None, :]
