@@ -42,10 +42,8 @@ class About:
         else:
             path = Path(str(locate(source)))
             last, own = printable(path.name), _own(path)
-        return cls(
-            own.get("name", last) if name == AUTO else name,
-            own.get("licence") if licence == AUTO else licence,
-        )
+        stated = own.get("licence") if licence == AUTO else licence
+        return cls(own.get("name", last) if name == AUTO else name, stated)
 
     @classmethod
     def read(cls, path: Path) -> "About":

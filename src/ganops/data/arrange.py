@@ -22,9 +22,8 @@ def order_classes(labels: Iterable[str | None], stated: Sequence[str]) -> tuple[
     names = {label for label in labels if label is not None}
     if names and names <= _SPLIT_NAMES:
         found = ", ".join(sorted(names))
-        raise DataError(
-            f"data.source: the classes would be {found}: name one of them as the source, or data.labels: none"
-        )
+        problem = f"data.source: the classes would be {found}: name one of them as the source, or data.labels: none"
+        raise DataError(problem)
     place = {name: i for i, name in enumerate(stated)}
 
     def key(name: str) -> tuple[int, bool, int, str]:

@@ -10,7 +10,7 @@ with any resampling. All geometry of a sample is one affine matrix and one bilin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,18 +47,9 @@ class Drawn:
         return self.count
 
     def __getitem__(self, rows: slice) -> "Drawn":
-        def cut(values: Tensor | None) -> Tensor | None:
-            return None if values is None else values[rows]
-
-        return Drawn(
-            len(range(self.count)[rows]),
-            self.shape,
-            colour=cut(self.colour),
-            pivot=cut(self.pivot),
-            affine=cut(self.affine),
-            whole=self.whole,
-            holes=cut(self.holes),
-        )
+        drawn = {name: getattr(self, name) for name in ("colour", "pivot", "affine", "holes")}
+        cut = {name: values[rows] for name, values in drawn.items() if values is not None}
+        return replace(self, count=len(range(self.count)[rows]), **cut)
 
 
 def draw(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
@@ -27,12 +27,6 @@ _REQUESTS = 16  # files that one process asks object storage for at a time
 _GRAY = ("1", "L", "LA")
 _ORIENTATION = 0x0112  # the EXIF tag
 
-_FILTERS = {
-    "lanczos": Image.Resampling.LANCZOS,
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-    "box": Image.Resampling.BOX,
-}
 _CONVERSIONS = {
     "1": "1-bit to 8-bit gray",
     "P": "palette to RGB",
@@ -44,6 +38,7 @@ _CONVERSIONS = {
 
 Fit = Literal["crop", "pad", "stretch"]
 Filter = Literal["lanczos", "bicubic", "bilinear", "box"]
+_FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.resolution < 1:
             raise ConfigError(f"data.resolution: expected at least 1 pixel, got {self.resolution}")
-        for key, value, known in (("fit", self.fit, ("crop", "pad", "stretch")), ("resize", self.resize, _FILTERS)):
+        for key, value, known in (("fit", self.fit, get_args(Fit)), ("resize", self.resize, get_args(Filter))):
             if value not in known:
                 raise ConfigError(f"data.{key}: expected one of {', '.join(known)}, got {value!r}")
         try:
@@ -154,10 +149,8 @@ def _encoded(content: Content) -> bytes | Pixels:
         raise content
     if isinstance(content, np.ndarray):
         return content
-    if isinstance(content, Deferred):
-        data = content.read()
-    else:
-        data = read_file(content) if isinstance(content, Path) else content
+    data = content.read() if isinstance(content, Deferred) else content
+    data = read_file(data) if isinstance(data, Path) else data
     if not data:
         raise ItemError("empty, 0 bytes")
     return data

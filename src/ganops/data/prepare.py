@@ -193,7 +193,7 @@ def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, re
     shown = listed[:_LISTED]
     width = max(14, *(len(rejection.name) for rejection in shown))
     rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "these are"
-    share = f"{len(listed) / total:.1%}".replace("%", " %")
+    share = f"{100 * len(listed) / total:.1f} %"
     lines = [
         f"data: {len(listed):,} of {total:,} files were rejected"
         f" ({share}, at most {100 * allowed:g} % is allowed by data.max_rejected):",

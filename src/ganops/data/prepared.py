@@ -42,9 +42,8 @@ class Prepared:
         try:
             return cls(Path(folder), read_json(Path(folder) / "manifest.json"))
         except (OSError, ValueError) as error:
-            raise DataError(
-                f"{folder} is no prepared set (no readable manifest.json): run the stage prepare"
-            ) from error
+            problem = f"{folder} is no prepared set (no readable manifest.json): run the stage prepare"
+            raise DataError(problem) from error
 
     @property
     def spec(self) -> SampleSpec:
@@ -94,8 +93,6 @@ class Prepared:
             array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read: {error}. Run the stage prepare again.") from error
-        if array.shape != expected:
-            raise DataError(
-                f"{path} has shape {array.shape}, its manifest says {expected}: run the stage prepare again"
-            )
+        if (shape := array.shape) != expected:
+            raise DataError(f"{path} has shape {shape}, its manifest says {expected}: run the stage prepare again")
         return array

@@ -57,9 +57,8 @@ def locate(source: Path | str) -> Path | Store:
     for path in (source, Path("data") / source):
         if path.exists():
             return path
-    near = get_close_matches(
-        source.name, [path.name for path in (*source.parent.glob("*"), *Path("data").glob("*"))], 1
-    )
+    there = [path.name for path in (*source.parent.glob("*"), *Path("data").glob("*"))]
+    near = get_close_matches(source.name, there, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise DataError(f"data.source: {source} does not exist{hint}\n{_accepted()}")
 
@@ -72,9 +71,8 @@ def watched(folder: Path, source: str) -> Path | Store:
     """
     kind = scheme(source)
     if kind == "file":
-        raise DataError(
-            f"data.source: {source} is on this machine: expected its path, as DVC takes no file:// for a dep"
-        )
+        problem = f"data.source: {source} is on this machine: expected its path, as DVC takes no file:// for a dep"
+        raise DataError(problem)
     if kind and kind not in _PLUGINS:
         raise DataError(f"data.source: DVC watches {', '.join(_PLUGINS)} in a pipeline, not {kind}://\n{_accepted()}")
     if kind and not find_spec(_PLUGINS[kind].replace("-", "_")):
@@ -109,9 +107,5 @@ def _walked(items: Iterator[Item], path: Path | Store) -> Iterator[Item]:
 
 
 def _accepted() -> str:
-    return "\n".join(
-        [
-            "Accepted are:",
-            *(f"  {accepts}" for accepts in (*(reader.ACCEPTS for reader in SOURCES.values()), objects.ACCEPTS)),
-        ]
-    )
+    accepted = [*(reader.ACCEPTS for reader in SOURCES.values()), objects.ACCEPTS]
+    return "\n  ".join(["Accepted are:", *accepted])

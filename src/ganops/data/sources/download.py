@@ -133,10 +133,8 @@ def _download(url: str, path: Path) -> None:
         with progress("download", size, "bytes") as advance:
             while data := answer.read(2**20):
                 advance(file.write(data))
-                if file.tell() > DOWNLOAD_LIMIT:
-                    raise ValueError(
-                        f"{max(size, file.tell()):,} bytes or more, at most {DOWNLOAD_LIMIT:,} are fetched"
-                    )
+                if (there := file.tell()) > DOWNLOAD_LIMIT:
+                    raise ValueError(f"{max(size, there):,} bytes or more, at most {DOWNLOAD_LIMIT:,} are fetched")
 
 
 def _safe(url: str) -> str:

@@ -57,9 +57,8 @@ def from_files(paths: Iterable[Path]) -> Source:
 
 def _images(paths: Iterable[Path]) -> list[Path]:
     """The images files in the order of their names; of a file that is there twice, the one that is not compressed."""
-    found = {
-        path.name.removesuffix(".gz"): path for path in sorted(paths, reverse=True) if _IMAGES.fullmatch(path.name)
-    }
+    named = (path for path in sorted(paths, reverse=True) if _IMAGES.fullmatch(path.name))
+    found = {path.name.removesuffix(".gz"): path for path in named}
     return [found[name] for name in sorted(found)]
 
 
@@ -93,9 +92,8 @@ def _opened(path: Path, dimensions: int) -> Iterator[tuple[BinaryIO, tuple[int, 
     with reading(path), gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
         header = file.read(4 + 4 * dimensions)
         if len(header) < 4 + 4 * dimensions or header[:4] != expected:
-            raise DataError(
-                f"data.source: {path} is no idx{dimensions} file: starts with {header[:4]!r}, not {expected!r}"
-            )
+            problem = f"data.source: {path} is no idx{dimensions} file: starts with {header[:4]!r}, not {expected!r}"
+            raise DataError(problem)
         shape = struct.unpack(f">{dimensions}I", header[4:])
         if math.prod(shape) > path.stat().st_size * (_DEFLATE if path.suffix == ".gz" else 1):
             values = " x ".join(f"{size:,}" for size in shape)

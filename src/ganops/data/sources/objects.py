@@ -14,9 +14,8 @@ def read(store: Store) -> Source:
     Raises:
         DataError: the storage cannot be read, or it is a file of another kind.
     """
-    files = (
-        [(name, size) for name, size in store.files() if not tree.is_hidden(name)] if store.kind == "Directory" else []
-    )
+    found = store.files() if store.kind == "Directory" else []
+    files = [(name, size) for name, size in found if not tree.is_hidden(name)]
     if tables := parquet.choose(store, [name for name, _ in files]):
         return parquet.from_files(tables)
     if not files:

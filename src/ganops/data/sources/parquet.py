@@ -161,11 +161,8 @@ def _files(path: Path) -> list[Path]:
 def _opened(store: Store) -> Iterator[Any]:
     import pyarrow.parquet as pq  # half a second, which the worker processes that decode images need not wait
 
-    with (
-        reading(store if store.uri else Path(store.path), "Parquet file"),
-        store.opened() as source,
-        pq.ParquetFile(source) as file,
-    ):
+    place = store if store.uri else Path(store.path)
+    with reading(place, "Parquet file"), store.opened() as source, pq.ParquetFile(source) as file:
         yield file
 
 
@@ -222,9 +219,8 @@ def _class_names(path: Store, schema: Any, label: str | None) -> tuple[str, ...]
     for key in ("info", "features", label, "names"):
         names = names.get(key) if isinstance(names, dict) else None
     if not isinstance(names, list | None) or not all(isinstance(name, str) for name in names or ()):
-        raise DataError(
-            f"data.source: {path}: expected a list of class names for {label} in the metadata of its schema"
-        )
+        problem = f"data.source: {path}: expected a list of class names for {label} in the metadata of its schema"
+        raise DataError(problem)
     return tuple(map(printable, names or ()))
 
 
