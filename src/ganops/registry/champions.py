@@ -117,9 +117,8 @@ def promote(model: Model, version: str, *, kind: str = "promote", why: str = "",
     if champion == int(version):
         return None
     if over != ANY and champion != over:
-        raise ChampionMovedError(
-            f"the champion of {model.name} is {_words(champion)}, the decision was made against {_words(over)}"
-        )
+        problem = f"the champion of {model.name} is {_words(champion)}, the decision was made against {_words(over)}"
+        raise ChampionMovedError(problem)
     _move(model, kind, int(version), champion, why)
     return None if champion is None else str(champion)
 
@@ -190,9 +189,8 @@ def _move(model: Model, kind: str, to: int, over: int | None, why: str) -> None:
         raise ChampionMovedError(f"the champion of {model.name} is no longer {_words(over)}: another move came first")
     _align(model)
     if not conditional and (champion := _last(_read(model))) != to:
-        raise ChampionMovedError(
-            f"the champion of {model.name} is {_words(champion)}: another move came at the same time"
-        )
+        problem = f"the champion of {model.name} is {_words(champion)}: another move came at the same time"
+        raise ChampionMovedError(problem)
 
 
 def _align(model: Model) -> None:
@@ -243,9 +241,8 @@ def _written(model: Model) -> dict[str, Move]:
 @functools.cache
 def _pass_over(name: str, key: str, reason: str) -> None:
     """Says it once."""
-    print(
-        f"registry: a tag of {name}, {key!r}, is no move of the champion and is passed over: {reason}", file=sys.stderr
-    )
+    words = f"is no move of the champion and is passed over: {reason}"
+    print(f"registry: a tag of {name}, {key!r}, {words}", file=sys.stderr)
 
 
 def _valid(written: dict[str, Move]) -> dict[str, Move]:

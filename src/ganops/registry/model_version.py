@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FILES = "ganops.files"
 """The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
+METRIC = "metric."
+"""Prefix of the tags of a version that keep its metrics."""
 TRACES = ("registered_model_meta", "__pycache__")
 """Names of files that reading a version from its very folder leaves there: mlflow's note, Python's bytecode."""
 
@@ -32,13 +34,11 @@ def download(version: Any, root: Path, folder: Path) -> Path:
         RegistryError: The store does not give them.
     """
     try:
-        files = mlflow.artifacts.download_artifacts(
-            artifact_uri=version.source, dst_path=str(folder), tracking_uri=tracking.store_uri(root)
-        )
+        place = {"dst_path": str(folder), "tracking_uri": tracking.store_uri(root)}
+        files = mlflow.artifacts.download_artifacts(artifact_uri=version.source, **place)
     except Exception as error:  # mlflow's own, the store's
-        raise RegistryError(
-            f"the files of version {version.version} of {version.name} are not there: {error}"
-        ) from error
+        problem = f"the files of version {version.version} of {version.name} are not there: {error}"
+        raise RegistryError(problem) from error
     return Path(files)
 
 
@@ -58,6 +58,12 @@ def verify(version: Any, folder: Path) -> None:
         remove(trace)
     if hash_folder(folder) != expected:
         raise RegistryError("its files are no longer those that were registered: do not use it")
+
+
+def metrics_of(version: Any) -> dict[str, float]:
+    """Return the metrics that the tags of a version keep."""
+    tags = version.tags.items()
+    return {key.removeprefix(METRIC): float(value) for key, value in tags if key.startswith(METRIC)}
 
 
 class Registered:

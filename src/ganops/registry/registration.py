@@ -17,10 +17,10 @@ from ganops.registry import champions, precedents, tracking
 from ganops.registry.card import shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
-from ganops.registry.model_version import FILES
+from ganops.registry.model_version import FILES, METRIC
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
-from ganops.registry.searches import SEARCH, TRIAL
+from ganops.registry.searches import MAX_TAG_CHARS, SEARCH, TRIAL
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
@@ -38,8 +38,6 @@ TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
 BESIDE = ("tune", "evaluate")
 """Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
-MAX_TAG_CHARS = 5000
-"""Characters of a tag that MLflow keeps."""
 
 
 @tracking.refusals()
@@ -209,7 +207,7 @@ def _create(model: Model, package: Package, run: str) -> str:
         IDENTITY: package.identity(),
         **_of_data(package),
         "ganops.protocol": hash_json(package.evaluation["protocol"]),
-        **{f"metric.{metric}": str(value) for metric, value in package.metrics.items()},
+        **{f"{METRIC}{metric}": str(value) for metric, value in package.metrics.items()},
     }
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
@@ -249,14 +247,8 @@ def _new_version(model: Model, logged: Any, run: str, tags: dict[str, str]) -> s
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     # not `models:/<id>` as the source: that is looked up in the process's global store, which need not be this client's
-    made = settled(
-        model.client.create_model_version,
-        model.name,
-        source=logged.artifact_location,
-        run_id=run,
-        tags=tags,
-        model_id=logged.model_id,
-    )
+    origin = {"source": logged.artifact_location, "run_id": run, "model_id": logged.model_id}
+    made = settled(model.client.create_model_version, model.name, tags=tags, **origin)
     return str(made.version)
 
 

@@ -16,7 +16,7 @@ SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status"
 STATES = {"stopped": "KILLED", "pruned": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
 """MLflow's words for how a run ended; the others are FINISHED."""
 MAX_TAG_CHARS = 5000
-"""Characters of a tag."""
+"""Characters of a tag that MLflow keeps."""
 
 
 def is_recorded_here() -> bool:
@@ -90,18 +90,13 @@ def _known(client: Any, experiment: str, parent: str) -> set[str]:
 
 
 def _record_trial(client: Any, experiment: str, parent: str, search: Search, trial: Trial) -> None:
+    ended = {STATUS: trial.status, REASON: trial.reason[:MAX_TAG_CHARS]}
     run = tracking.ensure_run(
         client,
         experiment,
         f"search-{search.name}-{trial.number}",
         name=f"trial-{trial.number}",
-        tags={
-            "mlflow.parentRunId": parent,
-            SEARCH: search.name,
-            TRIAL: str(trial.number),
-            STATUS: trial.status,
-            REASON: trial.reason[:MAX_TAG_CHARS],
-        },
+        tags={"mlflow.parentRunId": parent, SEARCH: search.name, TRIAL: str(trial.number), **ended},
         params=trial.parameters,
         history=[{"step": round(row["kimg"] * 1000), **row} for row in trial.history],
         metrics={search.objective: trial.score} if trial.score is not None else {},

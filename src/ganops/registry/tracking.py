@@ -295,22 +295,20 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
     Raises:
         RegistryError: The experiment was deleted.
     """
-    # a server has a place for files, a database has none; absolute, since readers run in other directories
-    location = (root.resolve() / ARTIFACTS).as_uri()
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
+        # a server has a place for files, a database has none; absolute, since readers run in other directories
         server = store_uri(root).startswith(("http://", "https://", "databricks"))
+        place = None if server else (root.resolve() / ARTIFACTS).as_uri()
         try:
-            created: str = client.create_experiment(name, artifact_location=None if server else location)
-            return created
+            return str(client.create_experiment(name, artifact_location=place))
         except mlflow.MlflowException:
             experiment = client.get_experiment_by_name(name)  # another call may have been quicker
             if experiment is None:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
-    found: str = experiment.experiment_id
-    return found
+    return str(experiment.experiment_id)
 
 
 def ensure_run(
@@ -364,12 +362,8 @@ def _log(
     client: MlflowClient, run: str, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]], start: int,
 ) -> None:  # fmt: skip
     # the run's own start as the time of every point: points that are logged again are then the same points
-    points = [
-        Metric(key, value, start, int(row["step"]))
-        for row in history
-        for key, value in numbers(row).items()
-        if key != "step"
-    ]
+    values = ((key, value, int(row["step"])) for row in history for key, value in numbers(row).items())
+    points = [Metric(key, value, start, step) for key, value, step in values if key != "step"]
     for part in _parts(points, 1000):
         settled(client.log_batch, run, metrics=part)
     for part in _parts([Param(key, value) for key, value in params.items()], 100):

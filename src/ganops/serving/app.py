@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most pictures
-from ganops.serving.limits import HEADERS, received
+from ganops.serving.limits import HEADERS, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which pictures have to be drawn
 from ganops.serving.limits import Refused as Refused
 
@@ -170,26 +170,22 @@ _PLAIN = {
 
 
 def _explain(problem: Any) -> str:
-    where = ".".join(str(key) for key in problem["loc"]) or "body"
-    if problem["type"] == "json_invalid":
-        return f'body: expected JSON such as {{"seeds": [0, 1]}}, got what is none ({problem["ctx"]["error"]})'
-    if problem["type"] == "extra_forbidden":
-        return f"{where}: unknown; known: {', '.join(Order.model_fields)}"
-    if problem["type"] == "missing":
-        return f"{where}: expected a list of whole numbers, got none"
-    if problem["type"] == "too_short":
-        return f"{where}: expected at least one, got none"
-    if problem["type"] == "model_type":
-        return f'body: expected an object such as {{"seeds": [0, 1]}}, got {_short(problem["input"])}'
+    where, got = ".".join(map(str, problem["loc"])) or "body", shortened(json.dumps(problem["input"], default=str))
+    match problem["type"]:
+        case "json_invalid":
+            return f'body: expected JSON such as {{"seeds": [0, 1]}}, got what is none ({problem["ctx"]["error"]})'
+        case "extra_forbidden":
+            return f"{where}: unknown; known: {', '.join(Order.model_fields)}"
+        case "missing":
+            return f"{where}: expected a list of whole numbers, got none"
+        case "too_short":
+            return f"{where}: expected at least one, got none"
+        case "model_type":
+            return f'body: expected an object such as {{"seeds": [0, 1]}}, got {got}'
     message = problem["msg"].removeprefix("Input should be ")
     for term, plain in _PLAIN.items():
         message = message.replace(term, plain)
-    return f"{where}: expected {message}, got {_short(problem['input'])}"
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return f"{where}: expected {message}, got {got}"
 
 
 class Front:

@@ -101,15 +101,9 @@ class Replicas:
 
 
 def run(
-    target: Target,
-    *,
-    host: str,
-    port: int,
-    replicas: int,
-    tell: Callable[[str], None],
-    logs: bool = False,
+    target: Target, *, host: str, port: int, replicas: int, tell: Callable[[str], None], logs: bool = False,
     allowed: Sequence[str] = (),
-) -> None:
+) -> None:  # fmt: skip
     """Serves until SIGINT or SIGTERM; requests that are being served then are finished.
 
     Args:
@@ -176,8 +170,7 @@ def _deployed(target: Target, first: str, replicas: int, logs: bool, *, stays: b
     try:
         handle = serve.run(deployment.bind(target, first), name=name, route_prefix=None, logging_config=level)
     except RuntimeError as error:
-        reason = _cause(name) or str(error)
-        raise ClusterError(f"{target.name} v{first} cannot be served: {reason}") from None
+        raise ClusterError(f"{target.name} v{first} cannot be served: {_cause(name) or error}") from None
     try:
         yield handle
     finally:

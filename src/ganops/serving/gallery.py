@@ -17,7 +17,7 @@ from ganops.generator import walks
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
-from ganops.registry.model_version import Registered
+from ganops.registry.model_version import Registered, metrics_of
 from ganops.registry.registration import CHALLENGER, IDENTITY
 from ganops.serving import votes
 from ganops.serving.votes import Ballot, Side, Tally
@@ -190,9 +190,8 @@ class Exhibition:
         """
         version = champions.current(self.model)
         if version is None:
-            raise RegistryError(
-                f"{self.name} has no champion: pass the gate with a generator, or `ganops promote VERSION`"
-            )
+            problem = f"{self.name} has no champion: pass the gate with a generator, or `ganops promote VERSION`"
+            raise RegistryError(problem)
         return int(version)
 
     def exhibit(self, version: int) -> Exhibit:
@@ -210,24 +209,15 @@ class Exhibition:
 
     def _load(self, number: int) -> Exhibit:
         version = self.model.resolve(str(number))
-        metrics = {
-            name.removeprefix("metric."): float(value)
-            for name, value in version.tags.items()
-            if name.startswith("metric.")
-        }
+        metrics = metrics_of(version)
         chosen = [name for start in HEADLINE for name in metrics if name.startswith(start)]
         with ExitStack() as stack:
             drawer = stack.enter_context(Registered.opened(version, self.root))
             folder = drawer.folder / "artifacts"
-            return Exhibit(
-                self.name,
-                number,
-                identity_of(version),
-                {name: metrics[name] for name in chosen},
-                drawer,
-                (folder / "MODEL_CARD.md").read_text(encoding="utf-8"),
-                (folder / "samples.png").read_bytes(),
-            )
+            card = (folder / "MODEL_CARD.md").read_text(encoding="utf-8")
+            samples = (folder / "samples.png").read_bytes()
+            shown = {name: metrics[name] for name in chosen}
+            return Exhibit(self.name, number, identity_of(version), shown, drawer, card, samples)
 
     def others(self, version: int) -> dict[int, str]:
         """The other versions in words, the one that most calls for a comparison first.

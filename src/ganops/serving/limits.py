@@ -94,9 +94,9 @@ class Doorway:
             raise Refused(431, f"expected at most {HEADERS} bytes of headers, got {size}")
         hosts, origin = headers.getlist("host"), headers.get("origin")
         if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
-            raise Refused(421, f"this server does not answer to the host {_short(', '.join(hosts))}: {known}")
+            raise Refused(421, f"this server does not answer to the host {shortened(', '.join(hosts))!r}: {known}")
         if origin is not None and not self.allows(_name(origin)):
-            raise Refused(403, f"this server does not answer to pages of {_short(origin)}: {known}")
+            raise Refused(403, f"this server does not answer to pages of {shortened(origin)!r}: {known}")
 
 
 async def received(request: Request, seconds: float) -> bytes:
@@ -137,20 +137,17 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
+def shortened(text: str) -> str:
+    """The first 60 characters of what a client sent."""
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
     """Hand on a body that was read, and then whatever comes."""
-    told = False
+    kept: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def again() -> Message:
-        nonlocal told
-        if told:
-            return await receive()
-        told = True
-        return {"type": "http.request", "body": body, "more_body": False}
+        return kept.pop() if kept else await receive()
 
     return again
 
@@ -215,9 +212,8 @@ def bound(host: str, port: int) -> Iterator[socket.socket]:
 
 def server(app: App, **settings: Any) -> uvicorn.Server:
     """A server of `app` with bounded headers and connections; `settings` are uvicorn's own."""
-    return uvicorn.Server(
-        uvicorn.Config(app, http=Guarded, ws="none", h11_max_incomplete_event_size=HEADERS, **settings)
-    )
+    config = uvicorn.Config(app, http=Guarded, ws="none", h11_max_incomplete_event_size=HEADERS, **settings)
+    return uvicorn.Server(config)
 
 
 def serve(app: App, listener: socket.socket, tell: Callable[[str], None], **settings: Any) -> None:

@@ -13,6 +13,7 @@ import secrets
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -52,6 +53,8 @@ ASKED = re.compile(
     r"POST /gradio_api/(queue/join|cancel|reset)"
 )
 """The paths that the page itself asks for. Gradio would also keep uploads and hand out files."""
+PRIVATE = {"api_visibility": "private"}
+"""Settings of every event, so that Gradio's description of the page leaves it out."""
 WAITING = 64
 """The most requests that wait for their turn."""
 
@@ -90,12 +93,8 @@ def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ())
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.add_middleware(_Policy)
     outer.add_middleware(Doorway, host=host, allowed=allowed)
-    theme = gr.themes.Base(
-        primary_hue="blue",
-        neutral_hue="slate",
-        font=["system-ui", "sans-serif"],
-        font_mono=["ui-monospace", "monospace"],
-    )
+    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts)
     page: FastAPI = gr.mount_gradio_app(
         outer, Page(shown).blocks(), path="/", theme=theme, css_paths=[TEMPLATES / "playground.css"], footer_links=[],
         run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, max_file_size="1kb",
@@ -168,7 +167,7 @@ class Page:
             settings, drawn = draw
             strip, walked = walk
             outputs = [version, head, card, *settings, strip["label"], other]
-            hidden = {"api_visibility": "private", "show_progress": "hidden"}
+            hidden = {**PRIVATE, "show_progress": "hidden"}
             opened = page.load(self.open, query, outputs, js="() => [window.location.search]", **hidden)
             renewed = renew.click(self.renew, None, [version, head, card, settings[2], strip["label"], other], **hidden)
             for event in (opened, renewed):
@@ -188,13 +187,9 @@ class Page:
             surprise = gr.Button("Surprise me", scale=0, min_width=150, elem_id="surprise")
         drawn = gr.HTML(elem_classes="page", elem_id="drawn", min_height=120)
         settings = [seed, count, label, truncation]
-        gr.on(
-            [go.click, seed.submit, count.release, label.input, truncation.release],
-            self.draw, [version, *settings], drawn, trigger_mode="always_last", api_visibility="private",
-        )  # fmt: skip
-        surprise.click(_surprise, None, seed, api_visibility="private").success(
-            self.draw, [version, *settings], drawn, api_visibility="private"
-        )
+        triggers, inputs = [go.click, seed.submit, count.release, label.input, truncation.release], [version, *settings]
+        gr.on(triggers, self.draw, inputs, drawn, trigger_mode="always_last", **PRIVATE)
+        surprise.click(_surprise, None, seed, **PRIVATE).success(self.draw, inputs, drawn, **PRIVATE)
         return settings, drawn
 
     def _walk_tab(self, gr: Any, version: Any) -> tuple[dict[str, Any], Any]:
@@ -213,10 +208,9 @@ class Page:
         inputs = [version, *parts.values()]
         triggers = [parts["a"].submit, parts["b"].submit, parts["label"].input]
         triggers += [parts["truncation"].release, parts["steps"].release]
-        gr.on([go.click, *triggers], self.walk, inputs, walked, trigger_mode="always_last", api_visibility="private")
-        surprise.click(
-            lambda: (_surprise(), _surprise()), None, [parts["a"], parts["b"]], api_visibility="private"
-        ).success(self.walk, inputs, walked, api_visibility="private")
+        gr.on([go.click, *triggers], self.walk, inputs, walked, trigger_mode="always_last", **PRIVATE)
+        surprised = surprise.click(lambda: (_surprise(), _surprise()), None, [parts["a"], parts["b"]], **PRIVATE)
+        surprised.success(self.walk, inputs, walked, **PRIVATE)
         return parts, walked
 
     def _compare_tab(self, gr: Any, version: Any) -> Any:
@@ -235,10 +229,10 @@ class Page:
                 for choice, words in {"left": "Left", "none": "No difference", "right": "Right"}.items()
             }
         result = gr.HTML(elem_classes="page", elem_id="result")
-        go.click(self.compare, [version, other], [ballot, pair, result, *buttons.values()], api_visibility="private")
+        go.click(self.compare, [version, other], [ballot, pair, result, *buttons.values()], **PRIVATE)
         for choice, button in buttons.items():
             vote = functools.partial(self.vote, choice)
-            button.click(vote, ballot, [result, *buttons.values()], api_visibility="private")
+            button.click(vote, ballot, [result, *buttons.values()], **PRIVATE)
         return other
 
     @staticmethod
@@ -290,24 +284,14 @@ class Page:
     def draw(self, version: int, seed: float, count: float, label: int, truncation: float) -> str:
         """The grid, and how it is had again."""
         exhibit = self._exhibit(version)
-        settings = Settings(
-            whole("first seed", seed, 0, MAX_SEED),
-            whole("pictures", count, 1, MAX_PICTURES),
-            _chosen(label),
-            truncation,
-        )
+        seed, count = whole("first seed", seed, 0, MAX_SEED), whole("pictures", count, 1, MAX_PICTURES)
+        settings = Settings(seed, count, _chosen(label), truncation)
         images = exhibit.draw(settings)
         width = 256 if settings.count == 1 else 96
-        shown = [
-            {
-                **_image(image, width),
-                "caption": f"seed {one}",
-                "note": exhibit.label_of(int(one), settings.label),
-                "alt": f"seed {one}",
-                "link": Settings(int(one), 1, settings.label, truncation).link(version),
-            }
-            for one, image in zip(settings.seeds, images, strict=True)
-        ]
+        shown = []
+        for one, image in zip(settings.seeds.tolist(), images, strict=True):
+            note, link = exhibit.label_of(one, settings.label), replace(settings, seed=one, count=1).link(version)
+            shown.append(_image(image, width, caption=f"seed {one}", note=note, alt=f"seed {one}", link=link))
         again = self.parts.again(settings.link(version), settings.program(exhibit.name, version))
         return str(self.parts.pictures(shown)) + str(again)
 
@@ -319,14 +303,8 @@ class Page:
         last = len(images) - 1
         captions = [f"{100 * i / last:.0f} %" for i in range(len(images))]
         captions[0], captions[-1] = f"seed {int(a)}", f"seed {int(b)}"
-        return str(
-            self.parts.pictures(
-                [
-                    {**_image(image, 96), "caption": caption, "note": "", "alt": caption, "link": None}
-                    for image, caption in zip(images, captions, strict=True)
-                ]
-            )
-        )
+        shown = [_image(image, 96, caption, caption) for image, caption in zip(images, captions, strict=True)]
+        return str(self.parts.pictures(shown))
 
     @_told
     def compare(self, version: int, other: int | None) -> list[Any]:
@@ -341,10 +319,7 @@ class Page:
         first = _surprise()
         ballot = self.shown.ballot(version, other, range(first, first + PAIR))
         left, right = (
-            [
-                {**_image(image, 64), "caption": "", "note": "", "alt": f"{side} {i}", "link": None}
-                for i, image in enumerate(self._pictures(number, ballot.seeds), start=1)
-            ]
+            [_image(image, 64, f"{side} {i}") for i, image in enumerate(self._pictures(number, ballot.seeds), start=1)]
             for side, number in (("left", ballot.left.version), ("right", ballot.right.version))
         )
         buttons = [gr.Button(interactive=True)] * 3
@@ -383,15 +358,14 @@ def _chosen(label: int | None) -> int | None:
     return None if label is None or label == IN_TURN else int(label)
 
 
-def _image(image: NDArray[np.uint8], width: int) -> dict[str, Any]:
+def _image(
+    image: NDArray[np.uint8], width: int, alt: str, caption: str = "", note: str = "", link: str | None = None
+) -> dict[str, Any]:
     """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
     height, own = image.shape[1:]
-    return {
-        "src": _data(pictures.to_bytes(pictures.picture(image))),
-        "width": own,
-        "height": height,
-        "factor": max(1, -(-width // own)),
-    }
+    src, factor = _data(pictures.to_bytes(pictures.picture(image))), max(1, -(-width // own))
+    words = {"alt": alt, "caption": caption, "note": note, "link": link}
+    return {"src": src, "width": own, "height": height, "factor": factor, **words}
 
 
 def _data(png: bytes) -> str:

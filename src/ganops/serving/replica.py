@@ -149,10 +149,8 @@ class Replica:
         labels = [_labels(order, current.drawer.classes) for order in orders]
         found: list[Any] = list(labels)
         for truncation in {order.truncation for order in orders}:
-            alike = [
-                i for i, order in enumerate(orders) if order.truncation == truncation and not isinstance(labels[i], str)
-            ]
-            if not alike:
+            equal = [i for i, order in enumerate(orders) if order.truncation == truncation]
+            if not (alike := [i for i in equal if not isinstance(labels[i], str)]):
                 continue
             params: dict[str, Any] = {"truncation": truncation}
             if current.drawer.classes:
@@ -186,8 +184,7 @@ def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> 
         return Answer(200, "application/octet-stream", buffer.getvalue(), version)
     if format_ == "png":
         return Answer(200, "image/png", to_bytes(grid(images.transpose(0, 3, 1, 2)), compress_level=1), version)
-    encoded = [
-        base64.b64encode(to_bytes(picture(image.transpose(2, 0, 1)), compress_level=1)).decode() for image in images
-    ]
+    files = (to_bytes(picture(image.transpose(2, 0, 1)), compress_level=1) for image in images)
+    encoded = [base64.b64encode(file).decode() for file in files]
     content = Drawn(name=name, version=int(version), images=encoded).model_dump_json()
     return Answer(200, "application/json", content.encode(), version)

@@ -116,10 +116,8 @@ class Tally:
     @classmethod
     def of(cls, votes: Iterable[Vote], one: str, other: str) -> "Tally":
         """Counts the votes between two identities, whichever side they were on; all other votes are left out."""
-        preferred = [
-            vote.preferred for vote in votes if {vote.ballot.left.identity, vote.ballot.right.identity} == {one, other}
-        ]
-        names = [side.identity if side else None for side in preferred]
+        pairs = ((vote.preferred, {vote.ballot.left.identity, vote.ballot.right.identity}) for vote in votes)
+        names = [side.identity if side else None for side, pair in pairs if pair == {one, other}]
         return cls(names.count(one), names.count(other), names.count(None))
 
     @property
