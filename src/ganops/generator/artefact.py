@@ -128,22 +128,31 @@ class Generator:
             write_json(draft / DESCRIPTION, asdict(self.description))
 
     @classmethod
-    def load(cls, folder: Path, device: torch.device | str = "cpu") -> "Generator":
+    def load(
+        cls, folder: Path, device: torch.device | str = "cpu", *, description_file: str = DESCRIPTION,
+        weights_file: str = WEIGHTS,
+    ) -> "Generator":  # fmt: skip
         """Reads a folder that `save` wrote.
+
+        Args:
+            folder: The folder.
+            device: Where it will draw.
+            description_file: Name of its description there, which a registered version keeps under another one.
+            weights_file: Name of its weights.
 
         Raises:
             UserError: The folder is not a generator's, or its files are missing, damaged or not of one another.
         """
-        if not (folder / DESCRIPTION).is_file():
+        if not (folder / description_file).is_file():
             raise UserError(
-                f"{folder} holds no generator: expected {DESCRIPTION} and {WEIGHTS}, as `train` writes them"
+                f"{folder} holds no generator: expected {description_file} and {weights_file}, as `train` writes them"
             )
         try:
-            content = read_json(folder / DESCRIPTION)
+            content = read_json(folder / description_file)
             lists = {name: tuple(content.get(name, ())) for name in ("class_names", "class_counts")}
             description = Description(**content | lists)
             network = generator_network(description)
-            network.load_state_dict(load_file(folder / WEIGHTS))
+            network.load_state_dict(load_file(folder / weights_file))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
             raise UserError(
                 f"{folder} holds a generator that is damaged or of another version: {error}. Train or fetch it again."

@@ -79,6 +79,15 @@ class Encoder:
             raise UserError(f"labels: expected one of {self.description.classes} classes for each picture, got none")
         return torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
 
+    @classmethod
+    def beside(cls, folder: Path, generator: Generator) -> "Encoder | None":
+        """The encoder beside a generator, for the device where that is; None: there is no file of one.
+
+        Raises:
+            UserError: Its file is damaged.
+        """
+        return cls.load(folder, generator) if (folder / WEIGHTS).is_file() else None
+
     def save(self, folder: Path) -> None:
         """Writes its file into the folder of the generator."""
         save_encoder(self.network.state_dict(), self.variance, folder)
