@@ -50,8 +50,8 @@ ARROWS = {
     "jobs": {"config", "core", "data/sources", "distributed", "experiment", "registry"},
     "serving": {"core", "distributed", "generator", "registry", "reports"},
     "cli": {
-        "config", "core", "data/sources", "evaluation", "experiment", "generator", "jobs", "metrics", "registry",
-        "search", "serving", "studies",
+        "config", "core", "data", "data/sources", "evaluation", "experiment", "generator", "jobs", "metrics",
+        "registry", "search", "serving", "studies",
     },
 }  # fmt: skip
 """Room -> the rooms that it imports, in functions as well; types alone do not count."""

@@ -5,7 +5,9 @@ import pytest
 
 from ganops import GAN
 from ganops.core.errors import ConfigError, UserError
-from ganops.generator import Generator
+from ganops.generator import DESCRIPTION, WEIGHTS, Generator
+from ganops.generator.encoder import Encoder
+from ganops.generator.projection import project
 
 SMALL = {
     "train.batch": 8,
@@ -67,6 +69,72 @@ def test_saved_and_loaded_it_draws_the_same(tmp_path):
 def test_what_it_cannot_learn_from_is_refused(images, labels, words):
     with pytest.raises(UserError, match=words):
         small().fit(images, labels)
+
+
+@pytest.mark.parametrize("loss", ["autoencoder", "vae", "two_stage_vae"])
+def test_an_autoencoder_gives_codes_and_makes_pictures_of_them(loss, tmp_path):
+    gan = small(loss=loss).fit(IMAGES)
+    codes = gan.encode(IMAGES[:5])
+    assert codes.dtype == np.float32
+    assert codes.shape == (5, 8)
+    again = gan.decode(codes)
+    assert again.shape == (5, 16, 16, 1)
+    np.testing.assert_array_equal(again, gan.encoder.decode(codes).transpose(0, 2, 3, 1))
+    np.testing.assert_allclose(gan.encode(IMAGES[2:3]), codes[2:3], atol=1e-5)
+    gan.save(tmp_path / "generator")
+    loaded = Generator.load(tmp_path / "generator")
+    encoder = Encoder.beside(tmp_path / "generator", loaded)
+    np.testing.assert_array_equal(encoder.encode(IMAGES[:5, None]), codes)
+    np.testing.assert_array_equal(encoder.decode(codes).transpose(0, 2, 3, 1), again)
+
+
+def test_a_trained_autoencoder_reconstructs_what_it_has_seen():
+    stripes = np.zeros((32, 16, 16), np.uint8)
+    for i in range(32):
+        stripes[i, :, i // 2] = 255
+    gan = small(loss="autoencoder", options={"width": 8})
+    gan.experiment = gan.experiment.override({"train.kimg": 4, "train.tick_kimg": 4, "train.checkpoint_kimg": 4})
+    again = gan.fit(stripes).decode(gan.encode(stripes))[..., 0].astype(float)
+    mean = stripes.mean(0)
+    assert np.square(again - stripes).mean() < np.square(mean - stripes).mean() / 4
+
+
+def test_labels_condition_both_halves():
+    labels = np.arange(20) % 3
+    gan = small(loss="vae").fit(IMAGES, labels)
+    codes = gan.encode(IMAGES, labels)
+    assert not np.array_equal(codes, gan.encode(IMAGES, (labels + 1) % 3))
+    assert gan.decode(codes, labels).shape == (20, 16, 16, 1)
+    for call in (lambda: gan.encode(IMAGES), lambda: gan.decode(codes)):
+        with pytest.raises(UserError, match="labels: expected integers from 0 to 2, one for each picture, got none"):
+            call()
+    with pytest.raises(UserError, match="labels: expected integers from 0 to 2, got 3"):
+        gan.encode(IMAGES[:1], [3])
+
+
+def test_a_game_finds_latents_by_optimisation(tmp_path):
+    gan = small().fit(IMAGES)
+    drawn = gan.predict([10**6, 10**6 + 1])
+    z = gan.encode(drawn, steps=30)
+    assert z.shape == (2, 8)
+    np.testing.assert_array_equal(z, project(gan.generator, drawn.transpose(0, 3, 1, 2), steps=30).latents)
+    np.testing.assert_array_equal(gan.decode(z), gan.generator.render(z).transpose(0, 2, 3, 1))
+    gan.save(tmp_path / "generator")
+    assert [path.name for path in sorted((tmp_path / "generator").iterdir())] == [DESCRIPTION, WEIGHTS]
+
+
+def test_what_it_cannot_encode_is_refused():
+    with pytest.raises(UserError, match="call fit"):
+        GAN(loss="vae").encode(IMAGES)
+    with pytest.raises(UserError, match="call fit"):
+        GAN(loss="vae").decode(np.zeros((1, 8)))
+    gan = small(loss="vae").fit(IMAGES)
+    with pytest.raises(UserError, match=r"pictures: expected uint8 \[N, 1, 16, 16\].* got uint8 \[1, 1, 32, 32\]"):
+        gan.encode(np.zeros((1, 32, 32), np.uint8))
+    with pytest.raises(UserError, match="images: expected uint8"):
+        gan.encode(IMAGES / 255)
+    with pytest.raises(UserError, match=r"latents: this generator takes \[N, 8\] of the kind code; got \[2, 7\]"):
+        gan.decode(np.zeros((2, 7)))
 
 
 def test_misspelt_parameters_are_refused():

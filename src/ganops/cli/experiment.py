@@ -76,13 +76,19 @@ def sample(
     walk: Annotated[bool, typer.Option("--walk", help="From the latent of one seed to the next, and back.")] = False,
     frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures of a leg of the walk.")] = 24,
     fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second of the walk.")] = 25,
+    latents: Annotated[Path | None, typer.Option(help="What `ganops encode` wrote, in the place of seeds.")] = None,
 ) -> None:
-    """Draw: a grid, a PNG for each seed, or a walk through the latents."""
+    """Draw: a grid, a PNG for each seed, a walk through the latents, or the pictures of latents that were found."""
     import numpy as np
 
     from ganops.core.pictures import save_grid, save_separate
     from ganops.registry.model_version import sampler  # mlflow takes seconds to import
 
+    if latents:
+        if walk or seed or count or label is not None or truncation != 1:
+            raise UserError("--latents: expected no --seed, --count, --label, --truncation or --walk beside it")
+        _draw(latents, model, out, separate)
+        return
     seeds = seed + np.arange(count or (8 if walk else 64))
     if walk:
         walks.expect(out)
@@ -100,6 +106,25 @@ def sample(
         else:
             save_grid(out, source.sample(seeds, labels, truncation), columns=min(len(seeds), classes or 8))
     say("sample", str(separate if separate and not walk else out))
+
+
+def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
+    """Draw latents of a file by the model that they are of."""
+    import numpy as np
+
+    from ganops.core.pictures import save_grid, save_separate
+    from ganops.generator.inversion import Inversion
+    from ganops.registry.model_version import trained
+
+    found, generator = Inversion.load(latents), trained(model).generator
+    if found.fingerprint != generator.description.fingerprint:
+        say("sample", f"{latents} was made by another training than {model}: its pictures will be others")
+    pictures = found.draw(generator)
+    if separate:
+        save_separate(separate, np.arange(len(pictures)), pictures)
+    else:
+        save_grid(out, pictures, columns=min(len(pictures), 8))
+    say("sample", str(separate or out))
 
 
 @app.command()

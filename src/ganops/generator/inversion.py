@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +52,15 @@ class Inversion:
         Raises:
             UserError: There is no such file, or it holds something else.
         """
+        if path.is_file() and not is_zipfile(path):
+            raise UserError(f"{path}: expected latents as `ganops encode` writes them, an npz; it is none")
         try:
             with np.load(path, allow_pickle=False) as file:
                 found = {name: file[name] for name in file.files}
             texts = {name: str(found[name]) for name in ("kind", "by", "fingerprint")}
             made = cls(**{"labels": None} | found | texts | {"names": tuple(found["names"].tolist())})
             made.check()
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile) as error:
             raise UserError(f"{path}: expected latents as `ganops encode` writes them, got {error}") from error
         return made
 
@@ -75,31 +77,35 @@ class Inversion:
             raise ValueError(f"labels of {y.dtype} {list(y.shape)} for {len(z)} latents")
 
     def draw(self, generator: Generator) -> Images:
-        """Pictures of the latents by a generator, uint8 [N, C, H, W].
+        """Pictures of the latents, see `draw`.
 
         Raises:
-            UserError: They are another generator's: it takes latents of another size, other labels, or no codes.
+            UserError: They are of another generator.
         """
-        description = generator.description
-        size = description.code if self.kind == "code" else description.latent
-        labels = np.zeros(1, np.int64) if self.labels is None else self.labels
-        if self.latents.shape[1] != size:
-            takes = f"a {self.kind} of {size} numbers" if size else "no codes: it has no encoder"
-            raise UserError(
-                f"latents: this generator takes {takes}, got {self.latents.shape[1]} numbers as {self.kind}"
-            )
-        if (self.labels is None) != (not description.classes) or not 0 <= labels.min() <= labels.max() < max(
-            1, description.classes
-        ):
-            got = "none" if self.labels is None else f"{labels.min()} to {labels.max()}"
-            raise UserError(f"labels: this generator has {description.classes} classes, the latents have {got}")
-        network = decoder(generator.network) if self.kind == "code" else generator.network
-        return replace(generator, network=network).render(self.latents, self.labels)
+        return draw(generator, self.latents, self.labels, self.kind)
+
+
+def draw(generator: Generator, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, kind: str) -> Images:
+    """Pictures of latents of one of `KINDS`, float32 [N, D] with labels int64 [N] -> uint8 [N, C, H, W].
+
+    Raises:
+        UserError: The generator takes latents of another size, other labels, or no codes.
+    """
+    description, classes = generator.description, generator.classes
+    size = description.code if kind == "code" else description.latent
+    if latents.ndim != 2 or latents.shape[1] != size or not len(latents):
+        takes = f"[N, {size}] of the kind {kind}" if size else "no codes, it has no encoder"
+        raise UserError(f"latents: this generator takes {takes}; got {list(latents.shape)}")
+    if (labels is None) != (classes == 0) or (labels is not None and not 0 <= labels.min() <= labels.max() < classes):
+        got = "none" if labels is None else f"{labels.min()} to {labels.max()}"
+        raise UserError(f"labels: this generator takes {f'0 to {classes - 1}' if classes else 'none'}, got {got}")
+    network = decoder(generator.network) if kind == "code" else generator.network
+    return replace(generator, network=network).render(latents, labels)
 
 
 def invert(
     generator: Generator, encoder: Encoder | None, images: Images, labels: NDArray[np.int64] | None = None, *,
-    steps: int = STEPS, seed: int = 0, features: Features | None = None,
+    steps: int = STEPS, seed: int = 0, features: Features | None = None, names: tuple[str, ...] = (),
 ) -> Inversion:  # fmt: skip
     """Find the latents of pictures: their codes where there is an encoder, else by projection.
 
@@ -111,6 +117,7 @@ def invert(
         steps: Steps of the projection, as the next two.
         seed: It begins at the latents of other seeds.
         features: They count beside pixels.
+        names: Names of the pictures, if they have any.
 
     Raises:
         UserError: The pictures are not of the generator's shape, see `project`.
@@ -124,7 +131,7 @@ def invert(
         found = project(generator, images, own, steps=steps, seed=seed, features=features)
         z, own = found.latents, found.labels
         kind, by, again = "z", f"optimisation, {steps} steps", found.pictures
-    return Inversion(z, kind, own, distances(images, again), by, generator.description.fingerprint)
+    return Inversion(z, kind, own, distances(images, again), by, generator.description.fingerprint, names)
 
 
 def _codes(

@@ -1,8 +1,9 @@
 """Registered versions as things that draw, and as people name them."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,14 @@ from ganops.registry.tracking import mlflow
 
 if TYPE_CHECKING:
     from ganops.generator import Generator
+    from ganops.generator.encoder import Encoder
 
 FILES = "ganops.files"
 """The tag of a version that keeps the SHA-256 of its files, as `files.hash_folder` gives it."""
 METRIC = "metric."
 """Prefix of the tags of a version that keep its metrics."""
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+"""Names of the files of a version with the description of its generator, and its weights."""
 TRACES = ("registered_model_meta", "__pycache__")
 """Names of files that reading a version from its very folder leaves there: mlflow's note, Python's bytecode."""
 
@@ -124,13 +128,64 @@ def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered
     Raises:
         UserError: The folder holds no generator, or the registry has no such version.
     """
-    if Path(which).is_dir() or ("/" in which and not which.startswith("models:/")):
+    if _is_folder(which):
+        yield Trained.load(Path(which)).generator
+        return
+    with Registered.opened(_resolve(which, root), root) as found:
+        yield found
+
+
+def _is_folder(which: str) -> bool:
+    return Path(which).is_dir() or ("/" in which and not which.startswith("models:/"))
+
+
+def _resolve(which: str, root: Path) -> Any:
+    return Model(tracking.connect(root), config.load(root / "params.yaml").register_.name).resolve(which)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The networks of a generator, through which gradients pass."""
+
+    generator: "Generator"
+    encoder: "Encoder | None"
+    """Encoder beside it; None: there is none."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """The parameters of `data` that its registration knows."""
+
+    @classmethod
+    def load(cls, folder: Path, **files: str) -> "Trained":
+        """Reads the folder of a generator; `files` as in `Generator.load`.
+
+        Raises:
+            UserError: The folder holds no generator, or its files are damaged.
+        """
         import torch  # takes seconds, and who serves needs none
 
         from ganops.generator import Generator
+        from ganops.generator.encoder import Encoder
 
-        yield Generator.load(Path(which), "cuda" if torch.cuda.is_available() else "cpu")
-        return
-    model = Model(tracking.connect(root), config.load(root / "params.yaml").register_.name)
-    with Registered.opened(model.resolve(which), root) as found:
-        yield found
+        generator = Generator.load(folder, "cuda" if torch.cuda.is_available() else "cpu", **files)
+        return cls(generator, Encoder.beside(folder, generator))
+
+
+def trained(which: str, root: Path = Path()) -> Trained:
+    """Return the networks of a generator by its name, as `sampler` takes it; nothing of a version's code runs.
+
+    Raises:
+        RegistryError: The files of the version are not there, or not those that were registered.
+        UserError: The folder holds no generator, the registry has no such version, or files are damaged.
+    """
+    if _is_folder(which):
+        return Trained.load(Path(which))
+    version = _resolve(which, root)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = download(version, root, Path(scratch))
+        try:
+            verify(version, folder)
+        except RegistryError as error:
+            raise RegistryError(f"version {version.version} of {version.name} cannot be used: {error}") from error
+        found = Trained.load(folder / "artifacts", description_file=CONFIG, weights_file=WEIGHTS)
+    params = tracking.connect(root).get_run(version.run_id).data.params
+    data = {key.removeprefix("data."): value for key, value in params.items() if key.startswith("data.")}
+    return replace(found, data=data)

@@ -47,6 +47,8 @@ class Package:
     """Search that found the parameters: `search` (its name), `trial` (number), `parameters` and `reason`."""
     changes: Path | None = None
     """The patch from the commit to the tree that made it, where there is one."""
+    encoder: Path | None = None
+    """The encoder of an autoencoder as safetensors (`generator.encoder`); None: there is none."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -54,6 +56,7 @@ class Package:
         return tracking.numbers(self.evaluation)
 
     def identity(self) -> str:
-        """SHA-256 of what makes a version another one: the training, its weights, evaluation and data licence."""
+        """SHA-256 of what makes a version another one: the training, weights, encoder, evaluation and data licence."""
         licence = [self.data_licence] if self.data_licence else []
-        return hash_json([self.fingerprint, hash_file(self.weights), dict(self.evaluation), *licence])
+        encoder = [{"encoder": hash_file(self.encoder)}] if self.encoder else []
+        return hash_json([self.fingerprint, hash_file(self.weights), dict(self.evaluation), *licence, *encoder])

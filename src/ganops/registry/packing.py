@@ -17,8 +17,10 @@ from ganops.core import latents
 from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
 from ganops.core.pictures import save_grid
+from ganops.generator import encoder
 from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, run_onnx
 from ganops.registry.card import model_card
+from ganops.registry.model_version import CONFIG, WEIGHTS
 from ganops.registry.package import Package
 from ganops.registry.tracking import mlflow
 
@@ -33,7 +35,8 @@ _PROOF_SEEDS, _PROOF_TRUNCATION, _PROOF_SECONDS = 16, 0.8, 300
 def build(package: Package, name: str, folder: Path) -> None:
     """Writes the generator as an mlflow model (models from code) into `folder`, which must not exist.
 
-    Beside the graph that is run it carries the weights as safetensors, the model card and a grid of samples.
+    Beside the graph that is run it carries the weights as safetensors, those of an encoder where there is one, the
+    model card and a grid of samples.
 
     Raises:
         RegistryError: The generator cannot be exported.
@@ -58,10 +61,10 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
     description = package.description
     table = {
         "generator": folder / "generator.onnx",
-        "config": folder / "config.json",
+        "config": folder / CONFIG,
         "latent_table": folder / "latent_table.npy",
         "latents": folder / "latents.py",
-        "weights": folder / "weights.safetensors",
+        "weights": folder / WEIGHTS,
         "card": folder / "MODEL_CARD.md",
         "samples": folder / "samples.png",
     }
@@ -71,6 +74,9 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
     np.save(table["latent_table"], latents.normal_table(), allow_pickle=False)
     shutil.copyfile(latents.__file__, table["latents"])
     shutil.copyfile(package.weights, table["weights"])
+    if package.encoder:
+        table["encoder"] = folder / encoder.WEIGHTS
+        shutil.copyfile(package.encoder, table["encoder"])
     table["card"].write_text(model_card(name, package), encoding="utf-8")
     # by the graph, not by PyTorch: whoever loads the model draws these very pixels
     samples = run_onnx(table["generator"], graph_inputs(np.arange(64), 1.0, **shape))

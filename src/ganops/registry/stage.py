@@ -14,6 +14,8 @@ from ganops.evaluation import reporting, verdict
 from ganops.evaluation.gate import Decision, Rival, decide
 from ganops.experiment import checks, machine
 from ganops.generator import WEIGHTS, Generator
+from ganops.generator.encoder import WEIGHTS as ENCODER
+from ganops.generator.encoder import Encoder
 from ganops.metrics.reference import Reference
 from ganops.registry.champions import ChampionMovedError
 from ganops.registry.package import Package
@@ -93,11 +95,13 @@ def package(experiment: Experiment, project: Path) -> Package:
 
     Raises:
         LineageError: Something of it is not what the stages made, or not of these parameters.
+        UserError: The files of the generator or of its encoder are damaged.
     """
     generator, lock = Generator.load(project / layout.GENERATOR), project / "dvc.lock"
     about, best_params = About.read(project / layout.ABOUT), project / layout.BEST_PARAMS
     trained, origin = verdict.trained(experiment, generator.description, best_params), trials.origin(best_params)
     report, strip = project / layout.EVALUATION_REPORT, project / layout.FILMSTRIP
+    encoder = Encoder.beside(project / layout.GENERATOR, generator)
     return Package(
         generator=generator.network,
         description=asdict(generator.description),
@@ -114,4 +118,5 @@ def package(experiment: Experiment, project: Path) -> Package:
         data_hash=Prepared.open(project / layout.PREPARED).hash,
         hashes=proven(lock, STAGE),
         origin=origin if origin["parameters"] else {},
+        encoder=project / layout.GENERATOR / ENCODER if encoder else None,
     )
