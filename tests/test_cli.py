@@ -1,5 +1,7 @@
 """The command line, and what a stage says to its user."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,7 +10,11 @@ from typer.testing import CliRunner
 from ganops.cli import app
 from ganops.core.errors import UserError
 from ganops.core.terminal import stage
+from ganops.data.decode import Recipe
+from ganops.data.pictures import read
 from ganops.generator import Description, Generator, generator_network
+from ganops.generator.encoder import Encoder, decoder, encoder_network
+from ganops.generator.inversion import Inversion
 
 
 @pytest.fixture
@@ -63,6 +69,75 @@ def test_sample_walks_and_draws_one_by_one(here):
             assert np.array_equal(np.asarray(picture), generator.sample(np.array([seed]))[0, 0])
     assert sorted(path.name for path in (here / "each").iterdir()) == ["4.png", "5.png"]
     assert not (here / "samples.png").exists()
+
+
+def autoencoder(folder):
+    """An untrained autoencoder in a folder, and its encoder."""
+    description = Description("mlp", {"width": 16}, 6, 3, ("boot", "2", "bag"), 1, 16, 0.0, "f", code=6, moments=2)
+    generator = Generator(generator_network(description), description)
+    generator.save(folder)
+    encoder = Encoder(encoder_network(description), decoder(generator.network), description, 0.1)
+    encoder.save(folder)
+    return generator, encoder
+
+
+def test_encode_finds_codes_and_sample_draws_them(here):
+    generator, encoder = autoencoder(here / "artifacts/generator")
+    (here / "params.yaml").write_text("data: {fit: stretch, background: white}")
+    (here / "some").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 20, 40), np.uint8)
+    for i in range(3):
+        Image.fromarray(pixels[i]).save(here / f"some/{i}.png")
+
+    def encode(*options):
+        return CliRunner().invoke(app, ["encode", "some", *options])
+
+    told = encode("--picture", "out.png", "--label", "bag")
+    assert told.exit_code == 0
+    assert "3 pictures by its encoder: distance" in told.output
+    _, images = read([here / "some"], Recipe(16, luma=True, fit="stretch"))
+    found = Inversion.load(Path("latents.npz"))
+    assert (found.kind, found.labels.tolist(), found.names) == (
+        "code",
+        [2, 2, 2],
+        ("some/0.png", "some/1.png", "some/2.png"),
+    )
+    np.testing.assert_array_equal(found.latents, encoder.encode(images, found.labels))
+    for name, distance in zip(found.names, found.distances, strict=True):
+        assert any(name in line and f"{distance:.1f}" in line and "bag" in line for line in told.output.splitlines())
+    with Image.open("out.png") as picture:
+        shown = np.asarray(picture)[2::4, 2::4]
+        assert np.array_equal(shown[:16, :16], images[0, 0])
+        assert np.array_equal(shown[17:, 17:33], found.draw(generator)[1, 0])
+    assert CliRunner().invoke(app, ["sample", "--latents", "latents.npz", "--separate", "each"]).exit_code == 0
+    assert CliRunner().invoke(app, ["sample", "drawn.png", "--latents", "latents.npz"]).exit_code == 0
+    for i in range(3):
+        with Image.open(f"each/{i}.png") as picture:
+            assert np.array_equal(np.asarray(picture), encoder.decode(found.latents, found.labels)[i, 0])
+    assert "beside it" in str(CliRunner().invoke(app, ["sample", "--latents", "latents.npz", "--seed", "1"]).exception)
+    assert encode("--label", "2").exit_code == 0  # a name goes before a number
+    assert Inversion.load(Path("latents.npz")).labels.tolist() == [1, 1, 1]
+    assert "expected auto, 0 to 2, or one of boot, 2, bag; got hat" in str(encode("--label", "hat").exception)
+
+
+def test_encode_seeks_latents_where_there_is_no_encoder(here):
+    generator, _ = autoencoder(here / "artifacts/generator")
+    np.save("drawn.npy", generator.sample(np.array([10**6]), np.array([2])).transpose(0, 2, 3, 1))
+
+    def encode(*options):
+        return CliRunner().invoke(app, ["encode", "drawn.npy", "--steps", "40", *options])
+
+    told = encode("--by", "optimisation", "--out", "z.npz")
+    assert "1 pictures by optimisation, 40 steps: distance" in told.output
+    found = Inversion.load(Path("z.npz"))
+    assert (found.kind, found.labels.tolist(), found.names) == ("z", [2], ("drawn.npy[0]",))
+    assert found.distances[0] < 3
+    (here / "artifacts/generator/encoder.safetensors").unlink()
+    assert "by optimisation, 40 steps" in encode("--out", "again.npz").output
+    np.testing.assert_array_equal(Inversion.load(Path("again.npz")).latents, found.latents)
+    assert "has no encoder" in str(encode("--by", "encoder").exception)
+    assert "no reference features in nowhere" in str(encode("--features", "nowhere").exception)
+    assert "nowhere.png does not exist" in str(CliRunner().invoke(app, ["encode", "nowhere.png"]).exception)
 
 
 def test_sample_without_a_generator_says_what_is_missing(here):

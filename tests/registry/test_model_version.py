@@ -3,22 +3,29 @@
 import importlib.util
 import marshal
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from packages import package
-from registering import GATE, NAME
+from registering import GATE, NAME, measured
 from typer.testing import CliRunner
 
 from ganops.cli import app
 from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.core.labels import in_turn
+from ganops.data.decode import Recipe
+from ganops.data.pictures import read
 from ganops.evaluation.gate import decide
+from ganops.generator import Description, Generator, generator_network
+from ganops.generator.encoder import Encoder, decoder, encoder_network
+from ganops.generator.inversion import Inversion
 from ganops.registry import registration, served_model, tracking
 from ganops.registry.model import Model
-from ganops.registry.model_version import Registered, sampler
+from ganops.registry.model_version import Registered, sampler, trained
+from ganops.registry.verify import verify as audit
 from ganops.registry.versus_champion import challenge
 from ganops.serving.gallery import Exhibition
 from ganops.serving.replica import Replica, Target
@@ -138,3 +145,81 @@ def test_the_label_of_a_seed_is_that_of_the_registered_model(classes):
     """Its code travels without ganops, so it says for itself how labels follow from seeds."""
     seeds = np.array([-1, 0, 1, 9, 10, 2**53], np.int64)
     assert served_model._labels((), seeds, classes).tolist() == in_turn(seeds, classes).tolist()
+
+
+@pytest.fixture(scope="module")
+def autoencoders(empty_store, tmp_path_factory):
+    """A project with two versions of an autoencoder, the first without its encoder, as it was registered of old."""
+    base = tmp_path_factory.mktemp("autoencoders")
+    description = Description("mlp", {"width": 16}, 6, 3, ("a", "b", "c"), 1, 16, 0.0, "f", code=6, moments=2)
+    generator = Generator(generator_network(description), description)
+    encoder = Encoder(encoder_network(description), decoder(generator.network), description, 0.1)
+    generator.save(base / "generator")
+    encoder.save(base / "generator")
+    bare = replace(
+        package(base / "made"), generator=generator.network, description=asdict(description),
+        weights=base / "generator" / "generator.safetensors", params={"data": {"fit": "crop", "background": "white"}},
+    )  # fmt: skip
+    made = replace(bare, encoder=base / "generator" / "encoder.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.setattr(registration, "prove", lambda package, folder: 100.0)
+        root = shutil.copytree(empty_store, base / "project")
+        for each, rival in ((bare, None), (made, measured(1, 20.0, 9.0))):
+            decision = decide(GATE, each.metrics, rival=rival)
+            registration.register(each, name=NAME, decision=decision, root=root)
+    (root / "params.yaml").write_text(f"register: {{name: {NAME}}}")
+    return root, bare, made, encoder
+
+
+@pytest.fixture
+def there(autoencoders, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(autoencoders[0])
+    return autoencoders
+
+
+def test_a_version_carries_its_encoder(there):
+    root, bare, made, encoder = there
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 16, 16), np.uint8)
+    found = trained(f"models:/{NAME}@champion", root)
+    codes = found.encoder.encode(images, np.arange(3))
+    np.testing.assert_array_equal(codes, encoder.encode(images, np.arange(3)))
+    np.testing.assert_array_equal(found.encoder.decode(codes, np.arange(3)), encoder.decode(codes, np.arange(3)))
+    with sampler("champion", root) as source:
+        assert np.abs(found.generator.sample(np.arange(9)).astype(int) - source.sample(np.arange(9))).max() <= 1
+    assert found.data == {"fit": "crop", "background": "white"}
+    assert bare.identity() != made.identity()
+    assert {each.state for each in audit(root, NAME, every=True)} == {"ok"}
+
+
+def test_a_version_from_before_there_were_encoders_still_works(there):
+    found = trained("1", there[0])
+    assert found.encoder is None
+    assert found.generator.sample(np.arange(2)).shape == (2, 1, 16, 16)
+
+
+def test_encode_takes_the_encoder_of_the_champion(there):
+    encoder = there[-1]
+    picture = np.random.default_rng(0).integers(0, 256, (1, 40, 16), np.uint8)
+    np.save("picture.npy", picture)
+    told = CliRunner().invoke(app, ["encode", "picture.npy", "--model", f"models:/{NAME}@champion", "-l", "b"])
+    assert "1 pictures by its encoder" in told.output
+    found = Inversion.load(Path("latents.npz"))
+    _, image = read([Path("picture.npy")], Recipe(16, luma=True, fit="crop"))  # as its registration says
+    np.testing.assert_array_equal(found.latents, encoder.encode(image, np.array([1])))
+    drawn = CliRunner().invoke(app, ["sample", "x.png", "--latents", "latents.npz", "--model", "champion"])
+    assert drawn.exit_code == 0
+
+
+def test_an_encoder_that_was_changed_is_refused(there):
+    version = Model(tracking.connect(there[0]), NAME).resolve("champion")
+    path = Path(version.source.removeprefix("file://")) / "artifacts" / "encoder.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        with pytest.raises(RegistryError, match="its files are no longer those that were registered"):
+            trained("champion", there[0])
+        assert "bad" in {each.state for each in audit(there[0], NAME)}
+    finally:
+        path.write_bytes(whole)
