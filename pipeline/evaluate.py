@@ -8,7 +8,7 @@ from ganops.core.git import revision
 from ganops.core.terminal import say, stage
 from ganops.data import Prepared
 from ganops.distributed.evaluate import observe
-from ganops.evaluation import pictures, reporting, verdict
+from ganops.evaluation import pictures, reconstruction, reporting, verdict
 from ganops.experiment import checks, machine
 from ganops.generator import Generator
 from ganops.metrics.measure import measure
@@ -29,8 +29,11 @@ def main() -> None:
         results = measure(fake, reference, split, seed=seed)
         results |= verdict.beside(reference, split, len(fake.features), seed=seed)
         results = verdict.judge(results, generator, prepared, samples=samples, seed=seed)
+        said, again = reconstruction.look(layout.GENERATOR, generator, prepared, seed=seed)
+        results |= said
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
-            shown, known = pictures.draw(generator, prepared, reference, fake.features, folder), revision(project)
+            shown = pictures.draw(generator, prepared, reference, fake.features, folder, again)
+            known = revision(project)
             if known:
                 known.save(folder)
             page = reporting.report(project, trained, results, prepared, reference, shown, stage=name, known=known)

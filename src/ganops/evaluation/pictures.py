@@ -9,6 +9,7 @@ from ganops.core.labels import Labelling
 from ganops.core.latents import latents, normal_table
 from ganops.core.pictures import save_grid
 from ganops.data import Prepared
+from ganops.evaluation.reconstruction import errors
 from ganops.evaluation.verdict import FIRST_SEED, HELD_OUT
 from ganops.generator import Generator
 from ganops.generator.walks import slerp
@@ -27,20 +28,32 @@ MAX_CLASSES = 20
 
 
 def draw(
-    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path
-) -> dict[str, Path]:
-    """Writes the pictures of a report into `folder`: name -> path. `features` are those of the evaluation."""
+    generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path,
+    again: NDArray[np.uint8] | None = None,
+) -> dict[str, Path]:  # fmt: skip
+    """Writes the pictures of a report into `folder`: name -> path.
+
+    Args:
+        generator: The generator.
+        prepared: The real samples.
+        reference: The extractor.
+        features: Those of the evaluation.
+        folder: Place of the pictures.
+        again: Reconstructions of the held-out samples, uint8 [N, C, H, W], in their order; None: there are none.
+    """
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
     save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
     save_grid(paths["interpolation"], _interpolation(generator), WALK_PICTURES)
-    for name, picture in {
+    drawn = {
         **_by_class(generator),
         "truncation": _truncations(generator, columns),
         "neighbours": _neighbours(generator, prepared, reference),
         "realism": _realism(generator, reference),
         **_distances(features, reference),
-    }.items():
+        **({} if again is None else {"reconstructions": _reconstructions(prepared, again)}),
+    }
+    for name, picture in drawn.items():
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
     return paths
@@ -86,6 +99,24 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
     order = np.argsort(values, kind="stable")
     rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
     return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
+
+
+def _reconstructions(prepared: Prepared, again: NDArray[np.uint8], pairs: int = 5) -> bytes:
+    """Return rows of pairs, a held-out sample and its reconstruction: of each class, with the error of all of it."""
+    images, labels = prepared.images(HELD_OUT), prepared.labels(HELD_OUT)
+    if labels is None:
+        parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(images)), 4), 1)}
+    else:
+        names = enumerate(prepared.class_names[:MAX_CLASSES])
+        parts = {name: np.flatnonzero(labels == label) for label, name in names}
+    rows, words = [], []
+    for name, members in parts.items():
+        if len(members):
+            first = members[:pairs]
+            rows.append(np.concatenate([images[first], again[first]], axis=3))
+            error = np.sqrt(errors(images[members], again[members]).mean())
+            words.append(f"{name}: error {error:.1f} of 255 ({len(members):,} samples)")
+    return sheet(rows, words)
 
 
 def _distances(features: Features, reference: Reference) -> dict[str, bytes]:

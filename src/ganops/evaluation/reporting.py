@@ -15,6 +15,8 @@ from ganops.data import Prepared
 from ganops.data.about import UNSTATED, About
 from ganops.data.sources import below
 from ganops.evaluation.verdict import headline, memorisation, with_intervals
+from ganops.generator import Generator
+from ganops.generator.encoder import parameters
 from ganops.metrics.reference import Reference
 from ganops.reports.report import Report
 from ganops.search import trials
@@ -64,6 +66,10 @@ def report(
         },
         pictures={**pictures, "preview": project / layout.PREVIEW},
         filmstrip=strip,
+        parameters=parameters(Generator.load(project / layout.GENERATOR).description),
+        seconds=training.get("seconds"),
+        reconstruction=results.get("reconstruction", {}),
+        bound=results.get("bound", {}),
     )
 
 

@@ -494,6 +494,7 @@ class Run:
             "best_kimg": self.best_row["kimg"],
             **{key: value for key, value in self.best_row.items() if self._judged(key)},
             "images_per_second": speeds[len(speeds) // 2],
+            "seconds": _seconds(self.history),
             **self.hardware,
         }
         write_json(metrics, summary)
@@ -510,6 +511,13 @@ class Run:
 
     def _judged(self, key: str) -> bool:
         return self.judge is not None and key == self.judge.name
+
+
+def _seconds(history: list[dict[str, float]]) -> float:
+    """Seconds that the steps of a training took, without judgements and checkpoints."""
+    starts = [0.0, *(row["kimg"] for row in history)]
+    pairs = zip(history, starts, strict=False)
+    return sum(1000 * (row["kimg"] - start) / row["images_per_second"] for row, start in pairs)
 
 
 def _hashes(folder: Path) -> dict[str, str]:

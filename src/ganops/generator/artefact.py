@@ -160,14 +160,19 @@ class Generator:
         return cls(network.to(device), description)
 
 
-def generator_network(description: Description) -> nn.Module:
-    """The network of a description, in evaluation mode, its weights not yet loaded."""
-    G, _ = ARCHITECTURES[description.architecture](
+def players(description: Description) -> tuple[nn.Module, nn.Module]:
+    """The players of the architecture of a description, with fresh weights."""
+    return ARCHITECTURES[description.architecture](
         channels=description.channels,
         resolution=description.resolution,
         classes=description.classes,
         latent=description.code or description.latent,
         **description.options,
     )
+
+
+def generator_network(description: Description) -> nn.Module:
+    """The network of a description, in evaluation mode, its weights not yet loaded."""
+    G, _ = players(description)
     G = coded.with_prior(G, description.code, description.classes, description.prior)
     return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)

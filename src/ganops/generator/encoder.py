@@ -14,8 +14,8 @@ from ganops.core.cores import side_by_side
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.core.pixels import to_float, to_uint8
-from ganops.generator.artefact import Description, Generator
-from ganops.models import ARCHITECTURES, coded
+from ganops.generator.artefact import Description, Generator, generator_network, players
+from ganops.models import coded
 
 WEIGHTS = "encoder.safetensors"
 """File beside the generator's."""
@@ -136,12 +136,16 @@ def decoder(network: nn.Module) -> nn.Module:
 
 def encoder_network(description: Description) -> nn.Module:
     """The encoder's network of a description, in evaluation mode, its weights not yet loaded."""
-    _, D = ARCHITECTURES[description.architecture](
-        channels=description.channels,
-        resolution=description.resolution,
-        classes=description.classes,
-        latent=description.code,
-        **description.options,
-    )
+    _, D = players(description)
     network = coded.encoder(D, description.code, description.classes, description.moments, description.prior)
     return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def parameters(description: Description) -> dict[str, int]:
+    """Numbers of parameters that are learnt: of the `generator`, and of the `discriminator` or `encoder` beside it."""
+    networks = {"generator": generator_network(description)}
+    if description.code:
+        networks["encoder"] = encoder_network(description)
+    else:
+        networks["discriminator"] = players(description)[1]
+    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}

@@ -1,10 +1,13 @@
 """The model card: what a person must know before using a generator (Mitchell et al. 2019, "Model cards")."""
 
+import inspect
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from ganops.core.terminal import duration
 from ganops.data.about import UNSTATED
+from ganops.losses import LESSONS, OBJECTIVES
 from ganops.metrics.protocol import SELECTED
 from ganops.metrics.sight import blindness
 from ganops.registry.package import Package
@@ -21,7 +24,7 @@ def model_card(name: str, package: Package) -> str:
     architecture = {key: value for key, value in description.items() if key not in elsewhere}
     return f"""# {name}
 
-A generator of {shape(description)} images, trained as a GAN on `{source}`.
+A generator of {shape(description)} images, trained as {_family(params)} on `{source}`.
 
 ![Samples of the seeds 0 to 63](samples.png)
 
@@ -55,14 +58,14 @@ New images that resemble the training data: demonstrations, augmentation, resear
 {SELECTED}
 
 {_table("protocol", flatten(evaluation["protocol"]))}
-
+{_reconstructions(evaluation)}
 ## Architecture
 
-{_table("property", flatten(architecture))}
+{_sizes(package.parameters)}{_table("property", flatten(architecture))}
 
 ## Training
 
-{_table("parameter", flatten(training))}
+{_objective(params)}{_cost(package.training)}{_table("parameter", flatten(training))}
 
 {_origin(package.origin)}
 Fingerprint of the training: `{package.fingerprint}`
@@ -88,6 +91,53 @@ def _labels(description: Mapping[str, Any]) -> str:
         "`labels` chooses the classes: none (default: the label of a seed is the seed modulo "
         f"{classes}), one for all, or one for each seed. Classes: {listed or f'0 to {classes - 1}'}."
     )
+
+
+def _family(params: Mapping[str, Any]) -> str:
+    name = params.get("loss", {}).get("name")
+    return f"the decoder of an autoencoder (`{name}`)" if name in LESSONS else "a GAN"
+
+
+def _objective(params: Mapping[str, Any]) -> str:
+    """Return the objective as its function describes it, with the paper."""
+    name = params.get("loss", {}).get("name")
+    if name not in OBJECTIVES:
+        return ""
+    words = " ".join((inspect.getdoc(OBJECTIVES[name]) or "").partition("\n\n")[0].split())
+    return f"The objective is `{name}`. {words}\n\n"
+
+
+def _cost(training: Mapping[str, Any]) -> str:
+    if "seconds" not in training:
+        return ""
+    return (
+        f"{training['kimg']:g} thousand samples (kimg) were learnt from in {duration(training['seconds'])} of steps "
+        f"({training['hardware']}); the weights are those of {training['best_kimg']:g} kimg.\n\n"
+    )
+
+
+def _sizes(parameters: Mapping[str, int]) -> str:
+    """Numbers of parameters, in words."""
+    if not parameters:
+        return ""
+    (generator, own), (partner, others) = parameters.items()
+    return f"Parameters: {own:,} of the {generator}; {others:,} of the {partner} that it learnt with.\n\n"
+
+
+def _reconstructions(evaluation: Mapping[str, Any]) -> str:
+    """Return the section of an autoencoder: apart from the metrics, since a GAN has no such number."""
+    error, bound = evaluation.get("reconstruction", {}), evaluation.get("bound", {})
+    lines = []
+    if "error" in error:
+        figures = "{:.4g} [{:.4g}, {:.4g}]".format(error["error"], *error["interval"])
+        lines.append(f"* Error: {figures}. {error['what']}")
+    if bound:
+        figures = "{:.4g} [{:.4g}, {:.4g}]".format(bound["bits_per_dimension"], *bound["interval"])
+        lines.append(f"* Bits per dimension: at most {figures} ({bound['nats']:,.0f} nats per sample). {bound['what']}")
+    if not lines:
+        return ""
+    about = f"Of {error['samples']:,} samples of the {error['split']} split, with the 95 % interval over them. "
+    return "\n".join(["", "## Reconstructions", "", about + "They compare with no number of a GAN.", "", *lines, ""])
 
 
 def _metrics(evaluation: Mapping[str, Any]) -> str:

@@ -49,6 +49,10 @@ class Package:
     """The patch from the commit to the tree that made it, where there is one."""
     encoder: Path | None = None
     """The encoder of an autoencoder as safetensors (`generator.encoder`); None: there is none."""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder` that it learnt with."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """The content of `metrics/train.json`: `kimg`, `seconds`, `hardware` and more."""
 
     @property
     def metrics(self) -> dict[str, float]:

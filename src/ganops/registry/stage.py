@@ -15,7 +15,7 @@ from ganops.evaluation.gate import Decision, Rival, decide
 from ganops.experiment import checks, machine
 from ganops.generator import WEIGHTS, Generator
 from ganops.generator.encoder import WEIGHTS as ENCODER
-from ganops.generator.encoder import Encoder
+from ganops.generator.encoder import Encoder, parameters
 from ganops.metrics.reference import Reference
 from ganops.registry.champions import ChampionMovedError
 from ganops.registry.package import Package
@@ -119,4 +119,6 @@ def package(experiment: Experiment, project: Path) -> Package:
         hashes=proven(lock, STAGE),
         origin=origin if origin["parameters"] else {},
         encoder=project / layout.GENERATOR / ENCODER if encoder else None,
+        parameters=parameters(generator.description),
+        training=read_json(project / layout.TRAIN_METRICS),
     )

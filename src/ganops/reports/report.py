@@ -18,6 +18,7 @@ from PIL import Image
 
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
+from ganops.core.terminal import duration
 from ganops.metrics import catalogue
 from ganops.reports import page, plots
 
@@ -67,6 +68,15 @@ class Report:
     """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
     filmstrip: Sequence[tuple[float, Path]] = ()
     """(kimg, picture) of the same latents while G learns."""
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder`."""
+    seconds: float | None = None
+    """Seconds of the training's steps."""
+    reconstruction: Mapping[str, Any] = field(default_factory=dict)
+    """Reconstructions of held-out samples by an autoencoder: `error`, `interval`, `samples`, `split`, `what` was
+    computed, in words; or `left_out`, the reason why there are none."""
+    bound: Mapping[str, Any] = field(default_factory=dict)
+    """The bound of their likelihood: `bits_per_dimension`, `interval`, `nats`, `what`."""
 
 
 RUNGS = {
@@ -84,6 +94,15 @@ RUNGS = {
 DISTANCES = tuple(f"{row.name}*" for row in catalogue.METRICS if row.distance)
 PANELS = (
     ("Losses", ("loss_g", "loss_d"), ""),
+    ("Loss", ("loss",), "Of a number of a sample; in a second stage of a number of its code."),
+    (
+        "Error of reconstructions",
+        ("error",),
+        "Mean square of a number's error, of training samples; numbers are between -1 and 1.",
+    ),
+    ("Divergence", ("divergence",), "Nats that a code says of its sample; near 0 it says nothing."),
+    ("Second stage: error of codes", ("code_error",), "Mean square of a code's error."),
+    ("Second stage: divergence", ("code_divergence",), "Nats that a code's code says of it."),
     (
         "What D thinks",
         ("score_real", "score_fake"),
@@ -124,7 +143,7 @@ PICTURES = {
 }
 """Pictures of the generated samples: title, one sentence."""
 
-ELSEWHERE = ("samples", "preview", "memorisation")
+ELSEWHERE = ("samples", "preview", "memorisation", "reconstructions")
 """Pictures that stand in other sections."""
 
 BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
@@ -155,6 +174,7 @@ def render(report: Report) -> str:
         "data": _data(report),
         "training": _training(report),
         "pictures": _pictures(report),
+        "reconstructions": _reconstructions(report),
         "numbers": _numbers(report),
         "memorisation": _memorisation(report),
         "search": _search(report),
@@ -214,9 +234,11 @@ def _training(report: Report) -> dict[str, Any]:
     speeds = [tick["images_per_second"] for tick in history if plots.is_finite(tick.get("images_per_second"))]
     facts = {
         "kimg": max((tick["kimg"] for tick in history), default=None),
+        "time of the steps": duration(report.seconds) if report.seconds else None,
         "images per second": median(speeds) if speeds else None,
         "hardware": report.provenance.get("hardware"),
         "precision": report.provenance.get("precision"),
+        **{f"parameters of the {network}": count for network, count in report.parameters.items()},
     }
     return {"facts": page.present(facts), "panels": _panels(history), "frames": _frames(report.filmstrip)}
 
@@ -253,6 +275,29 @@ def _pictures(report: Report) -> dict[str, Any]:
             uri = _picture(report.pictures[name], BYTES_OF_PICTURE)
             shown.append({"title": title, "sentence": sentence, "uri": uri})
     return {"shown": shown}
+
+
+def _reconstructions(report: Report) -> dict[str, Any]:
+    """What an autoencoder says: apart from the metrics, since a GAN has no such number."""
+    error, bound = report.reconstruction, report.bound
+    facts = {
+        "error, grey levels of 255": _with_interval(error, "error"),
+        "bits per dimension, at most": _with_interval(bound, "bits_per_dimension"),
+        "nats per sample, at most": bound.get("nats"),
+        "samples of the " + error.get("split", "") + " split": error.get("samples"),
+        "left out": error.get("left_out"),
+    }
+    return {
+        "facts": page.present(facts),
+        "sentences": [each["what"] for each in (error, bound) if "what" in each],
+        "picture": _picture(report.pictures.get("reconstructions"), 2 * BYTES_OF_PICTURE),
+    }
+
+
+def _with_interval(figure: Mapping[str, Any], name: str) -> str | None:
+    if name not in figure:
+        return None
+    return "{} [{}, {}]".format(*(plots.number(value, 4) for value in (figure[name], *figure["interval"])))
 
 
 def _numbers(report: Report) -> dict[str, Any]:

@@ -1,0 +1,131 @@
+"""What an autoencoder says of samples it never saw: reconstructions, their error, and a bound of the likelihood.
+
+None of it is a metric: a GAN has no such number, so no gate, comparison or table takes one.
+"""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ganops.core.cores import side_by_side
+from ganops.core.randomness import Draws
+from ganops.data import Prepared
+from ganops.evaluation.verdict import HELD_OUT
+from ganops.generator import Generator
+from ganops.generator.encoder import WEIGHTS, Encoder
+from ganops.losses.autoencoding import normal_nats, sampled
+from ganops.metrics.intervals import Interval
+
+PIECE = 50
+"""Samples that are looked at as one."""
+REPETITIONS = 1000
+"""Bootstrap samples behind an interval."""
+LEVELS = 127.5
+"""Grey levels in a unit of the numbers that networks see."""
+
+ERROR = (
+    "Root of the mean squared error of a number in grey levels of 255, over all samples of the split; the code is the "
+    "encoder's mean."
+)
+BOUND = (
+    "An upper bound of -log2 p(x) for each number of a sample, 8 bits each, {of}: its levels are given uniform noise "
+    "of one level (Theis et al. 2016, section 3.1), and the evidence bound (Kingma & Welling 2014, equation 3) is that "
+    "of the averaged decoder with the encoder, the divergence with weight 1, one code a sample."
+)
+"""Words of what was computed."""
+
+
+def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -> tuple[dict[str, Any], Any]:
+    """Figures of the held-out samples, and what a picture of the reconstructions shows.
+
+    Args:
+        folder: Place of the generator, beside which the encoder lies.
+        generator: The generator.
+        prepared: The real samples.
+        seed: Draws noise, codes and bootstrap samples.
+
+    Returns:
+        `reconstruction` and, where the codes have distributions, `bound`, each with `what` was computed in words, or
+        `left_out`: the reason why there is none; and the reconstructions, uint8 [N, C, H, W], of the samples in their
+        order. Nothing where a game was trained.
+
+    Raises:
+        UserError: The encoder's file is damaged.
+    """
+    if not generator.description.code:
+        return {}, None
+    if not (folder / WEIGHTS).is_file():
+        return {"reconstruction": {"left_out": f"there is no {WEIGHTS} beside the generator"}}, None
+    encoder = Encoder.load(folder, generator)
+    images, labels = prepared.images(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
+    again = encoder.decode(encoder.encode(images, labels), labels)
+    about = {"samples": len(images), "split": HELD_OUT}
+    error = _mean(errors(images, again), seed, of=math.sqrt)
+    found = {"reconstruction": {"error": error.value, "interval": error.ends, "what": ERROR, **about}}
+    if encoder.variance:
+        found["bound"] = bound(encoder, images, labels, seed=seed) | about
+    return found, again
+
+
+def errors(images: NDArray[np.uint8], again: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean squared error of each sample in grey levels squared, uint8 [N, ...] -> [N]."""
+    return np.array([np.square(x.astype(float) - y).mean() for x, y in zip(images, again, strict=True)])
+
+
+def bound(
+    encoder: Encoder, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, *, seed: int
+) -> dict[str, Any]:
+    """The mean bound in `nats` of a sample and in `bits_per_dimension`, its `interval`, and `what` it is."""
+    values, numbers = nats(encoder, images, labels, seed=seed), math.prod(images.shape[1:])
+    bits = _mean(values / (numbers * math.log(2)), seed)
+    of = "given its class" if encoder.description.classes else "without labels"
+    if encoder.description.prior:
+        of += ", by the first stage alone"
+    return {
+        "bits_per_dimension": bits.value,
+        "interval": bits.ends,
+        "nats": float(values.mean()),
+        "what": BOUND.format(of=of),
+    }
+
+
+def nats(
+    encoder: Encoder, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, *, seed: int
+) -> NDArray[np.float64]:
+    """Estimates of an upper bound of -log P(x) in nats, uint8 [N, C, H, W] -> [N]; their mean has no bias.
+
+    P(x) is the chance that what the decoder's normal distribution gives is x when it is rounded to grey levels. With
+    noise u of one level, -log P(x) <= -E_u log p(x + u) (Theis et al. 2016, "A note on the evaluation of generative
+    models", section 3.1), and that is at most the evidence bound of x + u.
+    """
+    weight, variance = next(encoder.network.parameters()), torch.tensor(encoder.variance, dtype=torch.float64)
+
+    @torch.no_grad()  # of each thread
+    def read(start: int) -> NDArray[np.float64]:
+        piece = slice(start, start + PIECE)
+        x = torch.from_numpy(np.array(images[piece])).double()
+        y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
+        draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
+        x = (x + draws.uniform("level", *x.shape[1:]) - 0.5) / LEVELS - 1
+        code, divergence = sampled(encoder.network(x.to(weight), y).to("cpu", torch.float64), draws, "code")
+        again = encoder.decoder(code.to(weight), y).to(x)
+        squares = (again - x).square().flatten(1)
+        # a density of grey levels is that of the networks' numbers, LEVELS times smaller in each
+        density = normal_nats(squares.mean(1), variance, squares.shape[1]) + squares.shape[1] * math.log(LEVELS)
+        found: NDArray[np.float64] = (density + divergence).numpy()
+        return found
+
+    return np.concatenate(list(side_by_side(read, range(0, len(images), PIECE), weight.device.type)))
+
+
+def _mean(values: NDArray[np.float64], seed: int, of: Callable[[float], float] = float) -> Interval:
+    """A function of the mean, and its 95 % interval over the samples: the percentiles of the bootstrap."""
+    rng = np.random.default_rng([seed, len(values)])
+    means = [of(float(values[rng.integers(len(values), size=len(values))].mean())) for _ in range(REPETITIONS)]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Interval(of(float(values.mean())), float(low), float(high))
