@@ -33,15 +33,15 @@ ARROWS = {
     "estimator": {"config", "core", "data", "experiment", "generator"},
     "__init__": {"estimator"},
     "evaluation": {
-        "config", "core", "data", "data/sources", "experiment", "generator", "metrics", "metrics/extractors",
-        "reports", "search",
+        "config", "core", "data", "data/sources", "experiment", "generator", "losses", "metrics",
+        "metrics/extractors", "reports", "search",
     },
     "distributed": {
         "config", "core", "data", "data/sources", "evaluation", "experiment", "generator", "metrics", "search",
     },
     "registry": {
-        "config", "core", "data", "data/sources", "evaluation", "experiment", "generator", "metrics", "reports",
-        "search",
+        "config", "core", "data", "data/sources", "evaluation", "experiment", "generator", "losses", "metrics",
+        "reports", "search",
     },
     "studies": {
         "config", "core", "data", "data/sources", "distributed", "evaluation", "experiment", "generator", "metrics",

@@ -327,6 +327,56 @@ def test_what_users_wrote_is_text_wherever_it_stands(tmp_path):
     assert read.text.count("<script>alert('x')</script>") >= 15
 
 
+LESSON = [
+    {"kimg": 4.0, "error": 0.13, "divergence": 22.0, "loss": 0.69, "images_per_second": 579.0},
+    {"kimg": 8.0, "error": 0.07, "divergence": 34.9, "loss": 0.32, "images_per_second": 615.0},
+    {"kimg": 12.0, "code_error": 0.9, "code_divergence": 2.5, "loss": 1.4, "images_per_second": 900.0},
+    {"kimg": 16.0, "code_error": 0.8, "code_divergence": 3.5, "loss": 1.3, "images_per_second": 900.0},
+]
+
+
+def test_the_curves_of_an_autoencoder_are_those_it_has():
+    panels = [attrs["alt"] for tag, attrs in Page(render(Report(title="x", history=LESSON))).tags if tag == "img"]
+    assert panels == [
+        "Loss; last: loss 1.3", "Error of reconstructions; last: error 0.07", "Divergence; last: divergence 34.9",
+        "Second stage: error of codes; last: code_error 0.8", "Second stage: divergence; last: code_divergence 3.5",
+        "Images per second; last: images_per_second 900",
+    ]  # fmt: skip
+
+
+def test_reconstructions_have_a_section_of_their_own(report, tmp_path):
+    save_grid(tmp_path / "pairs.png", np.zeros((2, 1, 8, 16), np.uint8))
+    figures = {"error": 24.378, "interval": [23.926, 24.825], "samples": 1018, "split": "test", "what": "Root of it."}
+    bound = {"bits_per_dimension": 6.8315, "interval": [6.809, 6.8532], "nats": 4848.9, "what": "A bound of it."}
+    made = replace(
+        report, history=LESSON, reconstruction=figures, bound=bound, seconds=72.4,
+        pictures={**report.pictures, "reconstructions": tmp_path / "pairs.png"},
+        parameters={"generator": 558657, "encoder": 691872},
+    )  # fmt: skip
+    page = render(made)
+    read = Page(page)
+    assert read.sections.index("reconstructions") == read.sections.index("pictures") + 1
+    for words in (
+        "error, grey levels of 25524.38 [23.93, 24.82]", "bits per dimension, at most6.832 [6.809, 6.853]",
+        "nats per sample, at most4,849", "samples of the test split1,018", "Root of it.", "A bound of it.",
+        "parameters of the generator558,657", "parameters of the encoder691,872", "time of the steps1 min 12 s",
+    ):  # fmt: skip
+        assert words.replace(" ", "") in read.text.replace(" ", ""), words
+    assert len([tag for tag, attrs in read.tags if "Pairs" in attrs.get("alt", "")]) == 1
+    (numbers,) = re.findall(r'<section id="numbers".*?</section>', page, re.S)
+    assert "6.832" not in numbers
+    assert "24.38" not in numbers
+
+
+def test_an_autoencoder_without_a_bound_or_an_encoder_says_so():
+    figures = {"error": 24.4, "interval": [23.9, 24.8], "samples": 10, "split": "test", "what": "Root of it."}
+    text = Page(render(Report(title="x", reconstruction=figures))).text
+    assert "bits per dimension" not in text
+    lost = Page(render(Report(title="x", reconstruction={"left_out": "there is no encoder.safetensors"}))).text
+    assert "there is no encoder.safetensors" in lost
+    assert Page(render(Report(title="x"))).sections == []
+
+
 def test_changes_that_no_commit_holds_come_with_the_page():
     known = {"commands": ["git checkout abc"], "commit": "abc", "changed": True}
     read = Page(render(Report(title="t", provenance={**known, "patch": {"name": "c.patch", "content": b"\xffdiff"}})))

@@ -51,7 +51,7 @@ def draw(
         "neighbours": _neighbours(generator, prepared, reference),
         "realism": _realism(generator, reference),
         **_distances(features, reference),
-        **({} if again is None else {"reconstructions": _reconstructions(prepared, again)}),
+        **({} if again is None else {"reconstructions": reconstructions(prepared, again)}),
     }
     for name, picture in drawn.items():
         paths[name] = folder / f"{name}.svg"
@@ -101,8 +101,14 @@ def _realism(generator: Generator, reference: Reference, count: int = 1000, colu
     return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
 
 
-def _reconstructions(prepared: Prepared, again: NDArray[np.uint8], pairs: int = 5) -> bytes:
-    """Return rows of pairs, a held-out sample and its reconstruction: of each class, with the error of all of it."""
+def reconstructions(prepared: Prepared, again: NDArray[np.uint8], pairs: int = 5) -> bytes:
+    """Rows of pairs, a held-out sample and its reconstruction: of each class, with the error of all its samples.
+
+    Args:
+        prepared: The real samples.
+        again: Reconstructions of those held out, uint8 [N, C, H, W], in their order.
+        pairs: The number in a row.
+    """
     images, labels = prepared.images(HELD_OUT), prepared.labels(HELD_OUT)
     if labels is None:
         parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(images)), 4), 1)}

@@ -1,4 +1,4 @@
-"""What an autoencoder says of samples it never saw: reconstructions, their error, and a bound of the likelihood.
+"""Reconstructions of held-out samples by an autoencoder, their error, and a bound of their likelihood.
 
 None of it is a metric: a GAN has no such number, so no gate, comparison or table takes one.
 """

@@ -278,7 +278,7 @@ def _pictures(report: Report) -> dict[str, Any]:
 
 
 def _reconstructions(report: Report) -> dict[str, Any]:
-    """What an autoencoder says: apart from the metrics, since a GAN has no such number."""
+    """The figures of an autoencoder, apart from the metrics: a GAN has no such numbers."""
     error, bound = report.reconstruction, report.bound
     facts = {
         "error, grey levels of 255": _with_interval(error, "error"),

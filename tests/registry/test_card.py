@@ -1,0 +1,73 @@
+"""The model card: the family, its objective, its size, and figures that stand apart from the metrics."""
+
+from dataclasses import replace
+
+import pytest
+from packages import package
+
+from ganops.losses import OBJECTIVES
+from ganops.registry.card import model_card
+
+EVALUATION = {
+    "fd_domain": 31.1, "protocol": {"extractor": "domain"},
+    "reconstruction": {"error": 24.38, "interval": [23.93, 24.83], "what": "Root.", "samples": 1018, "split": "test"},
+    "bound": {"bits_per_dimension": 6.832, "interval": [6.809, 6.853], "nats": 4848.9, "what": "An upper bound."},
+}  # fmt: skip
+TRAINING = {"kimg": 20.0, "best_kimg": 16.0, "seconds": 72.4, "hardware": "AMD EPYC, 2 cores"}
+
+
+def card(folder, name, **changes):
+    made = package(folder)
+    return model_card("pictures", replace(made, params={**made.params, "loss": {"name": name}}, **changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("autoencoder", "Ghosh et al. 2020"),
+        ("vae", "Kingma & Welling 2014"),
+        ("two_stage_vae", "Dai & Wipf 2019"),
+        ("hinge", "Lim & Ye 2017"),
+    ],
+)
+def test_the_family_is_named_with_its_objective_and_source(tmp_path, name, source):
+    said = card(tmp_path, name)
+    family = "a GAN" if name == "hinge" else f"the decoder of an autoencoder (`{name}`)"
+    assert f"trained as {family} on `photos`." in said
+    (objective,) = [line for line in said.splitlines() if line.startswith(f"The objective is `{name}`. ")]
+    assert source in objective
+    assert ("GAN" in said.replace("number of a GAN", "")) == (name == "hinge")
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_each_objective_names_a_source(tmp_path, name):
+    (objective,) = [line for line in card(tmp_path, name).splitlines() if line.startswith("The objective is")]
+    assert "20" in objective.partition("(")[2], objective
+
+
+def test_an_autoencoder_says_what_it_can_apart_from_the_metrics(tmp_path):
+    said = card(
+        tmp_path, "vae", evaluation=EVALUATION, training=TRAINING,
+        parameters={"generator": 558657, "encoder": 691872},
+    )  # fmt: skip
+    for words in (
+        "\n## Reconstructions\n\nOf 1,018 samples of the test split, with the 95 % interval over them. They compare with",
+        "\n* Error: 24.38 [23.93, 24.83]. Root.",
+        "\n* Bits per dimension: at most 6.832 [6.809, 6.853] (4,849 nats per sample). An upper bound.",
+        "\nParameters: 558,657 of the generator; 691,872 of the encoder that it learnt with.",
+        "\n20 thousand samples (kimg) were learnt from in 1 min 12 s of steps (AMD EPYC, 2 cores); the weights are",
+        "those of 16 kimg.",
+    ):
+        assert words in said, words
+    rows = [line for line in said.splitlines() if line.startswith("|")]
+    assert not [row for row in rows if "24.38" in row or "6.832" in row or "bound" in row]
+
+
+def test_what_is_not_known_leaves_no_trace(tmp_path):
+    said = card(tmp_path, "hinge")
+    assert "## Reconstructions" not in said
+    assert "Parameters:" not in said
+    assert "kimg)" not in said
+    without = {key: value for key, value in EVALUATION.items() if key not in ("reconstruction", "bound")}
+    lost = {**without, "reconstruction": {"left_out": "there is no encoder.safetensors beside the generator"}}
+    assert "## Reconstructions" not in card(tmp_path, "vae", evaluation=lost)
