@@ -138,7 +138,6 @@ class Arrays:
     """Samples in memory, as prepared."""
 
     spec, class_names, hash = SampleSpec(1, 16, 2), ("bags", "coats"), "a"
-    manifest = {"sample": {"shape": [1, 16, 16]}}
 
     def images(self, split):
         return np.random.default_rng(0).integers(0, 256, (30, 1, 16, 16), np.uint8)

@@ -51,7 +51,7 @@ def test_an_autoencoder_says_what_it_can_apart_from_the_metrics(tmp_path):
         parameters={"generator": 558657, "encoder": 691872},
     )  # fmt: skip
     for words in (
-        "\n## Reconstructions\n\nOf 1,018 samples of the test split, with the 95 % interval over them. They compare with",
+        "\n## Reconstructions\n\nOf 1,018 samples of the test split, with the 95 % interval over them. They compare",
         "\n* Error: 24.38 [23.93, 24.83]. Root.",
         "\n* Bits per dimension: at most 6.832 [6.809, 6.853] (4,849 nats per sample). An upper bound.",
         "\nParameters: 558,657 of the generator; 691,872 of the encoder that it learnt with.",

@@ -344,15 +344,26 @@ def test_the_curves_of_an_autoencoder_are_those_it_has():
     ]  # fmt: skip
 
 
+LEARNT = {
+    "reconstruction": {"error": 24.378, "interval": [23.926, 24.825], "samples": 1018, "split": "test",
+                       "what": "Root of it."},
+    "bound": {"bits_per_dimension": 6.8315, "interval": [6.809, 6.8532], "nats": 4848.9, "what": "A bound of it."},
+    "parameters": {"generator": 558657, "encoder": 691872},
+    "seconds": 72.4,
+}  # fmt: skip
+"""Fields of the report of a VAE that the other one lacks."""
+
+
+@pytest.mark.parametrize("part", LEARNT)
+def test_what_a_vae_says_alone_brings_its_own_section_alone(part):
+    section = "training" if part in ("parameters", "seconds") else "reconstructions"
+    assert Page(render(Report(title="lonely", **{part: LEARNT[part]}))).sections == [section]
+
+
 def test_reconstructions_have_a_section_of_their_own(report, tmp_path):
     save_grid(tmp_path / "pairs.png", np.zeros((2, 1, 8, 16), np.uint8))
-    figures = {"error": 24.378, "interval": [23.926, 24.825], "samples": 1018, "split": "test", "what": "Root of it."}
-    bound = {"bits_per_dimension": 6.8315, "interval": [6.809, 6.8532], "nats": 4848.9, "what": "A bound of it."}
-    made = replace(
-        report, history=LESSON, reconstruction=figures, bound=bound, seconds=72.4,
-        pictures={**report.pictures, "reconstructions": tmp_path / "pairs.png"},
-        parameters={"generator": 558657, "encoder": 691872},
-    )  # fmt: skip
+    shown = {**report.pictures, "reconstructions": tmp_path / "pairs.png"}
+    made = replace(report, history=LESSON, pictures=shown, **LEARNT)
     page = render(made)
     read = Page(page)
     assert read.sections.index("reconstructions") == read.sections.index("pictures") + 1
@@ -439,7 +450,7 @@ def test_the_decision_says_what_was_asked_and_found(page):
 
 
 def test_every_field_is_a_part_that_was_tested():
-    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", *PARTS}
+    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", *PARTS, *LEARNT}
 
 
 def test_same_input_same_bytes_and_no_trace_of_the_machine(report, page, tmp_path):

@@ -103,7 +103,7 @@ def _objective(params: Mapping[str, Any]) -> str:
     name = params.get("loss", {}).get("name")
     if name not in OBJECTIVES:
         return ""
-    words = " ".join((inspect.getdoc(OBJECTIVES[name]) or "").partition("\n\n")[0].split())
+    words = " ".join((inspect.getdoc(OBJECTIVES[name]) or "").partition("\nArgs:")[0].split())
     return f"The objective is `{name}`. {words}\n\n"
 
 
