@@ -92,7 +92,7 @@ def test_a_trained_autoencoder_reconstructs_what_it_has_seen():
     stripes = np.zeros((32, 16, 16), np.uint8)
     for i in range(32):
         stripes[i, :, i // 2] = 255
-    gan = small("mlp", "autoencoder", {"width": 32})
+    gan = small("dcgan", "autoencoder", {"width": 8})
     gan.experiment = gan.experiment.override({"train.kimg": 4, "train.tick_kimg": 4, "train.checkpoint_kimg": 4})
     again = gan.fit(stripes).decode(gan.encode(stripes))[..., 0].astype(float)
     mean = stripes.mean(0)

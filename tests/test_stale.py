@@ -40,7 +40,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "core/redaction.py": "hides passwords in what is shown of servers",
         "core/terminal.py": SHOWS,
     },
-    "prepare": {"registry/precedents.py": SHOWS, "experiment/checks.py": CHECKS},
+    "prepare": {"registry/precedents.py": SHOWS, "experiment/checks.py": CHECKS, "core/cores.py": PLACES},
     "features": {"experiment/checks.py": CHECKS, "experiment/machine.py": PLACES, "data/prepare.py": PREPARES},
     "tune": {
         "registry/searches.py": RECORDS,

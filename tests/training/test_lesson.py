@@ -157,7 +157,7 @@ def test_the_second_stage_is_the_first_one_until_it_has_learnt():
 
 def test_two_stages_draw_codes_that_are_distributed_as_those_of_samples():
     """(Dai & Wipf 2019, section 4): where the codes of a first VAE are not standard normal."""
-    state, _, last = two_stages(1000, tick_steps=500)
+    state, _, last = two_stages(2000, tick_steps=1000)
     with torch.no_grad():
         state.D.head.weight.zero_()
         state.D.head.weight[:CODE] = torch.linalg.svd(X - X.mean(0), full_matrices=False)[2][:CODE] / 2
