@@ -118,7 +118,7 @@ def test_a_ballot_is_blind(shown):
         assert not re.search(r"v\d|version|identity", re.sub(r'src="[^"]*"', "", pair))
     assert lefts == {1, 2}
     sources = re.findall(r'src="([^"]*)"', pair)
-    left = [playground._image(image, 64)["src"] for image in page._pictures(ballot.left.version, ballot.seeds)]
+    left = [playground._image(image, 64, "")["src"] for image in page._pictures(ballot.left.version, ballot.seeds)]
     assert sources[: playground.PAIR] == left != sources[playground.PAIR :]
 
 
