@@ -291,23 +291,16 @@ def publish(options: argparse.Namespace, rows: dict[str, list[dict[str, Any]]]) 
 
 def picture(rows: dict[str, list[dict[str, Any]]]) -> bytes:
     """SVG of the distance over CPU-seconds: the mean over the seeds, and a band from the lowest to the highest."""
-    with plots.styled():
-        figure = plots.canvas(height=300, width=620)
-        axes = figure.subplots()
-        for (name, found), colour in zip(rows.items(), (*plots.SERIES, plots.MARK), strict=True):
-            courses = [np.array(row["course"]) for row in found if "course" in row]
-            if not courses:
-                continue
+    lines, bands = {}, {}
+    for name, found in rows.items():
+        courses = [np.array(row["course"]) for row in found if "course" in row]
+        if courses:
             ticks = min(map(len, courses))
             course = np.stack([each[:ticks] for each in courses])
-            x, y = course[:, :, 1].mean(0), course[:, :, 2]
-            axes.fill_between(x, y.min(0), y.max(0), color=colour, alpha=0.15, linewidth=0)
-            axes.plot(x, y.mean(0), "o-", color=colour, linewidth=1.6, markersize=3, label=name)
-        axes.set(xlabel="CPU-seconds of training", ylabel="fd_domain (validation)", yscale="log")
-        axes.yaxis.set_major_formatter(plots.tick_text)
-        axes.yaxis.set_minor_formatter(plots.tick_text)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
-        return plots.finished(figure)
+            y = course[:, :, 2]
+            lines[name] = np.stack([course[:, :, 1].mean(0), y.mean(0)], 1)
+            bands[name] = np.stack([y.min(0), y.max(0)], 1)
+    return plots.courses(lines, "CPU-seconds of training", "fd_domain (validation)", bands, width=620)
 
 
 def show(rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -6,9 +6,11 @@ from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 
 import pytest
+import torch
 import yaml
 
 from ganops.core.errors import DivergenceError, TrainingError
+from ganops.experiment.run import Progress
 from ganops.search.trials import Trial
 from ganops.studies import runner, study
 
@@ -43,6 +45,7 @@ CONTENT = {
         },
     },
 }  # fmt: skip
+CPU = torch.device("cpu")
 PLAN = study.plan(study.Study.model_validate(CONTENT), 0.001)
 
 
@@ -170,6 +173,33 @@ def test_a_seed_that_diverges_is_left_out_and_counted(engines, out):
     count = len(engines.seeds)
     run(out)
     assert len(engines.seeds) == count, "it would diverge again"
+
+
+def test_the_course_of_a_training_is_heard_tick_by_tick():
+    """Seconds are those of the steps; what is judged later stands at the kimg that it belongs to."""
+    course = runner._Course()
+    first, second = ({"kimg": kimg, "images_per_second": speed} for kimg, speed in ((1.0, 500.0), (2.0, 250.0)))
+    course(Progress(1, 2, first, True))
+    judged = tuple({**row, "fd_domain_validation": distance} for row, distance in ((first, 9.0), (second, 4.0)))
+    course(Progress(2, 2, second, True, judged=judged))
+    assert course.points == [(1.0, 3.0, 9.0), (2.0, 6.0, 4.0)]
+
+
+def test_the_mean_course_is_of_the_ticks_that_all_seeds_have():
+    courses = [[(1.0, 2.0, 8.0), (2.0, 4.0, 6.0)], [(2.0, 8.0, 4.0)]]
+    assert runner._mean_course(courses) == ((2.0, 6.0, 5.0),)
+    assert runner._mean_course([]) == ()
+
+
+def test_an_estimate_counts_each_stage_by_its_own_pace_and_the_densities_at_ticks(monkeypatch):
+    paces = {"Autoencoding": 100.0, "SecondStage": 400.0}
+    monkeypatch.setattr(runner, "_images_per_second", lambda run, phase: paces[type(phase.objective.loss).__name__])
+    base = next(iter(PLAN.experiments.values()))
+    two = base.override({"loss.name": "two_stage_vae", "loss.options": {"second": 0.5}, "train.kimg": 100})
+    assert runner._seconds(two, CPU) == pytest.approx(500 + 125, rel=0.01)
+    fitted = base.override({"loss.name": "autoencoder", "train.kimg": 100})
+    seldom, often = (runner._seconds(fitted.override({"train.tick_kimg": tick}), CPU) for tick in (100, 0.5))
+    assert 1000 < seldom < often
 
 
 def test_an_estimate_grows_with_the_plan():

@@ -12,9 +12,10 @@ from scipy import stats
 
 from ganops.core.errors import ConfigError
 from ganops.experiment import build, checks
+from ganops.losses import LESSONS
 from ganops.models import infogan
 from ganops.studies import study
-from ganops.studies.study import Outcome, Result
+from ganops.studies.study import Outcome, Point, Result
 
 ROOT = Path(__file__).parents[2]
 LUCIC = study.load(str(ROOT / "experiments" / "lucic2018"))
@@ -32,7 +33,7 @@ def test_each_model_of_lucic2018_can_be_trained_at_the_corners_of_its_space(name
     experiment = study.plan(LUCIC, 1).experiments[name]
     checks.check(experiment)
     model = LUCIC.models[name]
-    for values in (model.authors, *corners({**LUCIC.space, **model.space})):
+    for values in (model.authors, *corners(LUCIC.space_of(name))):
         changed = experiment.override(values)
         checks.check(changed)
         assert changed.train.learning_rate.generator == changed.train.learning_rate.discriminator
@@ -42,15 +43,34 @@ def test_lucic2018_is_what_was_published():
     """Its rules, its ranking, and the players' sizes: 8.5 million parameters of D, 1.3 of BEGAN's."""
     plan = study.plan(LUCIC, 1)
     wgan = plan.experiments["wgan"]
-    assert (plan.configurations, len(plan.seeds), plan.trainings) == (100, 50, 1050)
+    assert (plan.configurations, len(plan.seeds), plan.trainings) == (100, 50, 1500)
     assert wgan.train.kimg * 1000 / wgan.train.batch == 15625
     assert (wgan.train.batch, wgan.model.latent, wgan.train.beta2, wgan.loss.r1) == (64, 64, 0.999, 0)
-    by_rank = sorted(LUCIC.models, key=lambda name: LUCIC.models[name].published.mean)
+    known = {name: model.published for name, model in LUCIC.models.items()}
+    means = {name: each.mean for name, each in known.items() if not isinstance(each, str)}
+    assert {name: each for name, each in known.items() if name not in means} == {
+        "vae": "not verified", "autoencoder": "not in the study", "two_stage_vae": "not in the study",
+    }  # fmt: skip
+    by_rank = sorted(means, key=means.get)
     assert by_rank == ["wgan", "began", "wgan_gp", "ns_gan", "dragan", "mm_gan", "lsgan"]
     given = {"channels": 3, "resolution": 32, "classes": 0, "latent": 64}
     for critic, millions in (("score", 8.5), ("autoencoder", 1.3)):
         _, D = infogan.players(**given, critic=critic)
         assert sum(each.numel() for each in D.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_an_autoencoder_is_searched_over_nothing_that_belongs_to_games():
+    plan = study.plan(LUCIC, 1)
+    lessons = [each for each in plan.experiments.values() if each.loss.name in LESSONS]
+    assert len(lessons) == 3
+    for experiment in lessons:
+        assert {"train.learning_rate", "train.beta1", "model.options.norm"} <= set(experiment.tune.space)
+        assert not {path for path in experiment.tune.space if path.startswith(OF_A_GAME)}
+        assert experiment.model == plan.experiments["mm_gan"].model, "the same decoder, of the same width"
+        assert experiment.train == plan.experiments["mm_gan"].train, "the same budget"
+
+
+OF_A_GAME = ("train.d_steps", "loss.r1", "loss.r2", "loss.clip", "loss.penalty", "loss.interval")
 
 
 @pytest.mark.parametrize("scale", [0.0001, 0.01, 0.037, 0.1, 0.5, 1])
@@ -96,6 +116,7 @@ def test_impossible_plans_are_refused(given, words):
         (lambda content: content["models"]["wgan"]["authors"].pop("loss.clip"), r"authors: .*'loss.clip'\] differ"),
         (lambda content: content.pop("least"), "least: Field required"),
         (lambda content: content["models"]["wgan"].pop("published"), "models.wgan.published: Field required"),
+        (lambda content: content["models"]["vae"].pop("without"), r"vae.authors: .*'train.d_steps'\] differ"),
     ],
 )
 def test_a_malformed_study_is_refused(tmp_path, change, words):
@@ -129,6 +150,13 @@ def test_equal_rankings_agree_and_reversed_ones_do_not():
         assert found.p == pytest.approx(2 / 5040), "of all orders of seven only these two are so extreme"
 
 
+def test_a_model_without_a_published_figure_is_no_part_of_the_agreement():
+    known = results([10.0, 20.0, 30.0])
+    unknown = Result("m", "M", None, None, (1.0, 2.0, 3.0), (1.0, 3.0), unpublished="not in the study")
+    assert study.agreement([unknown, *known]) == study.agreement(known)
+    assert study.agreement([unknown, known[0]]) is None
+
+
 def test_tau_and_its_probability_are_those_of_all_permutations():
     means = [3.0, 1.0, 2.0, 5.0, 4.0]
     found = study.agreement(results(means))
@@ -157,13 +185,18 @@ def test_ranks_are_shared_by_equals():
     assert study.ranks({"a": 2.0, "b": 1.0, "c": 2.0, "d": 3.0}) == {"a": 2, "b": 1, "c": 2, "d": 4}
 
 
+def figures(published):
+    return (None, None) if isinstance(published, str) else (published.mean, published.deviation)
+
+
 @pytest.fixture
 def outcome():
     plan = study.plan(LUCIC, 0.01)
     found = [
         Result(
-            name, model.title, model.published.mean, model.published.deviation, (5.0 + i, 6.0 + i, 7.0 + i), (4.0, 9.0),
-            model.authors, by_authors=i == 0, seconds=10.0,
+            name, model.title, *figures(model.published), (5.0 + i, 6.0 + i, 7.0 + i), (4.0, 9.0),
+            model.authors, by_authors=i == 0, seconds=10.0, course=(Point(1.0, 2.0, 9.0 + i), Point(2.0, 4.0, 6.0 + i)),
+            unpublished=model.published if isinstance(model.published, str) else "",
         )
         for i, (name, model) in enumerate(LUCIC.models.items())
     ]  # fmt: skip
@@ -175,7 +208,7 @@ def outcome():
 def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, tmp_path):
     study.publish(outcome, tmp_path)
     kept = json.loads((tmp_path / "results.json").read_text())
-    assert [row["rank"] for row in kept["models"]] == [1, 2, 3, 4, 5, 6, None]
+    assert [row["rank"] for row in kept["models"]] == [1, 2, 3, 4, 5, 6, 7, 8, 9, None]
     assert kept["models"][-1]["name"] == "wgan"
     assert kept["models"][-1]["published_rank"] == 1
     assert kept["agreement"]["models"] == 6
@@ -192,6 +225,25 @@ def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, t
     assert "<script" not in page
     for deviation in LUCIC.deviations:
         assert " ".join(deviation.split()) in table
+
+
+def test_a_model_that_the_study_did_not_have_says_so(outcome, tmp_path):
+    study.publish(outcome, tmp_path)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    (row,) = [line for line in lines if "| Two-stage VAE |" in line]
+    assert row.startswith("| 9 | Two-stage VAE | 15 ± 1 | [4, 9] | not in the study | – |")
+    assert any("not among them: VAE, Autoencoder, Two-stage VAE." in line for line in lines)
+
+
+def test_the_report_shows_distance_against_kimg_and_against_seconds(outcome, tmp_path):
+    study.publish(outcome, tmp_path)
+    row = json.loads((tmp_path / "results.json").read_text())["models"][0]
+    assert row["course"] == [[1.0, 2.0, 9.0], [2.0, 4.0, 6.0]], "kimg, seconds, distance"
+    page = (tmp_path / "report.html").read_text()
+    assert "Against kimg." in page
+    assert "Against seconds of training." in page
+    unknown = replace(outcome, results=tuple(replace(each, course=()) for each in outcome.results))
+    assert "Against" not in study.page(unknown)
 
 
 def test_a_study_without_results_still_has_its_report(outcome, tmp_path):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 INK, GRID, MARK = "#4a5260", "#c9ced6", "#c2264f"
 SERIES = ("#2463a8", "#b4560f", "#2b7a57", "#6f4bb8")
+DASHES = ("-", "--", ":")
+"""Styles of lines that have the same colour."""
 RAMP = ("#1d5fae", "#4f6a8f", "#6b6872", "#8a6248", "#b45610")
 """Colours from the best to the worst."""
 # Every light colour and its dark twin; all but the grid keep a contrast of 4.5 with the page behind them.
@@ -98,6 +100,36 @@ def curves(
         axes.set(xlabel="kimg", ylabel=label)
         if len(keys) > 1:
             figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(keys), 3))
+        return finished(figure)
+
+
+def courses(
+    lines: Mapping[str, np.ndarray[Any, Any]], across: str, label: str,
+    bands: Mapping[str, np.ndarray[Any, Any]] | None = None, width: float = WIDTH,
+) -> bytes:  # fmt: skip
+    """SVG of one line for each name, float [N, 2] of x and y, on a logarithmic axis of y where that is possible.
+
+    Args:
+        lines: Colours repeat where there are many, with other dashes.
+        across: Label of x.
+        label: Label of y.
+        bands: Lowest and highest y of some of them, float [N, 2].
+        width: In CSS pixels.
+    """
+    colours = (*SERIES, MARK)
+    with styled():
+        figure = canvas(height=230 + 9 * len(lines), width=width)
+        axes = figure.subplots()
+        for i, (name, line) in enumerate(lines.items()):
+            colour, dashes = colours[i % len(colours)], DASHES[i // len(colours) % len(DASHES)]
+            (drawn,) = axes.plot(*line.T, "o", color=colour, linestyle=dashes, label=shortened(name, 30))
+            drawn.set(markersize=2.5, linewidth=1.4)
+            if bands and name in bands:
+                axes.fill_between(line[:, 0], *bands[name].T, color=colour, alpha=0.15, linewidth=0)
+        axes.yaxis.set_major_formatter(tick_text)
+        log_where_possible(axes.yaxis, [y for line in lines.values() for y in line[:, 1].tolist()], ratio=5)
+        axes.set(xlabel=across, ylabel=label)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3 if width > WIDTH else 2)
         return finished(figure)
 
 

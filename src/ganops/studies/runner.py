@@ -7,11 +7,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ganops.config import Experiment
 from ganops.core import cores
@@ -19,14 +21,13 @@ from ganops.core.errors import DivergenceError, TrainingError
 from ganops.core.files import atomic, hash_json, read_json, remove, write_json, yaml_text
 from ganops.core.layout import DATA
 from ganops.data import SPLITS, Prepared, SampleSpec, prepare
-from ganops.data.batches import Batches
 from ganops.data.sources import below
 from ganops.distributed import decoding, runtime
 from ganops.distributed.evaluate import observe
 from ganops.distributed.train import fit
 from ganops.distributed.tune import search
-from ganops.experiment import build, checks, identity, machine
-from ganops.experiment.run import Progress
+from ganops.experiment import checks, identity, machine
+from ganops.experiment.run import CODES, Progress, Run
 from ganops.metrics.extractors import options_of
 from ganops.metrics.protocol import names, require_equal
 from ganops.metrics.reference import Reference, distance
@@ -35,9 +36,8 @@ from ganops.search import trials
 from ganops.search.trials import Trial
 from ganops.studies import study
 from ganops.studies.seeds import Spread
-from ganops.studies.study import Outcome, Plan, Result
-from ganops.training.loop import train
-from ganops.training.state import State
+from ganops.studies.study import Outcome, Plan, Point, Published, Result
+from ganops.training.loop import Phase, train
 
 Tell = Callable[[str], None]
 """Listener to lines for people."""
@@ -59,27 +59,46 @@ def estimate(plan: Plan) -> float:
     total = 0.0
     for experiment in plan.experiments.values():
         judging = JUDGED * (experiment.train.validation_samples + experiment.evaluate.samples) / 4000
-        total += each * (experiment.train.kimg * 1000 / _images_per_second(experiment, device) + judging)
+        total += each * (_seconds(experiment, device) + judging)
     return total
 
 
-def _images_per_second(experiment: Experiment, device: torch.device) -> float:
-    kimg = 3 * PACE_STEPS * experiment.train.batch / 1000
-    experiment = experiment.override({"train.d_steps": 1, "train.kimg": kimg, "train.tick_kimg": kimg / 3})
+def _seconds(experiment: Experiment, device: torch.device) -> float:
+    """Seconds of a training: those of each of its phases, and of the densities that are fitted to codes at ticks."""
+    experiment = experiment.override({"train.d_steps": 1})
     channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
-    G, D = build.networks(experiment, SampleSpec(channels, experiment.data.resolution, 0))
-    operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, 0)
-    shape = (4 * experiment.train.batch, channels, experiment.data.resolution, experiment.data.resolution)
-    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    batches = Batches(
-        images=images, labels=None, size=experiment.train.batch, seed=0, device=device, rank=0, workers=1,
-        dtype=next(G.parameters()).dtype, streamed=False,
-    )  # fmt: skip
-    first = build.phases(experiment, device)[0]
-    state = State.fresh(G.to(device), D.to(device), first.objective.memory)
-    ticks = train(state, batches, first.objective, first.recipe, seed=0)
-    with cores.threads(machine.threads(experiment.compute, operations, experiment.compute.trial.cpus)):
-        return max(tick.metrics["images_per_second"] for tick in ticks)
+    noise = _Noise(SampleSpec(channels, experiment.data.resolution, 0))
+    run = Run(experiment, noise, None, device, cores=experiment.compute.trial.cpus)
+    phases = [*run.before, run.last]
+    steps = sum(phase.recipe.steps for phase in phases)
+    with cores.threads(run.threads):
+        shares = (phase.recipe.steps / steps / _images_per_second(run, phase) for phase in phases)
+        training = experiment.train.kimg * 1000 * sum(shares)
+        started = time.perf_counter()
+        run.generator(0)
+        return training + (time.perf_counter() - started) * experiment.train.kimg / experiment.train.tick_kimg
+
+
+def _images_per_second(run: Run, phase: Phase) -> float:
+    recipe, run.state.step = replace(phase.recipe, steps=3 * PACE_STEPS, tick_steps=PACE_STEPS), 0
+    ticks = train(run.state, run.batches, phase.objective, recipe, seed=0)
+    return max(tick.metrics["images_per_second"] for tick in ticks)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Random samples in the place of prepared ones: a training takes as long with them."""
+
+    spec: SampleSpec
+    class_names: tuple[str, ...] = ()
+    hash: str = "noise"
+
+    def images(self, split: str) -> NDArray[np.uint8]:
+        shape = (CODES, self.spec.channels, self.spec.resolution, self.spec.resolution)
+        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    def labels(self, split: str) -> None:
+        """There are none."""
 
 
 def place(plan: Plan) -> str:
@@ -223,10 +242,12 @@ class _Model:
 
     def result(self) -> Result:
         """The second phase: the best configuration under each seed."""
-        known = [Trial(**row) for row in self.first["trials"]]
+        known, published = [Trial(**row) for row in self.first["trials"]], self.contender.published
+        figures = published if isinstance(published, Published) else None
         row: dict[str, Any] = {
-            "name": self.name, "title": self.contender.title, "published": self.contender.published.mean,
-            "published_deviation": self.contender.published.deviation, "seconds": self.first["seconds"],
+            "name": self.name, "title": self.contender.title, "published": figures and figures.mean,
+            "published_deviation": figures and figures.deviation,
+            "unpublished": "" if isinstance(published, Published) else published, "seconds": self.first["seconds"],
             "failed_configurations": self.plan.configurations - len(trials.ranked(known)), "reason": self.first["note"],
         }  # fmt: skip
         try:
@@ -240,6 +261,7 @@ class _Model:
         self.evaluated = [each for each in seeds if each["protocol"]]
         row["seconds"] += sum(each["seconds"] for each in seeds)
         row["failed_seeds"] = len(seeds) - len(self.evaluated)
+        row["course"] = _mean_course([each.get("course", ()) for each in self.evaluated])
         spread = Spread(tuple(each["distance"] for each in self.evaluated))
         if len(spread.values) < 2:
             reason = "; ".join(each["reason"] for each in seeds if each["reason"])
@@ -248,23 +270,25 @@ class _Model:
         return Result(**row, values=spread.values, interval=(low, high))
 
     def _seed(self, experiment: Experiment, seed: int) -> dict[str, Any]:
-        """`distance` and `protocol`, or None and the `reason`; `seconds`. Kept, so that a seed is trained once."""
+        """`distance` and `protocol`, or None and the `reason`; `seconds`, `course`. Kept: a seed is trained once."""
         judged = experiment.evaluate.model_dump(mode="json")
         key = self._identity(experiment.override({"seed": seed}), judged, experiment.seed)
         return self._kept(f"seed-{seed}/record.json", key, lambda: self._train(experiment, seed))
 
     def _train(self, experiment: Experiment, seed: int) -> dict[str, Any]:
-        started, found, protocol, reason = time.monotonic(), None, None, ""
+        started, found, protocol, reason, course = time.monotonic(), None, None, "", _Course()
         try:
             generator = self.folder / f"seed-{seed}" / "generator"
-            with fit(experiment.override({"seed": seed}), self.prepared, self.features, _silent) as run:
+            with fit(experiment.override({"seed": seed}), self.prepared, self.features, course) as run:
                 run.best_generator().save(generator)
             found, protocol = evaluate(experiment, generator, self.features)
         except DivergenceError as error:
             reason = str(error)
         seconds = time.monotonic() - started
         self.tell(f"seed {seed}: {reason or f'{found:.1f} on {experiment.evaluate.split}'}, {seconds:.0f} s")
-        return {"distance": found, "protocol": protocol, "reason": reason, "seconds": seconds}
+        return {
+            "distance": found, "protocol": protocol, "reason": reason, "seconds": seconds, "course": course.points,
+        }  # fmt: skip
 
     def _kept(self, name: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """Return the content of a file of the model's folder if it has this key, else make it and keep it there."""
@@ -278,6 +302,30 @@ class _Model:
 
 def _silent(progress: Progress) -> None:
     """A study tells of whole trainings."""
+
+
+@dataclass
+class _Course:
+    """A listener that keeps the course of a training."""
+
+    points: list[Point] = field(default_factory=list)
+    kimg: float = 0.0
+    seconds: float = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        kimg = progress.row["kimg"]  # what came before an interruption is taken to have been as quick
+        self.seconds += (kimg - self.kimg) * 1000 / progress.row["images_per_second"]
+        self.kimg = kimg
+        for row in progress.judged:
+            distance = next(value for name, value in row.items() if name.endswith("_validation"))
+            self.points.append(Point(row["kimg"], self.seconds * row["kimg"] / kimg, distance))
+
+
+def _mean_course(courses: Sequence[Sequence[Sequence[float]]]) -> tuple[Point, ...]:
+    """The mean of several courses, at each kimg where all of them were judged."""
+    known = [{kimg: (kimg, *others) for kimg, *others in course} for course in courses]
+    common = sorted(set.intersection(*map(set, known))) if known else []
+    return tuple(Point(*np.mean([each[kimg] for each in known], 0).tolist()) for kimg in common)
 
 
 def evaluate(experiment: Experiment, generator: Path, features: Path) -> tuple[float, dict[str, Any]]:

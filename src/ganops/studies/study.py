@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,11 +41,14 @@ class Contender(Section):
     """A model of the study."""
 
     title: str
-    published: Published
+    published: Published | str
+    """The published figures, or the reason in words why there are none, such as `not in the study`."""
     parameters: dict[str, Any] = Field(default_factory=dict)
     """Dotted paths and values that make this model of the base."""
     space: dict[str, Any] = Field(default_factory=dict)
     """Spaces like those of `tune.space`, beside those of all models."""
+    without: tuple[str, ...] = ()
+    """Paths of spaces of all models that mean nothing for this one."""
     authors: dict[str, Any]
     """The configuration of the model's authors, which is tried first."""
 
@@ -84,9 +87,14 @@ class Study(Section):
     @model_validator(mode="after")
     def _authors_speak_of_the_space(self) -> Self:
         for name, model in self.models.items():
-            if different := set(model.authors) ^ {*self.space, *model.space}:
+            if different := set(model.authors) ^ set(self.space_of(name)):
                 raise ValueError(f"models.{name}.authors: expected the keys of its space, {sorted(different)} differ")
         return self
+
+    def space_of(self, name: str) -> dict[str, Any]:
+        """Return the space of a model: that of all models and its own, without what means nothing for it."""
+        model = self.models[name]
+        return {path: each for path, each in {**self.space, **model.space}.items() if path not in model.without}
 
 
 def load(folder_or_name: str) -> Study:
@@ -188,12 +196,22 @@ def plan(study: Study, scale: float, *, data: str | None = None, models: Sequenc
     values = scaled(study, scale) | ({"data.source": data} if data else {})
     base = config.parse(study.base).override(values)
     experiments = {
-        name: base.override({**model.parameters, "tune.space": {**study.space, **model.space}})
+        name: base.override({**model.parameters, "tune.space": study.space_of(name)})
         for name, model in study.models.items() if name in names
     }  # fmt: skip
     first = base.seed + 1
     seeds = tuple(range(first, first + _count(study.seeds, study.least.seeds, scale)))
     return Plan(study, scale, values["tune.trials"] + 1, seeds, experiments)
+
+
+class Point(NamedTuple):
+    """A judgement in the course of a training."""
+
+    kimg: float
+    seconds: float
+    """Seconds of training up to here, without judgements."""
+    distance: float
+    """Distance to the validation data."""
 
 
 @dataclass(frozen=True)
@@ -202,8 +220,9 @@ class Result:
 
     name: str
     title: str
-    published: float
-    published_deviation: float
+    published: float | None
+    """Published mean; None: there is none."""
+    published_deviation: float | None
     values: tuple[float, ...] = ()
     """The distance to the test data, for each seed that ended."""
     interval: tuple[float, float] | None = None
@@ -217,6 +236,10 @@ class Result:
     seconds: float = 0.0
     reason: str = ""
     """Reason why it has no mean, or a remark for people."""
+    unpublished: str = ""
+    """Reason why it has no published mean."""
+    course: tuple[Point, ...] = ()
+    """The distance in the course of a training, as a mean over the seeds."""
 
     @property
     def mean(self) -> float | None:
@@ -247,10 +270,10 @@ def ranks(values: Mapping[str, float]) -> dict[str, int]:
 
 
 def agreement(results: Sequence[Result], seed: int = 0) -> Agreement | None:
-    """Return the agreement of our means with the published ones, over models with a mean; None without a ranking."""
+    """Return the agreement of our means with the published ones, over models with both; None without a ranking."""
     from scipy import stats  # takes more than a second
 
-    known = [result for result in results if result.mean is not None]
+    known = [result for result in results if result.mean is not None and result.published is not None]
     if len({result.mean for result in known}) < 2:
         return None  # collapsed generators may well be equal
     published = np.array([result.published for result in known])
@@ -288,15 +311,16 @@ class Outcome:
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the table: ours by rank, then those that failed, in the order of the published ranks."""
         ours = ranks({result.name: result.mean for result in self.results if result.mean is not None})
-        theirs = ranks({name: model.published.mean for name, model in self.plan.study.models.items()})
+        models = self.plan.study.models.items()
+        theirs = ranks({name: model.published.mean for name, model in models if isinstance(model.published, Published)})
         rows = [
             {
                 **asdict(result), "mean": result.mean, "deviation": result.deviation, "rank": ours.get(result.name),
-                "published_rank": theirs[result.name],
+                "published_rank": theirs.get(result.name),
             }
             for result in self.results
         ]  # fmt: skip
-        return sorted(rows, key=lambda row: (row["rank"] or math.inf, row["published_rank"]))
+        return sorted(rows, key=lambda row: (row["rank"] or math.inf, row["published_rank"] or math.inf))
 
     def agreement(self) -> Agreement | None:
         """Return the agreement with the published ranking."""
@@ -307,10 +331,12 @@ class Outcome:
         found = self.agreement()
         if found is None:
             return "No two models have different means: there is no ranking to compare."
+        others = [result.title for result in self.results if result.published is None]
+        left_out = f" Without a published figure, and so not among them: {', '.join(others)}." if others else ""
         return (
             f"Kendall's tau between the two rankings of {found.models} models is {found.tau:.2f} (1: equal, -1: "
             f"reversed); a random ranking agrees or disagrees as much with probability {found.p:.2f}. If the seeds are "
-            f"drawn again, 95 % of the taus lie in [{found.interval[0]:.2f}, {found.interval[1]:.2f}]."
+            f"drawn again, 95 % of the taus lie in [{found.interval[0]:.2f}, {found.interval[1]:.2f}].{left_out}"
         )
 
 
@@ -357,9 +383,11 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     best = f"{best} (its authors')" if row["by_authors"] else best
     counts = {"configurations": row["failed_configurations"], "seeds": row["failed_seeds"]}
     failed = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "none"
+    published = row["unpublished"] or "–"
+    if row["published"] is not None:
+        published = _spread(row["published"], row["published_deviation"])
     return [
-        str(row["rank"] or "–"), row["title"], mean, interval,
-        _spread(row["published"], row["published_deviation"]), str(row["published_rank"]),
+        str(row["rank"] or "–"), row["title"], mean, interval, published, str(row["published_rank"] or "–"),
         "; ".join(filter(None, [best, " ".join(row["reason"].split())])), failed, f"{row['seconds']:,.0f}",
     ]  # fmt: skip
 
@@ -379,11 +407,12 @@ def _value(value: Any) -> str:
 def page(outcome: Outcome) -> str:
     """The report as one HTML file: no script, nothing to load."""
     study, rows = outcome.plan.study, outcome.rows()
-    ranked = [row for row in rows if row["rank"]]
+    ranked = [row for row in rows if row["rank"] and row["published_rank"]]
     chart = plots.slopes(
         {row["title"]: row["published"] for row in ranked}, {row["title"]: row["mean"] for row in ranked},
         f"{study.metric}, published", outcome.figure,
     ) if len(ranked) > 1 else b""  # fmt: skip
+    courses = _courses(rows, f"{outcome.figure}, validation")
     found = outcome.agreement()
     heads = [*COLUMNS]
     heads[2], heads[4] = outcome.figure, study.metric
@@ -392,7 +421,7 @@ def page(outcome: Outcome) -> str:
         title=study.title,
         crisp=False,
         hero=None,
-        sections=("ranking", "deviations", "protocol"),
+        sections=("ranking", *(["cost"] if courses else []), "deviations", "protocol"),
         summary={
             "Kendall's tau with the published ranking": "–" if found is None else f"{found.tau:.2f}",
             "scale": f"{outcome.plan.scale:g}",
@@ -405,5 +434,16 @@ def page(outcome: Outcome) -> str:
         heads=heads,
         rows=[(row["rank"] == 1, cells(row)) for row in rows],
         slopes=svg_uri(chart) if chart else None,
+        courses=courses,
         protocol={"data": outcome.data, "hardware": outcome.hardware, **outcome.protocol},
     )
+
+
+def _courses(rows: Sequence[Mapping[str, Any]], label: str) -> dict[str, str]:
+    """Charts of the distance against kimg and against seconds, by the name of that axis."""
+    known = {row["title"]: np.array(row["course"]) for row in rows if row["course"]}
+    axes = {"kimg": 0, "seconds of training": 1} if known else {}
+    return {
+        across: svg_uri(plots.courses({title: each[:, [i, 2]] for title, each in known.items()}, across, label))
+        for across, i in axes.items()
+    }
