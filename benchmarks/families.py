@@ -32,6 +32,7 @@ from torch import nn
 
 from ganops import config
 from ganops.core.errors import DivergenceError
+from ganops.core.terminal import console
 from ganops.data import Prepared
 from ganops.evaluation import verdict
 from ganops.evaluation.validation import ValidationJudge
@@ -245,20 +246,16 @@ def tuned(name: str, options: argparse.Namespace, kept: Kept) -> dict[str, Any]:
                 values, seconds, speed * seconds, TRIAL_TICKS, TUNED_WITH, options.work, evaluated=False
             ),
         )
-        say(f"{name}, trial {number}", values, row)
+        say(f"{name}, trial {number}", name, values, row)
         rows.append((row.get("validation", np.inf), number, values))
     return {"values": min(rows)[2], "speed": speed}
 
 
-def say(what: str, values: dict[str, Any], row: dict[str, Any]) -> None:
+def say(what: str, name: str, values: dict[str, Any], row: dict[str, Any]) -> None:
     """A line for a person."""
-    own = [v for path, v in values.items() if any(path == family.own for family in FAMILIES.values())]
-    rate = values["train.learning_rate.generator"]["start"]
-    figures = f"test {row['test']:.2f}, " if "test" in row else ""
-    found = (
-        row.get("error") or f"{figures}validation {row['validation']:.2f}, {row['kimg']:.0f} kimg, {row['cpu']:.0f} s"
-    )
-    print(f"{what} (rate {rate:g}, own {', '.join(map(str, own))}): {found}", flush=True)
+    known = [key for key in ("test", "validation", "kimg", "cpu") if key in row]
+    found = row.get("error") or ", ".join(f"{key} {row[key]:.3g}" for key in known)
+    print(f"{what} ({_chosen(name, values)}): {found}", flush=True)
 
 
 def compete(options: argparse.Namespace, kept: Kept) -> dict[str, list[dict[str, Any]]]:
@@ -274,7 +271,7 @@ def compete(options: argparse.Namespace, kept: Kept) -> dict[str, list[dict[str,
                     chosen["values"], options.seconds, kimg, TICKS, seed, options.work, evaluated=True
                 ),
             )
-            say(f"{name}, seed {seed}", chosen["values"], row)
+            say(f"{name}, seed {seed}", name, chosen["values"], row)
             rows[name].append({**row, "values": chosen["values"]})
             publish(options, rows)
     return rows
@@ -349,6 +346,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, help="SVG to draw the distance over CPU-seconds in")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    console.quiet = True
     open_embedded(options.work)
     rows = compete(options, Kept(options.work / "families.jsonl"))
     print(f"\n{machine.hardware(CPU)}, 1 thread, torch {torch.__version__}\n")
