@@ -142,12 +142,15 @@ class Model(Section):
 
 
 class Loss(Section):
-    """The objective of the game."""
+    """The objective."""
 
     name: str = "non_saturating"
-    """began, hinge, least_squares, minimax, non_saturating, relativistic, relativistic_average or wasserstein."""
+    """A game: began, hinge, least_squares, minimax, non_saturating, relativistic, relativistic_average, wasserstein.
+
+    Or a family of autoencoders, where D without its score is the encoder: autoencoder, vae or two_stage_vae.
+    """
     options: dict[str, Any] = {}
-    """Keyword arguments of the objective (see src/ganops/losses/adversarial.py)."""
+    """Keyword arguments of the objective (see src/ganops/losses/adversarial.py and autoencoding.py)."""
     r1: Schedule = 0.2
     """Weight γ of the gradient penalty on real samples."""
     r2: Schedule = 0.0
