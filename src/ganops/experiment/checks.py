@@ -203,7 +203,8 @@ def _check_search(experiment: Experiment) -> None:
     if tune.search == "grid":
         next(space.grid(tune.space))
     for values in space.corners(tune.space):
-        _check_effects(tune, values, values.get("loss.name", experiment.loss.name))
+        if tune.trials:  # the space of the default run may stay where nothing is searched
+            _check_effects(tune, values, values.get("loss.name", experiment.loss.name))
         try:
             _check_game(experiment.override(values))
         except ConfigError as error:

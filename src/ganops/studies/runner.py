@@ -98,7 +98,7 @@ class _Noise:
         return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
     def labels(self, split: str) -> None:
-        """There are none."""
+        """No labels."""
 
 
 def place(plan: Plan) -> str:
