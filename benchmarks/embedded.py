@@ -20,7 +20,12 @@ def open_embedded(work: Path, experiment: config.Experiment | None = None) -> tu
     experiment = experiment or default()
     if not (work / "prepared").is_dir():
         source = ROOT / "data" / experiment.data.source
-        prepare(source, work / "prepared", work / "preview.png", **experiment.data.model_dump(exclude={"source"}))
+        prepare(
+            source,
+            work / "prepared",
+            work / "preview.png",
+            **experiment.data.model_dump(exclude={"source", "name", "licence"}),
+        )
     data = Prepared.open(work / "prepared")
     if not (work / "features").is_dir():
         parts = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))

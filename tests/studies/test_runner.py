@@ -9,7 +9,9 @@ import pytest
 import torch
 import yaml
 
+from ganops import config
 from ganops.core.errors import DivergenceError, TrainingError
+from ganops.data import Prepared
 from ganops.experiment.run import Progress
 from ganops.search.trials import Trial
 from ganops.studies import runner, study
@@ -173,6 +175,19 @@ def test_a_seed_that_diverges_is_left_out_and_counted(engines, out):
     count = len(engines.seeds)
     run(out)
     assert len(engines.seeds) == count, "it would diverge again"
+
+
+def test_a_study_prepares_its_data_as_the_stages_do(featured, tmp_path, monkeypatch):
+    monkeypatch.chdir(featured.folder)
+    features = featured.folder / "artifacts/features"
+    monkeypatch.setattr(
+        runner, "build_reference", lambda images, labels, out, **options: shutil.copytree(features, out)
+    )
+    experiment, lines = next(iter(PLAN.experiments.values())), []
+    same = config.load().data.model_copy(update={"name": "Mine", "licence": "CC0"})
+    runner._make_ready(experiment.override({"data": same.model_dump()}), tmp_path, lines.append)
+    assert Prepared.open(tmp_path / "prepared").hash == Prepared.open(featured.folder / "data/prepared").hash
+    assert len(lines) == 2
 
 
 def test_the_course_of_a_training_is_heard_tick_by_tick():

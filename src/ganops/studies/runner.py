@@ -147,7 +147,7 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         return
     prepare(
         below(DATA, experiment.data.source), out / "prepared", out / "preview.png",
-        mapper=decoding.mapper(experiment.compute), **experiment.data.model_dump(exclude={"source"}),
+        mapper=decoding.mapper(experiment.compute), **experiment.data.model_dump(exclude={"source", "name", "licence"}),
     )  # fmt: skip
     prepared = Prepared.open(out / "prepared")
     tell(prepared.summary())
