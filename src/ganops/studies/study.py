@@ -330,7 +330,7 @@ class Outcome:
         """A sentence on the agreement."""
         found = self.agreement()
         if found is None:
-            return "No two models have different means: there is no ranking to compare."
+            return "No two models with a published figure have different means: there is no ranking to compare."
         others = [result.title for result in self.results if result.published is None]
         left_out = f" Without a published figure, and so not among them: {', '.join(others)}." if others else ""
         return (
