@@ -67,7 +67,7 @@ def one_of(*values: Any) -> Callable[[float], Any]:
 
 
 LEARNING_RATE = from_low_to_high(5e-4, 2e-3)
-"""Of both networks; it falls to a tenth."""
+"""Learning rate of both networks; it falls to a tenth."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Apart:
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """What happens inside is counted here, once."""
+        """Count here, once, what happens inside."""
         if self.inside:
             yield
             return

@@ -55,7 +55,7 @@ def again(trained, tmp_path):
 
 
 def checkpoints(project) -> set[Path]:
-    """Those that lie in the storage."""
+    """Names of those that lie in the storage."""
     return set((project.folder / ".ganops").glob("train-*/*checkpoint*/state.safetensors"))
 
 

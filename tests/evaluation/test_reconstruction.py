@@ -79,7 +79,7 @@ def density(images, decoder, covariance):
 
 @pytest.mark.parametrize("side", [2, 4])
 def test_the_bound_is_tight_for_the_exact_posterior_and_holds_for_another(side):
-    """Of another posterior it is larger by its divergence from the exact one, which has a closed form."""
+    """The bound of another posterior is larger by its divergence from the exact one, which has a closed form."""
     variance, count = 0.01, 4000
     decoder, covariance = principal(side, 3, variance)
     images = grey(decoder, variance, count)
