@@ -66,7 +66,6 @@ EXEMPT: dict[str, dict[str, str]] = {
         "search/space.py": CHECKS,
     },
     "evaluate": {
-        "losses/__init__.py": GAMES,
         "losses/adversarial.py": GAMES,
         "losses/penalties.py": GAMES,
         "experiment/checks.py": CHECKS,

@@ -17,6 +17,7 @@ from ganops.data.sources import below
 from ganops.evaluation.verdict import headline, memorisation, with_intervals
 from ganops.generator import Generator
 from ganops.generator.encoder import parameters
+from ganops.losses import LESSONS, OF_GAMES
 from ganops.metrics.reference import Reference
 from ganops.reports.report import Report
 from ganops.search import trials
@@ -58,7 +59,7 @@ def report(
         protocol=results["protocol"],
         card=reference.card,
         trials=read_json(project / layout.TUNE_REPORT / trials.TRIALS),
-        params={key: value for key, value in experiment.content().items() if key not in ELSEWHERE},
+        params=effective(experiment),
         provenance={
             **_provenance(project, experiment, stage, known or revision(project)),
             "hardware": training["hardware"],
@@ -71,6 +72,15 @@ def report(
         reconstruction=results.get("reconstruction", {}),
         bound=results.get("bound", {}),
     )
+
+
+def effective(experiment: Experiment) -> dict[str, Any]:
+    """The sections that stand beside a result, without the parameters that mean nothing for its objective."""
+    content = {key: value for key, value in experiment.content().items() if key not in ELSEWHERE}
+    for path in OF_GAMES if experiment.loss.name in LESSONS else ():
+        section, key = path.split(".")
+        del content[section][key]
+    return content
 
 
 def _manifest(prepared: Prepared, about: About) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def package(experiment: Experiment, project: Path) -> Package:
         description=asdict(generator.description),
         weights=project / layout.GENERATOR / WEIGHTS,
         evaluation=read_json(project / layout.EVALUATION),
-        params={key: value for key, value in trained.content().items() if key not in reporting.ELSEWHERE},
+        params=reporting.effective(trained),
         history=[{"step": round(row["kimg"] * 1000), **row} for row in reporting.history(project)],
         pictures=[*sorted(report.glob("*.png")), *sorted(strip.glob("*.png"))[-1:]],
         report=report / "report.html",
