@@ -52,6 +52,15 @@ def test_threads_of_torch_and_numpy_are_as_before_after_the_block(two):
     assert (torch.get_num_threads(), blas()) == (2, {2})
 
 
+def test_whoever_takes_items_made_with_other_threads_keeps_those_it_had(two):
+    items = (torch.get_num_threads() for _ in range(3))
+    made = cores.with_threads(1, items)
+    assert [(threads, torch.get_num_threads()) for threads in made] == [(1, 2)] * 3
+    left = cores.with_threads(1, iter(range(3)))
+    next(left)
+    assert (torch.get_num_threads(), blas()) == (2, {2})
+
+
 def test_as_many_at_once_as_there_are_cores_each_with_one_thread_in_their_order(two):
     meet, asked = threading.Barrier(2, timeout=20), []
 

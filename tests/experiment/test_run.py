@@ -396,11 +396,17 @@ def test_samples_stream_when_they_would_take_more_than_half_of_the_memory():
 
 
 def threads_while(training, until=None):
-    """The threads that torch really has while a run plays, and what it says about them."""
-    found, notes = set(), []
-    for progress in training.play(until):
+    """The threads that torch really has while a run takes its batches, and what it says about them."""
+    found, notes, batches = set(), [], training.batches
+
+    def seen(*args):
         found.add(torch.get_num_threads())
+        return batches(*args)
+
+    training.batches = seen
+    for progress in training.play(until):
         notes += progress.notes
+    training.batches = batches
     return found, notes
 
 
@@ -409,7 +415,10 @@ def test_a_small_game_computes_with_one_thread_whatever_torch_would_take():
     torch.set_num_threads(2)
     try:
         training = run()
-        assert threads_while(training) == ({1}, [])
+        begun = training.play()
+        next(begun)
+        assert torch.get_num_threads() == 2, "what is left off halfway, and closed who knows when, holds nothing"
+        assert threads_while(run()) == ({1}, [])
         assert torch.get_num_threads() == 2, "a notebook keeps its own"
         assert training.hardware["threads"] == 1
     finally:

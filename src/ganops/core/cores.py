@@ -93,6 +93,18 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def with_threads(n: int, items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, each made with `n` threads; who takes them, or leaves off halfway, has the threads it had."""
+    there = iter(items)
+    while True:
+        with threads(n):
+            try:
+                item = next(there)
+            except StopIteration:
+                return
+        yield item
+
+
 def side_by_side(work: Callable[[T], R], items: Iterable[T], device: str = "cpu") -> Iterator[R]:
     """Yields `work(item)` in the order of the items, as many at once as there are cores, each with one thread.
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.config import Experiment
-from ganops.core.cores import count, threads
+from ganops.core.cores import count, with_threads
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
@@ -189,11 +189,10 @@ class Run:
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
             before=self.before,
         )  # fmt: skip
-        with threads(self.threads):
-            self.hardware["threads"] = torch.get_num_threads()
-            yield from self._listen(ticks, every, end)
+        yield from with_threads(self.threads, self._listen(ticks, every, end))
 
     def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
+        self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step == end
