@@ -24,9 +24,9 @@ import torch
 
 from ganops import config
 from ganops.core import cores
-from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.experiment import build, machine
+from ganops.kinds import Spec
 from ganops.training.loop import train
 from ganops.training.state import State
 
@@ -68,7 +68,7 @@ def training(name: str) -> tuple[Callable[[], int], int, float]:
     device = torch.device("cpu")
     images = np.random.default_rng(0).integers(0, 256, (1024, channels, resolution, resolution), np.uint8)
     labels = np.arange(len(images)) % classes if classes else None
-    G, D = build.networks(experiment, SampleSpec(channels, resolution, classes))
+    G, D = build.networks(experiment, Spec("image", (channels, resolution, resolution), classes))
     work = batch * build.operations(G, D, experiment.model.latent, classes)
     game = build.game(experiment, device)
     batches = Batches(images, labels, batch, seed=0, device=device)

@@ -32,7 +32,7 @@ def sides(prepared: Prepared) -> tuple[Side, Callable[[Callable[..., Any]], Side
     """The real side, and the other half of the images under a harm."""
     images, labels = (
         {split: np.array(part(split)) for split in ("train", "validation", "test")}
-        for part in (prepared.images, prepared.labels)
+        for part in (prepared.samples, prepared.labels)
     )
     half = len(images["train"]) // 2
     real = Side(images["train"][:half], images["test"], labels["train"][:half], labels["test"])

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ganops import config
-from ganops.data import SPLITS, Prepared, prepare
+from ganops.data import SPLITS, Prepared, decoders, prepare
 from ganops.metrics.extractors import options_of
 from ganops.metrics.reference import Reference, build
 
@@ -20,15 +20,14 @@ def open_embedded(work: Path, experiment: config.Experiment | None = None) -> tu
     experiment = experiment or default()
     if not (work / "prepared").is_dir():
         source = ROOT / "data" / experiment.data.source
+        data = experiment.data
         prepare(
-            source,
-            work / "prepared",
-            work / "preview.png",
-            **experiment.data.model_dump(exclude={"source", "name", "licence"}),
-        )
+            source, work / "prepared", work / "preview.png", decoders.of(data),
+            labels=data.labels, validation=data.validation, test=data.test, max_rejected=data.max_rejected,
+        )  # fmt: skip
     data = Prepared.open(work / "prepared")
     if not (work / "features").is_dir():
-        parts = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))
+        parts = ({split: part(split) for split in SPLITS} for part in (data.samples, data.labels))
         options = options_of(experiment.features.model_dump(mode="json"))
         build(*parts, work / "features", options=options, seed=experiment.seed)
     return data, Reference.open(work / "features")

@@ -38,9 +38,9 @@ COLOURS = (-300, -100, -30, -10, -NOTICED, NOTICED, 10, 30, 100, 300)
 
 def figures(prepared: Prepared, reference: Reference, seed: int) -> tuple[list[list[float]], dict[str, Any]]:
     """All metrics and, last, `copied_share`: of the unharmed draws [DRAWS, 13], and of each harm [5, 13]."""
-    images, labels = np.array(prepared.images("validation")), prepared.labels("validation")
+    images, labels = np.array(prepared.samples("validation")), prepared.labels("validation")
     generator = np.random.default_rng(seed)
-    table = harms(np.array(prepared.images("train")))
+    table = harms(np.array(prepared.samples("train")))
 
     def measured(sample: np.ndarray) -> list[float]:
         fake = Generated(*reference.extractor.features(sample))

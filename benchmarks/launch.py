@@ -165,12 +165,13 @@ def experiment(kimg: float, folder: Path, workers: int) -> Any:
 def make_data(root: Path) -> None:
     """The embedded images, prepared, and the reference that the validation compares with."""
     from ganops.data import SPLITS, Prepared, prepare
+    from ganops.data.image_decoder import ImageDecoder
     from ganops.metrics.reference import build
 
     source = Path(__file__).parents[1] / "data" / "fashion-mnist-10k"
-    prepare(source, root / "prepared", root / "preview.png", resolution=32, fit="pad", background="black")
+    prepare(source, root / "prepared", root / "preview.png", ImageDecoder(32, fit="pad", background="black"))
     data = Prepared.open(root / "prepared")
-    images, labels = ({split: part(split) for split in SPLITS} for part in (data.images, data.labels))
+    images, labels = ({split: part(split) for split in SPLITS} for part in (data.samples, data.labels))
     build(images, labels, root / "features", extractor="pixels", options={}, seed=0, device="cpu")
 
 

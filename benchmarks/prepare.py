@@ -60,6 +60,7 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
     import ray
 
     from ganops.data import intake, prepare
+    from ganops.data.image_decoder import ImageDecoder
     from ganops.distributed import decoding
 
     decoding.WORTH = 0
@@ -73,7 +74,7 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
     before, started = peak(), time.perf_counter()
     if chosen is decoding.on_workers:
         start()
-    manifest = prepare(source, out / "prepared", out / "preview.png", resolution=resolution, mapper=mapper)
+    manifest = prepare(source, out / "prepared", out / "preview.png", ImageDecoder(resolution), mapper=mapper)
     wall = time.perf_counter() - started
     ray.shutdown()
     worker = max(int(path.read_text()) for path in (out / "peaks").iterdir())

@@ -160,7 +160,7 @@ def incumbent(settings: str, seed: int, seconds: float, work: Path, splits: Sequ
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     shift, scale, speed = (0.13066, 0.30131, 1e-2) if settings == "as it is" else (0.5, 0.5, 2e-4)
-    images = torch.from_numpy(np.array(Prepared.open(work / "prepared").images("train")))
+    images = torch.from_numpy(np.array(Prepared.open(work / "prepared").samples("train")))
     G, D, criterion = Generator().apply(weights_init), Discriminator().apply(weights_init), nn.BCELoss()
     adam_G, adam_D = (torch.optim.Adam(net.parameters(), speed, (beta1, 0.999)) for net in (G, D))
     real, fake, seen, started = torch.ones(batch_size), torch.zeros(batch_size), 0, time.process_time()

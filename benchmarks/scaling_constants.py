@@ -31,10 +31,12 @@ import torch.distributed as dist
 
 from ganops import config
 from ganops.core import collective
-from ganops.data import SampleSpec, prepare
+from ganops.data import prepare
 from ganops.data.batches import Batches
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.intake import serially
 from ganops.experiment import build, machine
+from ganops.kinds import Spec
 from ganops.training import loop
 from ganops.training.state import State
 
@@ -63,7 +65,7 @@ def play(name: str, batch: int, seconds: float, rank: int = 0, workers: int = 1,
         {"train.batch": batch, "train.kimg": 1e6, "train.tick_kimg": 1e5, "data.resolution": resolution, **params}
     )
     game, recipe = build.game(experiment, torch.device("cpu")), build.recipe(experiment)
-    state = State.fresh(*build.networks(experiment, SampleSpec(channels, resolution, 0)), game.memory)
+    state = State.fresh(*build.networks(experiment, Spec("image", (channels, resolution, resolution), 0)), game.memory)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, channels, resolution, resolution), np.uint8)
     batches = Batches(images, None, batch, seed=0, rank=rank, workers=workers)
     steps: list[float] = []
@@ -102,7 +104,7 @@ def compute(name: str, seconds: float) -> dict[str, Any]:
         each = (large - small) / (many - few)
         found[who] = {"fixed": max(0.0, small - few * each), "per_image": each}
     experiment = config.parse({}).override({"data.resolution": resolution, **params})
-    G, D = build.networks(experiment, SampleSpec(channels, resolution, 0))
+    G, D = build.networks(experiment, Spec("image", (channels, resolution, resolution), 0))
     sizes = {key: sum(p.numel() * 4 for p in net.parameters()) for key, net in (("bytes_G", G), ("bytes_D", D))}
     return {**found, **sizes, "syncs": collectives(name), "image": channels * resolution**2}
 
@@ -188,7 +190,7 @@ def disk(folder: Path) -> dict[str, float]:
     """Of the checkpoint of the default network: bytes, and bytes per second of writing it."""
     experiment = config.parse({})
     game = build.game(experiment, torch.device("cpu"))
-    state = State.fresh(*build.networks(experiment, SampleSpec(1, 32, 0)), game.memory)
+    state = State.fresh(*build.networks(experiment, Spec("image", (1, 32, 32), 0)), game.memory)
     for adam in (state.adam_G, state.adam_D):
         for group in adam.param_groups:
             for p in group["params"]:
@@ -218,11 +220,11 @@ def bookkeeping(folder: Path) -> dict[str, float]:
     source = Path(__file__).parents[1] / "data" / "fashion-mnist-10k"
     tracemalloc.start()
     began = time.perf_counter()
-    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", mapper=serially)
+    prepare(source, folder / "prepared", folder / "preview.png", ImageDecoder(32, fit="pad"), mapper=serially)
     found["prepare_memory"] = tracemalloc.get_traced_memory()[1] / 10_000
     tracemalloc.stop()
     began = time.perf_counter()
-    prepare(source, folder / "prepared", folder / "preview.png", resolution=32, fit="pad", mapper=serially)
+    prepare(source, folder / "prepared", folder / "preview.png", ImageDecoder(32, fit="pad"), mapper=serially)
     found["prepare"] = (time.perf_counter() - began) / 10_000
     return found | {"dvc_file": dvc(folder / "dvc")}
 

@@ -50,7 +50,7 @@ def register(root: Path) -> str:
 
     torch.manual_seed(0)
     names = tuple(f"kind {i}" for i in range(10))
-    description = Description("dcgan", {"width": 64}, 128, 10, names, 1, 32, 0.0, "none")
+    description = Description("dcgan", {"width": 64}, 128, 10, names, (1, 32, 32), 0.0, "none")
     network = generator_network(description)
     weights = root / "generator.safetensors"
     save_file({key: value.contiguous() for key, value in network.state_dict().items()}, weights)

@@ -25,10 +25,11 @@ from numpy.typing import NDArray
 from ganops import config
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import training_bar
-from ganops.data import Prepared, SampleSpec
+from ganops.data import Prepared
 from ganops.experiment import machine
 from ganops.experiment.run import Run
 from ganops.generator import Generator
+from ganops.kinds import Spec
 from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.modes import mode_coverage
 from ganops.metrics.reference import Reference
@@ -58,15 +59,15 @@ class Stacks:
     class_names: tuple[str, ...] = ()
 
     @property
-    def spec(self) -> SampleSpec:
-        return SampleSpec(self.stacks, self.prepared.spec.resolution, 0)
+    def spec(self) -> Spec:
+        return Spec("image", (self.stacks, *self.prepared.spec.shape[1:]))
 
     @property
     def hash(self) -> str:
         return f"{TRAINING} stacks of {self.stacks} by seed {self.seed} from {self.prepared.hash}"
 
-    def images(self, split: str) -> NDArray[np.uint8]:
-        return stack(self.prepared.images(split), TRAINING, self.stacks, self.seed)
+    def samples(self, split: str) -> NDArray[np.uint8]:
+        return stack(self.prepared.samples(split), TRAINING, self.stacks, self.seed)
 
     def labels(self, split: str) -> None:
         return None
@@ -95,7 +96,7 @@ def floor(counts: NDArray[np.int64], samples: int, stacks: int, seed: int) -> Ro
 
 def controls(prepared: Prepared, reference: Reference, count: int, stacks: int, seed: int) -> Iterator[Row]:
     """Real stacks of test garments as if generated, and the floors: what sampling alone costs a perfect generator."""
-    held_out = stack(prepared.images("test"), count, stacks, seed)
+    held_out = stack(prepared.samples("test"), count, stacks, seed)
     yield {"name": "real, held out", **coverage(held_out, reference.extractor)}
     for split in ("test", "train"):
         yield {"name": f"ideal, classes of {split}", **floor(reference.classes(split), count, stacks, seed)}

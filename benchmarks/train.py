@@ -26,9 +26,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ganops import config
-from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.experiment import build, machine
+from ganops.kinds import Spec
 from ganops.models.layers import GroupedConv2d
 from ganops.training.loop import train
 from ganops.training.state import State
@@ -70,7 +70,7 @@ def loader(images: np.ndarray, batch: int, workers: int, folder: Path) -> DataLo
     return DataLoader(data, batch, shuffle=True, drop_last=True, num_workers=workers)
 
 
-def peer(experiment: config.Experiment, data: DataLoader, spec: SampleSpec, device: torch.device) -> Callable[[], int]:
+def peer(experiment: config.Experiment, data: DataLoader, spec: Spec, device: torch.device) -> Callable[[], int]:
     """One step of the public loop: () -> samples."""
     G, D = (plain(network).to(device, memory_format=torch.contiguous_format).train()
             for network in build.networks(experiment, spec))  # fmt: skip
@@ -122,9 +122,7 @@ def endless(data: DataLoader) -> Iterator[torch.Tensor]:
             yield x
 
 
-def ours(
-    experiment: config.Experiment, images: np.ndarray, spec: SampleSpec, device: torch.device
-) -> Callable[[], int]:
+def ours(experiment: config.Experiment, images: np.ndarray, spec: Spec, device: torch.device) -> Callable[[], int]:
     """One step of the pipeline's loop, its average of G included: () -> samples."""
     game, recipe = build.game(experiment, device), build.recipe(experiment)
     G, D = build.networks(experiment, spec)
@@ -158,7 +156,7 @@ def compare(name: str, rounds: int, seconds: float, workers: int) -> dict[str, o
     speeds: dict[str, list[float]] = {"peer": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
         data = loader(images, batch, workers, Path(folder))
-        spec = SampleSpec(channels, resolution, 0)
+        spec = Spec("image", (channels, resolution, resolution), 0)
         sides = {"peer": peer(experiment, data, spec, device), "ours": ours(experiment, images, spec, device)}
         for step in sides.values():
             measure(step, seconds / 2)  # warm up

@@ -14,7 +14,7 @@ def main() -> None:
         experiment = checks.load()
         prepared = Prepared.open(layout.PREPARED)
         build(
-            {split: prepared.images(split) for split in SPLITS},
+            {split: prepared.samples(split) for split in SPLITS},
             {split: prepared.labels(split) for split in SPLITS},
             layout.FEATURES,
             extractor=experiment.features.extractor,

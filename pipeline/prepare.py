@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ganops.core import layout
 from ganops.core.terminal import say, stage
-from ganops.data import Prepared, prepare
+from ganops.data import Prepared, decoders, prepare
 from ganops.data.about import About
 from ganops.data.sources import below
 from ganops.distributed import decoding
@@ -23,13 +23,8 @@ def main() -> None:
             source,
             layout.PREPARED,
             layout.PREVIEW,
-            resolution=data.resolution,
-            channels=data.channels,
+            decoders.of(data),
             labels=data.labels,
-            fit=data.fit,
-            background=data.background,
-            resize=data.resize,
-            mirror=data.mirror,
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,

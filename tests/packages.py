@@ -38,7 +38,8 @@ def package(folder, fd=9.0, seed=0, classes=3, channels=3):
         generator=G,
         description={
             "architecture": "tiny", "options": {"width": 8}, "latent": LATENT, "classes": classes,
-            "class_names": [f"kind {i}" for i in range(classes)], "channels": channels, "resolution": 8,
+            "class_names": [f"kind {i}" for i in range(classes)], "kind": "image", "shape": [channels, 8, 8],
+            "facts": {},
         },
         weights=files["generator.safetensors"],
         evaluation={

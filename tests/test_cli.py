@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from ganops.cli import app
 from ganops.core.errors import UserError
 from ganops.core.terminal import stage
-from ganops.data.decode import Recipe
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.pictures import read
 from ganops.generator import Description, Generator, generator_network
 from ganops.generator.encoder import Encoder, decoder, encoder_network
@@ -38,7 +38,7 @@ def test_quick_check_reads_keys_and_the_full_one_looks_names_up(here):
 
 
 def test_sample_draws_a_grid(here):
-    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(here / "artifacts/generator")
     assert CliRunner().invoke(app, ["sample", "out.png", "--count", "6"]).exit_code == 0
     with Image.open("out.png") as picture:
@@ -47,7 +47,7 @@ def test_sample_draws_a_grid(here):
 
 
 def test_sample_walks_and_draws_one_by_one(here):
-    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), (1, 16, 16), 0.0, "f")
     generator = Generator(generator_network(description), description)
     generator.save(here / "artifacts/generator")
 
@@ -73,7 +73,9 @@ def test_sample_walks_and_draws_one_by_one(here):
 
 def autoencoder(folder):
     """An untrained autoencoder in a folder, and its encoder."""
-    description = Description("mlp", {"width": 16}, 6, 3, ("boot", "2", "bag"), 1, 16, 0.0, "f", code=6, moments=2)
+    description = Description(
+        "mlp", {"width": 16}, 6, 3, ("boot", "2", "bag"), (1, 16, 16), 0.0, "f", code=6, moments=2
+    )
     generator = Generator(generator_network(description), description)
     generator.save(folder)
     encoder = Encoder(encoder_network(description), decoder(generator.network), description, 0.1)
@@ -95,7 +97,7 @@ def test_encode_finds_codes_and_sample_draws_them(here):
     told = encode("--picture", "out.png", "--label", "bag")
     assert told.exit_code == 0
     assert "3 pictures by its encoder: distance" in told.output
-    _, images = read([here / "some"], Recipe(16, luma=True, fit="stretch"))
+    _, images = read([here / "some"], ImageDecoder(16, channels=1, fit="stretch"))
     found = Inversion.load(Path("latents.npz"))
     assert (found.kind, found.labels.tolist(), found.names) == (
         "code",
@@ -155,7 +157,7 @@ def test_a_stage_tells_what_can_be_mended_without_a_traceback(here, capsys):
 
 
 def test_one_picture_for_one_seed_in_any_batch():
-    description = Description("r3gan", {"widths": 8, "groups": 2}, 8, 3, ("a", "b", "c"), 3, 16, 0.0, "f")
+    description = Description("r3gan", {"widths": 8, "groups": 2}, 8, 3, ("a", "b", "c"), (3, 16, 16), 0.0, "f")
     generator = Generator(generator_network(description), description)
     seeds = np.array([5, 0, 17, 2**40])
     together = generator.sample(seeds)

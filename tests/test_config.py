@@ -11,8 +11,8 @@ import yaml
 
 from ganops import config
 from ganops.core.errors import ConfigError
-from ganops.data import SampleSpec
 from ganops.experiment import build, checks, identity
+from ganops.kinds import Spec
 from ganops.losses import LESSONS
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
@@ -378,7 +378,7 @@ def test_every_network_is_measured_without_its_memory(architecture):
     """What `check` counts is what a training holds."""
     experiment = config.parse({"model": {"architecture": architecture}, "data": {"resolution": 16}})
     with pytest.MonkeyPatch.context() as patch:
-        built = build.networks(experiment, SampleSpec(1, 16, 0))
+        built = build.networks(experiment, Spec("image", (1, 16, 16), 0))
         size = sum(weight.numel() for player in built for weight in player.parameters())
         patch.setattr(checks, "PARAMETERS", size)
         checks._together.cache_clear()

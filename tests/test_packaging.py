@@ -89,9 +89,9 @@ pictures = gan.predict(3)
 from ganops.generator import onnx
 with tempfile.TemporaryDirectory() as folder:
     gan.save(Path(folder) / "generator")
-    onnx.export_onnx(gan.generator.network, Path(folder) / "generator.onnx", latent=8, classes=0)
+    onnx.export_onnx(gan.generator.network, Path(folder) / "generator.onnx", gan.generator.spec, latent=8)
     inputs = onnx.graph_inputs(np.arange(3), 1.0, latent=8, classes=0)
-    onnx.compare(onnx.run_onnx(Path(folder) / "generator.onnx", inputs), pictures)
+    onnx.compare(onnx.run_onnx(Path(folder) / "generator.onnx", inputs), pictures, gan.generator.spec)
 from importlib.util import find_spec
 assert not [name for name in ("ray", "mlflow", "dvc", "fastapi", "gradio", "matplotlib", "sklearn") if find_spec(name)]
 print("trained and exported")

@@ -78,4 +78,4 @@ def test_source_to_champion(project, tmp_path, make, classes):
     assert len(manifest["classes"]) == classes
     assert manifest["rejected"] == []
     description = json.loads((project.folder / "artifacts/generator/generator.json").read_text())
-    assert (description["channels"], description["classes"]) == (3, classes)
+    assert (description["shape"][0], description["classes"]) == (3, classes)

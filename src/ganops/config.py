@@ -73,24 +73,12 @@ def _expect_no_secret(address: str) -> None:
 
 
 class Data(Section):
-    """The source of the samples, and their preparation."""
+    """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
     source: str = "fashion-mnist-10k"
     """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist (70,000)."""
-    resolution: Literal[16, 32, 64, 128, 256] = 32
-    """Height and width in pixels of the prepared images."""
-    channels: Literal["auto", 1, 3] = "auto"
-    """1 (gray) or 3 (colour); auto: what the source has."""
     labels: Literal["auto", "none"] = "auto"
     """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
-    fit: Literal["crop", "pad", "stretch"] = "pad"
-    """Way in which a picture becomes a square: centre crop, pad with the background, or stretch."""
-    background: str = "black"
-    """The colour behind transparent pixels and in the padding."""
-    resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
-    """The antialiased filter that changes the resolution."""
-    mirror: bool = False
-    """Adds the mirror image of every training sample: for faces and landscapes, not for digits, text or shoes."""
     validation: Share = 0.1
     """Share of the samples that selection (tuning, best checkpoint) looks at."""
     test: Share = 0.1
@@ -100,7 +88,7 @@ class Data(Section):
     name: Annotated[str, Field(min_length=1)] = "auto"
     """Name of the data set for people; auto: the source's own (the embedded set, downloads), else its last part."""
     licence: Annotated[str, Field(min_length=1)] = "auto"
-    """Licence of the images, for the card; auto: as the source itself says (the embedded set, downloads), else none."""
+    """Licence of the samples, for the card; auto: as the source says (the embedded set, downloads), else none."""
 
     @field_validator("source")
     @classmethod
@@ -115,6 +103,30 @@ class Data(Section):
         if not self.validation or not self.test:
             raise ValueError("validation and test must both be above 0: selection and evaluation each need a split")
         return self
+
+
+class ImageData(Data):
+    """Images."""
+
+    kind: Literal["image"] = "image"
+    """The kind of the samples."""
+    resolution: Literal[16, 32, 64, 128, 256] = 32
+    """Height and width in pixels of the prepared images."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """1 (gray) or 3 (colour); auto: what the source has."""
+    fit: Literal["crop", "pad", "stretch"] = "pad"
+    """Way in which a picture becomes a square: centre crop, pad with the background, or stretch."""
+    background: str = "black"
+    """The colour behind transparent pixels and in the padding."""
+    resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
+    """The antialiased filter that changes the resolution."""
+    mirror: bool = False
+    """Adds the mirror image of every training sample: for faces and landscapes, not for digits, text or shoes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a stored sample, as far as it is known before the source is read: `auto` channels count as 1."""
+        return 1 if self.channels == "auto" else self.channels, self.resolution, self.resolution
 
 
 class Features(Section):
@@ -414,7 +426,7 @@ class Experiment(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random follows from it."""
-    data: Data = Data()
+    data: ImageData = ImageData()
     """The source of the samples, and their preparation."""
     features: Features = Features()
     """The frozen function whose features the metrics compare."""

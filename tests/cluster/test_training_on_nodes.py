@@ -137,7 +137,7 @@ np.save("seen.npy", seen.features)
 
 @pytest.mark.slow
 def test_search_and_evaluation_read_what_travelled(cluster, prepared):
-    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(prepared.folder / "untrained")
     (prepared.folder / "elsewhere.py").write_text(ELSEWHERE)
     cluster.worker.run("rm", "-rf", "/tmp/ganops-0")

@@ -12,10 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganops import config
 from ganops.config import Compute
 from ganops.core import cores
-from ganops.data import SampleSpec
 from ganops.evaluation import verdict
 from ganops.experiment import build, machine
 from ganops.generator import Description, Generator, generator_network
+from ganops.kinds import Spec
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_an_evaluation_looks_at_pieces_side_by_side(two):
 
 
 def test_pictures_are_the_same_bits_on_any_number_of_cores(two, monkeypatch):
-    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 32, 0.0, "f")
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), (1, 32, 32), 0.0, "f")
     generator = Generator(generator_network(description), description)
     generator.network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
     pictures, seen = [], []
@@ -157,7 +157,7 @@ NETWORKS = [
 
 def built(name, resolution, classes, **params):
     experiment = config.parse({}).override({"model.architecture": name, **params})
-    return build.networks(experiment, SampleSpec(3, resolution, classes)), experiment.model.latent
+    return build.networks(experiment, Spec("image", (3, resolution, resolution), classes)), experiment.model.latent
 
 
 @pytest.mark.parametrize(("name", "resolution", "classes"), NETWORKS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganops.core.pictures import grid, picture, save_grid, save_separate, to_bytes
+from ganops.core.pictures import grid, picture, save_grid, to_bytes
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -22,7 +22,5 @@ def test_files_are_these_bytes(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 8, 8), np.uint8)
     save_grid(tmp_path / "grid.png", images, 2)
     assert (tmp_path / "grid.png").read_bytes() == to_bytes(grid(images, 2))
-    save_separate(tmp_path, np.array([5, 6, 7]), images)
-    assert (tmp_path / "6.png").read_bytes() == to_bytes(picture(images[1]))
     grid(images, 2).save(tmp_path / "direct.png")
     assert (tmp_path / "direct.png").read_bytes() == (tmp_path / "grid.png").read_bytes()

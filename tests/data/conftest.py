@@ -1,5 +1,6 @@
 """Small images of every kind, and `prepare` with small defaults."""
 
+import inspect
 import io
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from ganops.data import prepare
+from ganops.data.image_decoder import ImageDecoder
 
 
 @pytest.fixture
@@ -53,6 +55,8 @@ def run(tmp_path):
 
     def run(source, **options):
         options = {"resolution": 8, "validation": 0.2, "test": 0.2, **options}
-        return prepare(source, tmp_path / "out" / "prepared", tmp_path / "out" / "preview.png", **options)
+        ways = {name: options.pop(name) for name in inspect.signature(ImageDecoder).parameters if name in options}
+        out = tmp_path / "out"
+        return prepare(source, out / "prepared", out / "preview.png", ImageDecoder(**ways), **options)
 
     return run

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganops.core.errors import DataError
 from ganops.data import Prepared, prepare
-from ganops.data.decode import Recipe
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.pictures import read
 
 
@@ -29,19 +29,17 @@ def folder(tmp_path):
 @pytest.mark.parametrize(("fit", "resize"), [("pad", "lanczos"), ("crop", "box")])
 def test_pictures_are_the_samples_that_prepare_makes(folder, tmp_path, channels, fit, resize):
     ways = {"background": "#204060", "fit": fit, "resize": resize}
-    prepare(
-        folder, tmp_path / "out", tmp_path / "p.png", resolution=16, channels=channels, validation=0, test=0, **ways
-    )
+    prepare(folder, tmp_path / "out", tmp_path / "p.png", ImageDecoder(16, channels, **ways), validation=0, test=0)
     made = Prepared.open(tmp_path / "out")
-    expected = np.concatenate([made.images(split) for split in ("train", "validation", "test")])
-    names, images = read([folder], Recipe(16, channels == 1, **ways))
+    expected = np.concatenate([made.samples(split) for split in ("train", "validation", "test")])
+    names, images = read([folder], ImageDecoder(16, channels, **ways))
     assert images.shape == (24, channels, 16, 16)
     assert names == tuple(f"some/{i:02}.png" for i in range(24))
     assert sorted(each.tobytes() for each in images) == sorted(each.tobytes() for each in expected)
 
 
 def test_files_folders_archives_and_arrays_are_read_in_their_order(folder, tmp_path):
-    recipe = Recipe(16)
+    recipe = ImageDecoder(16)
     files = sorted(folder.glob("*.png"))[:3]
     names, images = read(files[::-1], recipe)
     assert names == ("02.png", "01.png", "00.png")
@@ -60,7 +58,7 @@ def test_files_folders_archives_and_arrays_are_read_in_their_order(folder, tmp_p
 
 
 def test_what_is_no_picture_is_refused_by_its_name(folder, tmp_path):
-    recipe = Recipe(16)
+    recipe = ImageDecoder(16)
     (tmp_path / "empty").mkdir()
     (folder / "00.png").write_bytes(b"no picture")
     np.save(tmp_path / "float.npy", np.zeros((2, 16, 16)))

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from ganops.core.errors import ConfigError
-from ganops.data.decode import Recipe, decode, decode_all
+from ganops.data.decode import decode, decode_all
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sources.item import ItemError
 
 
@@ -32,7 +33,7 @@ def flat(mode, value, size=(8, 8)):
     ],
 )
 def test_a_flat_image_keeps_its_colour_in_every_mode(encode, image, kind, expected):
-    pixels, _ = decode(encode(image, kind), Recipe(4))
+    pixels, _ = decode(encode(image, kind), ImageDecoder(4))
     assert pixels.shape == (len(expected), 4, 4)
     assert pixels.dtype == np.uint8
     assert np.abs(pixels - np.reshape(expected, (-1, 1, 1)).astype(int)).max() <= 1  # LAB is rounded
@@ -40,7 +41,7 @@ def test_a_flat_image_keeps_its_colour_in_every_mode(encode, image, kind, expect
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "AVIF", "JPEG2000", "GIF"])
 def test_every_format_is_read(encode, kind):
-    pixels, _ = decode(encode(flat("RGB", (200, 100, 50), (16, 16)), kind), Recipe(4))
+    pixels, _ = decode(encode(flat("RGB", (200, 100, 50), (16, 16)), kind), ImageDecoder(4))
     assert np.abs(pixels.mean((1, 2)) - [200, 100, 50]).max() < 5
 
 
@@ -49,7 +50,7 @@ def test_16_bit_gray_is_scaled_not_clipped(encode, kind):
     values = np.array([[0, 128, 129, 257], [1000, 32768, 65406, 65535]] * 2, np.uint16)
     header = b"P5 4 4 65535\n"
     data = header + values.astype(">u2").tobytes() if kind == "PGM" else encode(values, kind)
-    pixels, notes = decode(data, Recipe(4))
+    pixels, notes = decode(data, ImageDecoder(4))
     np.testing.assert_array_equal(pixels[0], np.rint(values / 257))
     assert notes == ("16-bit to 8-bit gray",)
 
@@ -57,7 +58,7 @@ def test_16_bit_gray_is_scaled_not_clipped(encode, kind):
 @pytest.mark.parametrize("values", [np.float32([[0.5]]), np.int32([[70000]]), np.int32([[-1]])])
 def test_32_bit_pixels_are_rejected_for_want_of_a_range(encode, values):
     with pytest.raises(ItemError, match="no known range"):
-        decode(encode(values, "TIFF"), Recipe(1))
+        decode(encode(values, "TIFF"), ImageDecoder(1))
 
 
 @pytest.mark.parametrize(
@@ -72,25 +73,25 @@ def test_32_bit_pixels_are_rejected_for_want_of_a_range(encode, values):
 def test_alpha_is_laid_on_the_background(encode, image, options, background, expected):
     if image.mode == "P":
         image.putpalette([0, 0, 0])
-    pixels, notes = decode(encode(image, **options), Recipe(4, background=background))
+    pixels, notes = decode(encode(image, **options), ImageDecoder(4, background=background))
     assert tuple(np.broadcast_to(pixels, (3, 4, 4))[:, 1, 1]) == expected
     assert "transparency laid on the background" in notes
 
 
 def test_a_transparent_colour_shows_the_background(encode):
     data = encode(flat("RGB", (9, 9, 9)), transparency=(9, 9, 9))
-    np.testing.assert_array_equal(decode(data, Recipe(4, background="blue"))[0][:, 0, 0], [0, 0, 255])
+    np.testing.assert_array_equal(decode(data, ImageDecoder(4, background="blue"))[0][:, 0, 0], [0, 0, 255])
 
 
 def test_gray_with_alpha_stays_gray_unless_the_background_is_coloured(encode):
     data = encode(flat("LA", (0, 51)))
-    assert [len(decode(data, Recipe(4, background=name))[0]) for name in ("white", "gray", "red")] == [1, 1, 3]
-    assert len(decode(data, Recipe(4, background="red", luma=True))[0]) == 1
+    assert [len(decode(data, ImageDecoder(4, background=name))[0]) for name in ("white", "gray", "red")] == [1, 1, 3]
+    assert len(decode(data, ImageDecoder(4, background="red", channels=1))[0]) == 1
 
 
 def test_luma_is_that_of_itu_r_601(encode, noise):
     image = noise(0, 8, 8)
-    pixels, notes = decode(encode(image), Recipe(8, luma=True))
+    pixels, notes = decode(encode(image), ImageDecoder(8, channels=1))
     np.testing.assert_allclose(pixels[0], image @ [0.299, 0.587, 0.114], atol=1)
     assert notes == ("colour to luma",)
 
@@ -103,7 +104,7 @@ def test_exif_orientation_is_applied(encode, orientation):
     undo |= {6: np.rot90(upright), 7: upright[::-1, ::-1].T, 8: np.rot90(upright, -1)}
     exif = Image.Exif()
     exif[0x0112] = orientation
-    pixels, notes = decode(encode(np.ascontiguousarray(undo[orientation]), exif=exif), Recipe(8))
+    pixels, notes = decode(encode(np.ascontiguousarray(undo[orientation]), exif=exif), ImageDecoder(8))
     np.testing.assert_array_equal(pixels[0], upright)
     assert bool(notes) == (orientation > 1)
 
@@ -111,48 +112,50 @@ def test_exif_orientation_is_applied(encode, orientation):
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_of_an_animation_the_first_frame_is_taken(encode, kind):
     frames = [flat("RGB", colour, (16, 16)) for colour in ((250, 0, 0), (0, 250, 0), (0, 0, 250))]
-    pixels, notes = decode(encode(frames[0], kind, save_all=True, append_images=frames[1:]), Recipe(4))
+    pixels, notes = decode(encode(frames[0], kind, save_all=True, append_images=frames[1:]), ImageDecoder(4))
     assert np.abs(pixels.mean((1, 2)) - [250, 0, 0]).max() < 8
     assert "several frames: the first taken" in notes
 
 
 def test_crop_takes_the_centre_square():
     image = np.arange(4 * 10, dtype=np.uint8).reshape(4, 10)
-    np.testing.assert_array_equal(decode(image, Recipe(4, fit="crop"))[0][0], image[:, 3:7])
+    np.testing.assert_array_equal(decode(image, ImageDecoder(4, fit="crop"))[0][0], image[:, 3:7])
 
 
 def test_pad_of_28_to_32_adds_two_pixels_on_each_side():
     image = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
-    pixels, _ = decode(image, Recipe(32, fit="pad", background="black"))
+    pixels, _ = decode(image, ImageDecoder(32, fit="pad", background="black"))
     np.testing.assert_array_equal(pixels[0], np.pad(image, 2))
 
 
 def test_pad_reduces_what_is_larger_and_shows_the_background():
-    pixels, _ = decode(np.full((10, 40), 100, np.uint8), Recipe(8, fit="pad"))
+    pixels, _ = decode(np.full((10, 40), 100, np.uint8), ImageDecoder(8, fit="pad"))
     np.testing.assert_array_equal(pixels[0], np.pad(np.full((2, 8), 100), ((3, 3), (0, 0)), constant_values=255))
 
 
 def test_pad_with_a_coloured_background_makes_gray_coloured():
-    pixels, _ = decode(np.full((2, 4), 100, np.uint8), Recipe(4, fit="pad", background="red"))
+    pixels, _ = decode(np.full((2, 4), 100, np.uint8), ImageDecoder(4, fit="pad", background="red"))
     np.testing.assert_array_equal(pixels[:, 0, 0], [255, 0, 0])
     np.testing.assert_array_equal(pixels[:, 1, 1], [100, 100, 100])
 
 
 def test_stretch_keeps_every_column():
     image = np.repeat(np.uint8([[10, 90]]), 4, axis=1)
-    np.testing.assert_array_equal(decode(image, Recipe(2, fit="stretch", resize="box"))[0][0], [[10, 90]] * 2)
+    np.testing.assert_array_equal(decode(image, ImageDecoder(2, fit="stretch", resize="box"))[0][0], [[10, 90]] * 2)
 
 
 def test_box_is_the_mean_of_what_it_covers():
     image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    pixels, _ = decode(image, Recipe(4, resize="box"))
+    pixels, _ = decode(image, ImageDecoder(4, resize="box"))
     np.testing.assert_allclose(pixels[0], image.reshape(4, 2, 4, 2).mean((1, 3)), atol=1)
 
 
 def test_reduction_is_antialiased():
     stripes = np.tile(np.uint8([[0, 255]]), (64, 32))
     for name in ("lanczos", "bicubic", "bilinear", "box"):
-        assert np.ptp(decode(stripes, Recipe(16, resize=name))[0][..., 2:-2]) <= 3  # the edges have one neighbour less
+        assert (
+            np.ptp(decode(stripes, ImageDecoder(16, resize=name))[0][..., 2:-2]) <= 3
+        )  # the edges have one neighbour less
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF"])
@@ -161,7 +164,7 @@ def test_a_truncated_image_is_rejected(encode, noise, kind, share):
     data = encode(noise(0, 64, 64), kind)
     data = data[: int(share * len(data))]
     with pytest.raises(ItemError):
-        decode(data, Recipe(8))
+        decode(data, ImageDecoder(8))
 
 
 def png_header(width, height):
@@ -183,29 +186,29 @@ def png_header(width, height):
 )
 def test_the_reason_says_what_is_wrong(data, reason):
     with pytest.raises(ItemError) as caught:
-        decode(data, Recipe(8))
+        decode(data, ImageDecoder(8))
     assert reason in str(caught.value)
 
 
 def test_a_truncated_jpeg_says_where_it_ends(encode, noise):
     with pytest.raises(ItemError, match=r"^truncated after 512 bytes$"):
-        decode(encode(noise(0, 64, 64), "JPEG")[:512], Recipe(8))
+        decode(encode(noise(0, 64, 64), "JPEG")[:512], ImageDecoder(8))
 
 
 def test_a_file_that_cannot_be_read_is_rejected_without_its_folder(tmp_path):
     with pytest.raises(ItemError, match=r"^cannot be read: No such file or directory$"):
-        decode(tmp_path / "gone.png", Recipe(8))
+        decode(tmp_path / "gone.png", ImageDecoder(8))
 
 
 def test_a_file_past_the_limit_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("ganops.data.sources.item.FILE_LIMIT", 10)
     (tmp_path / "large.png").write_bytes(bytes(11))
     with pytest.raises(ItemError, match="too large: 11 bytes, at most 10"):
-        decode(tmp_path / "large.png", Recipe(8))
+        decode(tmp_path / "large.png", ImageDecoder(8))
 
 
 def test_one_failure_leaves_the_others(encode, noise):
-    results = decode_all([encode(noise(0)), b"", encode(noise(1))], Recipe(8))
+    results = decode_all([encode(noise(0)), b"", encode(noise(1))], ImageDecoder(8))
     assert [isinstance(result, ItemError) for result in results] == [False, True, False]
 
 
@@ -215,7 +218,7 @@ def test_one_failure_leaves_the_others(encode, noise):
 )
 def test_impossible_parameters_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
-        Recipe(**{"resolution": 8, **wrong})
+        ImageDecoder(**{"resolution": 8, **wrong})
 
 
 def chunk(kind, data):
@@ -234,7 +237,7 @@ def test_a_palette_image_without_a_palette_is_rejected(fit):
     data = raw_png(40, 40, 3, (b"\0" + bytes(40)) * 40)
     assert len(data) == 78
     with pytest.raises(ItemError, match="damaged: AssertionError"):
-        decode(data, Recipe(8, fit=fit))
+        decode(data, ImageDecoder(8, fit=fit))
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
@@ -244,7 +247,7 @@ def test_a_side_is_bounded_before_memory_is_taken(fit, size):
     tracemalloc.start()
     try:
         with pytest.raises(ItemError, match=r"x .* pixels: sides of at most 65,535 are decoded"):
-            decode(data, Recipe(8, fit=fit))
+            decode(data, ImageDecoder(8, fit=fit))
         assert tracemalloc.get_traced_memory()[1] < 1e6
     finally:
         tracemalloc.stop()
@@ -263,12 +266,12 @@ def test_whatever_a_decoder_raises_rejects_that_file_alone(encode, noise, monkey
         return convert(self, *args, **options)
 
     monkeypatch.setattr(Image.Image, "resize", fail)
-    first, second = decode_all([bad, good], Recipe(4))
+    first, second = decode_all([bad, good], ImageDecoder(4))
     assert isinstance(first, ItemError)
     assert str(first).startswith("damaged: ")
     assert second[0].shape == (3, 4, 4)
 
 
 def test_a_failure_does_not_keep_the_bytes_of_its_image():
-    results = decode_all([b"no image"], Recipe(4))
+    results = decode_all([b"no image"], ImageDecoder(4))
     assert results[0].__traceback__ is None

@@ -15,8 +15,10 @@ from PIL import Image
 
 from ganops.core.errors import ConfigError, DataError
 from ganops.core.files import atomic_folder
-from ganops.data import SPLITS, Prepared, SampleSpec, intake, prepare
+from ganops.data import SPLITS, Prepared, intake, prepare
 from ganops.data.arrange import Row, deal, order_classes
+from ganops.data.image_decoder import ImageDecoder
+from ganops.kinds import Spec
 
 
 @pytest.fixture
@@ -31,11 +33,11 @@ def snapshot(folder):
 def test_the_set_holds_every_image_once_with_its_label(lay, pictures, run, opened):
     run(lay(pictures), fit="stretch", resize="box")
     prepared = opened()
-    assert prepared.spec == SampleSpec(channels=3, resolution=8, classes=2)
+    assert prepared.spec == Spec("image", (3, 8, 8), 2)
     assert prepared.class_names == ("a", "b")
     got = set()
     for split in SPLITS:
-        images, labels = prepared.images(split), prepared.labels(split)
+        images, labels = prepared.samples(split), prepared.labels(split)
         assert isinstance(images, np.memmap)
         assert (images.dtype, labels.dtype) == (np.uint8, np.int64)
         assert images.shape == (len(labels), 3, 8, 8)
@@ -52,7 +54,7 @@ def test_the_splits_are_thresholds_on_the_hash_of_the_pixels(lay, pictures, run,
     run(lay(pictures), test=0.2, validation=0.3)
     bounds = {"test": (0, 0.2), "validation": (0.2, 0.5), "train": (0.5, 1)}
     for split, (low, high) in bounds.items():
-        digests = [hashlib.sha256(image.tobytes()).digest() for image in opened().images(split)]
+        digests = [hashlib.sha256(image.tobytes()).digest() for image in opened().samples(split)]
         assert digests
         assert digests == sorted(digests)
         assert all(low <= int.from_bytes(digest[:8]) / 2**64 < high for digest in digests)
@@ -61,7 +63,7 @@ def test_the_splits_are_thresholds_on_the_hash_of_the_pixels(lay, pictures, run,
 def test_equal_images_lie_in_one_split(lay, pictures, run, opened):
     doubled = pictures | {name.replace("/", "/copy_"): content for name, content in pictures.items()}
     assert run(lay(doubled))["duplicates"] == len(pictures)
-    sets = [{image.tobytes() for image in opened().images(split)} for split in SPLITS]
+    sets = [{image.tobytes() for image in opened().samples(split)} for split in SPLITS]
     assert len(set.union(*sets)) == sum(map(len, sets)) == len(pictures)
 
 
@@ -83,12 +85,20 @@ def test_the_hash_is_that_of_the_pixels_and_labels(lay, pictures, run):
     assert run(lay(swapped, "swapped"))["sha256"] != first  # c comes after b: other labels
 
 
+def test_a_manifest_without_a_kind_is_of_images(lay, pictures, run, opened, tmp_path):
+    manifest = run(lay(pictures))
+    former = manifest | {"sample": {"shape": manifest["sample"]["shape"], "dtype": "uint8"}}
+    (tmp_path / "out" / "prepared" / "manifest.json").write_text(json.dumps(former))
+    assert opened().spec == Spec("image", (3, 8, 8), 2)
+    assert len(opened().samples("train"))
+
+
 def test_the_manifest_counts_and_names_no_folder(lay, pictures, run, tmp_path):
     manifest = run(lay(pictures), background="gray")
     assert manifest == json.loads((tmp_path / "out" / "prepared" / "manifest.json").read_text())
     assert str(tmp_path) not in json.dumps(manifest)
     assert manifest["source"] == {"name": "faces", "kind": "folder"}
-    assert manifest["sample"] == {"shape": [3, 8, 8], "dtype": "uint8"}
+    assert manifest["sample"] == {"kind": "image", "shape": [3, 8, 8], "dtype": "uint8", "facts": {}}
     assert sum(split["samples"] for split in manifest["splits"].values()) == 40
     assert all(sum(split["classes"].values()) == split["samples"] for split in manifest["splits"].values())
     assert manifest["parameters"] == {
@@ -107,9 +117,9 @@ def test_the_manifest_counts_and_names_no_folder(lay, pictures, run, tmp_path):
 
 def test_mirroring_adds_the_mirror_image_of_each_training_sample_and_touches_no_other_split(lay, pictures, run, opened):
     plain = run(lay(pictures))
-    before = {split: (opened().images(split)[:], opened().labels(split)[:]) for split in SPLITS}
+    before = {split: (opened().samples(split)[:], opened().labels(split)[:]) for split in SPLITS}
     both = run(lay(pictures), mirror=True)
-    images, labels = opened().images("train"), opened().labels("train")
+    images, labels = opened().samples("train"), opened().labels("train")
     count = len(images) // 2
     assert count == plain["splits"]["train"]["samples"]
     assert np.array_equal(images[:count], before["train"][0])
@@ -117,7 +127,7 @@ def test_mirroring_adds_the_mirror_image_of_each_training_sample_and_touches_no_
     assert np.array_equal(labels, np.tile(before["train"][1], 2))
     assert both["duplicates"] == plain["duplicates"]
     for split in ("validation", "test"):
-        assert np.array_equal(opened().images(split), before[split][0])
+        assert np.array_equal(opened().samples(split), before[split][0])
 
 
 def paired(encode, singles, pairs):
@@ -130,21 +140,21 @@ def paired(encode, singles, pairs):
 def test_no_split_holds_the_mirror_image_of_another_splits_sample(lay, encode, run, opened):
     def leaks():
         """Brute force: held-out images that the training split holds, and those that the other held-out one does."""
-        train, validation, test = ({image.tobytes() for image in opened().images(split)} for split in SPLITS)
-        turned = {image[..., ::-1].tobytes() for image in opened().images("validation")}
+        train, validation, test = ({image.tobytes() for image in opened().samples(split)} for split in SPLITS)
+        turned = {image[..., ::-1].tobytes() for image in opened().samples("validation")}
         return len((validation | test) & train), len(turned & test)
 
     source = lay(paired(encode, singles=100, pairs=400))
     run(source, validation=0.1, test=0.1)
-    plain = {split: opened().images(split)[:] for split in SPLITS}
+    plain = {split: opened().samples(split)[:] for split in SPLITS}
     mirrored = {image[..., ::-1].tobytes() for image in plain["train"]}
     held_out = [image.tobytes() for split in ("validation", "test") for image in plain[split]]
     assert sum(image in mirrored for image in held_out) > len(held_out) / 2, "it would leak: this set tells"
 
     manifest = run(source, validation=0.1, test=0.1, mirror=True)
     assert leaks() == (0, 0)
-    everything = np.concatenate([opened().images(split) for split in ("validation", "test")])
-    train = opened().images("train")
+    everything = np.concatenate([opened().samples(split) for split in ("validation", "test")])
+    train = opened().samples("train")
     assert {image.tobytes() for image in np.concatenate([everything, train[: len(train) // 2]])} == {
         image.tobytes() for split in SPLITS for image in plain[split]
     }, "every image is there still"
@@ -169,10 +179,10 @@ def test_an_image_that_is_its_own_mirror_image_is_dealt_by_its_hash(lay, encode,
     halves = [np.random.default_rng(i).integers(0, 256, (8, 4), np.uint8) for i in range(60)]
     source = lay({f"{i}.png": encode(np.hstack([half, half[:, ::-1]])) for i, half in enumerate(halves)})
     run(source)
-    before = {split: opened().images(split)[:] for split in ("validation", "test")}
+    before = {split: opened().samples(split)[:] for split in ("validation", "test")}
     run(source, mirror=True)
     for split, images in before.items():
-        assert np.array_equal(opened().images(split), images)
+        assert np.array_equal(opened().samples(split), images)
 
 
 def test_an_unlabelled_set_has_no_labels(lay, pictures, run, opened, tmp_path):
@@ -190,19 +200,19 @@ def test_auto_is_gray_only_if_every_image_is(lay, encode, run, opened, modes, ch
         image = Image.fromarray(np.full((8, 8), i * 8, np.uint16 if kinds[i % len(kinds)] == "I;16" else np.uint8))
         files[f"{i}.png"] = encode(image if image.mode == "I;16" else image.convert(kinds[i % len(kinds)]))
     manifest = run(lay(files))
-    assert opened().spec.channels == channels
+    assert opened().spec.shape[0] == channels
     if modes == "L RGB":
         assert manifest["conversions"] == {"gray to RGB": 15}
-        images = opened().images("train")
+        images = opened().samples("train")
         assert (images == images[:, :1]).all()
-        assert {int(image[0, 0, 0]) for split in SPLITS for image in opened().images(split)} == set(range(0, 240, 8))
+        assert {int(image[0, 0, 0]) for split in SPLITS for image in opened().samples(split)} == set(range(0, 240, 8))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_number_of_channels_can_be_asked_for(lay, encode, noise, run, opened, channels):
     files = {f"{i}.png": encode(noise(i) if i % 2 else noise(i)[..., 0]) for i in range(30)}
     run(lay(files), channels=channels)
-    assert opened().images("train").shape[1:] == (channels, 8, 8)
+    assert opened().samples("train").shape[1:] == (channels, 8, 8)
 
 
 def test_conversions_are_counted(lay, pictures, encode, run):
@@ -277,7 +287,7 @@ def test_too_few_images_are_an_error_that_counts_them(lay, encode, noise, run, c
 
 def test_a_split_of_share_0_is_empty(lay, encode, noise, run, opened):
     run(lay({f"{i}.png": encode(noise(i)) for i in range(2)}), validation=0.0, test=0.0)
-    assert [len(opened().images(split)) for split in SPLITS] == [2, 0, 0]
+    assert [len(opened().samples(split)) for split in SPLITS] == [2, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +312,7 @@ def test_source_and_output_lie_apart(lay, pictures, tmp_path):
     source = lay(pictures)
     for out in (source, source / "prepared", source.parent):
         with pytest.raises(DataError, match="lie in one another"):
-            prepare(source, out, tmp_path / "preview.png", resolution=8)
+            prepare(source, out, tmp_path / "preview.png", ImageDecoder(8))
     assert snapshot(source)
 
 
@@ -348,7 +358,7 @@ def test_the_preview_has_a_row_for_each_class(lay, encode, run, tmp_path):
 
 def test_the_preview_may_lie_in_the_output(lay, pictures, tmp_path):
     out = tmp_path / "prepared"
-    prepare(lay(pictures), out, out / "preview.png", resolution=8, validation=0.2, test=0.2)
+    prepare(lay(pictures), out, out / "preview.png", ImageDecoder(8), validation=0.2, test=0.2)
     assert {path.name for path in out.iterdir()} == {*SPLITS, "manifest.json", "preview.png"}
 
 
@@ -363,7 +373,7 @@ def test_arrays_that_are_not_those_of_the_manifest_are_refused(lay, pictures, ru
     np.save(folder / "images.npy", np.zeros((1, 3, 8, 8), np.uint8))
     (folder / "labels.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(DataError, match=r"shape \(1, 3, 8, 8\), its manifest says"):
-        opened().images("train")
+        opened().samples("train")
     with pytest.raises(DataError, match=r"labels\.npy cannot be read"):
         opened().labels("train")
 

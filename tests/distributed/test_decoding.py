@@ -17,6 +17,7 @@ from ray import cloudpickle
 from ganops.config import Compute
 from ganops.core.errors import DataError
 from ganops.data import intake, prepare
+from ganops.data.image_decoder import ImageDecoder
 from ganops.distributed import decoding, runtime
 
 pytestmark = pytest.mark.ray
@@ -52,7 +53,7 @@ def made(tmp_path):
     """Every byte that `prepare` makes of a source."""
 
     def made(source, mapper):
-        prepare(source, tmp_path / "out/prepared", tmp_path / "out/preview.png", resolution=8, mapper=mapper)
+        prepare(source, tmp_path / "out/prepared", tmp_path / "out/preview.png", ImageDecoder(8), mapper=mapper)
         return {path: path.read_bytes() for path in sorted((tmp_path / "out").rglob("*")) if path.is_file()}
 
     return made

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.ray
 def places(featured, tmp_path, monkeypatch):
     """Folders of an untrained generator and of features."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(tmp_path / "generator")
     return tmp_path / "generator", featured.folder / "artifacts/features"
 

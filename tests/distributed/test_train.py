@@ -211,7 +211,7 @@ def test_judged_apart_equals_judged_in_line_whatever_is_killed(trained, again):
 def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     features = NodeCopy(str(featured.folder / "artifacts/features"))
-    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), (1, 16, 16), 0.0, "f")
     generator, seeds = Generator(generator_network(description), description), np.arange(300)
     with runtime.cluster() as ours, runtime.cluster() as again:
         assert (ours, again) == (True, False)

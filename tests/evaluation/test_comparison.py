@@ -13,9 +13,10 @@ from ganops.core.labels import class_labels
 from ganops.core.terminal import console
 from ganops.evaluation.comparison import of_samplers
 from ganops.generator import Description, Generator, generator_network
+from ganops.kinds import Spec
 from ganops.metrics.reference import Reference
 
-DESCRIPTION = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, 16, 0.0, "f")
+DESCRIPTION = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), (1, 16, 16), 0.0, "f")
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def at_home(featured, tmp_path, monkeypatch):
     """A project's folder with two untrained generators of one shape and one of another in `tmp_path`."""
     monkeypatch.chdir(featured.folder)
     for name, resolution in (("one", 16), ("other", 16), ("large", 32)):
-        description = dataclasses.replace(DESCRIPTION, resolution=resolution)
+        description = dataclasses.replace(DESCRIPTION, shape=(1, resolution, resolution))
         Generator(generator_network(description), description).save(tmp_path / name)
     return tmp_path
 
@@ -34,7 +35,7 @@ class Drawer:
 
     classes: int
     class_counts: tuple[int, ...]
-    shape: tuple[int, ...] = (16, 16, 1)
+    spec: Spec = dataclasses.field(default_factory=lambda: Spec("image", (1, 16, 16)))
     asked: list = dataclasses.field(default_factory=list)
 
     def sample(self, seeds, labels=None):
@@ -92,7 +93,7 @@ def test_another_is_better_or_worse_or_neither(at_home):
 def test_what_cannot_be_compared_is_refused(at_home):
     shapes = compare(at_home / "one", at_home / "large").exception
     assert isinstance(shapes, UserError)
-    assert "expected pictures of one shape, got 16 x 16 x 1 and 32 x 32 x 1" in str(shapes)
+    assert "expected samples of one shape, got 1 x 16 x 16 images and 1 x 32 x 32 images" in str(shapes)
     assert "holds no generator" in str(compare(at_home / "one", at_home / "none").exception)
     weights = at_home / "large" / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])

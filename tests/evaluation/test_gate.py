@@ -9,6 +9,7 @@ from ganops.core.errors import RegistryError
 from ganops.data import Prepared
 from ganops.evaluation.comparison import Comparison, of_samplers
 from ganops.evaluation.gate import Rival, check_gate, decide
+from ganops.kinds import Spec
 from ganops.metrics.intervals import COVERS, Interval
 from ganops.metrics.measure import Difference
 from ganops.metrics.protocol import SELECTED
@@ -101,8 +102,8 @@ class Noisy:
     """Two with different worlds are two generators of the same quality."""
 
     @property
-    def shape(self):
-        return (*self.images.shape[2:], self.images.shape[1])
+    def spec(self):
+        return Spec("image", self.images.shape[1:])
 
     def sample(self, seeds):
         drawn = []
@@ -117,7 +118,7 @@ class Noisy:
 def test_better_ones_pass_equal_ones_do_not_and_worse_ones_never(featured):
     """20 repetitions each; 95 % two-sided: one equal generator in 40 looks better by chance."""
     reference = Reference.open(featured.folder / "artifacts/features")
-    images = np.asarray(Prepared.open(featured.folder / "data/prepared").images("train"))
+    images = np.asarray(Prepared.open(featured.folder / "data/prepared").samples("train"))
     passed = dict.fromkeys(("better", "equal", "worse"), 0)
     for repetition in range(20):
         champion = Noisy(images, 40, 2 * repetition)

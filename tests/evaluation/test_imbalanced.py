@@ -1,7 +1,7 @@
 """A set whose classes have frequencies of 1 to 1/20: what draws real images of each class is as good as can be."""
 
 import gzip
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from ganops.core.latents import philox
 from ganops.evaluation import verdict
 from ganops.evaluation.comparison import of_samplers
 from ganops.evaluation.gate import Rival, decide
+from ganops.kinds import Spec
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import distance, measure
@@ -38,7 +39,7 @@ class Perfect:
     class_counts: tuple[int, ...] = ()
     noise: float = 0.0
     classes: int = CLASSES
-    shape: tuple[int, ...] = (16, 16, 1)
+    spec: Spec = field(default_factory=lambda: Spec("image", (1, 16, 16)))
 
     def sample(self, seeds, labels=None):
         labels = seeds % self.classes if labels is None else labels
@@ -69,7 +70,7 @@ def world(tmp_path_factory):
 
 def evaluated(sampler, reference):
     looks = (verdict.look(sampler, reference, seeds) for seeds in verdict.pieces(SAMPLES))
-    made = verdict.gather("evaluate", looks, SAMPLES)
+    made = verdict.gather("evaluate", looks, SAMPLES, "images")
     return made, measure(made, reference, "test", seed=0)
 
 
@@ -109,7 +110,7 @@ def test_it_passes_the_gate_whose_words_are_true(world, perfect, floor):
     assert f"(95 %, {COVERS}): better" in decision.words
     # the champion was drawn under the challenger's labels: under classes in turn it is farther
     looks = (verdict.look(champion, reference, seeds) for seeds in verdict.pieces(SAMPLES))
-    alone = distance(verdict.gather("evaluate", looks, SAMPLES).features, reference, "test")
+    alone = distance(verdict.gather("evaluate", looks, SAMPLES, "images").features, reference, "test")
     assert beside.figures["fd_domain"].one < alone - 3 * floor
     assert beside.figures["fd_domain"].other == pytest.approx(perfect[1]["fd_domain"])
 

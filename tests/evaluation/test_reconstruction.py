@@ -14,11 +14,11 @@ from torch import nn
 from ganops import config
 from ganops.core.errors import UserError
 from ganops.core.files import read_json, write_json
-from ganops.data import SampleSpec
 from ganops.evaluation import pictures, reconstruction, verdict
 from ganops.experiment.run import Run
 from ganops.generator import DESCRIPTION, Description, Generator
 from ganops.generator.encoder import WEIGHTS, Encoder, parameters
+from ganops.kinds import Spec
 from ganops.metrics import catalogue
 from ganops.registry.tracking import numbers
 
@@ -49,7 +49,7 @@ class Posterior(nn.Module):
 
 
 def described(side, code):
-    return Description("linear", {}, code, 0, (), 1, side, 0, "f", code=code, moments=2)
+    return Description("linear", {}, code, 0, (), (1, side, side), 0, "f", code=code, moments=2)
 
 
 def principal(side, code, variance, seed=0):
@@ -137,9 +137,9 @@ def test_the_seed_draws_it_and_pieces_do_not_matter():
 class Arrays:
     """Samples in memory, as prepared."""
 
-    spec, class_names, hash = SampleSpec(1, 16, 2), ("bags", "coats"), "a"
+    spec, class_names, hash = Spec("image", (1, 16, 16), 2), ("bags", "coats"), "a"
 
-    def images(self, split):
+    def samples(self, split):
         return np.random.default_rng(0).integers(0, 256, (30, 1, 16, 16), np.uint8)
 
     def labels(self, split):
@@ -182,7 +182,7 @@ def test_each_family_says_what_it_can(folders):
 
 def test_the_error_is_that_of_the_pictures_which_are_shown(folders):
     said, again = look(folders["vae"])
-    images = Arrays().images("test")
+    images = Arrays().samples("test")
     by_hand = math.sqrt(((images.astype(float) - again.astype(float)) ** 2).mean())
     figure = said["reconstruction"]
     assert figure["error"] == pytest.approx(by_hand, rel=1e-12)
@@ -194,8 +194,8 @@ def test_the_error_is_that_of_the_pictures_which_are_shown(folders):
 
 
 def test_samples_without_labels_have_a_picture_too():
-    samples = SimpleNamespace(images=Arrays().images, labels=lambda split: None, class_names=())
-    svg = pictures.reconstructions(samples, Arrays().images("test")).decode()
+    samples = SimpleNamespace(samples=Arrays().samples, labels=lambda split: None, class_names=(), spec=Arrays.spec)
+    svg = pictures.reconstructions(samples, Arrays().samples("test")).decode()
     assert svg.count("<image") == 20
     assert svg.count("error 0.0 of 255") == 4
 

@@ -66,7 +66,7 @@ def test_a_new_file_in_a_decisive_folder_is_an_edit_and_a_chart_is_none(package)
 
 
 def test_what_decides_the_best_weights_is_decisive():
-    places = ("core/latents.py", "core/pixels.py", "core/randomness.py", "generator/artefact.py", "metrics/frechet.py")
+    places = ("core/latents.py", "kinds", "core/randomness.py", "generator/artefact.py", "metrics/frechet.py")
     for place in (*places, "evaluation/validation.py"):
         assert place in identity.DECISIVE
 

@@ -14,23 +14,23 @@ from ganops import config
 from ganops.core.errors import DamageError, TrainingError, UserError
 from ganops.core.files import read_json, write_json
 from ganops.core.labels import Labelling
-from ganops.data import SampleSpec
 from ganops.experiment import identity, machine
 from ganops.experiment.run import JOURNAL, MOST_PENDING, STATE, Run
 from ganops.generator import DESCRIPTION, Generator
 from ganops.generator.encoder import Encoder
+from ganops.kinds import Spec
 
 
 class Arrays:
     """Samples in memory."""
 
-    spec = SampleSpec(1, 16, 2)
+    spec = Spec("image", (1, 16, 16), 2)
     class_names = ("0", "1")
 
     def __init__(self, hash="a"):
         self.hash = hash
 
-    def images(self, split):
+    def samples(self, split):
         return np.random.default_rng(0).integers(0, 256, (30, 1, 16, 16), np.uint8)
 
     def labels(self, split):
@@ -253,7 +253,7 @@ def test_a_lesson_that_is_killed_ends_in_the_bits_of_one_that_is_not(tmp_path, f
     state = second.state.tensors()
     assert state.keys() == whole.state.tensors().keys()
     assert all(torch.equal(tensor, state[name]) for name, tensor in whole.state.tensors().items())
-    images, labels = Arrays().images("train"), Arrays().labels("train")
+    images, labels = Arrays().samples("train"), Arrays().labels("train")
     assert np.array_equal(*(each.best_encoder().moments(images, labels) for each in (whole, second)))
     assert np.array_equal(*(each.best_generator().sample(np.arange(20)) for each in (whole, second)))
 
@@ -270,7 +270,7 @@ def test_the_best_encoder_is_that_of_the_best_generator(family, tmp_path):
     generator.save(tmp_path / "generator")
     encoder.save(tmp_path / "generator")
     kept = Encoder.load(tmp_path / "generator", Generator.load(tmp_path / "generator"))
-    images, labels = Arrays().images("train"), Arrays().labels("train")
+    images, labels = Arrays().samples("train"), Arrays().labels("train")
     assert np.array_equal(kept.moments(images, labels), encoder.moments(images, labels))
     assert kept.variance == encoder.variance
     assert (kept.variance > 0) == ("vae" in family)
@@ -381,7 +381,7 @@ def test_a_streamed_training_goes_on_in_the_middle_of_an_epoch(tmp_path):
     list(whole.play())
     first, second = run(**{"compute.data": "stream"}), run(distances=[2], **{"compute.data": "stream"})
     list(first.play(until=4))
-    assert 4 * first.experiment.train.batch % len(first.batches.images), "4 steps end within an epoch"
+    assert 4 * first.experiment.train.batch % len(first.batches.samples), "4 steps end within an epoch"
     first.save(tmp_path / "checkpoint")
     second.load(tmp_path / "checkpoint")
     list(second.play())

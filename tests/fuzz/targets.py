@@ -29,7 +29,8 @@ from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
 from ganops.core.errors import UserError
-from ganops.data.decode import Recipe, decode_all
+from ganops.data.decode import decode_all
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sources import read_source
 from ganops.data.sources.item import ItemError
 from ganops.registry.model import Model
@@ -119,7 +120,7 @@ def png() -> bytes:
 def walk(path: Path) -> None:
     """What `prepare` does with a source: each item is decoded; one that cannot be used is passed over."""
     items = [item.content for item in islice(read_source(path).items, MOST_ITEMS)]
-    decode_all(items, Recipe(16))
+    decode_all(items, ImageDecoder(16))
 
 
 def images(_: Path) -> Target:
@@ -138,14 +139,14 @@ def images(_: Path) -> Target:
     sizes = st.integers(0, 64) | st.sampled_from([2**16, 2**20, 80_000_000, 2**31 - 1, 2**32 - 1])
     lying = st.tuples(sizes, sizes, st.sampled_from([0, 1, 2, 4, 8, 16, 32]), st.integers(0, 7)).map(header)
     recipes = st.builds(
-        Recipe,
+        ImageDecoder,
         st.sampled_from([1, 16, 33]),
-        st.booleans(),
+        st.sampled_from(["auto", 1, 3]),
         st.sampled_from(["white", "#102030"]),
         st.sampled_from(["crop", "pad", "stretch"]),
     )
 
-    def check(case: tuple[bytes, Recipe]) -> None:
+    def check(case: tuple[bytes, ImageDecoder]) -> None:
         data, recipe = case
         (found,) = decode_all([data], recipe)
         if isinstance(found, ItemError):

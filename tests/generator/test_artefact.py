@@ -1,5 +1,6 @@
 """A generator that draws no pictures is told from one that draws black ones."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,13 +9,13 @@ import torch
 
 from ganops.core.errors import TrainingError, UserError
 from ganops.evaluation import verdict
-from ganops.generator import Description, Generator, generator_network, walks
+from ganops.generator import DESCRIPTION, Description, Generator, generator_network, walks
 
 
 def made(value=0.0, classes=0):
     torch.manual_seed(0)
     description = Description(
-        "mlp", {"width": 4, "depth": 1, "bounded": False}, 3, classes, (), 1, 16, 1.0, "a training"
+        "mlp", {"width": 4, "depth": 1, "bounded": False}, 3, classes, (), (1, 16, 16), 1.0, "a training"
     )
     network = generator_network(description)
     if classes:
@@ -54,3 +55,15 @@ def test_it_is_what_a_user_can_mend(tmp_path):
     with pytest.raises(UserError, match="Train it again"):
         Generator.load(tmp_path / "generator").sample(np.arange(1))
     assert made().sample(np.empty(0, np.int64)).shape == (0, 1, 16, 16)
+
+
+def test_a_folder_of_before_kinds_draws_the_same_bytes(tmp_path):
+    generator = made(0.3)
+    generator.save(tmp_path / "generator")
+    former = json.loads((tmp_path / "generator" / DESCRIPTION).read_text())
+    for name in ("kind", "shape", "facts"):
+        del former[name]
+    (tmp_path / "generator" / DESCRIPTION).write_text(json.dumps(former | {"channels": 1, "resolution": 16}))
+    again = Generator.load(tmp_path / "generator")
+    assert again.description == generator.description
+    assert again.sample(np.arange(5)).tobytes() == generator.sample(np.arange(5)).tobytes()

@@ -18,7 +18,7 @@ def halves(classes=3, code=6, latent=6, prior=None):
     torch.manual_seed(1)
     names = tuple("abc"[:classes])
     description = Description(
-        "mlp", {"width": 16}, latent, classes, names, 1, 16, 0.0, "f", prior=prior or {}, code=code, moments=2
+        "mlp", {"width": 16}, latent, classes, names, (1, 16, 16), 0.0, "f", prior=prior or {}, code=code, moments=2
     )
     generator = Generator(generator_network(description), description)
     network = encoder_network(description)
@@ -110,7 +110,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path):
 
 def test_latents_of_another_generator_are_refused():
     z = np.zeros((2, 6), np.float32)
-    description = Description("mlp", {"width": 16}, 6, 0, (), 1, 16, 0.0, "f")
+    description = Description("mlp", {"width": 16}, 6, 0, (), (1, 16, 16), 0.0, "f")
     game = Generator(generator_network(description), description)
     with pytest.raises(UserError, match="takes no codes, it has no encoder"):
         draw(game, z, None, "code")

@@ -1,5 +1,6 @@
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -8,21 +9,23 @@ import torch
 from torch import nn
 
 from ganops.core.errors import RegistryError, TrainingError
-from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, to_uint8
+from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs
+from ganops.kinds import Spec
 from ganops.models import coded
 
 LATENT, CLASSES = 6, 3
+SPEC = Spec("image", (3, 8, 8))
 
 
 class Tiny(nn.Module):
     """The smallest generator that has what real ones have: a projection, batch normalisation, an embedding."""
 
-    def __init__(self, classes=0, channels=3, resolution=8):
+    def __init__(self, classes=0, shape=(3, 8, 8)):
         super().__init__()
-        self.shape = (channels, resolution, resolution)
+        self.shape = shape
         self.project = nn.Linear(LATENT, math.prod(self.shape))
         self.embed = nn.Embedding(classes, LATENT) if classes else None
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = nn.BatchNorm2d(shape[0])
 
     def forward(self, z, y=None):
         z = z if self.embed is None else z + self.embed(y)
@@ -34,22 +37,12 @@ def conditional(tmp_path_factory):
     torch.manual_seed(0)
     G = Tiny(CLASSES)
     path = tmp_path_factory.mktemp("export") / "generator.onnx"
-    export_onnx(G, path, latent=LATENT, classes=CLASSES)
+    export_onnx(G, path, replace(SPEC, classes=CLASSES), latent=LATENT)
     return G, path
 
 
 def session(path):
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-
-def test_to_uint8_maps_the_ends_and_clips_what_is_beyond():
-    x = torch.tensor([-7.0, -1.0, 0.0, 1.0, 1.004, 3.0])
-    assert to_uint8(x).tolist() == [0, 0, 128, 255, 255, 255]
-
-
-def test_to_uint8_inverts_the_usual_scaling_of_pixels():
-    pixels = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    assert torch.equal(to_uint8(pixels / 127.5 - 1), pixels)
 
 
 def test_graph_has_the_promised_inputs_and_output(conditional):
@@ -77,8 +70,8 @@ def test_pictures_agree_with_eager_in_any_batch(conditional, count):
 
 def test_unconditional_export_is_silent_and_leaves_the_module_as_it_was(tmp_path, capfd, caplog, recwarn):
     caplog.set_level(logging.WARNING)
-    G = Tiny(channels=1).double()
-    export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+    G = Tiny(shape=(1, 8, 8)).double()
+    export_onnx(G, tmp_path / "g.onnx", Spec("image", (1, 8, 8)), latent=LATENT)
     printed = capfd.readouterr()
     assert (printed.out, printed.err, caplog.records, recwarn.list) == ("", "", [], [])
     assert G.training
@@ -100,7 +93,7 @@ def test_file_is_single_and_names_nothing_of_this_machine(conditional):
 
 def test_same_weights_same_bytes(conditional, tmp_path):
     G, path = conditional
-    export_onnx(G, tmp_path / "again.onnx", latent=LATENT, classes=CLASSES)
+    export_onnx(G, tmp_path / "again.onnx", replace(SPEC, classes=CLASSES), latent=LATENT)
     assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
 
 
@@ -127,7 +120,7 @@ class Broken(Tiny):
 @pytest.mark.parametrize(("G", "message"), [(Branching(), "batch"), (Noisy(), "grey levels")])
 def test_generator_that_cannot_be_served_is_refused_and_leaves_no_file(tmp_path, G, message):
     with pytest.raises(RegistryError, match=message):
-        export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+        export_onnx(G, tmp_path / "g.onnx", SPEC, latent=LATENT)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -136,23 +129,23 @@ def test_a_generator_of_no_numbers_is_refused_and_leaves_no_file(tmp_path, value
     """Rounded to uint8, NaN would be black, and infinity white."""
     G = Broken(value)
     with pytest.raises(TrainingError, match=r"not finite \(NaN or infinity\) in 8 of 8 samples"):
-        export_onnx(G, tmp_path / "g.onnx", latent=LATENT, classes=0)
+        export_onnx(G, tmp_path / "g.onnx", SPEC, latent=LATENT)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_one_grey_level_is_rounding_and_two_are_not():
     eager = np.full((1, 2, 2, 1), 100, np.uint8)
-    compare(eager + np.uint8(1), eager)
-    compare(eager - np.uint8(1), eager)
+    compare(eager + np.uint8(1), eager, SPEC)
+    compare(eager - np.uint8(1), eager, SPEC)
     with pytest.raises(RegistryError, match="by 2 grey levels"):
-        compare(eager - np.uint8(2), eager)
+        compare(eager - np.uint8(2), eager, SPEC)
     with pytest.raises(RegistryError, match="draws"):
-        compare(eager[..., 0], eager)
+        compare(eager[..., 0], eager, SPEC)
 
 
 def test_renderer_is_a_copy():
     G = Tiny()
-    renderer = Renderer(G)
+    renderer = Renderer(G, SPEC)
     with torch.no_grad():
         G.project.weight.zero_()
     assert renderer.G.project.weight.abs().sum() > 0
@@ -179,14 +172,14 @@ def test_one_seed_is_one_picture_behind_a_prior(prior, classes, tmp_path):
         G.vary(torch.tensor(0.3))
     latent = coded.latent(LATENT, prior)
     assert latent == G.latent
-    export_onnx(G, tmp_path / "g.onnx", latent=latent, classes=classes)
-    graph, renderer = session(tmp_path / "g.onnx"), Renderer(G)
+    export_onnx(G, tmp_path / "g.onnx", replace(SPEC, classes=classes), latent=latent)
+    graph, renderer = session(tmp_path / "g.onnx"), Renderer(G, SPEC)
     for truncation in (1.0, 0.5, 0.0):
         inputs = graph_inputs(np.arange(40), truncation, latent=latent, classes=classes)
         batch = graph.run(["images"], inputs)[0]
-        compare(batch, renderer.render(inputs))
+        compare(batch, renderer.render(inputs), SPEC)
         for seed in (0, 1, 7, 39):
             alone = {name: value[seed : seed + 1] for name, value in inputs.items()}
-            compare(graph.run(["images"], alone)[0], batch[seed : seed + 1])
-            compare(renderer.render(alone), batch[seed : seed + 1])
+            compare(graph.run(["images"], alone)[0], batch[seed : seed + 1], SPEC)
+            compare(renderer.render(alone), batch[seed : seed + 1], SPEC)
         assert len({picture.tobytes() for picture in batch}) == (40 if truncation else classes or 1)

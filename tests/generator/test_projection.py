@@ -16,7 +16,9 @@ SEEDS = np.array([10**6, 10**6 + 4, 10**6 + 8])
 def generator(classes=0, channels=1, **more):
     """A generator whose pictures differ by some thirty grey levels, as those of a trained one do."""
     torch.manual_seed(1)
-    description = Description("mlp", {"width": 16}, 6, classes, tuple("abc"[:classes]), channels, 16, 0.0, "f", **more)
+    description = Description(
+        "mlp", {"width": 16}, 6, classes, tuple("abc"[:classes]), (channels, 16, 16), 0.0, "f", **more
+    )
     return Generator(generator_network(description), description)
 
 

@@ -16,9 +16,9 @@ from figures import Held, evaluation
 
 from ganops import config
 from ganops.core.files import hash_json
-from ganops.data import SampleSpec
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment.run import Run
+from ganops.kinds import Spec
 from ganops.metrics.extractors.extractor import hash_weights
 from ganops.metrics.extractors.pixels import Pixels
 from ganops.metrics.measure import Generated
@@ -120,13 +120,13 @@ class Shapes:
     class_names = ("disc", "square", "stripes")
 
     def __init__(self, channels: int = 1, count: int = 50) -> None:
-        self.spec = SampleSpec(channels, 16, 3)
+        self.spec = Spec("image", (channels, 16, 16), 3)
         self.count = count
-        self.hash = hash_json([self.images(split).tolist() for split in ("train", "validation")])
+        self.hash = hash_json([self.samples(split).tolist() for split in ("train", "validation")])
 
-    def images(self, split: str) -> np.ndarray:
+    def samples(self, split: str) -> np.ndarray:
         """uint8 [count, C, 16, 16]."""
-        i, c, h, w = np.ogrid[: self.count, : self.spec.channels, :16, :16]
+        i, c, h, w = np.ogrid[: self.count, : self.spec.shape[0], :16, :16]
         i = i + (0 if split == "train" else 1000)
         label, dh, dw = self.labels(split)[:, None, None, None], h - 5 - i * 7 % 6, w - 5 - i * 11 % 6
         reach = 9 + i * 5 % 17
@@ -162,7 +162,7 @@ def kept() -> Run:
     """The training whose checkpoint is kept, before its first step."""
     changes = {"model.options": {"width": 2, "norm": "none"}, "train.checkpoint_kimg": STEPS * BATCH / TICKS / 1000}
     pixels, samples = Pixels({"channels": 1}, "cpu"), Shapes()
-    splits = {"validation": Generated(pixels.features(samples.images("validation"))[0])}
+    splits = {"validation": Generated(pixels.features(samples.samples("validation"))[0])}
     judge = ValidationJudge(Held(splits, pixels))
     run = Run(experiment("bgc, adaptive", **changes), samples, judge, torch.device("cpu"))
     run.meaning["edits"] = ""  # whoever edits the code asks just this: whether it still does the same

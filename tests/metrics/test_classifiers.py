@@ -194,7 +194,7 @@ def prepared(folder: Path, embedded, test: int, labelled: bool = True) -> Prepar
 
 
 def untrained(classes: int) -> Generator:
-    description = Description("dcgan", {"width": 8}, 8, classes, tuple("0123456789")[:classes], 1, 16, 0.0, "f")
+    description = Description("dcgan", {"width": 8}, 8, classes, tuple("0123456789")[:classes], (1, 16, 16), 0.0, "f")
     return Generator(generator_network(description), description)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from ganops.core.randomness import Draws
 from ganops.generator.onnx import export_onnx, graph_inputs
+from ganops.kinds import Spec
 from ganops.losses import LOSSES, square_norms
 from ganops.models import ARCHITECTURES
 from ganops.training.objective import Player, Turn, Weights
@@ -35,7 +36,7 @@ SAME_G = ("infogan-none", "infogan-autoencoder", "mlp-autoencoder")
 def make(name, **given):
     architecture, options = SMALL[name]
     torch.manual_seed(given.pop("seed", 0))
-    return ARCHITECTURES[architecture](**{"channels": 1, "resolution": 16, "classes": 3, "latent": 4} | given | options)
+    return ARCHITECTURES[architecture](**{"shape": (1, 16, 16), "classes": 3, "latent": 4} | given | options)
 
 
 def test_the_table_is_walked():
@@ -48,7 +49,7 @@ def test_the_table_is_walked():
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_and_gradients(name, resolution, channels, classes):
     """Of a step with R1: the scores, and the gradient of their gradient, reach every parameter."""
-    G, D = make(name, resolution=resolution, channels=channels, classes=classes, latent=12)
+    G, D = make(name, shape=(channels, resolution, resolution), classes=classes, latent=12)
     y = torch.tensor([0, 2, 1]) if classes else None
     x = G(torch.randn(3, 12), y)
     assert x.shape == (3, channels, resolution, resolution)
@@ -66,7 +67,7 @@ def test_shapes_and_gradients(name, resolution, channels, classes):
 @pytest.mark.parametrize("resolution", [128, 256])
 @pytest.mark.parametrize("name", SMALL)
 def test_large_samples(name, resolution):
-    G, D = make(name, resolution=resolution)
+    G, D = make(name, shape=(1, resolution, resolution))
     y = torch.tensor([2, 0])  # two of them: single units are normalised over the batch
     with torch.no_grad():
         x = G(torch.randn(2, 4), y)
@@ -134,11 +135,11 @@ def test_a_saved_game_goes_on_where_it_was(name, tmp_path):
 @pytest.mark.parametrize("name", [name for name in SMALL if name not in SAME_G])
 def test_a_generator_is_served_as_it_is(name, tmp_path):
     """One ONNX file for batches of any size; `export_onnx` compares batches of 8 and 1 itself."""
-    G, _ = make(name, channels=3)
+    G, _ = make(name, shape=(3, 16, 16))
     for _ in range(30):  # batch normalisation learns its statistics, without which the pictures would be flat
         G(torch.randn(16, 4), torch.arange(16) % 3)
     path = tmp_path / "generator.onnx"
-    export_onnx(G, path, latent=4, classes=3)
+    export_onnx(G, path, Spec("image", (3, 16, 16), 3), latent=4)
     inputs = graph_inputs(np.arange(5), 1.0, latent=4, classes=3)
     images = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["images"], inputs)[0]
     with torch.no_grad():

@@ -8,7 +8,7 @@ from ganops.models import began, infogan, mlp
 
 def critics():
     torch.manual_seed(0)
-    given = {"channels": 3, "resolution": 16, "classes": 2, "latent": 5}
+    given = {"shape": (3, 16, 16), "classes": 2, "latent": 5}
     return {
         "began": began.players(**given, width=4)[1],
         "infogan": infogan.players(**given, width=16, hidden=32, critic="autoencoder")[1],
@@ -41,7 +41,7 @@ def test_an_autoencoder_learns_to_reconstruct(name):
 
 def test_the_generator_has_the_architecture_of_the_decoder():
     """BEGAN, section 3.5; not its weights."""
-    G, D = began.players(channels=1, resolution=32, classes=2, latent=5, width=4)
+    G, D = began.players(shape=(1, 32, 32), classes=2, latent=5, width=4)
     ours, theirs = G.state_dict(), D.decoder.state_dict()
     assert {name: tensor.shape for name, tensor in ours.items()} == {n: t.shape for n, t in theirs.items()}
     assert not torch.equal(ours["start.weight"], theirs["start.weight"])

@@ -34,7 +34,7 @@ CODE, CLASSES = 4, 3
 def players(architecture, classes=CLASSES):
     torch.manual_seed(0)
     return ARCHITECTURES[architecture](
-        channels=1, resolution=16, classes=classes, latent=CODE, **OPTIONS[architecture]
+        shape=(1, 16, 16), classes=classes, latent=CODE, **OPTIONS[architecture]
     )  # fmt: skip
 
 
@@ -121,7 +121,7 @@ def test_nothing_of_the_score_stays_in_an_encoder(architecture):
 @pytest.mark.parametrize("architecture", ["infogan", "mlp"])
 def test_a_critic_without_features_becomes_no_encoder(architecture):
     _, D = ARCHITECTURES[architecture](
-        channels=1, resolution=16, classes=0, latent=CODE, critic="autoencoder", **OPTIONS[architecture]
+        shape=(1, 16, 16), classes=0, latent=CODE, critic="autoencoder", **OPTIONS[architecture]
     )
     with pytest.raises(ValueError, match="an encoder is made of D's features, and this D has none"):
         coded.encoder(D, CODE, 0, 1, {})

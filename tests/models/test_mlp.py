@@ -36,7 +36,7 @@ def test_layers_keep_the_variance(slope):
 def test_biases_decide_whether_players_are_linear_along_a_ray(critic):
     def bent(bias):
         torch.manual_seed(0)
-        players = mlp.players(channels=1, resolution=2, classes=0, latent=4, critic=critic, bounded=False, bias=bias)
+        players = mlp.players(shape=(1, 2, 2), classes=0, latent=4, critic=critic, bounded=False, bias=bias)
         body = players[1].encoder if critic == "autoencoder" else players[1].layers
         directions = torch.randn(8, 4)
         with torch.no_grad():
@@ -49,4 +49,4 @@ def test_biases_decide_whether_players_are_linear_along_a_ray(critic):
 @pytest.mark.parametrize("options", [{"critic": "judge"}, {"depth": 0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
-        mlp.players(channels=1, resolution=16, classes=0, latent=4, **options)
+        mlp.players(shape=(1, 16, 16), classes=0, latent=4, **options)

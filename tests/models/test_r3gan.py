@@ -3,7 +3,7 @@ import torch
 
 from ganops.models import r3gan
 
-PUBLISHED = {"channels": 3, "resolution": 32, "latent": 64, "widths": 768, "depth": 2, "groups": 96}
+PUBLISHED = {"shape": (3, 32, 32), "latent": 64, "widths": 768, "depth": 2, "groups": 96}
 """The CIFAR-10 preset."""
 
 
@@ -31,7 +31,7 @@ def test_the_label_begins_at_the_published_scale():
     """
     torch.manual_seed(0)
     classes, features = 2000, []
-    _, D = r3gan.players(channels=1, resolution=16, classes=classes, latent=4, widths=16)
+    _, D = r3gan.players(shape=(1, 16, 16), classes=classes, latent=4, widths=16)
     D.score.register_forward_hook(lambda layer, inputs, output: features.append(output))
     with torch.no_grad():
         scores = D(torch.randn(1, 1, 16, 16).expand(classes, -1, -1, -1), torch.arange(classes))
@@ -46,7 +46,7 @@ def test_blocks_start_as_the_identity():
 
 @pytest.mark.parametrize(("resolution", "widths"), [(16, [128, 128, 64]), (64, [128, 128, 64, 32, 16])])
 def test_default_widths_descend(resolution, widths):
-    G, D = r3gan.players(channels=1, resolution=resolution, classes=0, latent=4)
+    G, D = r3gan.players(shape=(1, resolution, resolution), classes=0, latent=4)
     assert [blocks[0].layers[0].in_channels for blocks in G.stages] == widths
     assert [blocks[0].layers[0].in_channels for blocks in D.stages] == widths[::-1]
     grouped = [blocks[0].layers[2] for blocks in G.stages]
@@ -59,4 +59,4 @@ def test_default_widths_descend(resolution, widths):
 )
 def test_impossible_widths_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        r3gan.players(channels=1, resolution=16, classes=0, latent=4, **options)
+        r3gan.players(shape=(1, 16, 16), classes=0, latent=4, **options)

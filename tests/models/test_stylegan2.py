@@ -12,7 +12,7 @@ from ganops.models.stylegan2 import Linear, Modulated, minibatch_deviation
 def test_the_published_number_of_parameters():
     """256 pixels, half the channels (config of StyleGAN2-ADA): G 24.77M less 13 strengths of the noise, D 24.00M."""
     with torch.device("meta"):
-        G, D = stylegan2.players(channels=3, resolution=256, classes=0, latent=512, base=16384, maximum=512, mapping=8)
+        G, D = stylegan2.players(shape=(3, 256, 256), classes=0, latent=512, base=16384, maximum=512, mapping=8)
     assert sum(p.numel() for p in G.parameters()) == 24_767_458 - 13
     assert sum(p.numel() for p in D.parameters()) == 24_001_089
 
@@ -77,7 +77,7 @@ def test_the_mapping_learns_a_hundred_times_slower():
 
 def test_the_length_of_a_latent_matters():
     """A served model multiplies z by its truncation."""
-    G, _ = stylegan2.players(channels=1, resolution=16, classes=0, latent=8, base=64, maximum=8)
+    G, _ = stylegan2.players(shape=(1, 16, 16), classes=0, latent=8, base=64, maximum=8)
     z = torch.randn(4, 8)
     assert not torch.allclose(G(z), G(z * 0.5), atol=1e-3)
 
@@ -85,7 +85,7 @@ def test_the_length_of_a_latent_matters():
 def test_the_score_is_the_product_with_the_mapped_label_as_it_is():
     """As in StyleGAN2-ADA, D normalises the embedding but not the mapped label: twice as long is twice the score."""
     torch.manual_seed(0)
-    _, D = stylegan2.players(channels=1, resolution=16, classes=3, latent=8, base=128, maximum=16)
+    _, D = stylegan2.players(shape=(1, 16, 16), classes=3, latent=8, base=128, maximum=16)
     x, y = torch.randn(6, 1, 16, 16), torch.tensor([0, 1, 2, 0, 1, 2])
     with torch.no_grad():
         scores = D(x, y)

@@ -117,7 +117,7 @@ def test_the_patch_is_kept_beside_the_report(put, root, tmp_path):
 
 
 def description(params):
-    return Description("dcgan", {}, 8, 0, (), 1, 16, 1.0, "f", params)
+    return Description("dcgan", {}, 8, 0, (), (1, 16, 16), 1.0, "f", params)
 
 
 def test_what_is_shown_is_what_the_generator_was_trained_with(tmp_path, monkeypatch):

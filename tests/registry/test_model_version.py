@@ -16,7 +16,7 @@ from ganops.cli import app
 from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.core.labels import in_turn
-from ganops.data.decode import Recipe
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.pictures import read
 from ganops.evaluation.gate import decide
 from ganops.generator import Description, Generator, generator_network
@@ -151,7 +151,7 @@ def test_the_label_of_a_seed_is_that_of_the_registered_model(classes):
 def autoencoders(empty_store, tmp_path_factory):
     """A project with two versions of an autoencoder, the first without its encoder, as it was registered of old."""
     base = tmp_path_factory.mktemp("autoencoders")
-    description = Description("mlp", {"width": 16}, 6, 3, ("a", "b", "c"), 1, 16, 0.0, "f", code=6, moments=2)
+    description = Description("mlp", {"width": 16}, 6, 3, ("a", "b", "c"), (1, 16, 16), 0.0, "f", code=6, moments=2)
     generator = Generator(generator_network(description), description)
     encoder = Encoder(encoder_network(description), decoder(generator.network), description, 0.1)
     generator.save(base / "generator")
@@ -206,7 +206,7 @@ def test_encode_takes_the_encoder_of_the_champion(there):
     told = CliRunner().invoke(app, ["encode", "picture.npy", "--model", f"models:/{NAME}@champion", "-l", "b"])
     assert "1 pictures by its encoder" in told.output
     found = Inversion.load(Path("latents.npz"))
-    _, image = read([Path("picture.npy")], Recipe(16, luma=True, fit="crop"))  # as its registration says
+    _, image = read([Path("picture.npy")], ImageDecoder(16, channels=1, fit="crop"))  # as its registration says
     np.testing.assert_array_equal(found.latents, encoder.encode(image, np.array([1])))
     drawn = CliRunner().invoke(app, ["sample", "x.png", "--latents", "latents.npz", "--model", "champion"])
     assert drawn.exit_code == 0

@@ -21,7 +21,7 @@ from ganops.registry import packing as packaging
 from ganops.registry import registration, tracking
 from ganops.registry.champions import ChampionMovedError, history, promote, rollback
 from ganops.registry.model import Model
-from ganops.registry.model_version import Registered
+from ganops.registry.model_version import CONFIG, Registered
 
 
 def versions(root):
@@ -82,7 +82,7 @@ print(images.dtype, images.shape, hashlib.sha256(images.tobytes()).hexdigest())
     told = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
     images = model.predict(np.arange(16), params={"truncation": 0.8})
     assert told.split("\n")[-2] == f"uint8 (16, 8, 8, 3) {hashlib.sha256(images.tobytes()).hexdigest()}"
-    eager = Renderer(trained.generator).render(graph_inputs(np.arange(16), 0.8, latent=LATENT, classes=3))
+    eager = Renderer(trained.generator, trained.spec).render(graph_inputs(np.arange(16), 0.8, latent=LATENT, classes=3))
     assert np.abs(images.astype(int) - eager).max() <= 1
     assert images.std() > 10
 
@@ -105,6 +105,22 @@ def test_registered_version_draws_from_seeds_and_from_latents(registered, model)
     assert images.tobytes() == np.ascontiguousarray(expected).tobytes()
     z = latents(seeds, LATENT, normal_table()) * np.float32(0.5)
     assert drawer.render(z, np.array([2, 2, 2])).tobytes() == images.tobytes()
+
+
+def test_a_version_of_before_kinds_draws_the_same_bytes(registered, tmp_path):
+    """Its own code runs, and its description states channels and resolution."""
+    files = shutil.copytree(files_of(registered[0]), tmp_path / "former")
+    shutil.copyfile(Path(__file__).parent / "former_model.py", files / "served_model.py")
+    (files / "artifacts" / "kind.py").unlink()
+    config = json.loads((files / "artifacts" / CONFIG).read_text())
+    former = {key: value for key, value in config.items() if key not in ("kind", "shape", "facts")}
+    (files / "artifacts" / CONFIG).write_text(json.dumps(former | {"channels": 3, "resolution": 8}))
+    now, then = Registered(files_of(registered[0])), Registered(files)
+    z, labels = np.random.default_rng(0).standard_normal((4, LATENT), np.float32), np.array([0, 2, 1, 0])
+    assert then.spec == now.spec
+    assert then.sample(np.arange(70)).tobytes() == now.sample(np.arange(70)).tobytes()
+    assert then.render(z, labels).tobytes() == now.render(z, labels).tobytes()
+    assert then.model.predict(np.arange(70)).tobytes() == now.model.predict(np.arange(70)).tobytes()
 
 
 def test_no_seeds_give_no_pictures(model):
@@ -167,7 +183,7 @@ def test_model_is_data_and_names_nothing_of_this_machine(registered):
     assert set(files) == {
         "MLmodel", "served_model.py", "conda.yaml", "python_env.yaml", "requirements.txt",
         "input_example.json", "serving_input_example.json",
-        *(f"artifacts/{name}" for name in ("generator.onnx", "config.json", "latent_table.npy", "latents.py",
+        *(f"artifacts/{name}" for name in ("generator.onnx", "config.json", "latent_table.npy", "latents.py", "kind.py",
                                            "weights.safetensors", "MODEL_CARD.md", "samples.png")),
     }  # fmt: skip
     traces = [
@@ -233,7 +249,7 @@ def test_version_run_and_model_know_of_each_other(registered):
 
 
 def test_broken_model_is_not_registered(root, tmp_path, monkeypatch):
-    monkeypatch.setattr(packaging, "export_onnx", lambda module, path, **_: path.write_bytes(b"this is no graph"))
+    monkeypatch.setattr(packaging, "export_onnx", lambda module, path, spec, **_: path.write_bytes(b"this is no graph"))
     with pytest.raises(RegistryError, match="Protobuf parsing failed"):
         register(package(tmp_path), root)
     assert tracking.connect(root).search_registered_models() == []

@@ -20,7 +20,7 @@ NAME, SAMPLES = "garments", 200
 def make(folder, seed, resolution=16):
     torch.manual_seed(seed)
     description = Description(
-        "dcgan", {"width": 4}, 8, 10, tuple("0123456789"), 1, resolution, 1.0, f"training {seed}",
+        "dcgan", {"width": 4}, 8, 10, tuple("0123456789"), (1, resolution, resolution), 1.0, f"training {seed}",
         class_counts=(1, *range(seed, seed + 9)),
     )  # fmt: skip
     generator = Generator(generator_network(description), description)
@@ -59,7 +59,10 @@ def test_the_champion_is_measured_from_its_files_in_the_registry(root, reference
 
     refused = beside(*large)
     assert refused.comparison is None
-    assert refused.content() == {"version": 1, "reason": "it draws 16 x 16 x 1 images, the challenger 32 x 32 x 1"}
+    assert refused.content() == {
+        "version": 1,
+        "reason": "it draws 1 x 16 x 16 images, the challenger 1 x 32 x 32 images",
+    }
 
 
 def test_a_champion_without_its_files_is_an_error(root, reference, tmp_path):

@@ -53,7 +53,7 @@ def test_lucic2018_is_what_was_published():
     }  # fmt: skip
     by_rank = sorted(means, key=means.get)
     assert by_rank == ["wgan", "began", "wgan_gp", "ns_gan", "dragan", "mm_gan", "lsgan"]
-    given = {"channels": 3, "resolution": 32, "classes": 0, "latent": 64}
+    given = {"shape": (3, 32, 32), "classes": 0, "latent": 64}
     for critic, millions in (("score", 8.5), ("autoencoder", 1.3)):
         _, D = infogan.players(**given, critic=critic)
         assert sum(each.numel() for each in D.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)

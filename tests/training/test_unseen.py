@@ -38,7 +38,7 @@ def players(name, classes):
     """In float64, with weights that no start has made zero."""
     architecture, options = NETWORKS[name]
     torch.manual_seed(0)
-    networks = ARCHITECTURES[architecture](channels=1, resolution=16, classes=classes, latent=4, **options)
+    networks = ARCHITECTURES[architecture](shape=(1, 16, 16), classes=classes, latent=4, **options)
     for network in networks:
         network.double()
         for parameter in network.parameters():

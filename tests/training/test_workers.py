@@ -17,10 +17,10 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import load_file
 
-from ganops.core.pixels import to_float
 from ganops.data.augment import PRESETS, Augmentation
 from ganops.data.batches import Batches
 from ganops.experiment import build
+from ganops.kinds import image
 from ganops.losses import LESSONS, LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES, coded
 from ganops.training.lesson import Lesson
@@ -80,7 +80,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
-    players = ARCHITECTURES[architecture](channels=1, resolution=16, classes=classes, latent=6, **options)
+    players = ARCHITECTURES[architecture](shape=(1, 16, 16), classes=classes, latent=6, **options)
     G, D = build.halves(family, players, 6, classes)
     if family:
         objectives = [Lesson(stage, nullcontext) for stage in family.stages]
@@ -90,7 +90,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     state = State.fresh(G.to(dtype), D.to(dtype), memory)
     source = torch.Generator().manual_seed(1)
     batches = Batches(
-        images=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
+        samples=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
         labels=torch.randint(0, 3, (50,), generator=source).numpy() if classes else None,
         size=batch, seed=3, rank=rank, workers=workers, dtype=dtype, group=getattr(D, "group", 1),
     )  # fmt: skip
@@ -107,7 +107,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     ticks = [tick.metrics for tick in played]
     if rank == 0:
         if family and family.fitted:
-            state.average = fitted(state, family.prior, batches.images, batches.labels)
+            state.average = fitted(state, family.prior, batches.samples, batches.labels)
         state.save(out)
         out.with_suffix(".json").write_text(json.dumps(ticks))
 
@@ -116,7 +116,7 @@ def fitted(state: State, prior: dict[str, object], images: np.ndarray, labels: n
     """The generator that would be judged: the average behind a density of the codes of all samples."""
     y = torch.from_numpy(labels)
     with torch.no_grad():
-        codes = state.D.eval()(to_float(torch.from_numpy(images), torch.float64), y)
+        codes = state.D.eval()(image.floats(torch.from_numpy(images), {}, torch.float64), y)
     network = coded.with_prior(state.average, 6, 3, prior)
     network.density.double().fit(codes, y, 3)
     network.density.edges.atan_()  # the shares: the tangent of one near 0 or 1 is as large as numbers get

@@ -12,7 +12,7 @@ from ganops.core.errors import UserError
 from ganops.core.terminal import Table, console, say
 
 if TYPE_CHECKING:
-    from ganops.data.decode import Recipe
+    from ganops.data.image_decoder import ImageDecoder
     from ganops.generator import Description
     from ganops.generator.inversion import Inversion
     from ganops.registry.model_version import Trained
@@ -55,7 +55,7 @@ def encode(
     generator = found.generator
     if by == "encoder" and not found.encoder:
         raise UserError(f"--by: {model} has no encoder; expected optimisation, or the model of an autoencoder")
-    names, images = read(pictures, _recipe(generator.description, found))
+    names, images = read(pictures, _decoder(generator.description, found))
     one = _label(label, generator.description)
     made = invert(
         generator, None if by == "optimisation" else found.encoder, images,
@@ -64,16 +64,17 @@ def encode(
     )  # fmt: skip
     made.save(out)
     if picture:
-        save_grid(picture, *sheet(images, made.draw(generator)))
+        look = generator.spec.look
+        save_grid(picture, *sheet(look(images), look(made.draw(generator))))
     console.print(_table(made, generator.description))
     mean = f"{made.distances.mean():.1f} of 255 grey levels on average"
     where = " ".join(map(str, filter(None, [out, picture])))
     say("encode", f"{len(images)} pictures by {made.by}: distance {mean}   {where}")
 
 
-def _recipe(description: "Description", found: "Trained") -> "Recipe":
+def _decoder(description: "Description", found: "Trained") -> "ImageDecoder":
     """Return how a picture becomes a sample: as the version's record has it, else the prepared set, or params.yaml."""
-    from ganops.data.decode import Recipe
+    from ganops.data.image_decoder import ImageDecoder
     from ganops.data.prepared import Prepared
 
     data: Any = found.data
@@ -82,7 +83,8 @@ def _recipe(description: "Description", found: "Trained") -> "Recipe":
     elif not data:
         data = (config.load() if Path("params.yaml").is_file() else config.parse({})).data.model_dump()
     way = {key: data[key] for key in ("background", "fit", "resize") if key in data}
-    return Recipe(description.resolution, description.channels == 1, **way)
+    channels, side, _ = description.shape
+    return ImageDecoder(side, "auto" if channels == 3 else 1, **way)
 
 
 def _label(text: str, description: "Description") -> int | None:

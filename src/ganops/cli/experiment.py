@@ -81,7 +81,8 @@ def sample(
     """Draw: a grid, a PNG for each seed, a walk through the latents, or the pictures of latents that were found."""
     import numpy as np
 
-    from ganops.core.pictures import save_grid, save_separate
+    from ganops.core.pictures import save_grid
+    from ganops.generator.artefact import save_separate
     from ganops.registry.model_version import sampler  # mlflow takes seconds to import
 
     if latents:
@@ -100,11 +101,12 @@ def sample(
             )
         labels = None if label is None else np.full(len(seeds), label)
         if walk:
-            walks.save(out, walks.through(source, seeds, labels, truncation, frames), fps)
+            walks.save(out, map(source.spec.look, walks.through(source, seeds, labels, truncation, frames)), fps)
         elif separate:
-            save_separate(separate, seeds, source.sample(seeds, labels, truncation))
+            save_separate(separate, seeds, source.sample(seeds, labels, truncation), source.spec)
         else:
-            save_grid(out, source.sample(seeds, labels, truncation), columns=min(len(seeds), classes or 8))
+            drawn = source.spec.look(source.sample(seeds, labels, truncation))
+            save_grid(out, drawn, columns=min(len(seeds), classes or 8))
     say("sample", str(separate if separate and not walk else out))
 
 
@@ -112,18 +114,19 @@ def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
     """Draw latents of a file by the model that they are of."""
     import numpy as np
 
-    from ganops.core.pictures import save_grid, save_separate
+    from ganops.core.pictures import save_grid
+    from ganops.generator.artefact import save_separate
     from ganops.generator.inversion import Inversion
     from ganops.registry.model_version import trained
 
     found, generator = Inversion.load(latents), trained(model).generator
     if found.fingerprint != generator.description.fingerprint:
         say("sample", f"{latents} was made by another training than {model}: its pictures will be others")
-    pictures = found.draw(generator)
+    drawn = found.draw(generator)
     if separate:
-        save_separate(separate, np.arange(len(pictures)), pictures)
+        save_separate(separate, np.arange(len(drawn)), drawn, generator.spec)
     else:
-        save_grid(out, pictures, columns=min(len(pictures), 8))
+        save_grid(out, generator.spec.look(drawn), columns=min(len(drawn), 8))
     say("sample", str(separate or out))
 
 

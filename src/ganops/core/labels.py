@@ -70,8 +70,8 @@ class Labelling:
             return None
         return class_labels(seeds, self.counts) if self.counts else in_turn(seeds, self.classes)
 
-    def draw(self, sampler: Any, seeds: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return a sampler's picture for each seed, under these labels: uint8 [N, C, H, W]."""
+    def draw(self, sampler: Any, seeds: NDArray[np.int64]) -> NDArray[Any]:
+        """Return a sampler's stored sample for each seed, under these labels: [N, *shape]."""
         labels = self(seeds)
-        pictures: NDArray[np.uint8] = sampler.sample(seeds) if labels is None else sampler.sample(seeds, labels)
-        return pictures
+        samples: NDArray[Any] = sampler.sample(seeds) if labels is None else sampler.sample(seeds, labels)
+        return samples

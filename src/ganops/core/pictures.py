@@ -44,10 +44,3 @@ def save_grid(path: Path, images: Images, columns: int = 8) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
         draft.write_bytes(to_bytes(grid(images, columns)))
-
-
-def save_separate(folder: Path, seeds: NDArray[np.int64], images: Images) -> None:
-    """Writes one PNG for each seed, named by it; other files of the folder stay."""
-    for seed, image in zip(seeds, images, strict=True):
-        with atomic(folder / f"{seed}.png") as draft:
-            draft.write_bytes(to_bytes(picture(image)))

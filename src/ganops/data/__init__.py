@@ -1,6 +1,6 @@
-"""Data: from any source of images to uint8 arrays in three splits."""
+"""Data: from any source of samples to arrays in three splits."""
 
 from ganops.data.prepare import prepare
-from ganops.data.prepared import SPLITS, Prepared, SampleSpec
+from ganops.data.prepared import SPLITS, Prepared
 
-__all__ = ["SPLITS", "Prepared", "SampleSpec", "prepare"]
+__all__ = ["SPLITS", "Prepared", "prepare"]

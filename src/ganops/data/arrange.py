@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
 from ganops.data.intake import Spool
@@ -33,7 +33,7 @@ def order_classes(labels: Iterable[str | None], stated: Sequence[str]) -> tuple[
 
 
 class Row(NamedTuple):
-    """A sample of the set: rows compare by the SHA-256 of the pixels, then by label. `place` is that in the spool."""
+    """A sample of the set: rows compare by the SHA-256 of their content, then by label. `place`: that in the spool."""
 
     digest: bytes
     label: int
@@ -43,28 +43,30 @@ class Row(NamedTuple):
     """SHA-256 of the pixels of its mirror image, where that one must not lie in another split."""
 
 
-def mirror_image(sample: bytes, resolution: int) -> bytes:
-    """The bytes of a sample [C, resolution, resolution] with left and right exchanged."""
-    return np.frombuffer(sample, np.uint8).reshape(-1, resolution)[:, ::-1].tobytes()
+def mirror_image(sample: NDArray[Any]) -> NDArray[Any]:
+    """A sample [C, H, W] with left and right exchanged."""
+    return sample[..., ::-1]
 
 
 def sort_samples(
-    kept: dict[int, str | None], class_names: Sequence[str], spool: Spool, channels: int, *,
-    mirror_resolution: int | None = None,
+    kept: dict[int, str | None], class_names: Sequence[str], spool: Spool, shape: tuple[int, ...], *,
+    mirror: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """The samples in the order of the prepared set, which depends on their pixels and labels alone.
+    """The samples in the order of the prepared set, which depends on their content and labels alone.
 
-    With `mirror_resolution`, the resolution of the samples, each row knows the hash of its mirror image as well.
+    `shape` is that of all of them. With `mirror`, each row knows the hash of its mirror image as well.
     """
     number = {name: i for i, name in enumerate(class_names)}
     rows = []
     for i, label in kept.items():
-        sample = spool.read(i, channels)
-        mirrored = None if mirror_resolution is None else mirror_image(sample, mirror_resolution)
-        mirror_digest = b"" if mirrored is None else hashlib.sha256(mirrored).digest()
-        digest = hashlib.sha256(sample).digest()
-        rows.append(Row(digest, 0 if label is None else number[label], i, mirror_digest=mirror_digest))
+        sample = spool.read(i, shape)
+        mirror_digest = _digest(mirror_image(sample)) if mirror else b""
+        rows.append(Row(_digest(sample), 0 if label is None else number[label], i, mirror_digest=mirror_digest))
     return sorted(rows)
+
+
+def _digest(sample: NDArray[Any]) -> bytes:
+    return hashlib.sha256(sample.tobytes()).digest()
 
 
 def deal(rows: list[Row], shares: dict[str, float]) -> dict[str, list[Row]]:
@@ -89,5 +91,5 @@ def deal(rows: list[Row], shares: dict[str, float]) -> dict[str, list[Row]]:
     if empty or len(splits["train"]) < 2:
         counts = ", ".join(f"{name} {len(split):,}" for name, split in splits.items())
         problem = f"data: too few samples for the splits ({counts}); expected 2 for train and 1 for each other"
-        raise DataError(f"{problem}. Add images, or change data.validation and data.test (0: no such split).")
+        raise DataError(f"{problem}. Add samples, or change data.validation and data.test (0: no such split).")
     return splits

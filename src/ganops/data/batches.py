@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.collective import shares
-from ganops.core.pixels import to_float
 from ganops.core.randomness import generator
+from ganops.kinds import Spec
 
 
 @dataclass
@@ -37,8 +38,8 @@ class Batches:
     the t-th piece of `size` samples, of which each worker takes its slice.
     """
 
-    images: NDArray[np.uint8]
-    """[N, C, H, W], in memory or mapped from the disk."""
+    samples: NDArray[Any]
+    """Stored samples [N, ...], in memory or mapped from the disk."""
     labels: NDArray[np.int64] | None
     """[N]."""
     size: int
@@ -52,6 +53,8 @@ class Batches:
     """False: all samples lie on the device. True: they stay where they are, and a turn's are read one turn ahead."""
     group: int = 1
     """Samples that D compares with one another, which one worker has."""
+    spec: Spec = field(default_factory=lambda: Spec("image", ()))
+    """Specification of the samples, for their floats."""
     _epochs: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -60,13 +63,13 @@ class Batches:
         if self.streamed:
             self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read)
         else:
-            self._held = torch.from_numpy(np.require(self.images, requirements="W")).to(self.device)
+            self._held = torch.from_numpy(np.require(self.samples, requirements="W")).to(self.device)
             self._take = self._pick
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
-        """This worker's slice of a turn: x float [N, C, H, W] in [-1, 1], and its labels [N]."""
+        """This worker's slice of a turn: x float [N, ...], of images in [-1, 1], and its labels [N]."""
         samples, indices = self._take(turn)
-        x = to_float(samples.to(self.device, non_blocking=True), self.dtype)
+        x = self.spec.floats(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
         return x, None if self._labels is None else self._labels[indices.to(self.device)]
 
@@ -76,11 +79,11 @@ class Batches:
 
     def _read(self, turn: int) -> tuple[Tensor, Tensor]:
         indices = self._indices(turn)
-        samples = torch.from_numpy(self.images[indices.numpy()])
+        samples = torch.from_numpy(self.samples[indices.numpy()])
         return samples.pin_memory() if self.device.type == "cuda" else samples, indices
 
     def _indices(self, turn: int) -> Tensor:
-        first, count = turn * self.size, len(self.images)
+        first, count = turn * self.size, len(self.samples)
         positions = torch.arange(first + self._part.start, first + self._part.stop)
         epochs = positions // count
         pieces = [self._epoch(e)[positions[epochs == e] % count] for e in sorted(set(epochs.tolist()))]
@@ -91,5 +94,5 @@ class Batches:
             for old in [e for e in self._epochs if e < epoch - 1]:
                 del self._epochs[old]
             order = generator(self.seed, "epoch", epoch)
-            self._epochs[epoch] = torch.randperm(len(self.images), generator=order)
+            self._epochs[epoch] = torch.randperm(len(self.samples), generator=order)
         return self._epochs[epoch]

@@ -1,5 +1,6 @@
 """Decoding of a source to samples on the disk, by whatever maps blocks of images to samples."""
 
+import math
 import os
 import tempfile
 from collections import Counter, deque
@@ -10,13 +11,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ganops.core.cores import in_order
 from ganops.core.errors import DataError
 from ganops.core.terminal import progress
-from ganops.data.decode import Decoded, Recipe, decode_all
-from ganops.data.sources.item import Content, Deferred, Item, ItemError, Pixels, Source, printable
+from ganops.data.decode import Decoded, decode_all
+from ganops.data.decoders import Decoder
+from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, printable
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
@@ -28,17 +33,17 @@ ENDED = "data: a process that decodes images was ended from outside, perhaps for
 
 
 class Spool:
-    """Samples of one size, one after the other in a nameless temporary file.
+    """Raw samples of one dtype, one after the other in a nameless temporary file.
 
-    Whether the set is gray or coloured is known only after the last image, so each keeps its own number of channels
+    The shape that all have in common, such as gray or coloured, is known only after the last one, so each keeps its own
     until it is read.
     """
 
-    def __init__(self, folder: Path, resolution: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
-        self._plane = resolution * resolution
         self._offsets: list[int] = []
-        self.channels: list[int] = []
+        self._dtype = np.dtype(np.uint8)
+        self.shapes: list[tuple[int, ...]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -46,16 +51,19 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def append(self, pixels: Pixels) -> None:
-        """Adds one sample [C, H, W] at the end."""
+    def append(self, sample: NDArray[Any]) -> None:
+        """Adds one sample at the end."""
         self._offsets.append(self._file.tell())
-        self.channels.append(len(pixels))
-        self._file.write(pixels.tobytes())
+        self._dtype = sample.dtype
+        self.shapes.append(sample.shape)
+        self._file.write(sample.tobytes())
 
-    def read(self, index: int, channels: int) -> bytes:
-        """The bytes of a sample [channels, H, W]; gray is repeated to fill three channels."""
+    def read(self, index: int, shape: tuple[int, ...]) -> NDArray[Any]:
+        """A sample in a shape that its own is repeated to: of gray, three equal channels."""
         self._file.seek(self._offsets[index])
-        return self._file.read(self.channels[index] * self._plane) * (channels // self.channels[index])
+        own = self.shapes[index]
+        content = self._file.read(math.prod(own) * self._dtype.itemsize)
+        return np.broadcast_to(np.frombuffer(content, self._dtype).reshape(own), shape)
 
 
 class Rejection(NamedTuple):
@@ -107,11 +115,11 @@ def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[D
     return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
 
 
-def take_in(source: Source, spool: Spool, recipe: Recipe, mapper: Mapper) -> Intake:
+def take_in(source: Source, spool: Spool, decoder: Decoder, mapper: Mapper) -> Intake:
     """Decodes every item of the source into the spool, in the order of the source."""
     taken = Intake()
-    with progress("prepare", source.count, "images") as advance:
-        for chunk, results in _decoded(source, recipe, serially if source.raw else mapper):
+    with progress("prepare", source.count, f"{decoder.wanted.unit}s") as advance:
+        for chunk, results in _decoded(source, decoder, serially if source.raw else mapper):
             for item, result in zip(chunk, results, strict=True):
                 _sort(item, result, spool, taken)
             advance(len(chunk))
@@ -122,14 +130,14 @@ def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
     if isinstance(result, ItemError):
         taken.rejected.append(Rejection(printable(item.name), printable(str(result))))
         return
-    pixels, conversions = result
-    spool.append(pixels)
+    sample, conversions = result
+    spool.append(sample)
     taken.names.append(printable(item.name))
     taken.labels.append(None if item.label is None else printable(item.label))
     taken.conversions.update(conversions)
 
 
-def _decoded(source: Source, recipe: Recipe, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:
+def _decoded(source: Source, decoder: Decoder, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:
     """Chunks of items with their results, in order."""
     waiting: deque[list[Item]] = deque()
 
@@ -139,7 +147,7 @@ def _decoded(source: Source, recipe: Recipe, mapper: Mapper) -> Iterator[tuple[l
             waiting.append([item._replace(content=b"") for item in chunk])
             yield [item.content for item in chunk]
 
-    for results in mapper(partial(decode_all, recipe=recipe), blocks(), source.count):
+    for results in mapper(partial(decode_all, decoder=decoder), blocks(), source.count):
         yield waiting.popleft(), results
 
 

@@ -7,17 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
-from ganops.data.decode import Recipe, decode
+from ganops.data.decode import decode
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sources import SOURCES, read_source
 from ganops.data.sources.item import Content, ItemError, printable, reading
 
 
-def read(paths: Sequence[Path], recipe: Recipe) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+def read(paths: Sequence[Path], decoder: ImageDecoder) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
     """Read pictures.
 
     Args:
         paths: Files of images, what `prepare` takes as a source, and .npy files of uint8 [N, H, W] or [N, H, W, C].
-        recipe: The way in which an image becomes a sample; where it makes no luma, grey is repeated to three channels.
+        decoder: The way in which an image becomes a sample; where it makes no luma, grey is repeated to three channels.
 
     Returns:
         Their names, and the samples, uint8 [N, 1 or 3, resolution, resolution].
@@ -31,11 +32,11 @@ def read(paths: Sequence[Path], recipe: Recipe) -> tuple[tuple[str, ...], NDArra
         count = len(samples)
         for name, content in _contents(path):
             try:
-                sample, _ = decode(content, recipe)
+                sample, _ = decode(content, decoder)
             except ItemError as error:
                 raise DataError(f"{name}: {error}") from error
             names.append(name)
-            samples.append(np.broadcast_to(sample, (1 if recipe.luma else 3, *sample.shape[1:])))
+            samples.append(np.broadcast_to(sample, (1 if decoder.luma else 3, *sample.shape[1:])))
         if len(samples) == count:
             raise DataError(f"{path} holds no images: expected files of them, or uint8 [N, H, W, C] as .npy")
     return tuple(names), np.stack(samples)

@@ -1,22 +1,25 @@
-"""The stage `prepare`: any source of images to a prepared set."""
+"""The stage `prepare`: any source of samples to a prepared set."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ganops.core.errors import ConfigError, DataError
 from ganops.core.files import atomic_folder, hash_file, hash_json, remove, write_json
-from ganops.core.pictures import Images, save_grid
+from ganops.core.pictures import save_grid
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
-from ganops.data.decode import Filter, Fit, Recipe
+from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import printable
+from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"
 """The list of all rejected files when they are too many; it lies beside the output, which is then not written."""
@@ -28,34 +31,27 @@ _LISTED = 10  # rejected files that an error shows
 
 
 def prepare(
-    source: Path | str, out: Path, preview: Path, *, resolution: int, channels: Literal["auto", 1, 3] = "auto",
-    labels: Literal["auto", "none"] = "auto", validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01,
-    background: str = "white", fit: Fit = "crop", resize: Filter = "lanczos", mirror: bool = False,
-    mapper: Mapper = here,
+    source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: Literal["auto", "none"] = "auto",
+    validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, mapper: Mapper = here,
 ) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
-    The set depends on the pixels and labels alone: samples are ordered, and dealt to the splits, by the SHA-256 of
-    their pixels. So names, order, packing and the number of workers change nothing, equal images never lie in two
-    splits, and the first n samples of a split are a fair draw. With `mirror`, images that are each other's mirror image
-    never lie in two splits either.
+    The set depends on the content and labels alone: samples are ordered, and dealt to the splits, by the SHA-256 of
+    what the decoder makes of them. So names, order, packing and the number of workers change nothing, equal samples
+    never lie in two splits, and the first n samples of a split are a fair draw. Where mirror images are added, images
+    that are each other's mirror image never lie in two splits either.
 
     Args:
         source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
             what is accepted.
         out: replaced as a whole when all went well, else left as it was.
         preview: a PNG.
-        resolution: height and width of a sample, in pixels.
-        channels: 1, 3, or `auto`: 1 if every image is stored as gray, else 3.
-        labels: `auto`: those of the source, and then an image without one is rejected; `none`: unconditional.
+        decoder: what makes samples of the items of the source; see `decoders.DECODERS`.
+        labels: `auto`: those of the source, and then a sample without one is rejected; `none`: unconditional.
         validation: share of the samples, between 0 and 1; 0 leaves the split empty.
         test: likewise.
         max_rejected: the share of files that may be unreadable.
-        background: see `Recipe`, as for the next two.
-        fit: how a sample becomes square.
-        resize: the filter.
-        mirror: adds the mirror image of every training sample, after all of them.
-        mapper: who decodes the images; by default as many processes as the machine has cores and the set is worth.
+        mapper: who decodes the samples; by default as many processes as the machine has cores and the set is worth.
 
     Returns:
         The manifest, which is also in `out`.
@@ -64,41 +60,42 @@ def prepare(
         ConfigError: a parameter that is not possible.
         DataError: a source that cannot be used, too many rejected files, too few samples, no space left.
     """
-    recipe = Recipe(resolution, channels == 1, background, fit, resize)
-    shares = {"validation": validation, "test": test}
-    parameters = {"channels": channels, "labels": labels, "mirror": mirror, **shares, "max_rejected": max_rejected}
-    _check(channels, labels, shares, max_rejected)
+    shares, unit = {"validation": validation, "test": test}, decoder.wanted.unit
+    _check(labels, shares, max_rejected)
     path = locate(source)
     path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
     if local := path if isinstance(path, Path) else path.local:
         _check_apart(local, out)
-    with _explained(out), atomic_folder(out) as draft, Spool(draft, resolution) as spool:
-        found = read_source(path)
-        taken = take_in(found, spool, recipe, mapper)
+    with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
+        found = read_source(path, decoder.wanted)
+        taken = take_in(found, spool, decoder, mapper)
         kept = _select(taken, labels)
         _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED)
         if not kept:
-            raise DataError(f"data.source: {path} holds no images, only {len(found.ignored):,} files of other kinds")
-        depth = max(spool.channels[i] for i in kept) if channels == "auto" else channels
+            raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
         class_names = order_classes(kept.values(), found.class_names)
-        if depth == 3:
-            taken.conversions["gray to RGB"] = sum(spool.channels[i] == 1 for i in kept)
-        samples = sort_samples(kept, class_names, spool, depth, mirror_resolution=resolution if mirror else None)
-        splits = _dealt(samples, shares, mirror)
+        common, conversions = decoder.common(spool.shapes[i] for i in kept)
+        taken.conversions.update(conversions)
+        samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror)
+        splits = _dealt(samples, shares, decoder.mirror)
+        read = partial(_read, spool, common)
+        shape, facts, store = decoder.finish(map(read, splits["train"]), common)
+        like = np.empty(shape, KINDS[decoder.kind].STORED)
         for split, rows in splits.items():
-            _write_split(draft / split, rows, spool, (depth, resolution, resolution), bool(class_names))
+            _write_split(draft / split, f"{unit}s", like, (store(read(row)) for row in rows), rows, bool(class_names))
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
-            "sample": {"shape": [depth, resolution, resolution], "dtype": "uint8"},
+            "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
             **_census(splits, class_names),
             "sha256": _hash(draft),
-            "parameters": {**recipe.shown(), **parameters},
+            "parameters": {**decoder.shown(), "labels": labels, **shares, "max_rejected": max_rejected},
             "conversions": dict(sorted((+taken.conversions).items())),
             "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
             "ignored": sorted(map(printable, found.ignored)),
         }
         write_json(draft / "manifest.json", manifest)
-    save_grid(preview, _examples(Prepared.open(out)))
+    prepared = Prepared.open(out)
+    save_grid(preview, KINDS[decoder.kind].look(_examples(prepared), prepared.spec.facts))
     remove(out.parent / REJECTED)
     return manifest
 
@@ -109,15 +106,26 @@ def _dealt(samples: list[Row], shares: dict[str, float], mirror: bool) -> dict[s
     return splits | {"train": [*splits["train"], *(row._replace(mirrored=True) for row in splits["train"] if mirror)]}
 
 
-def _write_split(folder: Path, rows: list[Row], spool: Spool, shape: tuple[int, ...], labelled: bool) -> None:
-    """`images.npy` and `labels.npy`, as streams: a full disk is an error here, where a memory map would be killed."""
+def _read(spool: Spool, shape: tuple[int, ...], row: Row) -> NDArray[Any]:
+    """Return the raw sample of a row."""
+    sample = spool.read(row.place, shape)
+    return mirror_image(sample) if row.mirrored else sample
+
+
+def _write_split(
+    folder: Path, name: str, sample: NDArray[Any], samples: Iterable[NDArray[Any]], rows: list[Row], labelled: bool
+) -> None:
+    """Write the array `name` of samples like `sample`, and labels.
+
+    As streams: a full disk is an error here, where a memory map would be killed.
+    """
     folder.mkdir()
-    with open(folder / "images.npy", "wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), *shape)}
+    with open(folder / f"{name}.npy", "wb") as file:
+        descr = np.lib.format.dtype_to_descr(sample.dtype)
+        header = {"descr": descr, "fortran_order": False, "shape": (len(rows), *sample.shape)}
         np.lib.format.write_array_header_1_0(file, header)
-        for row in rows:
-            sample = spool.read(row.place, shape[0])
-            file.write(mirror_image(sample, shape[-1]) if row.mirrored else sample)
+        for stored in samples:
+            file.write(stored.tobytes())
     if labelled:
         np.save(folder / "labels.npy", np.asarray([row.label for row in rows], np.int64), allow_pickle=False)
 
@@ -146,7 +154,7 @@ def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[st
 
 
 def _select(taken: Intake, labels: str) -> dict[int, str | None]:
-    """Place in the spool and label of what is kept; in a labelled set, an image without a label is rejected."""
+    """Place in the spool and label of what is kept; in a labelled set, a sample without a label is rejected."""
     if labels == "none" or all(label is None for label in taken.labels):
         return dict.fromkeys(range(len(taken.names)))
     for name, label in zip(taken.names, taken.labels, strict=True):
@@ -155,19 +163,17 @@ def _select(taken: Intake, labels: str) -> dict[int, str | None]:
     return {i: label for i, label in enumerate(taken.labels) if label is not None}
 
 
-def _examples(prepared: Prepared) -> Images:
-    """Return up to 8 images of each class in a row of its own, fewer and closer where there are many classes."""
-    images, labels = prepared.images("train"), prepared.labels("train")
+def _examples(prepared: Prepared) -> NDArray[Any]:
+    """Return up to 8 samples of each class in a row of its own, fewer and closer where there are many classes."""
+    samples, labels = prepared.samples("train"), prepared.labels("train")
     if labels is None:
-        return images[:64]
+        return samples[:64]
     classes = len(prepared.class_names)
     each = max(1, min(8, 128 // classes))
-    return images[[i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]]]
+    return samples[[i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]]]
 
 
-def _check(channels: str | int, labels: str, shares: dict[str, float], max_rejected: float) -> None:
-    if channels not in ("auto", 1, 3):
-        raise ConfigError(f"data.channels: expected auto, 1 or 3, got {channels!r}")
+def _check(labels: str, shares: dict[str, float], max_rejected: float) -> None:
     if labels not in ("auto", "none"):
         raise ConfigError(f"data.labels: expected auto or none, got {labels!r}")
     if not (min(shares.values()) >= 0 and sum(shares.values()) < 1):

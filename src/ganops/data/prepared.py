@@ -1,4 +1,4 @@
-"""The prepared set: uint8 arrays in three splits, and the manifest that says where they come from."""
+"""The prepared set: arrays in three splits, and the manifest that says where they come from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,20 +9,9 @@ from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
 from ganops.core.files import read_json
+from ganops.kinds import Spec
 
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class SampleSpec:
-    """Specification of the samples that networks see: [channels, resolution, resolution].
-
-    `classes` is the number of labels; 0 means unconditional.
-    """
-
-    channels: int
-    resolution: int
-    classes: int
 
 
 @dataclass(frozen=True)
@@ -46,10 +35,11 @@ class Prepared:
             raise DataError(problem) from error
 
     @property
-    def spec(self) -> SampleSpec:
-        """Shape of a sample and number of classes."""
-        channels, resolution, _ = self.manifest["sample"]["shape"]
-        return SampleSpec(channels, resolution, len(self.class_names))
+    def spec(self) -> Spec:
+        """Kind and shape of a sample, and number of classes; a manifest that states no kind is of images."""
+        sample = self.manifest["sample"]
+        kind, shape, facts = sample.get("kind", "image"), tuple(sample["shape"]), sample.get("facts", {})
+        return Spec(kind, shape, len(self.class_names), facts)
 
     @property
     def hash(self) -> str:
@@ -67,16 +57,16 @@ class Prepared:
         shape = "x".join(map(str, self.manifest["sample"]["shape"]))
         classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
         splits = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-        rejected = len(self.manifest["rejected"])
-        return f"{sum(counts.values()):,} images ({splits}), {shape}, {classes}, {rejected:,} rejected"
+        samples, rejected = f"{sum(counts.values()):,} {self.spec.unit}s", len(self.manifest["rejected"])
+        return f"{samples} ({splits}), {shape}, {classes}, {rejected:,} rejected"
 
-    def images(self, split: str) -> NDArray[np.uint8]:
-        """uint8 [N, C, H, W], mapped from the disk and read-only.
+    def samples(self, split: str) -> NDArray[Any]:
+        """Return the stored samples of a split, of images uint8 [N, C, H, W], mapped from the disk and read-only.
 
         Raises:
             DataError: The file cannot be read, or is not the one of the manifest.
         """
-        return self._array(split, "images", tuple(self.manifest["sample"]["shape"]))
+        return self._array(split, f"{self.spec.unit}s", self.spec.shape)
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
         """int64 [N], or None where the set is unlabelled.

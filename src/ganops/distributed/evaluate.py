@@ -9,11 +9,13 @@ import ray
 import torch
 
 from ganops.config import Compute
+from ganops.core.files import read_json
 from ganops.distributed import node_copy, runtime
 from ganops.distributed.node_copy import NodeCopy
 from ganops.evaluation import verdict
 from ganops.experiment import machine
-from ganops.generator import Generator
+from ganops.generator import DESCRIPTION, Generator
+from ganops.kinds import Spec
 from ganops.metrics.measure import Generated
 from ganops.metrics.reference import Reference
 
@@ -29,13 +31,13 @@ def observe(compute: Compute, generator: Path, features: Path, count: int) -> Ge
     The pieces are the same wherever they are looked at, so that on equal hardware so are the features, bit by bit. Each
     piece travels home as its features: 4 MB for 500 samples of 2,048 dimensions, never the pictures.
     """
-    pieces = verdict.pieces(count)
+    pieces, unit = verdict.pieces(count), f"{Spec.of(read_json(generator / DESCRIPTION)).unit}s"
     if not _spreads(compute):
         device = machine.choose_device(compute.device)
         made, reference = Generator.load(generator, device), Reference.open(features, str(device))
-        return verdict.gather("evaluate", verdict.looks(made, reference, pieces), count)
+        return verdict.gather("evaluate", verdict.looks(made, reference, pieces), count, unit)
     with runtime.cluster():
-        return verdict.gather("evaluate", _on_workers(compute, generator, features, pieces), count)
+        return verdict.gather("evaluate", _on_workers(compute, generator, features, pieces), count, unit)
 
 
 def _spreads(compute: Compute) -> bool:

@@ -59,29 +59,24 @@ class Comparison:
 def of_samplers(
     one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare"
 ) -> Comparison:
-    """Compares whatever draws pictures for seeds; the bars of the two carry the name of the stage.
+    """Compares whatever draws samples for seeds; the bars of the two carry the name of the stage.
 
     Both draw the same seeds and, where they have as many classes, the same labels: those of `other`, the challenger.
 
     Raises:
-        UserError: The two draw pictures of different shapes.
+        UserError: The two draw samples of different kinds or shapes.
         FeatureError: There are no real features of that split.
     """
-    if one.shape != other.shape:
-        raise UserError(f"expected pictures of one shape, got {shape_text(one.shape)} and {shape_text(other.shape)}")
+    if one.spec.words != other.spec.words:
+        raise UserError(f"expected samples of one shape, got {one.spec.words} and {other.spec.words}")
     reference.statistics(split)
 
     def look(sampler: Sampler, labelling: Labelling) -> Generated:
         looks = evaluation.looks(sampler, reference, evaluation.pieces(samples), labelling)
-        return evaluation.gather(stage, looks, samples)
+        return evaluation.gather(stage, looks, samples, f"{sampler.spec.unit}s")
 
     own, others = Labelling.of(one), Labelling.of(other)
     if own.classes == others.classes:
         own = others = others if others.counts else own
     figures = compare(look(one, own), look(other, others), reference, split, seed=seed)
     return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """32 x 32 x 1."""
-    return " x ".join(map(str, shape))

@@ -1,6 +1,7 @@
 """The pictures of an evaluation: samples, walks, neighbours, the most and the least real."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ MAX_CLASSES = 20
 
 def draw(
     generator: Generator, prepared: Prepared, reference: Reference, features: Features, folder: Path,
-    again: NDArray[np.uint8] | None = None,
+    again: NDArray[Any] | None = None,
 ) -> dict[str, Path]:  # fmt: skip
     """Writes the pictures of a report into `folder`: name -> path.
 
@@ -39,12 +40,13 @@ def draw(
         reference: The extractor.
         features: Those of the evaluation.
         folder: Place of the pictures.
-        again: Reconstructions of the held-out samples, uint8 [N, C, H, W], in their order; None: there are none.
+        again: Reconstructions of the held-out samples, stored, in their order; None: there are none.
     """
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
-    save_grid(paths["samples"], generator.sample(FIRST_SEED + np.arange(columns * 8)), columns)
-    save_grid(paths["interpolation"], _interpolation(generator), WALK_PICTURES)
+    look = generator.spec.look
+    save_grid(paths["samples"], look(generator.sample(FIRST_SEED + np.arange(columns * 8))), columns)
+    save_grid(paths["interpolation"], look(_interpolation(generator)), WALK_PICTURES)
     drawn = {
         **_by_class(generator),
         "truncation": _truncations(generator, columns),
@@ -62,17 +64,18 @@ def draw(
 def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
     """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
     names, seeds = generator.description.class_names[:MAX_CLASSES], FIRST_SEED + np.arange(columns)
-    rows = [generator.sample(seeds, np.full(columns, label)) for label in range(len(names))]
+    rows = [generator.spec.look(generator.sample(seeds, np.full(columns, label))) for label in range(len(names))]
     return {"by_class": sheet(rows, names)} if names else {}
 
 
 def _truncations(generator: Generator, columns: int) -> bytes:
     """One row for each truncation, the same seeds in each."""
     seeds, scales = FIRST_SEED + np.arange(columns), (0.2, 0.4, 0.6, 0.8, 1.0)
-    return sheet([generator.sample(seeds, truncation=t) for t in scales], [f"truncation {t:g}" for t in scales])
+    rows = [generator.spec.look(generator.sample(seeds, truncation=t)) for t in scales]
+    return sheet(rows, [f"truncation {t:g}" for t in scales])
 
 
-def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
+def _interpolation(generator: Generator, rows: int = 6) -> NDArray[Any]:
     """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
     z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
     walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, WALK_PICTURES)]
@@ -82,11 +85,11 @@ def _interpolation(generator: Generator, rows: int = 6) -> NDArray[np.uint8]:
 
 def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
     """Each row: a generated image, then its nearest training images in feature space, nearest first."""
-    images, train = generator.sample(FIRST_SEED + np.arange(rows)), prepared.images("train")
-    features, _ = reference.extractor.features(images)
+    drawn, train, look = generator.sample(FIRST_SEED + np.arange(rows)), prepared.samples("train"), prepared.spec.look
+    features, _ = reference.extractor.features(drawn)
     indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
     return sheet(
-        [np.concatenate([image[None], train[near]]) for image, near in zip(images, indices, strict=True)],
+        [look(np.concatenate([one[None], train[near]])) for one, near in zip(drawn, indices, strict=True)],
         [f"distance to the nearest {d[0]:.2f}" for d in distances],
         lead=1,
     )
@@ -94,24 +97,24 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
 
 def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
     """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
-    images = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
-    values = realism(reference.features(HELD_OUT), reference.extractor.features(images)[0])
+    drawn = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
+    values = realism(reference.features(HELD_OUT), reference.extractor.features(drawn)[0])
     order = np.argsort(values, kind="stable")
     rows = {"most real": order[::-1][:columns], "least real": order[:columns]}
-    return sheet([images[row] for row in rows.values()], [f"{name} of {count:,}" for name in rows])
+    return sheet([generator.spec.look(drawn[row]) for row in rows.values()], [f"{name} of {count:,}" for name in rows])
 
 
-def reconstructions(prepared: Prepared, again: NDArray[np.uint8], pairs: int = 5) -> bytes:
+def reconstructions(prepared: Prepared, again: NDArray[Any], pairs: int = 5) -> bytes:
     """Rows of pairs, a held-out sample and its reconstruction: of each class, with the error of all its samples.
 
     Args:
         prepared: The real samples.
-        again: Reconstructions of those held out, uint8 [N, C, H, W], in their order.
+        again: Reconstructions of those held out, stored, in their order.
         pairs: The number in a row.
     """
-    images, labels = prepared.images(HELD_OUT), prepared.labels(HELD_OUT)
+    samples, labels, look = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT), prepared.spec.look
     if labels is None:
-        parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(images)), 4), 1)}
+        parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(samples)), 4), 1)}
     else:
         names = enumerate(prepared.class_names[:MAX_CLASSES])
         parts = {name: np.flatnonzero(labels == label) for label, name in names}
@@ -119,8 +122,8 @@ def reconstructions(prepared: Prepared, again: NDArray[np.uint8], pairs: int = 5
     for name, members in parts.items():
         if len(members):
             first = members[:pairs]
-            rows.append(np.concatenate([images[first], again[first]], axis=3))
-            error = np.sqrt(errors(images[members], again[members]).mean())
+            rows.append(np.concatenate([look(samples[first]), look(again[first])], axis=3))
+            error = np.sqrt(errors(samples[members], again[members]).mean())
             words.append(f"{name}: error {error:.1f} of 255 ({len(members):,} samples)")
     return sheet(rows, words)
 

@@ -51,7 +51,7 @@ def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -
 
     Returns:
         `reconstruction` and, where the codes have distributions, `bound`, each with `what` was computed in words, or
-        `left_out`: the reason why there is none; and the reconstructions, uint8 [N, C, H, W], of the samples in their
+        `left_out`: the reason why there is none; and the reconstructions, stored, of the samples in their
         order. Nothing where a game was trained.
 
     Raises:
@@ -62,13 +62,13 @@ def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -
     if not (folder / WEIGHTS).is_file():
         return {"reconstruction": {"left_out": f"there is no {WEIGHTS} beside the generator"}}, None
     encoder = Encoder.load(folder, generator)
-    images, labels = prepared.images(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
-    again = encoder.decode(encoder.encode(images, labels), labels)
-    about = {"samples": len(images), "split": HELD_OUT}
-    error = _mean(errors(images, again), seed, of=math.sqrt)
+    samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
+    again = encoder.decode(encoder.encode(samples, labels), labels)
+    about = {"samples": len(samples), "split": HELD_OUT}
+    error = _mean(errors(samples, again), seed, of=math.sqrt)
     found = {"reconstruction": {"error": error.value, "interval": error.ends, "what": ERROR, **about}}
     if encoder.variance:
-        found["bound"] = bound(encoder, images, labels, seed=seed) | about
+        found["bound"] = bound(encoder, samples, labels, seed=seed) | about
     return found, again
 
 

@@ -18,6 +18,7 @@ from ganops.core.terminal import progress
 from ganops.data import Prepared
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
+from ganops.kinds import Spec
 from ganops.metrics import catalogue, classifiers
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.intervals import Interval
@@ -47,11 +48,11 @@ class Sampler(Protocol):
     """A generator as an evaluation needs it."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of a picture: height, width, channels."""
+    def spec(self) -> Spec:
+        """Specification of its samples."""
 
-    def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[np.uint8]:
-        """One picture for each seed: uint8 [N, C, H, W]; labels are given where it has `classes`, int64 [N]."""
+    def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[Any]:
+        """One stored sample for each seed: [N, *shape]; labels are given where it has `classes`, int64 [N]."""
 
 
 def look(
@@ -71,10 +72,10 @@ def looks(
     return side_by_side(partial(look, generator, reference, labelling=labelling), pieces, device)
 
 
-def gather(stage: str, looks: Iterable[Generated], count: int) -> Generated:
-    """Puts pieces together in the order of their seeds, under a bar."""
+def gather(stage: str, looks: Iterable[Generated], count: int, unit: str) -> Generated:
+    """Puts pieces together in the order of their seeds, under a bar that counts in units, such as images."""
     parts = []
-    with progress(stage, count, "images") as advance:
+    with progress(stage, count, unit) as advance:
         for part in looks:
             parts.append(part)
             advance(len(part.features))
@@ -126,10 +127,10 @@ def _real(prepared: Prepared, counts: Counts, seed: int) -> Side:
     """Training samples to learn from and held-out ones that judge, drawn by the seed."""
     rng = np.random.default_rng(seed)
 
-    def drawn(split: str, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-        images, labels = prepared.images(split), prepared.labels(split)
-        rows = np.sort(rng.permutation(len(images))[:count])
-        return images[rows], None if labels is None else labels[rows]
+    def drawn(split: str, count: int) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+        samples, labels = prepared.samples(split), prepared.labels(split)
+        rows = np.sort(rng.permutation(len(samples))[:count])
+        return samples[rows], None if labels is None else labels[rows]
 
     (learnt, learnt_labels), (judging, judging_labels) = drawn("train", counts.learnt), drawn(HELD_OUT, counts.judging)
     return Side(learnt, judging, learnt_labels, judging_labels)
@@ -139,12 +140,12 @@ def _generated(generator: Generator, counts: Counts) -> Side:
     """The first samples judge, the others are learnt from."""
     labelling, count, m = Labelling.of(generator), counts.learnt + counts.judging, counts.judging
     device = next(generator.network.parameters()).device.type
-    images = []
-    with progress("evaluate", count, "images") as advance:
+    samples = []
+    with progress("evaluate", count, f"{generator.spec.unit}s") as advance:
         for drawn in side_by_side(partial(labelling.draw, generator), pieces(count), device):
-            images.append(drawn)
+            samples.append(drawn)
             advance(len(drawn))
-    x, y = np.concatenate(images), labelling(FIRST_SEED + np.arange(count))
+    x, y = np.concatenate(samples), labelling(FIRST_SEED + np.arange(count))
     return Side(x[m:], x[:m]) if y is None else Side(x[m:], x[:m], y[m:], y[:m])
 
 

@@ -14,11 +14,12 @@ from ganops.config import Experiment
 from ganops.core import cores
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import generator
-from ganops.data import SampleSpec
 from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation
 from ganops.experiment import machine
+from ganops.kinds import Spec
 from ganops.losses import LESSONS, LOSSES, PENALTIES, Family, square_norms
 from ganops.models import ARCHITECTURES, coded
+from ganops.models.layers import channels_last
 from ganops.training.lesson import Lesson
 from ganops.training.loop import Phase, Recipe
 from ganops.training.objective import group
@@ -44,7 +45,7 @@ def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
     return cores.operations((G, D), lambda: D(G(z, y), y))
 
 
-def shown(experiment: Experiment, spec: SampleSpec) -> SampleSpec:
+def shown(experiment: Experiment, spec: Spec) -> Spec:
     """Return the samples as the networks know them: without labels where these serve the extractor only."""
     return spec if experiment.model.conditional else replace(spec, classes=0)
 
@@ -70,20 +71,19 @@ def halves(
     return coded.with_prior(G, code, classes, learnt), coded.encoder(D, code, classes, kind.moments, kind.prior)
 
 
-def networks(experiment: Experiment, spec: SampleSpec) -> tuple[nn.Module, nn.Module]:
+def networks(experiment: Experiment, spec: Spec) -> tuple[nn.Module, nn.Module]:
     """G and D, or decoder and encoder, with initial weights that follow from the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(experiment.seed, "weights").get_state())
         players = ARCHITECTURES[experiment.model.architecture](
-            channels=spec.channels,
-            resolution=spec.resolution,
+            shape=spec.shape,
             classes=spec.classes,
             latent=experiment.model.latent,
             **experiment.model.options,
         )
         players = halves(family(experiment), players, experiment.model.latent, spec.classes)
     dtype = torch.float64 if experiment.train.precision == "fp64" else torch.float32
-    G, D = (player.to(dtype).to(memory_format=torch.channels_last) for player in players)
+    G, D = (channels_last(player.to(dtype)) for player in players)
     return G, D
 
 

@@ -90,7 +90,7 @@ class _Networks(NamedTuple):
     architecture: str
     latent: int
     options: str
-    resolution: int
+    shape: tuple[int, ...]
     loss: str
     loss_options: str
 
@@ -99,7 +99,7 @@ class _Networks(NamedTuple):
         """Return those of an experiment."""
         model, loss = experiment.model, experiment.loss
         options, of_loss = (json.dumps(each.options, default=str) for each in (model, loss))
-        return cls(model.architecture, model.latent, options, experiment.data.resolution, loss.name, of_loss)
+        return cls(model.architecture, model.latent, options, experiment.data.shape, loss.name, of_loss)
 
 
 @cache
@@ -109,7 +109,7 @@ def _together(networks: _Networks) -> int:
     Raises:
         ConfigError: They cannot be built, or are too large.
     """
-    architecture, latent, options, resolution, loss, of_loss = networks
+    architecture, latent, options, shape, loss, of_loss = networks
     players = ARCHITECTURES[architecture]
     given, known = json.loads(options), inspect.signature(players).parameters
     family = LESSONS[loss](**json.loads(of_loss)) if loss in LESSONS else None
@@ -119,7 +119,7 @@ def _together(networks: _Networks) -> int:
                 TypeAdapter(known[name].annotation, config={"strict": True}).validate_python(value)
         with torch.device("meta"), _Undrawn():
             with _bounded("model", architecture):
-                pair = players(channels=1, resolution=resolution, classes=0, latent=latent, **given)
+                pair = players(shape=shape, classes=0, latent=latent, **given)
             if family and not hasattr(pair[1], "features"):
                 raise ConfigError(_without_trunk(architecture, loss, given))
             with _bounded("loss", loss):
@@ -127,7 +127,7 @@ def _together(networks: _Networks) -> int:
     except ValidationError as error:
         raise ConfigError(f"params.model.options.{name}: {problems(error)[0].words}, got {value!r}") from None
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        taken = ", ".join(name for name in known if name not in ("channels", "resolution", "classes", "latent"))
+        taken = ", ".join(name for name in known if name not in ("shape", "classes", "latent"))
         message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)

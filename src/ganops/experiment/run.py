@@ -22,12 +22,12 @@ from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
 from ganops.core.randomness import generator as source
-from ganops.data import SampleSpec
 from ganops.data.batches import Batches
 from ganops.experiment import build, identity, machine
 from ganops.generator import Description, Generator
 from ganops.generator.artefact import generator_network
 from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
+from ganops.kinds import Spec
 from ganops.models import coded
 from ganops.training.loop import Tick, train
 from ganops.training.objective import group
@@ -55,8 +55,8 @@ class Samples(Protocol):
     """Prepared data as a run needs them."""
 
     @property
-    def spec(self) -> SampleSpec:
-        """Shape and classes."""
+    def spec(self) -> Spec:
+        """Kind, shape and classes."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -66,8 +66,8 @@ class Samples(Protocol):
     def hash(self) -> str:
         """Hash of all samples and labels."""
 
-    def images(self, split: str) -> NDArray[np.uint8]:
-        """uint8 [N, C, H, W]."""
+    def samples(self, split: str) -> NDArray[Any]:
+        """Return the stored samples [N, *shape]."""
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
         """int64 [N], or None."""
@@ -146,10 +146,10 @@ class Run:
         self.latent = coded.latent(experiment.model.latent, self.family.prior if self.family else {})
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
         self.state = State.fresh(G.to(device), D.to(device), memory)
-        images, labels = samples.images("train"), samples.labels("train") if self.spec.classes else None
+        stored, labels = samples.samples("train"), samples.labels("train") if self.spec.classes else None
         self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
         self.batches = Batches(
-            images=images,
+            samples=stored,
             labels=labels,
             size=experiment.train.batch,
             seed=experiment.seed,
@@ -157,8 +157,9 @@ class Run:
             rank=rank,
             workers=workers,
             dtype=next(G.parameters()).dtype,
-            streamed=machine.streams(experiment, images.nbytes, device),
+            streamed=machine.streams(experiment, stored.nbytes, device),
             group=group(D),
+            spec=self.spec,
         )
         self.class_names = samples.class_names
         extractor = judge.hash if judge else "none"
@@ -210,7 +211,7 @@ class Run:
         """A picture of fixed latents: a column for each class."""
         columns = min(self.spec.classes or 8, 10)
         self.pictures[f"{generator.description.kimg:09.3f}.png"] = to_bytes(
-            grid(generator.sample(np.arange(columns * 4)), columns)
+            grid(self.spec.look(generator.sample(np.arange(columns * 4))), columns)
         )
 
     def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:
@@ -277,7 +278,7 @@ class Run:
 
     def _fitted(self, description: Description) -> nn.Module:
         """A density in front of the average, fitted to the codes of training samples as the encoder is now."""
-        seed, images = self.experiment.seed, self.batches.images
+        seed, images = self.experiment.seed, self.batches.samples
         chosen = torch.randperm(len(images), generator=source(seed, "codes"))[:CODES].sort().values.numpy()
         labels = None if self.batches.labels is None else self.batches.labels[chosen]
         self.state.D.eval()
@@ -330,8 +331,9 @@ class Run:
             latent=self.latent,
             classes=self.spec.classes,
             class_names=self.class_names if self.spec.classes else (),
-            channels=self.spec.channels,
-            resolution=self.spec.resolution,
+            kind=self.spec.kind,
+            shape=self.spec.shape,
+            facts=self.spec.facts,
             kimg=kimg,
             fingerprint=self.fingerprint,
             params=identity.decisive(self.experiment),

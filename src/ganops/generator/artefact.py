@@ -1,5 +1,6 @@
 """The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,12 +14,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.core.cores import side_by_side
-from ganops.core.errors import UserError
-from ganops.core.files import atomic_folder, read_json, write_json
+from ganops.core.errors import TrainingError, UserError
+from ganops.core.files import atomic, atomic_folder, read_json, write_json
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
-from ganops.core.pixels import finite, to_uint8
+from ganops.kinds import Spec
 from ganops.models import ARCHITECTURES, coded
+from ganops.models.layers import channels_last
 
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
@@ -34,8 +36,8 @@ class Description:
     latent: int
     classes: int
     class_names: tuple[str, ...]
-    channels: int
-    resolution: int
+    shape: tuple[int, ...]
+    """Shape of a stored sample."""
     kimg: float
     """Thousands of real samples that D had seen."""
     fingerprint: str
@@ -50,11 +52,32 @@ class Description:
     """Dimensions of the code of an autoencoder; 0: there is no encoder."""
     moments: int = 1
     """Numbers that the encoder has for each of them (`losses.Family`)."""
+    kind: str = "image"
+    """Kind of its samples: a name in `kinds.KINDS`."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Facts of that kind."""
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> "Description":
+        """Return the description that is kept as JSON; former versions of it, of images, keep channels and resolution.
+
+        Raises:
+            TypeError: The content is no description.
+            KeyError: Likewise.
+        """
+        kept = {key: value for key, value in content.items() if key not in ("channels", "resolution")}
+        lists = {name: tuple(kept.get(name, ())) for name in ("class_names", "class_counts")}
+        return cls(**kept | lists | {"shape": Spec.of(content).shape})
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of its samples."""
+        return Spec(self.kind, self.shape, self.classes, self.facts)
 
 
 @dataclass(frozen=True)
 class Generator:
-    """A generator that draws one picture for one seed, whatever the batch."""
+    """A generator that draws one sample for one seed, whatever the batch."""
 
     network: nn.Module
     description: Description
@@ -62,15 +85,15 @@ class Generator:
     def sample(
         self, seeds: NDArray[np.int64], labels: NDArray[np.int64] | None = None, truncation: float = 1.0,
         batch: int = 250,
-    ) -> NDArray[np.uint8]:  # fmt: skip
-        """One picture for each seed: int64 [N] -> uint8 [N, C, H, W].
+    ) -> NDArray[Any]:  # fmt: skip
+        """One stored sample for each seed: int64 [N] -> [N, *shape], of images uint8 [N, C, H, W].
 
         Args:
             seeds: Any integers.
             labels: int64 [N], or None: the seed modulo the number of classes, so that each is seen; evaluations draw
                 them in the shares of the training samples (`labels.Labelling`). Ignored without classes.
-            truncation: Scale of the latents; 1 is what was trained, towards 0 the pictures lose variety.
-            batch: Pictures computed at once.
+            truncation: Scale of the latents; 1 is what was trained, towards 0 the samples lose variety.
+            batch: Samples computed at once.
         """
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
@@ -79,9 +102,9 @@ class Generator:
         return self.render(z, labels, batch)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of a picture: height, width, channels."""
-        return self.description.resolution, self.description.resolution, self.description.channels
+    def spec(self) -> Spec:
+        """Specification of its samples."""
+        return self.description.spec
 
     @property
     def latent(self) -> int:
@@ -100,25 +123,25 @@ class Generator:
 
     def render(
         self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
-    ) -> NDArray[np.uint8]:
-        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W].
+    ) -> NDArray[Any]:
+        """One stored sample for each latent: float32 [N, latent], labels int64 [N] -> [N, *shape].
 
         Raises:
             TrainingError: The network gives NaN or infinity.
         """
-        d = self.description
+        spec = self.spec
         weight = next(self.network.parameters())
-        pictures = np.empty((len(z), d.channels, d.resolution, d.resolution), np.uint8)
+        samples = spec.empty(len(z))
 
         @torch.no_grad()  # of each thread
         def draw(start: int) -> None:
             piece = slice(start, start + batch)
-            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if d.classes else None
-            pictures[piece] = to_uint8(finite(self.network(torch.as_tensor(z[piece]).to(weight), y))).cpu().numpy()
+            y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if spec.classes else None
+            samples[piece] = spec.stored(finite(self.network(torch.as_tensor(z[piece]).to(weight), y))).cpu().numpy()
 
         for _ in side_by_side(draw, range(0, len(z), batch), weight.device.type):
             pass
-        return pictures
+        return samples
 
     def save(self, folder: Path) -> None:
         """Writes the folder, atomically."""
@@ -149,8 +172,7 @@ class Generator:
             )
         try:
             content = read_json(folder / description_file)
-            lists = {name: tuple(content.get(name, ())) for name in ("class_names", "class_counts")}
-            description = Description(**content | lists)
+            description = Description.of(content)
             network = generator_network(description)
             network.load_state_dict(load_file(folder / weights_file))
         except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
@@ -160,11 +182,34 @@ class Generator:
         return cls(network.to(device), description)
 
 
+def save_separate(folder: Path, seeds: NDArray[np.int64], stored: NDArray[Any], spec: Spec) -> None:
+    """Write one file for each seed, named by it; other files of the folder stay."""
+    for seed, one in zip(seeds, spec.shown(stored), strict=True):
+        suffix, _, content = spec.file(one)
+        with atomic(folder / f"{seed}{suffix}") as draft:
+            draft.write_bytes(content)
+
+
+def finite(x: Tensor) -> Tensor:
+    """Return samples [N, ...] as they are, since no integer would tell NaN from a number.
+
+    Raises:
+        TrainingError: A value of some sample is NaN or infinite.
+    """
+    broken = int((~x.isfinite()).flatten(1).any(1).sum())
+    if broken:
+        raise TrainingError(
+            f"the generator draws values that are not finite (NaN or infinity) in {broken} of {len(x)} samples: its "
+            "training diverged, or its weights are damaged. Train it again, with smaller learning rates or "
+            "train.precision: fp32 where it diverged."
+        )
+    return x
+
+
 def players(description: Description) -> tuple[nn.Module, nn.Module]:
     """The players of the architecture of a description, with fresh weights."""
     return ARCHITECTURES[description.architecture](
-        channels=description.channels,
-        resolution=description.resolution,
+        shape=description.shape,
         classes=description.classes,
         latent=description.code or description.latent,
         **description.options,
@@ -175,4 +220,4 @@ def generator_network(description: Description) -> nn.Module:
     """The network of a description, in evaluation mode, its weights not yet loaded."""
     G, _ = players(description)
     G = coded.with_prior(G, description.code, description.classes, description.prior)
-    return G.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(G).eval().requires_grad_(False)

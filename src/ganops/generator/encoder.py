@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from ganops.core.cores import side_by_side
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
-from ganops.core.pixels import to_float, to_uint8
 from ganops.generator.artefact import Description, Generator, generator_network, players
 from ganops.models import coded
+from ganops.models.layers import channels_last
 
 WEIGHTS = "encoder.safetensors"
 """File beside the generator's."""
@@ -31,46 +32,46 @@ class Encoder:
 
     network: nn.Module
     decoder: nn.Module
-    """code, y -> samples [N, C, H, W] in [-1, 1]."""
+    """code, y -> samples [N, *shape], as networks see them."""
     description: Description
     """Description of the generator."""
     variance: float = 0.0
     """Variance of a number around the decoder's output; 0: the codes are points."""
 
     def encode(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, batch: int = 250
+        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int = 250
     ) -> NDArray[np.float32]:
-        """Codes of pictures, uint8 [N, C, H, W] -> [N, code]: of a distribution the mean."""
-        return self.moments(images, labels, batch)[:, : self.description.code]
+        """Codes of stored samples, [N, *shape] -> [N, code]: of a distribution the mean."""
+        return self.moments(samples, labels, batch)[:, : self.description.code]
 
     def moments(
-        self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None, batch: int = 250
+        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int = 250
     ) -> NDArray[np.float32]:
-        """All that the encoder says of pictures, uint8 [N, C, H, W] -> [N, code], or means and log variances beside."""
+        """All that the encoder says of stored samples, [N, *shape] -> [N, code], or means and log variances beside."""
         weight = next(self.network.parameters())
-        out = np.empty((len(images), self.description.code * self.description.moments), np.float32)
+        out = np.empty((len(samples), self.description.code * self.description.moments), np.float32)
 
         @torch.no_grad()  # of each thread
         def read(start: int) -> None:
             piece = slice(start, start + batch)
-            x = to_float(torch.from_numpy(np.array(images[piece])).to(weight.device), weight.dtype)
+            x = self.description.spec.floats(torch.from_numpy(np.array(samples[piece])).to(weight.device), weight.dtype)
             out[piece] = self.network(x, self._labels(labels, piece, weight)).float().cpu().numpy()
 
-        for _ in side_by_side(read, range(0, len(images), batch), weight.device.type):
+        for _ in side_by_side(read, range(0, len(samples), batch), weight.device.type):
             pass
         return out
 
     def decode(
         self, codes: NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
-    ) -> NDArray[np.uint8]:
-        """Pictures of codes, float32 [N, code] -> uint8 [N, C, H, W]."""
-        weight, pictures = next(self.network.parameters()), []
+    ) -> NDArray[Any]:
+        """Stored samples of codes, float32 [N, code] -> [N, *shape]."""
+        weight, spec, drawn = next(self.network.parameters()), self.description.spec, []
         with torch.no_grad():
             for start in range(0, len(codes), batch):
                 piece = slice(start, start + batch)
                 code = torch.from_numpy(np.array(codes[piece])).to(weight)
-                pictures.append(to_uint8(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy())
-        return np.concatenate(pictures)
+                drawn.append(spec.stored(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy())
+        return np.concatenate(drawn)
 
     def _labels(self, labels: NDArray[np.int64] | None, piece: slice, weight: Tensor) -> Tensor | None:
         if not self.description.classes:
@@ -138,7 +139,7 @@ def encoder_network(description: Description) -> nn.Module:
     """The encoder's network of a description, in evaluation mode, its weights not yet loaded."""
     _, D = players(description)
     network = coded.encoder(D, description.code, description.classes, description.moments, description.prior)
-    return network.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(network).eval().requires_grad_(False)
 
 
 def parameters(description: Description) -> dict[str, int]:

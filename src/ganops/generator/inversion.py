@@ -86,7 +86,7 @@ class Inversion:
 
 
 def draw(generator: Generator, latents: NDArray[np.float32], labels: NDArray[np.int64] | None, kind: str) -> Images:
-    """Pictures of latents of one of `KINDS`, float32 [N, D] with labels int64 [N] -> uint8 [N, C, H, W].
+    """Stored samples of latents of one of `KINDS`, float32 [N, D] with labels int64 [N] -> [N, *shape].
 
     Raises:
         UserError: The generator takes latents of another size, other labels, or no codes.

@@ -1,4 +1,4 @@
-"""The generator as one ONNX file: latents, truncations and labels in, pixels out."""
+"""The generator as one ONNX file: latents, truncations and labels in, stored samples out."""
 
 import copy
 import logging
@@ -18,10 +18,8 @@ from ganops.core.errors import RegistryError
 from ganops.core.files import atomic
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
-from ganops.core.pixels import finite, to_uint8
-
-TOLERANCE = 1
-"""Grey levels by which two runtimes may differ: each rounds its own sums to the nearest level."""
+from ganops.generator.artefact import finite
+from ganops.kinds import KINDS, Spec
 
 
 class Renderer(nn.Module):
@@ -32,30 +30,36 @@ class Renderer(nn.Module):
     high fidelity natural image synthesis"), by scaling instead of drawing again, so that a seed keeps its picture.
     """
 
-    def __init__(self, G: nn.Module) -> None:
+    def __init__(self, G: nn.Module, spec: Spec) -> None:
         super().__init__()
+        self.spec, self.last = spec, KINDS[spec.kind].LAST
         self.G = copy.deepcopy(G).cpu().float()
         self.eval()
 
     def forward(self, z: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
-        """`z` float32 [N, D], `truncation` float32 [N], `labels` int64 [N] -> uint8 [N, H, W, C]."""
-        return to_uint8(self.samples(z, truncation, labels)).permute(0, 2, 3, 1)
+        """`z` float32 [N, D], `truncation` float32 [N], `labels` int64 [N] -> stored samples, images [N, H, W, C]."""
+        return self._laid_out(self.samples(z, truncation, labels))
 
     def samples(self, z: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The same before it is rounded: [N, C, H, W] of nominal range [-1, 1]."""
+        """The same as floats: [N, *shape]."""
         drawn: Tensor = self.G(z * truncation[:, None], labels)
         return drawn
 
     @torch.no_grad()
-    def render(self, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
-        """The pictures of one batch of `graph_inputs`, computed by PyTorch: uint8 [N, H, W, C].
+    def render(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        """The samples of one batch of `graph_inputs`, computed by PyTorch, as the graph gives them.
 
         Raises:
             TrainingError: G gives NaN or infinity.
         """
         drawn = finite(self.samples(**{name: torch.from_numpy(value) for name, value in inputs.items()}))
-        pictures: NDArray[np.uint8] = to_uint8(drawn).permute(0, 2, 3, 1).numpy()
-        return pictures
+        stored: NDArray[Any] = self._laid_out(drawn).numpy()
+        return stored
+
+    def _laid_out(self, x: Tensor) -> Tensor:
+        """Stored samples with the channels where the graph puts them."""
+        stored = self.spec.stored(x)
+        return stored.movedim(1, -1) if self.last else stored
 
 
 def graph_inputs(seeds: NDArray[np.int64], truncation: float, *, latent: int, classes: int) -> dict[str, NDArray[Any]]:
@@ -69,43 +73,43 @@ def graph_inputs(seeds: NDArray[np.int64], truncation: float, *, latent: int, cl
     return inputs
 
 
-def export_onnx(module: nn.Module, path: Path, *, latent: int, classes: int) -> None:
-    """Writes a generator as a single ONNX file whose pictures agree with PyTorch's.
+def export_onnx(module: nn.Module, path: Path, spec: Spec, *, latent: int) -> None:
+    """Writes a generator as a single ONNX file whose samples agree with PyTorch's.
 
-    The graph takes `z` float32 [N, D], `truncation` float32 [N] (it multiplies z) and, where `classes` > 0, `labels`
-    int64 [N]; it gives `images` uint8 [N, H, W, C]. N is free from 1 on. The file holds no trace of this machine.
+    The graph takes `z` float32 [N, D], `truncation` float32 [N] (it multiplies z) and, where there are classes,
+    `labels` int64 [N]; it gives stored samples, of images `images` uint8 [N, H, W, C]. N is free from 1 on. The file
+    holds no trace of this machine.
 
     Args:
-        module: G(z float32 [N, D], y int64 [N] or None) -> samples [N, C, H, W] of nominal range [-1, 1]. Not changed.
+        module: G(z float32 [N, D], y int64 [N] or None) -> samples [N, *shape], as networks see them. Not changed.
         path: The file to write, atomically.
+        spec: Specification of the samples; without `classes` the generator is unconditional.
         latent: D, the dimensions of z.
-        classes: Number of classes; 0 for an unconditional generator.
 
     Raises:
-        RegistryError: The module cannot be exported, or the file's pictures differ by more than one grey level.
+        RegistryError: The module cannot be exported, or the file's samples differ by more than rounding.
         TrainingError: It gives NaN or infinity.
     """
-    renderer = Renderer(module)
-    inputs = graph_inputs(np.arange(8), 1.0, latent=latent, classes=classes)
+    renderer = Renderer(module, spec)
+    inputs = graph_inputs(np.arange(8), 1.0, latent=latent, classes=spec.classes)
     with atomic(path) as draft:
         _trace(renderer, inputs, draft)
         for batch in (inputs, {name: value[:1] for name, value in inputs.items()}):
-            compare(run_onnx(draft, batch), renderer.render(batch))
+            compare(run_onnx(draft, batch), renderer.render(batch), spec)
 
 
-def compare(exported: NDArray[np.uint8], eager: NDArray[np.uint8]) -> None:
-    """Refuses pictures of the exported graph that PyTorch would not draw.
+def compare(exported: NDArray[Any], eager: NDArray[Any], spec: Spec) -> None:
+    """Refuses samples of the exported graph that PyTorch would not draw.
 
     Raises:
-        RegistryError: The shapes differ, or a pixel does by more than `TOLERANCE` grey levels.
+        RegistryError: The shapes differ, or a sample does by more than its kind's rounding.
     """
     if exported.shape != eager.shape:
         raise RegistryError(f"the exported generator draws {exported.shape}, PyTorch draws {eager.shape}")
-    difference = int(np.abs(exported.astype(int) - eager).max(initial=0))
-    if difference > TOLERANCE:
+    if difference := KINDS[spec.kind].agree(exported, eager):
         raise RegistryError(
-            f"the exported generator differs from PyTorch by {difference} grey levels, more than the {TOLERANCE} "
-            "of rounding: an operator of the architecture means something else in ONNX, or draws random numbers"
+            f"the exported generator differs from PyTorch by {difference}: an operator of the architecture means "
+            "something else in ONNX, or draws random numbers"
         )
 
 
@@ -119,7 +123,7 @@ def _trace(renderer: Renderer, inputs: dict[str, NDArray[Any]], path: Path) -> N
                 dynamo=True,
                 dynamic_shapes=tuple({0: batch} for _ in inputs),
                 input_names=list(inputs),
-                output_names=["images"],
+                output_names=[f"{renderer.spec.unit}s"],
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
@@ -132,8 +136,8 @@ def _trace(renderer: Renderer, inputs: dict[str, NDArray[Any]], path: Path) -> N
     program.save(path, external_data=False)
 
 
-def run_onnx(path: Path, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
-    """The pictures of one batch of `graph_inputs`, computed by the exported graph on the CPU: uint8 [N, H, W, C].
+def run_onnx(path: Path, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """The samples of one batch of `graph_inputs`, computed by the exported graph on the CPU.
 
     Raises:
         RegistryError: The graph does not run.
@@ -142,13 +146,13 @@ def run_onnx(path: Path, inputs: dict[str, NDArray[Any]]) -> NDArray[np.uint8]:
     options.log_severity_level = 4  # what fails is raised: no need to print it as well
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        images: NDArray[np.uint8] = session.run(["images"], inputs)[0]
+        samples: NDArray[Any] = session.run(None, inputs)[0]
     except Exception as error:  # the runtime's exceptions have no common base but this one
         raise RegistryError(
             f"the exported generator does not run on a batch of {len(inputs['z'])}; its forward must not depend on the "
             f"size of the batch:\n{_first_lines(error)}"
         ) from error
-    return images
+    return samples
 
 
 def _forget_machine(model: Any) -> None:

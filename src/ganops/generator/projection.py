@@ -18,7 +18,6 @@ from torch import Tensor
 from ganops.core.cores import side_by_side
 from ganops.core.errors import UserError
 from ganops.core.latents import latents, normal_table
-from ganops.core.pixels import to_float
 from ganops.core.terminal import progress
 from ganops.generator.artefact import Generator
 
@@ -94,15 +93,16 @@ def project(
 
 
 def expect(generator: Generator, images: NDArray[np.uint8]) -> None:
-    """Refuse what is no array of pictures of a generator's shape.
+    """Refuse what is no array of samples as a generator draws them.
 
     Raises:
         UserError: There are none, or they are of another shape or type.
     """
-    height, width, channels = generator.shape
-    if images.dtype != np.uint8 or images.shape[1:] != (channels, height, width) or not len(images):
+    like = generator.spec.empty(1)
+    if images.dtype != like.dtype or images.shape[1:] != like.shape[1:] or not len(images):
+        shape = ", ".join(map(str, like.shape[1:]))
         raise UserError(
-            f"pictures: expected uint8 [N, {channels}, {height}, {width}], which the generator draws, got "
+            f"pictures: expected {like.dtype} [N, {shape}], which the generator draws, got "
             f"{images.dtype} {list(images.shape)}"
         )
 
@@ -139,7 +139,7 @@ class _Search:
     ) -> None:
         self.network, self.weight = generator.network, next(generator.network.parameters())
         self.conditional = bool(generator.classes)
-        self.x = to_float(torch.from_numpy(np.array(image)).to(self.weight.device))[None]
+        self.x = generator.spec.floats(torch.from_numpy(np.array(image)).to(self.weight.device), torch.float32)[None]
         self.features, self.advance = features, advance
         with torch.no_grad():
             self.seen = None if features is None else features(self.x)

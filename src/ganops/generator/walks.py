@@ -61,14 +61,14 @@ class Source(Protocol):
     def classes(self) -> int:
         """0: it takes no labels."""
 
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[np.uint8]:
-        """One picture for each latent: uint8 [N, C, H, W]."""
+    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[Any]:
+        """One stored sample for each latent: [N, *shape]."""
 
 
 def through(
     source: Source, seeds: NDArray[np.int64], labels: NDArray[np.int64] | None, truncation: float, frames: int
-) -> Iterator[NDArray[np.uint8]]:
-    """The pictures of a walk through the latents of `seeds`, in pieces uint8 [N, C, H, W].
+) -> Iterator[NDArray[Any]]:
+    """The stored samples of a walk through the latents of `seeds`, in pieces [N, *shape].
 
     Labels change half way between two stops; without any they are those that the seeds have elsewhere.
     """
@@ -81,10 +81,8 @@ def through(
         yield source.render(z[part], None if at is None else at[part])
 
 
-def between(
-    source: Source, ends: tuple[int, int], label: int | None, truncation: float, steps: int
-) -> NDArray[np.uint8]:
-    """Pictures at equal steps from the latent of one seed to that of another, both included: uint8 [steps, C, H, W].
+def between(source: Source, ends: tuple[int, int], label: int | None, truncation: float, steps: int) -> NDArray[Any]:
+    """Stored samples at equal steps from the latent of one seed to that of another, both included: [steps, *shape].
 
     Without a label the first half has that of the first seed, the second half that of the other.
     """

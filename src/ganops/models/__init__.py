@@ -1,8 +1,9 @@
 """Architectures: one file each, both players side by side.
 
-A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, C, H, W], nominally
+A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, *shape], nominally
 in [-1, 1]. A discriminator D maps x and y to scores float [N]. Everything is plain PyTorch and made by
-`players(channels=, resolution=, classes=, latent=, **options) -> (G, D)`; classes = 0 means unconditional.
+`players(shape=, classes=, latent=, **options) -> (G, D)`: `shape` is that of a sample, and what an architecture
+cannot draw is its ValueError; classes = 0 means unconditional.
 
 Where a parameter of D moves the scores of all samples of a label alike, `D.offset` is its name: games that see only
 differences of scores leave it where it is. There must be no parameter on which no score depends, such as a bias before

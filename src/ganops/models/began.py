@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ganops.models.layers import Condition, as_maps, as_rows, reconstruction_error, stages
+from ganops.models.layers import Condition, as_maps, as_rows, planes, reconstruction_error, stages
 
 
 class Decoder(nn.Module):
@@ -64,18 +64,16 @@ class Autoencoder(nn.Module):
         return reconstruction_error(x, self.reconstruct(x, y))
 
 
-def players(
-    *, channels: int, resolution: int, classes: int, latent: int, width: int = 32
-) -> tuple[Decoder, Autoencoder]:
+def players(*, shape: tuple[int, ...], classes: int, latent: int, width: int = 32) -> tuple[Decoder, Autoencoder]:
     """Both players.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z, and of the autoencoder's code (64 published).
         width: Filters of the decoder, and of the encoder's first level (128 published for 128 pixels).
     """
+    channels, resolution = planes(shape)
     given: dict[str, Any] = {
         "channels": channels, "resolution": resolution, "classes": classes, "latent": latent, "width": width,
     }  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, stages
+from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, planes, stages
 
 
 class Generator(nn.Module):
@@ -61,19 +61,19 @@ class Discriminator(nn.Module):
 
 
 def players(
-    *, channels: int, resolution: int, classes: int, latent: int, width: int = 32,
+    *, shape: tuple[int, ...], classes: int, latent: int, width: int = 32,
     norm: Literal["batch", "none"] = "batch",
 ) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z.
         width: Channels at half the resolution; they double at each halving, up to 8 times.
         norm: Normalisation in D; a gradient penalty wants `none`.
     """
+    channels, resolution = planes(shape)
     if norm not in ("batch", "none"):
         raise ValueError(f"norm: expected batch or none, got {norm!r}")
     return (

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, reconstruction_error
+from ganops.models.layers import BatchNorm2d, Condition, Projection, as_maps, as_rows, planes, reconstruction_error
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero."""
@@ -129,14 +129,14 @@ class Autoencoder(nn.Module):
 
 
 def players(
-    *, channels: int, resolution: int, classes: int, latent: int, width: int = 64, hidden: int = 1024,
+    *, shape: tuple[int, ...], classes: int, latent: int, width: int = 64, hidden: int = 1024,
     norm: Literal["batch", "none"] = "batch", critic: Literal["score", "autoencoder"] = "score",
 ) -> tuple[Generator, Discriminator | Autoencoder]:  # fmt: skip
     """Both players.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A multiple of 4. The dense layers grow with its square: for pictures of 28 to 64 pixels.
+        shape: [C, H, W]: any number of channels, and squares, their side a multiple of 4. The dense layers grow with
+            its square: for pictures of 28 to 64 pixels.
         classes: 0 is unconditional, as in the study.
         latent: Dimensions of z, and of an autoencoder's code (64 in the study).
         width: Channels at half the resolution; at a quarter there are twice as many.
@@ -144,6 +144,7 @@ def players(
         norm: Normalisation in D.
         critic: What D is: a network that ends in a score, or an autoencoder whose error is the score.
     """
+    channels, resolution = planes(shape)
     if norm not in ("batch", "none"):
         raise ValueError(f"norm: expected batch or none, got {norm!r}")
     if critic not in ("score", "autoencoder"):

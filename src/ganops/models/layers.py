@@ -324,3 +324,23 @@ def _taps(x: Tensor) -> Tensor:
 def stages(resolution: int) -> int:
     """Number of doublings from 4x4 to `resolution`."""
     return resolution.bit_length() - 3
+
+
+def planes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return channels and side of square samples [C, H, W], which two-dimensional networks draw.
+
+    Raises:
+        ValueError: They are others.
+    """
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise ValueError(f"draws squares [C, H, W], not samples of {list(shape)}")
+    return shape[0], shape[1]
+
+
+def channels_last(network: nn.Module) -> nn.Module:
+    """Return a network whose two-dimensional convolutions lie channels last, which is quicker.
+
+    One with others is left as it is: PyTorch knows no such order for their weights.
+    """
+    flat = all(parameter.dim() < 5 for parameter in network.parameters())
+    return network.to(memory_format=torch.channels_last) if flat else network

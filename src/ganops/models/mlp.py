@@ -86,14 +86,13 @@ class Autoencoder(nn.Module):
 
 
 def players(
-    *, channels: int, resolution: int, classes: int, latent: int, width: int = 512, depth: int = 3,
+    *, shape: tuple[int, ...], classes: int, latent: int, width: int = 512, depth: int = 3,
     critic: Literal["score", "autoencoder"] = "score", bounded: bool = True, slope: float = SLOPE, bias: float = 0.0,
 ) -> tuple[Generator, Discriminator | Autoencoder]:  # fmt: skip
     """Both players.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: Height and width of a sample.
+        shape: Shape of a sample, whatever it is.
         classes: 0 is unconditional.
         latent: Dimensions of z, and of an autoencoder's code.
         width: Of the hidden layers.
@@ -108,7 +107,6 @@ def players(
         raise ValueError(f"critic: expected score or autoencoder, got {critic!r}")
     if depth < 1:
         raise ValueError(f"depth: expected at least 1, got {depth}")
-    shape = (channels, resolution, resolution)
     layers: dict[str, Any] = {"width": width, "depth": depth, "slope": slope, "bias": bias}
     G = Generator(shape=shape, latent=latent, classes=classes, bounded=bounded, **layers)
     if critic == "autoencoder":

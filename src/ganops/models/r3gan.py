@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ganops.models.layers import Condition, GroupedConv2d, downsample, stages, upsample
+from ganops.models.layers import Condition, GroupedConv2d, downsample, planes, stages, upsample
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero; sqrt(2 / (1 + SLOPE²)) keeps the variance through it."""
@@ -103,14 +103,13 @@ class Discriminator(nn.Module):
 
 
 def players(
-    *, channels: int, resolution: int, classes: int, latent: int, widths: Sequence[int] | int | None = None,
+    *, shape: tuple[int, ...], classes: int, latent: int, widths: Sequence[int] | int | None = None,
     depth: int = 1, groups: Sequence[int] | int | None = None, expansion: int = 2,
 ) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players. The published CIFAR-10 preset is widths 768, depth 2, groups 96, latent 64.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z.
         widths: Channels of the stages 4x4, 8x8, ... `resolution`; one number stands for all. The default is made for
@@ -120,6 +119,7 @@ def players(
             groups of 16 channels, as all published presets do, or of fewer where 16 does not divide the width.
         expansion: The inner width of a block over its outer one.
     """
+    channels, resolution = planes(shape)
     count = stages(resolution) + 1
     wide = _for_each(count, widths, [max(16, min(128, 1024 >> i + 2)) for i in range(count)])
     grouped = _for_each(count, groups, [w * expansion // math.gcd(w * expansion, 16) for w in wide])

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ganops.models.layers import ConditionalBatchNorm2d, as_maps, spectral, stages
+from ganops.models.layers import ConditionalBatchNorm2d, as_maps, planes, spectral, stages
 
 
 class Up(nn.Module):
@@ -107,18 +107,16 @@ class Discriminator(nn.Module):
         return score if self.embed is None else score + (features * self.embed(y)).sum(1)
 
 
-def players(
-    *, channels: int, resolution: int, classes: int, latent: int, width: int = 256
-) -> tuple[Generator, Discriminator]:
+def players(*, shape: tuple[int, ...], classes: int, latent: int, width: int = 256) -> tuple[Generator, Discriminator]:
     """Both players; the defaults are the published ones for 32 pixels, with latent 128.
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z.
         width: Channels of G, an even number; D has half as many. Beyond 32 pixels they halve with each doubling.
     """
+    channels, resolution = planes(shape)
     if width % 2:
         raise ValueError(f"width: expected an even number, got {width}")
     return (

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganops.core.collective import group_size, total
-from ganops.models.layers import as_rows, blur, downsample, stages, upsample
+from ganops.models.layers import as_rows, blur, downsample, planes, stages, upsample
 
 
 class Linear(nn.Module):
@@ -193,14 +193,13 @@ def minibatch_deviation(x: Tensor, group: int) -> Tensor:
 
 
 def players(
-    *, channels: int, resolution: int, classes: int, latent: int, base: int = 2048, maximum: int = 128,
+    *, shape: tuple[int, ...], classes: int, latent: int, base: int = 2048, maximum: int = 128,
     mapping: int = 2, group: int = 4,
 ) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players. Published: latent 512, base 32768, maximum 512, mapping 8 (2 and group 32 for CIFAR-10).
 
     Args:
-        channels: 1 or 3, or any other number.
-        resolution: A power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
         classes: 0 is unconditional.
         latent: Dimensions of z and w.
         base: Channels times the resolution, where `maximum` does not cut them.
@@ -208,6 +207,7 @@ def players(
         mapping: Layers of the mapping network.
         group: Samples that the minibatch deviation compares, at most; a worker has whole groups.
     """
+    channels, resolution = planes(shape)
     for name, value in (("mapping", mapping), ("group", group)):
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")

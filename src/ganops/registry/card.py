@@ -7,6 +7,7 @@ from typing import Any
 
 from ganops.core.terminal import duration
 from ganops.data.about import UNSTATED
+from ganops.kinds import Spec
 from ganops.losses import LESSONS, OBJECTIVES
 from ganops.metrics.protocol import SELECTED
 from ganops.metrics.sight import blindness
@@ -78,8 +79,8 @@ Fingerprint of the training: `{package.fingerprint}`
 
 def shape(description: Mapping[str, Any]) -> str:
     """The size of a picture in words: 32x32 grey, 64x64 colour."""
-    size = description["resolution"]
-    return f"{size}x{size} {'grey' if description['channels'] == 1 else 'colour'}"
+    channels, height, width = Spec.of(description).shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
 
 
 def _labels(description: Mapping[str, Any]) -> str:

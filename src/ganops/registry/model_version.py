@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ganops import config
 from ganops.core.errors import RegistryError
 from ganops.core.files import hash_folder, remove
+from ganops.kinds import KINDS, Spec
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.tracking import mlflow
@@ -78,11 +79,13 @@ class Registered:
         """Folder of its files, while it is open."""
         self.model = mlflow.pyfunc.load_model(str(folder))
         self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
-        """Height, width, channels."""
+        """Shape of a sample as `predict` gives it, of an image [H, W, C]."""
         self.served = self.model.unwrap_python_model()
         """The object behind the model (`served_model.py`, as it was registered)."""
+        self.spec = Spec.of(self.served.config)
+        """Specification of its samples."""
         self.latent: int = self.served.config["latent"]
-        self.classes: int = self.served.config["classes"]
+        self.classes: int = self.spec.classes
         self.class_names: tuple[str, ...] = tuple(self.served.config.get("class_names", ()))
         self.class_counts: tuple[int, ...] = tuple(self.served.config.get("class_counts", ()))
 
@@ -106,19 +109,24 @@ class Registered:
 
     def sample(
         self, seeds: NDArray[np.int64], /, labels: NDArray[np.int64] | None = None, truncation: float = 1.0
-    ) -> NDArray[np.uint8]:
-        """One picture for each seed, without labels the classes in turn: int64 [N] -> uint8 [N, C, H, W]."""
+    ) -> NDArray[Any]:
+        """One stored sample for each seed, without labels the classes in turn: int64 [N] -> [N, *shape]."""
         params = {"truncation": truncation, **({} if labels is None else {"labels": labels})}
-        images: NDArray[np.uint8] = self.model.predict(np.asarray(seeds, np.int64), params=params)
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        seeds = np.asarray(seeds, np.int64)
+        if hasattr(self.served, "stored"):
+            return np.ascontiguousarray(self.served.stored(seeds, params))
+        return self._channels_first(self.model.predict(seeds, params=params))
 
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[np.uint8]:
-        """One picture for each latent: float32 [N, latent], labels int64 [N] -> uint8 [N, C, H, W]."""
+    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[Any]:
+        """One stored sample for each latent: float32 [N, latent], labels int64 [N] -> [N, *shape]."""
         inputs = {"z": np.asarray(z, np.float32), "truncation": np.ones(len(z), np.float32)}
         if self.classes:
             inputs["labels"] = np.asarray(labels, np.int64)
-        images: NDArray[np.uint8] = self.served.session.run(["images"], inputs)[0]
-        return np.ascontiguousarray(images.transpose(0, 3, 1, 2))
+        return self._channels_first(self.served.session.run(None, inputs)[0])
+
+    def _channels_first(self, drawn: NDArray[Any]) -> NDArray[Any]:
+        """Samples of the graph, or of `predict` of versions that only draw images, as they are stored."""
+        return np.ascontiguousarray(np.moveaxis(drawn, -1, 1) if KINDS[self.spec.kind].LAST else drawn)
 
 
 @contextmanager

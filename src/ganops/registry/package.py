@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ganops.core.files import hash_file, hash_json
+from ganops.kinds import Spec
 from ganops.registry import tracking
 
 
@@ -16,9 +17,9 @@ class Package:
     """All that is known of a trained generator when it is registered."""
 
     generator: nn.Module
-    """G(z float32 [N, D], y int64 [N] or None) -> [N, C, H, W] of nominal range [-1, 1], with its final weights."""
+    """G(z float32 [N, D], y int64 [N] or None) -> [N, *shape], with its final weights."""
     description: Mapping[str, Any]
-    """architecture, options, latent, classes, class_names, channels, resolution."""
+    """architecture, options, latent, classes, class_names, kind, shape, facts (`generator.Description`)."""
     weights: Path
     """The same weights as safetensors."""
     evaluation: Mapping[str, Any]
@@ -53,6 +54,11 @@ class Package:
     """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder` that it learnt with."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """The content of `metrics/train.json`: `kimg`, `seconds`, `hardware` and more."""
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of the samples."""
+        return Spec.of(self.description)
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ganops import kinds
 from ganops.core import latents
 from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
 from ganops.core.pictures import save_grid
 from ganops.generator import encoder
 from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, run_onnx
+from ganops.kinds import KINDS, Spec
 from ganops.registry.card import model_card
 from ganops.registry.model_version import CONFIG, WEIGHTS
 from ganops.registry.package import Package
@@ -47,7 +49,7 @@ def build(package: Package, name: str, folder: Path) -> None:
             str(folder),
             python_model=str(_HERE / "served_model.py"),
             artifacts={key: str(path) for key, path in files.items()},
-            signature=_signature(package.description),
+            signature=_signature(package.spec),
             input_example=(np.arange(4), {"truncation": 0.8}),
             pip_requirements=[f"{requirement}=={version(requirement)}" for requirement in REQUIREMENTS],
         )
@@ -64,32 +66,33 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
         "config": folder / CONFIG,
         "latent_table": folder / "latent_table.npy",
         "latents": folder / "latents.py",
+        "kind": folder / "kind.py",
         "weights": folder / WEIGHTS,
         "card": folder / "MODEL_CARD.md",
         "samples": folder / "samples.png",
     }
-    shape = {"latent": description["latent"], "classes": description["classes"]}
-    export_onnx(package.generator, table["generator"], **shape)
-    write_json(table["config"], dict(description))
+    spec, latent = package.spec, description["latent"]
+    export_onnx(package.generator, table["generator"], spec, latent=latent)
+    write_json(table["config"], {**description, "kind": spec.kind, "shape": spec.shape, "facts": spec.facts})
     np.save(table["latent_table"], latents.normal_table(), allow_pickle=False)
     shutil.copyfile(latents.__file__, table["latents"])
+    shutil.copyfile(Path(kinds.__file__).parent / f"{spec.kind}.py", table["kind"])
     shutil.copyfile(package.weights, table["weights"])
     if package.encoder:
         table["encoder"] = folder / encoder.WEIGHTS
         shutil.copyfile(package.encoder, table["encoder"])
     table["card"].write_text(model_card(name, package), encoding="utf-8")
-    # by the graph, not by PyTorch: whoever loads the model draws these very pixels
-    samples = run_onnx(table["generator"], graph_inputs(np.arange(64), 1.0, **shape))
-    save_grid(table["samples"], samples.transpose(0, 3, 1, 2))
+    # by the graph, not by PyTorch: whoever loads the model draws these very samples
+    drawn = run_onnx(table["generator"], graph_inputs(np.arange(64), 1.0, latent=latent, classes=spec.classes))
+    save_grid(table["samples"], spec.look(np.moveaxis(drawn, -1, 1) if KINDS[spec.kind].LAST else drawn))
     return table
 
 
-def _signature(description: Mapping[str, Any]) -> Any:
-    types = mlflow.types
-    size, channels = description["resolution"], description["channels"]
+def _signature(spec: Spec) -> Any:
+    types, one = mlflow.types, spec.shown(np.zeros_like(spec.empty(1)))
     return mlflow.models.ModelSignature(
         inputs=types.Schema([types.TensorSpec(np.dtype("int64"), (-1,))]),
-        outputs=types.Schema([types.TensorSpec(np.dtype("uint8"), (-1, size, size, channels))]),
+        outputs=types.Schema([types.TensorSpec(one.dtype, (-1, *one.shape[1:]))]),
         params=types.ParamSchema(
             [types.ParamSpec("truncation", "double", 1.0), types.ParamSpec("labels", "long", [], shape=(-1,))],
         ),
@@ -107,28 +110,29 @@ def _forget_machine(path: Path) -> None:
 
 
 def prove(package: Package, folder: Path) -> float:
-    """Loads the model as a stranger would, and compares its pictures with those of PyTorch.
+    """Loads the model as a stranger would, and compares its stored samples with those of PyTorch.
 
     The stranger is a fresh process in another directory in which neither ganops nor PyTorch can be imported. A seed
-    must be the same picture byte for byte alone and in a batch, and agree with PyTorch within one grey level.
+    must be the same sample byte for byte alone and in a batch, and agree with PyTorch within rounding (`Kind.agree`).
 
     Returns:
-        Pictures per second in a batch of 16.
+        Samples per second in a batch of 16.
 
     Raises:
         RegistryError: With the last lines of the process that failed, or with the difference.
     """
     with tempfile.TemporaryDirectory() as elsewhere:
-        output = Path(elsewhere) / "images.npy"
+        output = Path(elsewhere) / "samples.npy"
         arguments = [str(folder.resolve()), str(output), str(_PROOF_SEEDS), str(_PROOF_TRUNCATION)]
         process = _run(["-I", "-B", str(_HERE / "proof.py"), *arguments], cwd=elsewhere)
         if process.returncode:
             last = "\n".join(process.stderr.strip().splitlines()[-8:])
             raise RegistryError(f"the packed model does not work in a fresh process, nothing was registered:\n{last}")
-        images = np.load(output, allow_pickle=False)
-    shape = {"latent": package.description["latent"], "classes": package.description["classes"]}
-    inputs = graph_inputs(np.arange(_PROOF_SEEDS), _PROOF_TRUNCATION, **shape)
-    compare(images, Renderer(package.generator).render(inputs))
+        stored = np.load(output, allow_pickle=False)
+    spec, latent = package.spec, package.description["latent"]
+    inputs = graph_inputs(np.arange(_PROOF_SEEDS), _PROOF_TRUNCATION, latent=latent, classes=spec.classes)
+    renderer = Renderer(package.generator, spec)
+    compare(np.moveaxis(stored, 1, -1) if renderer.last else stored, renderer.render(inputs), spec)
     return _PROOF_SEEDS / float(process.stdout.split()[-1])
 
 
@@ -141,5 +145,5 @@ def _run(arguments: Sequence[str], cwd: str) -> subprocess.CompletedProcess[str]
         )
     except subprocess.TimeoutExpired as error:
         raise RegistryError(
-            f"the packed model took longer than {_PROOF_SECONDS} s to load and to draw {_PROOF_SEEDS} pictures"
+            f"the packed model took longer than {_PROOF_SECONDS} s to load and to draw {_PROOF_SEEDS} samples"
         ) from error

@@ -18,9 +18,10 @@ from ganops import config
 from ganops.config import Experiment
 from ganops.core import layout
 from ganops.core.errors import DataError, RegistryError
-from ganops.data import Prepared, SampleSpec
+from ganops.data import Prepared
 from ganops.data.about import About
 from ganops.data.sources import below
+from ganops.kinds import Spec
 from ganops.registry.relocation import DATABASE
 
 DATA, DATA_HASH, DATA_LICENCE = "ganops.data", "ganops.data_sha256", "ganops.data_licence"
@@ -55,7 +56,7 @@ class _Run:
     """Name of its data set."""
     names: frozenset[str]
     """Names of the data set: those that people and the source itself give it."""
-    spec: SampleSpec | None = None
+    spec: Spec | None = None
     """The samples that it will draw; None: the present source has not been prepared yet."""
     data_hash: str | None = None
 
@@ -70,11 +71,6 @@ EMBEDDED = Precedent(
     {"fd_domain": {"at_most": 5}, "coverage": {"at_least": 0.5}},
 )
 """The run of params.yaml as it comes."""
-
-
-def draws(spec: SampleSpec) -> str:
-    """The samples of a generator in words: 1x32x32, 10 classes."""
-    return f"{spec.channels}x{spec.resolution}x{spec.resolution}, {spec.classes or 'no'} classes"
 
 
 def concerns(experiment: Experiment, root: Path) -> list[str]:
@@ -156,13 +152,13 @@ def _succession(experiment: Experiment, run: _Run, champion: Precedent) -> list[
     return []
 
 
-def _other_samples(theirs: str, spec: SampleSpec | None, experiment: Experiment) -> str | None:
+def _other_samples(theirs: str, spec: Spec | None, experiment: Experiment) -> str | None:
     """The samples of this run, if they are known to differ from those of a champion."""
     if spec:
-        ours = draws(spec)
+        ours = spec.summary()
         return ours if ours != theirs else None
-    size = experiment.data.resolution
-    return None if f"x{size}x{size}," in theirs else f"{size}x{size}"
+    size = "x".join(map(str, experiment.data.shape[1:]))  # without the channels, which may be those of the source
+    return None if f"x{size}," in theirs else size
 
 
 def _first(name: str, run: _Run) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 from ganops.core.errors import RegistryError
 from ganops.core.files import hash_folder, hash_json
 from ganops.core.git import lock_hashes
-from ganops.data import SampleSpec
 from ganops.data.about import UNSTATED
 from ganops.evaluation.gate import Decision
 from ganops.registry import champions, precedents, tracking
@@ -230,13 +229,11 @@ def _create(model: Model, package: Package, run: str) -> str:
 
 def _of_data(package: Package) -> dict[str, str]:
     """Tags that say what a version was trained on, and which samples it draws."""
-    description = package.description
-    spec = SampleSpec(description["channels"], description["resolution"], description["classes"])
     known = {precedents.DATA: package.data_name, precedents.DATA_HASH: package.data_hash}
     return {
         **{key: value for key, value in known.items() if value},
         precedents.DATA_LICENCE: package.data_licence or UNSTATED,
-        precedents.DRAWS: precedents.draws(spec),
+        precedents.DRAWS: package.spec.summary(),
     }
 
 

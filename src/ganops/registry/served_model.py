@@ -1,4 +1,4 @@
-"""The registered model: seeds in, pictures out. It runs where ganops is not installed (mlflow, numpy, onnxruntime)."""
+"""The registered model: seeds in, samples out. It runs where ganops is not installed (mlflow, numpy, onnxruntime)."""
 
 import importlib.util
 import json
@@ -12,11 +12,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 CHUNK = 64
-"""Pictures of one call of the graph, so that memory does not grow with the number of seeds."""
+"""Samples of one call of the graph, so that memory does not grow with the number of seeds."""
 
 
 class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
-    """A generator whose input is the list of seeds, so that every picture can be asked for again."""
+    """A generator whose input is the list of seeds, so that every sample can be asked for again."""
 
     def load_context(self, context: Any) -> None:
         """Opens the files that were registered with this one."""
@@ -24,7 +24,8 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
         self.config = json.loads(files["config"].read_text(encoding="utf-8"))
         self.table = np.load(files["latent_table"], allow_pickle=False)
         self.latents = _import(files["latents"]).latents
-        # one kind of processor, so that a seed is the same picture on every machine
+        self.kind = _import(files["kind"])
+        # one kind of processor, so that a seed is the same sample on every machine
         self.session = onnxruntime.InferenceSession(files["generator"], providers=["CPUExecutionProvider"])
 
     def predict(
@@ -33,7 +34,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> np.ndarray:
-        """One picture for one seed, whatever else is in the batch: int64 [N] -> uint8 [N, H, W, C].
+        """One sample for one seed, whatever else is in the batch: int64 [N] -> of images uint8 [N, H, W, C].
 
         Args:
             context: Not used; `load_context` has read it.
@@ -44,16 +45,20 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE, with what was expected.
         """
-        seeds = np.asarray(model_input, np.int64).reshape(-1)
+        shown: np.ndarray = self.kind.shown(self.stored(model_input, params), self.config["facts"])
+        return shown
+
+    def stored(self, seeds: np.ndarray, params: dict[str, Any] | None = None) -> np.ndarray:
+        """The same samples as the graph draws them and as data sets store them, channels first: [N, *shape]."""
+        seeds = np.asarray(seeds, np.int64).reshape(-1)
         params = params or {}
         truncation = _truncation(params.get("truncation", 1.0))
         labels = _labels(params.get("labels", ()), seeds, self.config["classes"])
-        size = self.config["resolution"]
-        images = np.empty((len(seeds), size, size, self.config["channels"]), np.uint8)
+        samples = np.empty((len(seeds), *self.config["shape"]), self.kind.STORED)
         for start in range(0, len(seeds), CHUNK):
             part = slice(start, start + CHUNK)
-            images[part] = self._draw(seeds[part], truncation, labels[part])
-        return images
+            samples[part] = self._draw(seeds[part], truncation, labels[part])
+        return samples
 
     def _draw(self, seeds: Any, truncation: float, labels: Any) -> Any:
         inputs = {
@@ -62,7 +67,8 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
         }
         if self.config["classes"]:
             inputs["labels"] = labels
-        return self.session.run(["images"], inputs)[0]
+        drawn = self.session.run(None, inputs)[0]
+        return np.moveaxis(drawn, -1, 1) if self.kind.LAST else drawn
 
 
 def _truncation(value: Any) -> float:
@@ -92,7 +98,7 @@ def _labels(values: Any, seeds: Any, classes: int) -> Any:
 
 
 def _import(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location("ganops_latents", path)
+    spec = importlib.util.spec_from_file_location(f"ganops_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.evaluation.comparison import of_samplers, shape_text
+from ganops.evaluation.comparison import of_samplers
 from ganops.evaluation.gate import Rival
 from ganops.evaluation.verdict import Sampler
 from ganops.metrics.reference import Reference
@@ -48,9 +48,8 @@ def challenge(
             if champion is None:
                 return None
             version, former = champion
-            if former.shape != sampler.shape:
-                shapes = f"it draws {shape_text(former.shape)} images, the challenger {shape_text(sampler.shape)}"
-                return Rival(version, None, shapes)
+            if former.spec.words != sampler.spec.words:
+                return Rival(version, None, f"it draws {former.spec.words}, the challenger {sampler.spec.words}")
             found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
     except RegistryError as error:
         raise RegistryError(

@@ -8,6 +8,7 @@ FastAPI describes them at `/openapi.json`; `/docs` says the same in a page that 
 import asyncio
 import contextlib
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -88,7 +89,7 @@ class Model(BaseModel, use_attribute_docstrings=True):
     name: str
     alias: str
     version: int
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     """Height, width and channels of a picture."""
     classes: int
     class_names: tuple[str, ...]
@@ -263,8 +264,7 @@ class Front:
 
     def _weight(self) -> int:
         """Bytes of a picture."""
-        height, width, channels = self.states[0].shape if self.states else (1, 1, 1)
-        return height * width * channels
+        return math.prod(self.states[0].shape) if self.states else 1
 
     async def generate(self, request: Request) -> Response:
         """Draw a picture for each seed, the same one whenever the same version is asked for it.

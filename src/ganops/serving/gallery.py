@@ -147,7 +147,7 @@ class Exhibit:
         """
         settings = settings.checked(self.drawer.classes)
         labels = None if settings.label is None else np.full(settings.count, settings.label, np.int64)
-        return self.drawer.sample(settings.seeds, labels, settings.truncation)
+        return self.drawer.spec.look(self.drawer.sample(settings.seeds, labels, settings.truncation))
 
     def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> NDArray[np.uint8]:
         """Walk from the picture of one seed to that of another: uint8 [steps, C, H, W].
@@ -158,7 +158,8 @@ class Exhibit:
         ends = whole("seed A", a, 0, MAX_SEED), whole("seed B", b, 0, MAX_SEED)
         _label(label, self.drawer.classes)
         _truncation(truncation)
-        return walks.between(self.drawer, ends, label, truncation, whole("steps", steps, *STRIP_PICTURES))
+        steps = whole("steps", steps, *STRIP_PICTURES)
+        return self.drawer.spec.look(walks.between(self.drawer, ends, label, truncation, steps))
 
     def label_of(self, seed: int, label: int | None = None) -> str:
         """The class of a picture in words; empty where there are none."""
@@ -240,10 +241,10 @@ class Exhibition:
             UserError: Their pictures would be told apart by their size alone.
         """
         pair = [self.exhibit(each) for each in (one, other)]
-        shapes = ["{}x{}x{}".format(*exhibit.drawer.shape) for exhibit in pair]
-        if shapes[0] != shapes[1]:
+        first, second = (exhibit.drawer.spec.words for exhibit in pair)
+        if first != second:
             raise UserError(
-                f"v{one} draws {shapes[0]} pixels and v{other} {shapes[1]}: a comparison would not be blind; "
+                f"v{one} draws {first} and v{other} {second}: a comparison would not be blind; "
                 "`ganops compare` measures them"
             )
         return Ballot.shuffled(self.name, pair[0].side, pair[1].side, seeds)

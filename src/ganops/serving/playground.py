@@ -326,7 +326,8 @@ class Page:
         return [ballot, str(self.parts.pair(left, right)), "", *buttons]
 
     def _pictures(self, version: int, seeds: Sequence[int]) -> NDArray[np.uint8]:
-        return self.shown.exhibit(version).drawer.sample(np.array(seeds, np.int64))
+        drawer = self.shown.exhibit(version).drawer
+        return drawer.spec.look(drawer.sample(np.array(seeds, np.int64)))
 
     @_told
     def vote(self, choice: str, ballot: Ballot | None) -> list[Any]:

@@ -20,7 +20,7 @@ from ganops.core import cores
 from ganops.core.errors import DivergenceError, TrainingError
 from ganops.core.files import atomic, hash_json, read_json, remove, write_json, yaml_text
 from ganops.core.layout import DATA
-from ganops.data import SPLITS, Prepared, SampleSpec, prepare
+from ganops.data import SPLITS, Prepared, decoders, prepare
 from ganops.data.sources import below
 from ganops.distributed import decoding, runtime
 from ganops.distributed.evaluate import observe
@@ -28,6 +28,7 @@ from ganops.distributed.train import fit
 from ganops.distributed.tune import search
 from ganops.experiment import checks, identity, machine
 from ganops.experiment.run import CODES, Progress, Run
+from ganops.kinds import Spec
 from ganops.metrics.extractors import options_of
 from ganops.metrics.protocol import names, require_equal
 from ganops.metrics.reference import Reference, distance
@@ -66,8 +67,7 @@ def estimate(plan: Plan) -> float:
 def _seconds(experiment: Experiment, device: torch.device) -> float:
     """Seconds of a training: those of each of its phases, and of the densities that are fitted to codes at ticks."""
     experiment = experiment.override({"train.d_steps": 1})
-    channels = 1 if experiment.data.channels == "auto" else experiment.data.channels
-    noise = _Noise(SampleSpec(channels, experiment.data.resolution, 0))
+    noise = _Noise(Spec(experiment.data.kind, experiment.data.shape))
     run = Run(experiment, noise, None, device, cores=experiment.compute.trial.cpus)
     phases = [*run.before, run.last]
     steps = sum(phase.recipe.steps for phase in phases)
@@ -89,13 +89,13 @@ def _images_per_second(run: Run, phase: Phase) -> float:
 class _Noise:
     """Random samples in the place of prepared ones: a training takes as long with them."""
 
-    spec: SampleSpec
+    spec: Spec
     class_names: tuple[str, ...] = ()
     hash: str = "noise"
 
-    def images(self, split: str) -> NDArray[np.uint8]:
-        shape = (CODES, self.spec.channels, self.spec.resolution, self.spec.resolution)
-        return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    def samples(self, split: str) -> NDArray[Any]:
+        like = self.spec.empty(CODES)
+        return np.random.default_rng(0).integers(0, 256, like.shape, like.dtype)
 
     def labels(self, split: str) -> None:
         """No labels."""
@@ -145,14 +145,16 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
     prepared_by = hash_json({key: content[key] for key in ("seed", "data", "features")})
     if (out / READY).is_file() and read_json(out / READY) == prepared_by:
         return
+    data = experiment.data
     prepare(
-        below(DATA, experiment.data.source), out / "prepared", out / "preview.png",
-        mapper=decoding.mapper(experiment.compute), **experiment.data.model_dump(exclude={"source", "name", "licence"}),
+        below(DATA, data.source), out / "prepared", out / "preview.png", decoders.of(data),
+        labels=data.labels, validation=data.validation, test=data.test, max_rejected=data.max_rejected,
+        mapper=decoding.mapper(experiment.compute),
     )  # fmt: skip
     prepared = Prepared.open(out / "prepared")
     tell(prepared.summary())
     build_reference(
-        {split: prepared.images(split) for split in SPLITS},
+        {split: prepared.samples(split) for split in SPLITS},
         {split: prepared.labels(split) for split in SPLITS},
         out / "features",
         extractor=experiment.features.extractor,

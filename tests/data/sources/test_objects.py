@@ -10,7 +10,8 @@ import pytest
 from ganops.core.errors import DataError
 from ganops.data import intake, prepare
 from ganops.data import sources as module
-from ganops.data.decode import Recipe, decode_all
+from ganops.data.decode import decode_all
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sources import below, locate, read_source, watched
 from ganops.data.sources.item import FILE_LIMIT, Deferred, ItemError
 from ganops.data.sources.storage import Store, Stored
@@ -70,7 +71,7 @@ def test_processes_open_the_files_themselves(lay, pictures, run, tmp_path, monke
 
 def test_a_file_too_large_is_rejected_unread(lay, pictures):
     item = next(read_source(locate(lay(pictures).as_uri())).items)
-    (result,) = decode_all([replace(item.content, size=FILE_LIMIT + 1)], Recipe(8))
+    (result,) = decode_all([replace(item.content, size=FILE_LIMIT + 1)], ImageDecoder(8))
     assert isinstance(result, ItemError)
     assert "too large" in str(result)
 
@@ -79,7 +80,7 @@ def test_a_storage_that_does_not_answer_rejects_no_image_but_ends_the_stage(lay,
     item = next(read_source(locate(lay(pictures).as_uri())).items)
     Path(item.content.store.path).unlink()
     with pytest.raises(DataError, match=r"a/00\.png cannot be read"):
-        decode_all([item.content], Recipe(8))
+        decode_all([item.content], ImageDecoder(8))
 
 
 def test_what_is_not_there_is_an_error(tmp_path):
@@ -94,7 +95,7 @@ def test_what_is_not_there_is_an_error(tmp_path):
 
 def test_source_and_output_lie_apart(lay, pictures, tmp_path):
     with pytest.raises(DataError, match="lie in one another"):
-        prepare(lay(pictures).as_uri(), tmp_path, tmp_path / "preview.png", resolution=8)
+        prepare(lay(pictures).as_uri(), tmp_path, tmp_path / "preview.png", ImageDecoder(8))
 
 
 def test_a_uri_is_below_no_folder():

@@ -10,7 +10,7 @@ from typing import Protocol
 from ganops.core.errors import DataError
 from ganops.core.storage import scheme
 from ganops.data.sources import archive, download, folder, idx, objects, parquet
-from ganops.data.sources.item import Item, Source, check_count, reading
+from ganops.data.sources.item import IMAGES, Item, Source, Wanted, check_count, reading
 from ganops.data.sources.storage import Store
 
 
@@ -22,8 +22,8 @@ class Reader(Protocol):
     def recognises(self, path: Path) -> bool:
         """Return True where an existing path is such a source."""
 
-    def read(self, path: Path) -> Source:
-        """Opens it; DataError where it cannot be used."""
+    def read(self, path: Path, wanted: Wanted = IMAGES) -> Source:
+        """Opens the samples of a kind; DataError where it cannot be used."""
 
 
 SOURCES: dict[str, Reader] = {
@@ -80,24 +80,24 @@ def watched(folder: Path, source: str) -> Path | Store:
     return locate(below(folder, source))
 
 
-def read_source(path: Path | Store) -> Source:
-    """Opens whatever is at `path`.
+def read_source(path: Path | Store, wanted: Wanted = IMAGES) -> Source:
+    """Opens whatever is at `path`, and finds the samples that are wanted.
 
     Raises:
         DataError: It cannot be used; also later, when the items are walked.
     """
     with reading(path):
-        source = _read(path)
+        source = _read(path, wanted)
     check_count(source.count, path)
     return replace(source, items=_walked(source.items, path))
 
 
-def _read(path: Path | Store) -> Source:
+def _read(path: Path | Store, wanted: Wanted) -> Source:
     if isinstance(path, Store):
-        return objects.read(path)
+        return objects.read(path, wanted)
     for reader in SOURCES.values():
         if reader.recognises(path):
-            return reader.read(path)
+            return reader.read(path, wanted)
     raise DataError(f"data.source: {path} is not a known kind of source\n{_accepted()}")
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple, cast
 from ganops.core.errors import DataError
 from ganops.core.redaction import reason
 from ganops.data.sources import tree
-from ganops.data.sources.item import FILE_LIMIT, Item, ItemError, Source, check_count, reading
+from ganops.data.sources.item import FILE_LIMIT, IMAGES, Item, ItemError, Source, Wanted, check_count, reading
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images"
 
@@ -38,13 +38,13 @@ def recognises(path: Path) -> bool:
     return path.is_file() and path.name.lower().endswith((".zip", *_TAR))
 
 
-def read(path: Path) -> Source:
-    """The images in the archive; members that could point out of it are refused, each with its reason.
+def read(path: Path, wanted: Wanted = IMAGES) -> Source:
+    """The samples in the archive; members that could point out of it are refused, each with its reason.
 
     Raises:
         DataError: the archive is damaged or encrypted.
     """
-    return _read_zip(path) if path.suffix.lower() == ".zip" else _read_tar(path)
+    return (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, wanted)
 
 
 class _Member(NamedTuple):
@@ -79,16 +79,15 @@ class _Bounded:
         return bytes(data)
 
 
-def _read_zip(path: Path) -> Source:
+def _read_zip(path: Path, wanted: Wanted) -> Source:
     with _opened_zip(path) as (archive, _):
         infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
     check_count(len(infos), path)
     if any(info.flag_bits & 1 for info in infos):
         raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
     _check_apart(path, infos)
-    plan, ignored = _plan(
-        _Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos
-    )
+    members = (_Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos)
+    plan, ignored = _plan(members, wanted)
 
     def items() -> Iterator[Item]:
         with _opened_zip(path) as (archive, file):
@@ -129,7 +128,7 @@ def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError
         return ItemError(f"damaged in the archive: {reason(error, named=False)}")
 
 
-def _read_tar(path: Path) -> Source:
+def _read_tar(path: Path, wanted: Wanted) -> Source:
     places, sizes = array("q"), array("q")
     sparse: set[int] = set()
 
@@ -141,7 +140,7 @@ def _read_tar(path: Path) -> Source:
                 sparse.add(i)
             yield _Member(info.name, info.isreg(), info.size)
 
-    plan, ignored = _plan(members())
+    plan, ignored = _plan(members(), wanted)
 
     def items() -> Iterator[Item]:
         with _opened_tar(path) as file:
@@ -189,25 +188,25 @@ def _opened_tar(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, content)
 
 
-def _plan(members: Iterable[_Member]) -> tuple[dict[int, Item], tuple[str, ...]]:
-    """The members that are images or must be listed as rejected, by position; and the names of the ignored ones."""
+def _plan(members: Iterable[_Member], wanted: Wanted) -> tuple[dict[int, Item], tuple[str, ...]]:
+    """The members that are samples or must be listed as rejected, by position; and the names of the ignored ones."""
     refused: dict[int, Item] = {}
-    images: dict[int, str] = {}
+    samples: dict[int, str] = {}
     ignored = []
     for i, member in enumerate(members):
         name = PurePosixPath(member.name.replace("\\", "/")).as_posix()
-        if objection := _objection(name, member):
+        if objection := _objection(name, member, wanted):
             refused[i] = Item(name, None, ItemError(objection))
-        elif tree.is_image(name) and not tree.is_hidden(name):
-            images[i] = name
+        elif wanted.named(name) and not tree.is_hidden(name):
+            samples[i] = name
         elif not tree.is_hidden(name):
             ignored.append(name)
-    labels = tree.labels(list(images.values()))
-    plan = {i: Item(name, label, b"") for (i, name), label in zip(images.items(), labels, strict=True)}
+    labels = tree.labels(list(samples.values()))
+    plan = {i: Item(name, label, b"") for (i, name), label in zip(samples.items(), labels, strict=True)}
     return dict(sorted({**plan, **refused}.items())), tuple(sorted(ignored))
 
 
-def _objection(name: str, member: _Member) -> str | None:
+def _objection(name: str, member: _Member, wanted: Wanted) -> str | None:
     """Return the reason why a member is not read, or None."""
     path = PurePosixPath(name)
     if path.is_absolute() or name[1:2] == ":":
@@ -218,6 +217,6 @@ def _objection(name: str, member: _Member) -> str | None:
         return "a path that leaves the archive"
     if not member.regular:
         return "a link or a device in an archive"
-    if tree.is_image(name) and member.size > FILE_LIMIT:
+    if wanted.named(name) and member.size > FILE_LIMIT:
         return f"too large: {member.size:,} bytes, at most {FILE_LIMIT:,} are read"
     return None

@@ -23,7 +23,7 @@ from ganops.core.files import atomic
 from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.data.sources import idx
-from ganops.data.sources.item import Source, described
+from ganops.data.sources.item import IMAGES, Source, Wanted, described
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
@@ -72,12 +72,14 @@ def recognises(path: Path) -> bool:
     return (path / "source.json").is_file()
 
 
-def read(path: Path) -> Source:
+def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """The files from the first local folder that has them all, else from the cache, fetched into it if need be.
 
     Raises:
-        DataError: a file has not the hash that `source.json` says, or cannot be fetched.
+        DataError: a file has not the hash that `source.json` says, or cannot be fetched; or no images are wanted.
     """
+    if wanted != IMAGES:
+        raise DataError(f"data.source: {path} holds images, not {wanted.unit}s: it is of data.kind: image")
     known = _known(path / "source.json")
     folder = next((local for local in _locals(path, known) if _holds(local, known)), None)
     if folder is None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganops.data.sources import tree
-from ganops.data.sources.item import Content, Item, ItemError, Source, check_count
+from ganops.data.sources.item import IMAGES, Content, Item, ItemError, Source, Wanted, check_count
 
 ACCEPTS = "a folder of images (its sub-folders are the classes)"
 
@@ -15,21 +15,21 @@ def recognises(path: Path) -> bool:
     return path.is_dir()
 
 
-def read(path: Path) -> Source:
-    """The images below `path`; other files are ignored and named, hidden ones are passed over."""
+def read(path: Path, wanted: Wanted = IMAGES) -> Source:
+    """The samples below `path`; other files are ignored and named, hidden ones are passed over."""
     found = []
     for file, content in _walk(path, (), set(), False):
         found.append((file.relative_to(path).as_posix(), content))
         check_count(len(found), path)
-    wanted = [(name, content) for name, content in found if tree.is_image(name) or isinstance(content, _FolderError)]
-    ignored = tuple(name for name, content in found if not (tree.is_image(name) or isinstance(content, _FolderError)))
-    classes = tree.labels([name for name, _ in wanted])
-    items = (Item(name, label, content) for (name, content), label in zip(wanted, classes, strict=True))
-    return Source("folder", len(wanted), items, ignored)
+    taken = [(name, content) for name, content in found if wanted.named(name) or isinstance(content, _FolderError)]
+    ignored = tuple(name for name, content in found if not (wanted.named(name) or isinstance(content, _FolderError)))
+    classes = tree.labels([name for name, _ in taken])
+    items = (Item(name, label, content) for (name, content), label in zip(taken, classes, strict=True))
+    return Source("folder", len(taken), items, ignored)
 
 
 class _FolderError(ItemError):
-    """A folder that cannot be entered: there may be images in it, so it counts as rejected."""
+    """A folder that cannot be entered: there may be samples in it, so it counts as rejected."""
 
 
 def _walk(folder: Path, above: tuple[str, ...], entered: set[str], linked: bool) -> Iterator[tuple[Path, Content]]:

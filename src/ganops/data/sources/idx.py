@@ -16,7 +16,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from ganops.core.errors import DataError
-from ganops.data.sources.item import FILE_LIMIT, Item, Source, check_count, reading
+from ganops.data.sources.item import FILE_LIMIT, IMAGES, Item, Source, Wanted, check_count, reading
 
 ACCEPTS = "an idx pair such as train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz, or a folder of them"
 
@@ -29,12 +29,14 @@ def recognises(path: Path) -> bool:
     return bool(_images([path] if path.is_file() else path.glob("*idx3-ubyte*")))
 
 
-def read(path: Path) -> Source:
+def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """All pairs in a folder, or the one that an images file belongs to; without a labels file, unlabelled.
 
     Raises:
-        DataError: As of `from_files`.
+        DataError: As of `from_files`; or other samples than images are wanted.
     """
+    if wanted != IMAGES:
+        raise DataError(f"data.source: {path} holds images, not {wanted.unit}s: idx files are of data.kind: image")
     return from_files([path] if path.is_file() else path.iterdir())
 
 

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -84,6 +84,33 @@ class Item(NamedTuple):
     name: str
     label: str | None
     content: Content
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Samples of a kind, as sources hold them."""
+
+    unit: str
+    """Noun for one of them."""
+    suffixes: tuple[str, ...]
+    """Endings of their files, in small letters and with their dots."""
+    columns: tuple[str, ...]
+    """Names of the columns that a table may keep them in, the first of which wins."""
+
+    def named(self, name: str) -> bool:
+        """Return True where the extension is that of a sample: then the file is one, or it is rejected."""
+        return PurePosixPath(name).suffix.lower() in self.suffixes
+
+
+IMAGES = Wanted(
+    "image",
+    (
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".avif", ".jp2"),
+        *(".bmp", ".dib", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"),
+    ),
+    ("image", "img"),
+)
+"""Images, which sources look for where nothing else is asked of them."""
 
 
 @dataclass(frozen=True)

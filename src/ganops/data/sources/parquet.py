@@ -18,7 +18,18 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from ganops.core.errors import DataError
-from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, check_size, printable, reading
+from ganops.data.sources.item import (
+    IMAGES,
+    Content,
+    Deferred,
+    Item,
+    ItemError,
+    Source,
+    Wanted,
+    check_size,
+    printable,
+    reading,
+)  # fmt: skip
 from ganops.data.sources.storage import Store
 
 ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a folder of them"
@@ -34,22 +45,22 @@ def recognises(path: Path) -> bool:
     return bool(_files(path))
 
 
-def read(path: Path) -> Source:
+def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """All rows of all files.
 
     Raises:
         DataError: a file is damaged, or has not one column that can be the images.
     """
-    return from_files([Store("", str(file)) for file in _files(path)])
+    return from_files([Store("", str(file)) for file in _files(path)], wanted)
 
 
-def from_files(files: list[Store]) -> Source:
+def from_files(files: list[Store], wanted: Wanted = IMAGES) -> Source:
     """The same for files that were found elsewhere.
 
     Raises:
         DataError: A file cannot be read, unpacks to too much, or its columns are not images with or without a label.
     """
-    tables = [_table(file) for file in files]
+    tables = [_table(file, wanted) for file in files]
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))
     return Source("parquet", sum(table.rows for table in tables), rows, class_names=tuple(names))
@@ -67,7 +78,7 @@ class _Table(NamedTuple):
     """The columns of a Parquet file, from its schema."""
 
     rows: int
-    image: str
+    column: str
     label: str | None
     class_names: tuple[str, ...]
 
@@ -166,7 +177,7 @@ def _opened(store: Store) -> Iterator[Any]:
         yield file
 
 
-def _table(path: Store) -> _Table:
+def _table(path: Store, wanted: Wanted) -> _Table:
     with _opened(path) as file:
         _check_unpacked(path, file.metadata)
         schema = file.schema_arrow
@@ -176,7 +187,8 @@ def _table(path: Store) -> _Table:
         if label and not _is_label(schema.field(label).type):
             got = schema.field(label).type
             raise DataError(f"data.source: {path}: expected integers or text in column {label}, got {got}; rename it")
-        return _Table(file.metadata.num_rows, _image_column(path, schema), label, _class_names(path, schema, label))
+        column = _sample_column(path, schema, wanted)
+        return _Table(file.metadata.num_rows, column, label, _class_names(path, schema, label))
 
 
 def _check_unpacked(path: Store, about: Any) -> None:
@@ -195,8 +207,8 @@ def _is_label(kind: Any) -> bool:
     return bool(types.is_integer(values) or types.is_string(values) or types.is_large_string(values))
 
 
-def _image_column(path: Store, schema: Any) -> str:
-    """The column named image or img, else the only one that can be images."""
+def _sample_column(path: Store, schema: Any, wanted: Wanted) -> str:
+    """The column that is named as samples are, such as image or img, else the only one that can be samples."""
     import pyarrow.types as types
 
     def holds_bytes(kind: Any) -> Any:
@@ -206,10 +218,11 @@ def _image_column(path: Store, schema: Any) -> str:
         return types.is_binary(values) or types.is_large_binary(values)
 
     columns = [field.name for field in schema if holds_bytes(field.type)]
-    named = [name for name in ("image", "img") if name in columns] or columns
-    if len(named) == 1 or named[:1] == ["image"]:
+    named = [name for name in wanted.columns if name in columns] or columns
+    if len(named) == 1 or named[:1] == [wanted.columns[0]]:
         return named[0]
-    expected = "expected one column of images (binary, or a struct with `bytes`), or one of them named `image`"
+    what = f"one column of {wanted.unit}s (binary, or a struct with `bytes`), or one of them named"
+    expected = f"expected {what} `{wanted.columns[0]}`"
     raise DataError(f"data.source: {path}: {expected}; got {columns} of the columns {schema.names}")
 
 
@@ -231,7 +244,7 @@ def _items(path: Store, table: _Table) -> Iterator[Item]:
     with _opened(path) as file:
         for number in range(file.num_row_groups):
             about = file.metadata.row_group(number)
-            group = _Group(path, number, table.image, walk)
+            group = _Group(path, number, table.column, walk)
             labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES
             for label, content in zip(labels, (_cells if light else _contents)(group, about), strict=True):

@@ -1,17 +1,7 @@
-"""The rules that folders and archives share: what an image is, and which class it belongs to."""
+"""The rules that folders and archives share: which files are passed over, and which class a sample belongs to."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-
-_SUFFIXES = (
-    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".avif", ".jp2"),
-    *(".bmp", ".dib", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"),
-)
-
-
-def is_image(name: str) -> bool:
-    """Return True where the extension is an image's: then the file is one, or it is rejected."""
-    return PurePosixPath(name).suffix.lower() in _SUFFIXES
 
 
 def is_hidden(name: str) -> bool:
@@ -20,9 +10,9 @@ def is_hidden(name: str) -> bool:
 
 
 def labels(names: Sequence[str]) -> list[str | None]:
-    """The class of each image: its top-level folder; None for images beside the folders.
+    """The class of each sample: its top-level folder; None for samples beside the folders.
 
-    A folder that wraps everything says nothing about the images, so it is no class: in `faces/a/1.png, faces/b/2.png`
+    A folder that wraps everything says nothing about the samples, so it is no class: in `faces/a/1.png, faces/b/2.png`
     the classes are a and b, and `faces/1.png` alone is unlabelled.
     """
     paths = [PurePosixPath(name).parts for name in names]

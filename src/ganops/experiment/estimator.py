@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from ganops import config
 from ganops.core.errors import UserError
 from ganops.core.terminal import training_bar
-from ganops.data import SampleSpec
 from ganops.experiment import checks, machine
 from ganops.experiment.run import Run
 from ganops.generator import Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.inversion import draw, invert
 from ganops.generator.projection import STEPS
+from ganops.kinds import Spec
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class _Arrays:
 
     pixels: NDArray[np.uint8]
     y: NDArray[np.int64] | None
-    spec: SampleSpec
+    spec: Spec
     hash: str = "in memory"
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(str(i) for i in range(self.spec.classes))
 
-    def images(self, split: str) -> NDArray[np.uint8]:
+    def samples(self, split: str) -> NDArray[np.uint8]:
         return self.pixels
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
@@ -94,7 +94,7 @@ class GAN:
         """
         pixels = _channels_first(np.asarray(images))
         y = None if labels is None else _whole_numbers(np.asarray(labels), len(pixels))
-        spec = SampleSpec(pixels.shape[1], pixels.shape[2], 0 if y is None else int(y.max()) + 1)
+        spec = Spec("image", pixels.shape[1:], 0 if y is None else int(y.max()) + 1)
         device = machine.choose_device(self.experiment.compute.device)
         run = Run(self.experiment, _Arrays(pixels, y, spec), None, device)
         with training_bar("train", self.experiment.train.kimg) as show:
@@ -114,7 +114,7 @@ class GAN:
         generator = self._learnt()
         wanted = np.arange(seeds) if isinstance(seeds, int) else np.asarray(seeds, np.int64)
         y = None if labels is None else np.broadcast_to(np.asarray(labels, np.int64), wanted.shape)
-        return generator.sample(wanted, y, truncation).transpose(0, 2, 3, 1)
+        return generator.spec.shown(generator.sample(wanted, y, truncation))
 
     def encode(self, images: ArrayLike, labels: ArrayLike | None = None, *, steps: int = STEPS) -> NDArray[np.float32]:
         """The latent of each picture, float32 [N, D], of which `decode` makes the nearest picture that it can.
@@ -142,7 +142,7 @@ class GAN:
         """
         generator, z = self._learnt(), np.asarray(latents, np.float32)
         y = self._labels(labels, len(z))
-        return draw(generator, z, y, "code" if self.encoder else "z").transpose(0, 2, 3, 1)
+        return generator.spec.shown(draw(generator, z, y, "code" if self.encoder else "z"))
 
     def save(self, folder: Path) -> None:
         """Writes the generator as `artifacts/generator` of the pipeline is written, an encoder beside it.

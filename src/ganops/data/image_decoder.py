@@ -1,0 +1,222 @@
+"""One image, whatever its form, to uint8 [C, H, W] of one size."""
+
+import io
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
+
+from ganops.core.errors import ConfigError
+from ganops.core.redaction import reason
+from ganops.data.sources.item import IMAGES, ItemError, Pixels, Wanted
+
+PIXEL_LIMIT = 89_478_485
+"""Pixels of the largest image that is decoded: Pillow's own bound, a quarter of a gibibyte of RGB."""
+
+SIDE_LIMIT = 65_535
+"""Pixels of the longest side that is decoded, the most that JPEG can state: Pillow resizes no longer ones."""
+
+# Named, because Pillow would also try formats that start other programs (EPS) or have no signature (TGA).
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+_GRAY = ("1", "L", "LA")
+_ORIENTATION = 0x0112  # the EXIF tag
+
+_CONVERSIONS = {
+    "1": "1-bit to 8-bit gray",
+    "P": "palette to RGB",
+    "PA": "palette to RGB",
+    "CMYK": "CMYK to RGB",
+    "YCbCr": "YCbCr to RGB",
+    "LAB": "LAB to RGB",
+}
+
+Fit = Literal["crop", "pad", "stretch"]
+Filter = Literal["lanczos", "bicubic", "bilinear", "box"]
+_FILTERS = {name: Image.Resampling[name.upper()] for name in get_args(Filter)}
+
+
+@dataclass(frozen=True)
+class ImageDecoder:
+    """A decoder that makes a sample of an image.
+
+    `resolution`: height and width in pixels. `channels`: 1, where colour becomes gray (ITU-R 601), 3, or `auto`: 1 if
+    every image of the set is stored as gray, else 3. `background`: a colour name or #rrggbb that shows through
+    transparency and fills the border of `pad`. `fit`, how a sample becomes square:
+
+    * `crop`: the centre square is cut out, then resized.
+    * `pad`: what is larger than the resolution is reduced to fit in it, nothing is enlarged; the rest is background.
+    * `stretch`: height and width are resized each by its own factor.
+
+    `resize`: Pillow's antialiased filter of that name. `mirror`: adds the mirror image of every training sample.
+
+    Raises:
+        ConfigError: a value that is not possible.
+    """
+
+    kind: ClassVar[str] = "image"
+    wanted: ClassVar[Wanted] = IMAGES
+
+    resolution: int
+    channels: Literal["auto", 1, 3] = "auto"
+    background: str = "white"
+    fit: Fit = "crop"
+    resize: Filter = "lanczos"
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resolution < 1:
+            raise ConfigError(f"data.resolution: expected at least 1 pixel, got {self.resolution}")
+        if self.channels not in ("auto", 1, 3):
+            raise ConfigError(f"data.channels: expected auto, 1 or 3, got {self.channels!r}")
+        for key, value, known in (("fit", self.fit, get_args(Fit)), ("resize", self.resize, get_args(Filter))):
+            if value not in known:
+                raise ConfigError(f"data.{key}: expected one of {', '.join(known)}, got {value!r}")
+        try:
+            ImageColor.getrgb(self.background)
+        except (ValueError, AttributeError, TypeError):
+            expected = "expected a colour name or #rrggbb, such as white or '#808080'"
+            raise ConfigError(f"data.background: {expected}, got {self.background!r}") from None
+
+    @property
+    def luma(self) -> bool:
+        """True where colour becomes gray."""
+        return self.channels == 1
+
+    def decode(self, data: bytes | Pixels) -> tuple[Pixels, tuple[str, ...]]:
+        """The sample [C, resolution, resolution], and the conversions worth a note.
+
+        C is 1 where the mode of the file is gray (1, 8 or 16 bits, with or without alpha) and nothing coloured shows
+        behind it, else 3.
+
+        Raises:
+            ItemError: the content is no intact image.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return _sample(data, self)
+        except ItemError:
+            raise
+        except UnidentifiedImageError:
+            begin = f"{len(data):,} bytes that start with {bytes(data[:8])!r}"
+            raise ItemError(f"not a readable image: {begin}") from None
+        except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
+            if "truncated" in str(error).lower():
+                raise ItemError(f"truncated after {len(data):,} bytes") from error
+            raise ItemError(f"damaged: {reason(error, named=False)}") from error
+
+    def common(self, shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], dict[str, int]]:
+        """Return the shape that all samples of a set get, and the number of conversions that this takes."""
+        depths = [shape[0] for shape in shapes]
+        depth = max(depths) if self.channels == "auto" else self.channels
+        converted = {"gray to RGB": depths.count(1)} if depth == 3 else {}
+        return (depth, self.resolution, self.resolution), converted
+
+    def finish(
+        self, train: Iterable[Pixels], shape: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Pixels], Pixels]]:
+        """Images are stored as they were decoded."""
+        return shape, {}, lambda sample: sample
+
+    def shown(self) -> dict[str, Any]:
+        """The parameters as a user gives them."""
+        return asdict(self)
+
+
+def _sample(data: bytes | Pixels, decoder: ImageDecoder) -> tuple[Pixels, tuple[str, ...]]:
+    image, notes = (Image.fromarray(data), ()) if isinstance(data, np.ndarray) else _parse(data)
+    _check_area(image)
+    image, more = _plain(image, decoder)
+    pixels = np.asarray(_square(image, decoder))
+    return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), (*notes, *more)
+
+
+def _check_area(image: Image.Image) -> None:
+    """ItemError where an image has no pixels or too many; Pillow knows it before it takes memory for them."""
+    width, height = image.size
+    if not 0 < width * height <= PIXEL_LIMIT:
+        raise ItemError(f"{width} x {height} pixels: from 1 to {PIXEL_LIMIT:,} are decoded")
+    if max(width, height) > SIDE_LIMIT:
+        raise ItemError(f"{width} x {height} pixels: sides of at most {SIDE_LIMIT:,} are decoded")
+
+
+def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """The first frame, upright, in the file's own mode."""
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise ItemError(f"too large: at most {PIXEL_LIMIT:,} pixels are decoded") from None
+    _check_area(image)
+    image.load()
+    notes = []
+    if getattr(image, "is_animated", False):
+        image.seek(0)
+        notes.append("several frames: the first taken")
+    if image.getexif().get(_ORIENTATION) in range(2, 9):
+        image = ImageOps.exif_transpose(image)
+        notes.append("turned upright by EXIF")
+    return image, tuple(notes)
+
+
+def _plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple[str, ...]]:
+    """Convert an image to mode L or RGB: 8 bits, no palette, no alpha."""
+    notes = [_CONVERSIONS[image.mode]] if image.mode in _CONVERSIONS else []
+    if image.mode.startswith("I") or image.mode == "F":
+        image = _eight_bits(image)
+        notes.append("16-bit to 8-bit gray")
+    gray = image.mode in _GRAY
+    if image.has_transparency_data:
+        notes.append("transparency laid on the background")
+        image = image.convert("LA" if gray else "RGBA")
+        canvas = _canvas(gray, image.size, decoder)
+        canvas.paste(image.convert(canvas.mode), mask=image.getchannel("A"))
+        image = canvas
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("L" if gray else "RGB")
+    if decoder.luma and image.mode == "RGB":
+        image = image.convert("L")
+        notes.append("colour to luma")
+    return image, tuple(notes)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit gray to mode L by rounding v / 257; Pillow's own conversion would clip everything above 255."""
+    values = np.asarray(image)
+    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise ItemError("32-bit pixels have no known range; expected 8 or 16 bits")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _canvas(gray: bool, size: tuple[int, int], decoder: ImageDecoder) -> Image.Image:
+    """The background; RGB where its colour asks for it, even under a gray image, unless all becomes luma anyway."""
+    red, green, blue = ImageColor.getrgb(decoder.background)[:3]
+    if gray and (decoder.luma or red == green == blue):
+        return Image.new("L", size, ImageColor.getcolor(decoder.background, "L"))
+    return Image.new("RGB", size, (red, green, blue))
+
+
+def _square(image: Image.Image, decoder: ImageDecoder) -> Image.Image:
+    """Bring an image to resolution x resolution; see `ImageDecoder` for the three ways."""
+    size = decoder.resolution
+    if decoder.fit == "pad":
+        return _pad(image, decoder)
+    if decoder.fit == "crop":
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    return image if image.size == (size, size) else image.resize((size, size), _FILTERS[decoder.resize])
+
+
+def _pad(image: Image.Image, decoder: ImageDecoder) -> Image.Image:
+    size, largest = decoder.resolution, max(image.size)
+    if largest > size:  # reduced before it is padded: the canvas stays small, and no border bleeds into the image
+        width, height = (max(1, round(side * size / largest)) for side in image.size)
+        image = image.resize((width, height), _FILTERS[decoder.resize])
+    if image.size == (size, size):
+        return image
+    canvas = _canvas(image.mode == "L", (size, size), decoder)
+    canvas.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return canvas

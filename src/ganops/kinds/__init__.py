@@ -1,0 +1,115 @@
+"""Kinds of samples: the forms in which networks, pages and readers of a model meet what is stored.
+
+Each kind is one file of six functions. It needs numpy alone, because every registered model carries a copy of it; torch
+and Pillow are imported where they are used.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ganops.kinds import image
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Facts = Mapping[str, Any]
+"""Plain JSON that a kind's functions need besides the samples: rates, statistics, words; empty for images."""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """Specification of stored samples: all that networks, extractors and pages learn about the data."""
+
+    kind: str
+    """A name in `KINDS`."""
+    shape: tuple[int, ...]
+    """Shape of one stored sample, channels first; of an image [C, H, W]."""
+    classes: int = 0
+    """Number of labels; 0: unconditional."""
+    facts: Facts = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> "Spec":
+        """Return the specification in a generator's description; former ones, of images, state channels and resolution.
+
+        Raises:
+            KeyError: The description states no shape.
+        """
+        known = description
+        shape = known["shape"] if "shape" in known else (known["channels"], known["resolution"], known["resolution"])
+        return cls(known.get("kind", "image"), tuple(shape), known["classes"], known.get("facts", {}))
+
+    @property
+    def unit(self) -> str:
+        """Noun for one sample."""
+        return KINDS[self.kind].UNIT
+
+    def empty(self, count: int) -> NDArray[Any]:
+        """Return an array for so many stored samples."""
+        return np.empty((count, *self.shape), KINDS[self.kind].STORED)
+
+    def floats(self, stored: "Tensor", dtype: "torch.dtype") -> "Tensor":
+        """Return stored samples as networks see them (`Kind.floats`)."""
+        return KINDS[self.kind].floats(stored, self.facts, dtype)
+
+    def stored(self, x: "Tensor") -> "Tensor":
+        """Return what networks draw as stored samples (`Kind.stored`)."""
+        return KINDS[self.kind].stored(x, self.facts)
+
+    def shown(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Return stored samples as a reader of the model gets them (`Kind.shown`)."""
+        return KINDS[self.kind].shown(stored, self.facts)
+
+    def look(self, stored: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return stills of stored samples (`Kind.look`)."""
+        return KINDS[self.kind].look(stored, self.facts)
+
+    def file(self, shown: NDArray[Any]) -> tuple[str, str, bytes]:
+        """Return one shown sample as a file (`Kind.file`)."""
+        return KINDS[self.kind].file(shown, self.facts)
+
+    @property
+    def words(self) -> str:
+        """The samples in words: 1 x 32 x 32 images."""
+        return f"{' x '.join(map(str, self.shape))} {self.unit}s"
+
+    def summary(self) -> str:
+        """Return the shape of a sample, and the number of classes, in words: 1x32x32, 10 classes."""
+        return f"{'x'.join(map(str, self.shape))}, {self.classes or 'no'} classes"
+
+
+class Kind(Protocol):
+    """A module of this package. *Stored*: integers, as they lie on the disk. *Shown*: what a reader of a model gets."""
+
+    UNIT: str
+    """Noun for one sample; with an s it names arrays on the disk and the output of the ONNX graph."""
+    STORED: str
+    """Name of the dtype of stored samples."""
+    LAST: bool
+    """True where the ONNX graph puts the channels last."""
+
+    def floats(self, stored: "Tensor", facts: Facts, dtype: "torch.dtype") -> "Tensor":
+        """Return stored samples [N, ...] as networks see them; `stored(floats(s)) == s`, exactly."""
+
+    def stored(self, x: "Tensor", facts: Facts) -> "Tensor":
+        """Return what networks draw as stored samples; values beyond the range are clipped."""
+
+    def shown(self, stored: NDArray[Any], facts: Facts) -> NDArray[Any]:
+        """Return what a reader of the model gets, sample by sample, whatever else is in the batch."""
+
+    def look(self, stored: NDArray[Any], facts: Facts) -> NDArray[Any]:
+        """Return stills for every page: uint8 [N, 1 or 3, H, W]."""
+
+    def file(self, shown: NDArray[Any], facts: Facts) -> tuple[str, str, bytes]:
+        """Return one shown sample as a file: its suffix with the dot, its media type (RFC 6838), its bytes."""
+
+    def agree(self, one: NDArray[Any], other: NDArray[Any]) -> str | None:
+        """Return how stored samples of two runtimes differ by more than their rounding, or None."""
+
+
+KINDS: dict[str, Kind] = {"image": image}

@@ -1,0 +1,103 @@
+"""`served_model.py` as versions before kinds carry it: what they registered runs on."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import onnxruntime
+from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import PythonModel
+
+CHUNK = 64
+"""Pictures of one call of the graph, so that memory does not grow with the number of seeds."""
+
+
+class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
+    """A generator whose input is the list of seeds, so that every picture can be asked for again."""
+
+    def load_context(self, context: Any) -> None:
+        """Opens the files that were registered with this one."""
+        files = {name: Path(path) for name, path in context.artifacts.items()}
+        self.config = json.loads(files["config"].read_text(encoding="utf-8"))
+        self.table = np.load(files["latent_table"], allow_pickle=False)
+        self.latents = _import(files["latents"]).latents
+        # one kind of processor, so that a seed is the same picture on every machine
+        self.session = onnxruntime.InferenceSession(files["generator"], providers=["CPUExecutionProvider"])
+
+    def predict(
+        self,
+        context: Any,
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> np.ndarray:
+        """One picture for one seed, whatever else is in the batch: int64 [N] -> uint8 [N, H, W, C].
+
+        Args:
+            context: Not used; `load_context` has read it.
+            model_input: The seeds; any int64, and none at all is fine.
+            params: `truncation` in [0, 1] multiplies the latents (default 1). `labels` are the classes of a conditional
+                model: none (default; the label is the seed modulo the number of classes), one for all, or one a seed.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE, with what was expected.
+        """
+        seeds = np.asarray(model_input, np.int64).reshape(-1)
+        params = params or {}
+        truncation = _truncation(params.get("truncation", 1.0))
+        labels = _labels(params.get("labels", ()), seeds, self.config["classes"])
+        size = self.config["resolution"]
+        images = np.empty((len(seeds), size, size, self.config["channels"]), np.uint8)
+        for start in range(0, len(seeds), CHUNK):
+            part = slice(start, start + CHUNK)
+            images[part] = self._draw(seeds[part], truncation, labels[part])
+        return images
+
+    def _draw(self, seeds: Any, truncation: float, labels: Any) -> Any:
+        inputs = {
+            "z": self.latents(seeds, self.config["latent"], self.table),
+            "truncation": np.full(len(seeds), truncation, np.float32),
+        }
+        if self.config["classes"]:
+            inputs["labels"] = labels
+        return self.session.run(["images"], inputs)[0]
+
+
+def _truncation(value: Any) -> float:
+    truncation = float(value)
+    if not 0 <= truncation <= 1:  # so written, NaN is refused as well
+        raise MlflowException.invalid_parameter_value(f"truncation: expected a number from 0 to 1, got {truncation:g}")
+    return truncation
+
+
+def _labels(values: Any, seeds: Any, classes: int) -> Any:
+    """One label for each seed: int64 [N]; zeros where the model has no classes."""
+    labels = np.asarray(values, np.int64).reshape(-1)
+    if not len(labels):
+        return seeds % max(classes, 1)
+    if not classes:
+        raise MlflowException.invalid_parameter_value("labels: expected none, this model is unconditional")
+    if len(labels) not in (1, len(seeds)):
+        raise MlflowException.invalid_parameter_value(
+            f"labels: expected none, one, or one for each of the {len(seeds)} seeds, got {len(labels)}"
+        )
+    unknown = labels[(labels < 0) | (labels >= classes)]
+    if len(unknown):
+        raise MlflowException.invalid_parameter_value(
+            f"labels: expected whole numbers from 0 to {classes - 1}, got {unknown[0]}"
+        )
+    return np.broadcast_to(labels, seeds.shape)
+
+
+def _import(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("ganops_latents", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+mlflow.models.set_model(ServedGenerator())
