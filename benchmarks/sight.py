@@ -17,20 +17,21 @@ import torch
 from embedded import default, open_embedded
 
 from ganops.experiment import machine
-from ganops.metrics import sight
+from ganops.metrics import catalogue
 from ganops.metrics.reference import Reference
 
 
 def show(reference: Reference) -> None:
     """One row for each metric, one cell for each rung: unharmed -> harmed."""
     found = reference.card["sight"]
-    print(f"\n| metric | {' | '.join(rung.replace('_', ' ') for rung in sight.ALL)} |")
-    print("|---" * (1 + len(sight.ALL)) + "|")
-    for metric, rungs in found.items():
+    rungs = [rung for rung in catalogue.ALL if any(rung in told for told in found.values())]
+    print(f"\n| metric | {' | '.join(rung.replace('_', ' ') for rung in rungs)} |")
+    print("|---" * (1 + len(rungs)) + "|")
+    for metric, told in found.items():
         cells = [
-            "" if rung not in rungs else
-            f"{rungs[rung]['unharmed']:.3g} -> {rungs[rung]['harmed']:.3g}{'' if rungs[rung]['told'] else ' **blind**'}"
-            for rung in sight.ALL
+            "" if rung not in told else
+            f"{told[rung]['unharmed']:.3g} -> {told[rung]['harmed']:.3g}{'' if told[rung]['told'] else ' **blind**'}"
+            for rung in rungs
         ]  # fmt: skip
         print(f"| {metric} | {' | '.join(cells)} |")
 

@@ -36,10 +36,13 @@ def main() -> None:
             known = revision(project)
             if known:
                 known.save(folder)
-            page = reporting.report(project, trained, results, prepared, reference, shown, stage=name, known=known)
+            page = reporting.report(
+                project, trained, results, prepared, reference, shown,
+                sounds=pictures.listen(generator, prepared, folder), stage=name, known=known,
+            )  # fmt: skip
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)
-        say(name, f"{verdict.summary(results)}   {layout.EVALUATION_REPORT}/report.html")
+        say(name, f"{verdict.summary(results, prepared.spec.unit)}   {layout.EVALUATION_REPORT}/report.html")
 
 
 if __name__ == "__main__":

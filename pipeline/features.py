@@ -21,8 +21,10 @@ def main() -> None:
             options=options_of(experiment.features.model_dump(mode="json")),
             seed=experiment.seed,
             device=str(machine.choose_device(experiment.compute.device)),
+            kind=prepared.spec.kind,
+            facts=prepared.spec.facts,
         )
-        say(name, Reference.open(layout.FEATURES).summary())
+        say(name, Reference.open(layout.FEATURES).summary(prepared.spec.unit))
 
 
 if __name__ == "__main__":

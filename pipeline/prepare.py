@@ -25,13 +25,15 @@ def main() -> None:
             layout.PREVIEW,
             decoders.of(data),
             labels=data.labels,
+            group=data.group,
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,
             mapper=decoding.mapper(experiment.compute),
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
-        say(name, f"{Prepared.open(layout.PREPARED).summary()}   {layout.PREVIEW}")
+        previews = " ".join(map(str, sorted(layout.PREVIEW.parent.glob(f"{layout.PREVIEW.stem}.*"))))
+        say(name, f"{Prepared.open(layout.PREPARED).summary()}   {previews}")
         for line in precedents.concerns(experiment, Path()):  # now that shapes and classes are known
             say(name, line)
 

@@ -4,6 +4,7 @@ from ganops.core import layout
 from ganops.core.terminal import say, stage, training_bar
 from ganops.distributed.train import fit
 from ganops.experiment import checks
+from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
 from ganops.search import trials
 
@@ -15,7 +16,7 @@ def main() -> None:
         checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
-            training_bar(name, experiment.train.kimg) as show,
+            training_bar(name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT) as show,
             fit(
                 experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, (*p.notes, *p.alarms), p.judged)
             ) as run,

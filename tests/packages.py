@@ -10,6 +10,16 @@ from torch import nn
 from ganops.registry.package import Package
 
 LATENT = 6
+SOUND = {
+    "rate": 8000,
+    "samples": 2048,
+    "window": 256,
+    "hop": 128,
+    "bands": 16,
+    "mean": [4.5] * 16,
+    "deviation": [1.6] * 16,
+}
+"""Facts of short clips, whose spectrograms are [1, 16, 16]."""
 
 
 class Tiny(nn.Module):
@@ -24,10 +34,11 @@ class Tiny(nn.Module):
         return torch.tanh(self.project(z).view(-1, *self.shape))
 
 
-def package(folder, fd=9.0, seed=0, classes=3, channels=3):
+def package(folder, fd=9.0, seed=0, classes=3, channels=3, kind="image"):
     """A generator that looks as trained; another seed is another training."""
     torch.manual_seed(seed)
-    G = Tiny(classes, (channels, 8, 8))
+    shape, facts = ((1, 16, 16), SOUND) if kind == "sound" else ((channels, 8, 8), {})
+    G = Tiny(classes, shape)
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / name for name in ("generator.safetensors", "grid.png", "report.html", "dvc.lock")}
     save_file(G.state_dict(), files["generator.safetensors"])
@@ -38,8 +49,7 @@ def package(folder, fd=9.0, seed=0, classes=3, channels=3):
         generator=G,
         description={
             "architecture": "tiny", "options": {"width": 8}, "latent": LATENT, "classes": classes,
-            "class_names": [f"kind {i}" for i in range(classes)], "kind": "image", "shape": [channels, 8, 8],
-            "facts": {},
+            "class_names": [f"kind {i}" for i in range(classes)], "kind": kind, "shape": list(shape), "facts": facts,
         },
         weights=files["generator.safetensors"],
         evaluation={

@@ -15,21 +15,21 @@ PACKAGE = Path(__file__).parents[1] / "src" / "ganops"
 GROUND = {"core", "config", "data/sources", "kinds", "losses", "metrics/extractors", "models", "training"}
 ARROWS = {
     "core": set(),
-    "config": {"core"},
-    "data/sources": {"core"},
+    "config": {"core", "kinds"},
+    "data/sources": {"core", "kinds"},
     "kinds": set(),
     "losses": {"core"},
-    "metrics/extractors": {"core"},
+    "metrics/extractors": {"core", "kinds"},
     "models": {"core"},
     "training": {"core"},
     "data": {"core", "data/sources", "kinds"},
-    "metrics": {"core", "metrics/extractors"},
+    "metrics": {"core", "kinds", "metrics/extractors"},
     "generator": {"core", "kinds", "models"},
     "search": {"config", "core"},
-    "reports": {"core", "metrics", "search"},
+    "reports": {"core", "kinds", "metrics", "search"},
     "experiment": {
-        "config", "core", "data", "generator", "kinds", "losses", "metrics", "metrics/extractors", "models", "search",
-        "training",
+        "config", "core", "data", "data/sources", "generator", "kinds", "losses", "metrics", "metrics/extractors",
+        "models", "search", "training",
     },
     "__init__": {"experiment"},
     "evaluation": {
@@ -48,7 +48,7 @@ ARROWS = {
         "generator", "kinds", "metrics", "metrics/extractors", "reports", "search", "training",
     },
     "jobs": {"config", "core", "data/sources", "distributed", "experiment", "registry"},
-    "serving": {"core", "distributed", "generator", "registry", "reports"},
+    "serving": {"core", "distributed", "generator", "kinds", "registry", "reports"},
     "cli": {
         "config", "core", "data", "data/sources", "evaluation", "experiment", "generator", "jobs",
         "metrics", "registry", "search", "serving", "studies",

@@ -1,9 +1,11 @@
 """The command line, and what a stage says to its user."""
 
+import wave
 from pathlib import Path
 
 import numpy as np
 import pytest
+from packages import SOUND
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -12,7 +14,7 @@ from ganops.core.errors import UserError
 from ganops.core.terminal import stage
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.pictures import read
-from ganops.generator import Description, Generator, generator_network
+from ganops.generator import Description, Generator, generator_network, walks
 from ganops.generator.encoder import Encoder, decoder, encoder_network
 from ganops.generator.inversion import Inversion
 
@@ -164,3 +166,65 @@ def test_one_picture_for_one_seed_in_any_batch():
     alone = np.concatenate([generator.sample(seeds[i : i + 1]) for i in range(4)])
     assert np.abs(together.astype(int) - alone).max() <= 1
     assert generator.sample(np.array([], np.int64)).shape == (0, 3, 16, 16)
+
+
+@pytest.fixture
+def speaking(here):
+    """An untrained generator of sounds in `artifacts/generator`."""
+    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), (1, 16, 16), 0.0, "f", kind="sound",
+                              facts=SOUND)  # fmt: skip
+    generator = Generator(generator_network(description), description)
+    generator.save(here / "artifacts/generator")
+    return generator
+
+
+def heard(path):
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (8000, 1, 2)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+def together(clips):
+    gap = np.zeros(800, np.int16)
+    return np.concatenate([part for clip in clips for part in (gap, clip)][1:])
+
+
+def test_sample_writes_sounds_as_the_name_says(speaking, here):
+    def sample(*options):
+        return CliRunner().invoke(app, ["sample", *options])
+
+    clips = speaking.shown(speaking.sample(np.array([5, 6, 7])))
+    assert sample("out.wav", "--seed", "5", "--count", "3").exit_code == 0
+    assert np.array_equal(heard("out.wav"), together(clips))
+    assert sample("--separate", "each", "--seed", "5", "--count", "3").exit_code == 0
+    assert sorted(path.name for path in (here / "each").iterdir()) == ["5.wav", "6.wav", "7.wav"]
+    assert np.array_equal(heard("each/6.wav"), clips[1])
+    assert sample("out.png", "--count", "3").exit_code == 0
+    with Image.open("out.png") as picture:
+        assert picture.size == ((3 * 17 - 1) * 4, 16 * 4)
+    error = str(sample("out.mp3").exception)
+    assert error == "out.mp3: expected a name that ends in .png or .wav, got .mp3"
+    assert not (here / "out.mp3").exists()
+
+
+def test_a_walk_of_sounds_is_one_file_that_walks(speaking, here):
+    def walk(*options):
+        return CliRunner().invoke(app, ["sample", *options, "--walk"])
+
+    assert walk("walk.wav", "--count", "2", "--seed", "3", "--label", "1").exit_code == 0  # four clips a leg
+    stored = np.concatenate([*walks.through(speaking, np.array([3, 4]), np.array([1, 1]), 1.0, 4)])
+    assert len(stored) == 8
+    assert np.array_equal(heard("walk.wav"), together(speaking.shown(stored)))
+    assert walk("walk.gif", "--count", "2", "--frames", "3").exit_code == 0
+    with Image.open("walk.gif") as film:
+        assert film.n_frames == 6
+
+
+def test_images_are_not_heard(here):
+    description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
+    Generator(generator_network(description), description).save(here / "artifacts/generator")
+    for options, known in ((("out.wav",), ".png"), (("out.wav", "--walk"), ".gif or .mp4")):
+        error = CliRunner().invoke(app, ["sample", *options]).exception
+        assert isinstance(error, UserError)
+        assert str(error) == f"out.wav: expected a name that ends in {known}: images cannot be heard"
+    assert not (here / "out.wav").exists()

@@ -448,7 +448,8 @@ def test_the_snippets_of_the_readme_are_accepted():
     for snippet in snippets:
         content = yaml.safe_load((ROOT / "params.yaml").read_text())
         for section, values in yaml.safe_load(snippet).items():
-            content[section] = {**content[section], **values}
+            # a section of another kind stands in the place of the former one
+            content[section] = values if "kind" in values else {**content[section], **values}
         checks.check(config.parse(content))
 
 

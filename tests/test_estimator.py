@@ -1,10 +1,16 @@
 """The library in one object."""
 
+import base64
+import io
+import re
+import wave
+
 import numpy as np
 import pytest
 
 from ganops import GAN
 from ganops.core.errors import ConfigError, UserError
+from ganops.data.sound_decoder import SoundDecoder
 from ganops.generator import DESCRIPTION, WEIGHTS, Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.projection import project
@@ -145,3 +151,99 @@ def test_misspelt_parameters_are_refused():
 def test_it_must_learn_before_it_draws():
     with pytest.raises(UserError, match="call fit"):
         GAN().predict(3)
+
+
+# Sounds.
+
+TONES = np.stack([8000 * np.sin(2 * np.pi * f * np.arange(2048) / 8000) for f in np.linspace(200, 2000, 20)])
+CLIPS = np.rint(TONES).astype(np.int16)
+SHORT = {**SMALL, "data.samples": 2048, "data.bands": 16, "model.options": {"width": 4}}
+
+
+def speaking(**named):
+    return GAN(kind="sound", rate=8000, kimg=0.2, params=SHORT, **named)
+
+
+@pytest.fixture(scope="module")
+def spoken():
+    return speaking().fit(CLIPS, np.arange(20) % 3)
+
+
+def test_clips_in_clips_out(spoken, tmp_path):
+    clips = spoken.predict(16)
+    assert (clips.dtype, clips.shape) == (np.int16, (16, 2048))
+    assert np.array_equal(spoken.predict([3])[0], clips[3])
+    assert not np.array_equal(spoken.predict([1], labels=0), spoken.predict([1], labels=2))
+    spoken.save(tmp_path / "generator")
+    loaded = Generator.load(tmp_path / "generator")
+    assert loaded.spec == spoken.generator.spec
+    assert np.array_equal(loaded.shown(loaded.sample(np.arange(16))), clips)
+
+
+def test_it_learns_from_what_the_pipeline_would_store(spoken):
+    decoder = SoundDecoder(rate=8000, samples=2048, bands=16)
+    raw = [decoder.decode(clip)[0] for clip in CLIPS]
+    shape, facts, store = decoder.finish(raw, raw[0].shape)
+    assert (spoken.generator.spec.shape, dict(spoken.generator.spec.facts)) == (shape, facts)
+    stored, found = speaking()._learnable(CLIPS)
+    assert found == facts
+    assert np.array_equal(stored, [store(each) for each in raw])
+
+
+def test_a_notebook_plays_what_it_draws(spoken):
+    clips = spoken.predict(2)
+    for shown, count in ((clips[0], 1), (clips, 2)):
+        html = spoken.player(shown)._repr_html_()
+        players = re.findall(r'<audio controls src="data:audio/wav;base64,([^"]*)"></audio>', html)
+        assert len(players) == count
+        for player, clip in zip(players, clips, strict=False):
+            with wave.open(io.BytesIO(base64.b64decode(player))) as file:
+                assert file.getframerate() == 8000
+                assert file.readframes(file.getnframes()) == clip.tobytes()
+    with pytest.raises(UserError, match=r"expected int16 \[2048\] or \[N, 2048\], got float64 \(2, 2048\)"):
+        spoken.player(clips / 1)
+    with pytest.raises(UserError, match="images cannot be heard, expected a GAN of kind sound"):
+        small().fit(IMAGES).player(clips)
+
+
+def test_clips_of_several_lengths_are_told_how_they_were_made_one(capsys):
+    stored, _ = speaking()._learnable([CLIPS[0], CLIPS[1][:500], np.tile(CLIPS[2], 2), CLIPS[3] / 32768])
+    assert stored.shape == (4, 1, 16, 16)
+    told = capsys.readouterr().out
+    assert "1 of 4 clips: padded on both sides" in told
+    assert "1 of 4 clips: cut behind its first 2,048 samples" in told
+
+
+@pytest.mark.parametrize(
+    ("clips", "words"),
+    [
+        (CLIPS[:1], r"int16 \[N, T\] of at least 2 clips, got 1"),
+        ([CLIPS[0], CLIPS[1] * 0], r"clips\[1\]: silent"),
+        (CLIPS[0], r"clips\[0\]: expected samples \[T\] of one channel"),
+        (CLIPS[:, None], r"clips\[0\]: expected samples \[T\] of one channel, got an array \(1, 2048\)"),
+        (CLIPS.astype(complex), r"clips\[0\]: expected samples as int16 or floats, got complex128"),
+        (np.full((2, 2048), np.nan), r"clips\[0\]: holds values that are no finite numbers"),
+    ],
+)
+def test_clips_that_it_cannot_learn_from_are_refused(clips, words):
+    with pytest.raises(UserError, match=words):
+        speaking().fit(clips)
+
+
+def test_keys_of_another_kind_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"data\.rate: unknown for data\.kind: image; it is a key of data\.kind: sound"
+    ):
+        GAN(rate=8000)
+    with pytest.raises(ConfigError, match=r"data\.resolution: unknown for data\.kind: sound"):
+        GAN(kind="sound", params={"data.resolution": 64})
+    with pytest.raises(ConfigError, match="did you mean sound"):
+        GAN(kind="sond")
+
+
+def test_an_autoencoder_of_sounds_encodes_and_decodes_clips():
+    gan = speaking(loss="vae").fit(CLIPS)
+    codes = gan.encode(CLIPS[:3])
+    assert codes.shape == (3, 8)
+    assert (gan.decode(codes).dtype, gan.decode(codes).shape) == (np.int16, (3, 2048))
+    np.testing.assert_allclose(gan.encode(CLIPS[1:2]), codes[1:2], atol=1e-5)

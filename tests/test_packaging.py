@@ -13,6 +13,11 @@ import bare
 import pytest
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from typer.testing import CliRunner
+
+from ganops.cli import app
+from ganops.core.files import hash_folder
+from ganops.core.project import CARRIED
 
 ROOT = Path(__file__).parents[1]
 EXTRAS = tuple(bare.PROJECT["optional-dependencies"])
@@ -135,16 +140,42 @@ for command in ("--help", "serve", "playground", "doctor"):
     assert re.search(r"ganops doctor needs \w+: pip install 'ganops\[pipeline\]'\ndoctor ends with 1", told)
 
 
-def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel of this tree."""
+    folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "-w", tmp_path, ROOT], check=True, capture_output=True, timeout=120)
-    (wheel,) = tmp_path.glob("ganops-*.whl")
+    subprocess.run([*command, "-w", folder, ROOT], check=True, capture_output=True, timeout=120)
+    (path,) = folder.glob("ganops-*.whl")
+    return path
+
+
+def listed(*paths):
+    """The files that git knows or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *paths]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    return {name for name in found if (ROOT / name).exists()}
+
+
+def test_the_wheel_holds_the_package_what_every_project_has_and_nothing_else(wheel):
     with zipfile.ZipFile(wheel) as content:
         names = {name for name in content.namelist() if ".dist-info/" not in name}
         (metadata,) = (name for name in content.namelist() if name.endswith("dist-info/METADATA"))
         told = content.read(metadata).decode()
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "src"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    assert names == {name.removeprefix("src/") for name in listed if (ROOT / name).exists()}
-    assert "ganops/reports/templates/report.html.j2" in names
+    carried = {f"ganops/project/{name}" for name in listed(*CARRIED)}
+    assert names == {name.removeprefix("src/") for name in listed("src")} | carried
+    assert {"ganops/reports/templates/report.html.j2", "ganops/project/pipeline/train.py"} <= names
     assert set(re.findall(r"^Provides-Extra: (\w+)$", told, re.MULTILINE)) == set(EXTRAS)
+
+
+def test_an_installed_package_writes_a_project_as_a_checkout_does(wheel, tmp_path):
+    """Of the installed one, nothing lies in the place where a checkout has its root."""
+    with zipfile.ZipFile(wheel) as content:
+        content.extractall(tmp_path / "lib" / "site")
+    one, other = tmp_path / "one", tmp_path / "other"
+    command = [sys.executable, "-c", "from ganops.cli import main; main()", "init", "--example", "sound", one]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "lib" / "site"), "OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    assert CliRunner().invoke(app, ["init", "--example", "sound", str(other)]).exit_code == 0
+    assert (one / "src" / "ganops").resolve() == tmp_path / "lib" / "site" / "ganops"
+    assert hash_folder(one, without=("src", ".git")) == hash_folder(other, without=("src", ".git"))

@@ -38,12 +38,19 @@ EXEMPT: dict[str, dict[str, str]] = {
         "__init__.py": "names one class, which no stage uses",
         "core/errors.py": "words of refusals",
         "core/layout.py": "paths that stand in dvc.yaml, too",
+        "core/project.py": "refuses to run where DVC watches another package",
         "core/redaction.py": "hides passwords in what is shown of servers",
         "core/terminal.py": SHOWS,
     },
     "prepare": {"registry/precedents.py": SHOWS, "experiment/checks.py": CHECKS, "core/cores.py": PLACES},
-    "features": {"experiment/checks.py": CHECKS, "experiment/machine.py": PLACES, "data/prepare.py": PREPARES},
+    "features": {
+        "core/patterns.py": CHECKS,
+        "experiment/checks.py": CHECKS,
+        "experiment/machine.py": PLACES,
+        "data/prepare.py": PREPARES,
+    },
     "tune": {
+        "core/patterns.py": CHECKS,
         "registry/searches.py": RECORDS,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
@@ -56,6 +63,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "search/table.py": SHOWS,
     },
     "train": {
+        "core/patterns.py": CHECKS,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
         "metrics/catalogue.py": CHECKS,
@@ -66,6 +74,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "search/space.py": CHECKS,
     },
     "evaluate": {
+        "core/patterns.py": CHECKS,
         "losses/adversarial.py": GAMES,
         "losses/penalties.py": GAMES,
         "experiment/checks.py": CHECKS,
@@ -76,6 +85,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "metrics/ladder.py": JUDGES,
     },
     "register": {
+        "core/patterns.py": CHECKS,
         "experiment/checks.py": CHECKS,
         "experiment/identity.py": CHECKS,
         "experiment/machine.py": PLACES,

@@ -18,13 +18,16 @@ from pydantic import (
     Field,
     Tag,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from ganops.core import patterns
 from ganops.core.errors import ConfigError
 from ganops.core.files import read_yaml
 from ganops.core.redaction import carries_secret
+from ganops.kinds import sound
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -76,9 +79,11 @@ class Data(Section):
     """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
     source: str = "fashion-mnist-10k"
-    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist (70,000)."""
-    labels: Literal["auto", "none"] = "auto"
-    """auto: sub-folders, a label column or label files make a conditional GAN; none: unconditional."""
+    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist, or fsdd."""
+    labels: str = "auto"
+    """auto: sub-folders, a label column or files; none: unconditional; or a pattern: its group, in a file's name."""
+    group: str = "none"
+    """A pattern whose group, in a file's path, says which samples lie in one split: speakers, takes, films; or none."""
     validation: Share = 0.1
     """Share of the samples that selection (tuning, best checkpoint) looks at."""
     test: Share = 0.1
@@ -95,6 +100,12 @@ class Data(Section):
     def _address_is_public(cls, source: str) -> str:
         _expect_no_secret(source)
         return source
+
+    @field_validator("labels", "group")
+    @classmethod
+    def _pattern_has_one_group(cls, value: str, info: ValidationInfo) -> str:
+        patterns.compiled(value, ("auto", "none") if info.field_name == "labels" else ("none",))
+        return value
 
     @model_validator(mode="after")
     def _splits_leave_something(self) -> Self:
@@ -127,6 +138,41 @@ class ImageData(Data):
     def shape(self) -> tuple[int, ...]:
         """Shape of a stored sample, as far as it is known before the source is read: `auto` channels count as 1."""
         return 1 if self.channels == "auto" else self.channels, self.resolution, self.resolution
+
+
+class SoundData(Data):
+    """Clips of sound."""
+
+    kind: Literal["sound"]
+    """The kind of the samples."""
+    rate: Annotated[int, Field(ge=1000, le=384_000)] = 8000
+    """Samples a second of a clip: files of others are resampled."""
+    samples: Annotated[int, Field(ge=1, le=2**20)] = 8192
+    """Samples of a clip: shorter ones are padded on both sides, longer ones cut."""
+    bands: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Mel bands of the spectrogram: its height. Its width is samples / hop; architectures draw squares."""
+    window: Annotated[int, Field(ge=2, le=2**16)] = 256
+    """Samples of the window of the short-time Fourier transform."""
+    hop: Annotated[int, Field(ge=1, le=2**16)] = 128
+    """Samples between two windows."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a stored sample."""
+        return 1, self.bands, self.samples // self.hop
+
+    @model_validator(mode="after")
+    def _spectrogram_is_possible(self) -> Self:
+        sound.check(self.model_dump())
+        return self
+
+
+SECTIONS: dict[str, type[ImageData] | type[SoundData]] = {"image": ImageData, "sound": SoundData}
+"""Section `data` of each kind."""
+
+
+def _kind(value: Any) -> str:
+    return str(value.get("kind", "image") if isinstance(value, Mapping) else getattr(value, "kind", "image"))
 
 
 class Features(Section):
@@ -195,7 +241,7 @@ class Augment(Section):
     """The transforms of the samples that D is shown, real and generated ones alike."""
 
     transforms: str | dict[str, Factor] = "none"
-    """none, ada, bgc, diffaugment or r3gan; or names and factors, such as {xint: 1, brightness: 0.5}."""
+    """none, ada, bgc, diffaugment or r3gan; or names and factors: {xint: 1}; of sounds {time: 1, gain: 1}."""
     strength: Literal["auto", "adaptive"] | Schedule = "auto"
     """The chance of each transform; adaptive: from 0 on, as D overfits (ADA); auto: 1 for diffaugment, or adaptive."""
     target: Share = 0.6
@@ -426,8 +472,10 @@ class Experiment(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random follows from it."""
-    data: ImageData = ImageData()
-    """The source of the samples, and their preparation."""
+    data: Annotated[Annotated[ImageData, Tag("image")] | Annotated[SoundData, Tag("sound")], Discriminator(_kind)] = (
+        ImageData()
+    )
+    """The source of the samples, and their preparation; its keys are those of its kind."""
     features: Features = Features()
     """The frozen function whose features the metrics compare."""
     model: Model = Model()
@@ -459,6 +507,8 @@ class Experiment(Section):
             ConfigError: A path leads through a value, or the result is no experiment.
         """
         content = self.content()
+        if values.get("data.kind", self.data.kind) != self.data.kind:  # what is said of any kind stays
+            content["data"] = {key: value for key, value in content["data"].items() if key in Data.model_fields}
         for path, value in values.items():
             *parents, last = path.split(".")
             section = content
@@ -553,14 +603,18 @@ _NOW = {"params.register.data_licence": "data.licence, beside the source whose i
 
 
 def _explain(problem: Any) -> tuple[str, str]:
-    keys = [str(key) for key in problem["loc"] if str(key) not in _UNION_BRANCHES]
+    place = [str(key) for key in problem["loc"]]
+    kind = place.pop(1) if place[:1] == ["data"] and place[1:2] and place[1] in SECTIONS else "image"
+    keys = [key for key in place if key not in _UNION_BRANCHES]
     path, got = ".".join(["params", *keys]), problem["input"]
     if path in _NOW:
         return path, f"is now {_NOW[path]}"
+    if problem["type"] == "union_tag_invalid":
+        near = difflib.get_close_matches(problem["ctx"]["tag"], SECTIONS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{path}.kind", f"expected {' or '.join(SECTIONS)}, got {problem['ctx']['tag']!r}{hint}"
     if problem["type"] == "extra_forbidden":
-        known = _fields(keys[:-1])
-        near = difflib.get_close_matches(keys[-1], known, n=1)
-        return path, "unknown; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
+        return path, _unknown(keys, kind)
     if problem["type"] == "value_error":
         return path, str(problem["ctx"]["error"])
     if problem["type"] == "missing":
@@ -573,8 +627,20 @@ def _explain(problem: Any) -> tuple[str, str]:
     return path, f"expected {message}, got {'a section' if isinstance(got, dict) else repr(got)}"
 
 
-def _fields(keys: list[str]) -> list[str]:
-    """The keys that the section at this path knows."""
+def _unknown(keys: list[str], kind: str) -> str:
+    """Return what is said of a key that is not known where it stands."""
+    known = _fields(keys[:-1], kind)
+    others = [name for name, section in SECTIONS.items() if keys[-1] in section.model_fields]
+    if others and keys[:-1] == ["data"]:
+        return f"unknown for data.kind: {kind}; it is a key of data.kind: {others[0]}"
+    near = difflib.get_close_matches(keys[-1], known, n=1)
+    return "unknown; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}")
+
+
+def _fields(keys: list[str], kind: str) -> list[str]:
+    """The keys that the section at this path knows, `data` being of a kind."""
+    if keys == ["data"]:
+        return list(SECTIONS[kind].model_fields)
     section: Any = Experiment
     for key in keys:
         field = next((field for name, field in section.model_fields.items() if (field.alias or name) == key), None)

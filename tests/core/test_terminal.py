@@ -126,3 +126,11 @@ def test_a_package_that_is_not_installed_is_told_with_its_extra_and_a_defect_is_
     for defect in ("ganops.nowhere", "json.nowhere", None):
         assert said(["serve"], defect) == ""
     assert terminal.lacking(KeyError("x")) == ""
+
+
+def test_a_training_on_sounds_counts_clips(monkeypatch):
+    lines = []
+    monkeypatch.setattr(terminal, "say", lambda stage, text: lines.append(text))
+    with terminal.training_bar("train", 100, "clip") as show:
+        show({"kimg": 1.0, "images_per_second": 310.0})
+    assert "310 clips/s" in lines[0]

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as vision
 
 from ganops.core.errors import ConfigError
-from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Drawn, adapt, apply, draw
+from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Drawn, adapt, apply, draw, names_of
 
 GRAY_IDENTITY = {"hue", "saturation", "diff_saturation"}
 
@@ -436,7 +436,7 @@ def test_the_draws_of_holes_have_the_published_spread():
     expect(top + 8, mean=16, std=uniform(32))
 
 
-VISIBLE = {"xflip": 1 / 2, "yflip": 1 / 2, "rot90": 3 / 4, "lumaflip": 1 / 2, "xint": 1 - 1 / (16 * 8)}
+VISIBLE = {"xflip": 1 / 2, "yflip": 1 / 2, "rot90": 3 / 4, "lumaflip": 1 / 2, "xint": 1 - 1 / (16 * 8), "time": 15 / 16}
 """How often a transform that is on can be told from the identity; all others: always."""
 
 
@@ -465,6 +465,30 @@ def _share(draws):
         matrix = draws.affine if draws.affine is not None else draws.colour
         changed = (matrix != torch.eye(matrix.shape[2])[:-1]).flatten(1)
     return changed.any(1).float().mean().item()
+
+
+def test_masks_of_spectrograms_span_all_bands_or_all_frames_and_an_eighth_of_the_other_side():
+    left, top, right, bottom = many(gap=1).holes[:, 0].unbind(1)
+    assert (top == 0).all()
+    assert (bottom == 32).all()
+    expect(right - left, mean=4, std=uniform(8))
+    left, top, right, bottom = many(band=1).holes[:, 0].unbind(1)
+    assert (left == 0).all()
+    assert (right == 64).all()
+    expect(bottom - top, mean=2, std=uniform(4))
+
+
+def test_sound_moves_in_time_alone_and_gain_is_one_number_for_all_bands():
+    affine = many(time=1).affine
+    assert (affine[:, 1, 2] == 0).all()
+    assert affine[:, 0, 2].abs().max() == 8
+    assert torch.equal(affine[:, 0, 2], affine[:, 0, 2].round())
+    expect(many(gain=1).colour[:, 0, -1], mean=0, std=0.1)
+
+
+def test_flips_and_turns_are_not_for_sounds():
+    assert set(names_of("sound")) == {"gain", "time", "gap", "band", "cutout"}
+    assert set(names_of("image")) == set(NAMES) - {"gain", "time", "gap", "band"}
 
 
 def test_an_unknown_name_is_refused():

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import sounds
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
@@ -31,6 +32,7 @@ from PIL import Image
 from ganops.core.errors import UserError
 from ganops.data.decode import decode_all
 from ganops.data.image_decoder import ImageDecoder
+from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.sources import read_source
 from ganops.data.sources.item import ItemError
 from ganops.registry.model import Model
@@ -155,6 +157,31 @@ def images(_: Path) -> Target:
         assert found[0].dtype == np.uint8
 
     return Target(st.tuples(mutated(pictures()) | lying | st.binary(max_size=64), recipes), check)
+
+
+def clips(_: Path) -> Target:
+    """Decoding of one file of sound."""
+
+    def lying(header: tuple[int, int, int, int, int]) -> bytes:
+        tag, channels, rate, bits, size = header
+        return sounds.riff(bytes(range(256)) * 8, tag=tag, channels=channels, rate=rate, bits=bits, size=size)
+
+    words = st.integers(0, 9) | st.sampled_from([16, 24, 32, 64, 0xFFFE, 0xFFFF]) | st.integers(0, 2**16 - 1)
+    wide = st.sampled_from([0, 1, 8000, 44100, 384_000, 2**31, 2**32 - 1]) | st.integers(0, 2**32 - 1)
+    headers = st.tuples(words, words, wide, words, wide).map(lying)
+    files = [sounds.encoded(sounds.noise(0, 6000), form, 8000 if form == "wav" else 48000) for form in sounds.FORMATS]
+    decoders = st.builds(SoundDecoder, st.sampled_from([8000, 16000]), st.sampled_from([256, 8192]), st.just(16))
+
+    def check(case: tuple[bytes, SoundDecoder]) -> None:
+        data, decoder = case
+        (found,) = decode_all([data], decoder)
+        if isinstance(found, ItemError):
+            raise found
+        assert found[0].shape == (decoder.samples,)
+        assert found[0].dtype == np.int16
+        assert np.abs(found[0].astype(int)).max() == 32767
+
+    return Target(st.tuples(mutated(files) | headers | st.binary(max_size=64), decoders), check)
 
 
 def archives(folder: Path) -> Target:
@@ -487,5 +514,6 @@ def tags(_: Path) -> Target:
 
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
-    each.__name__: each for each in (images, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
+    each.__name__: each
+    for each in (images, clips, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
 }

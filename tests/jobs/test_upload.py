@@ -16,6 +16,7 @@ import ray
 from projects import new_project
 
 from ganops.core.errors import ClusterError, RegistryError
+from ganops.core.project import INSTALLED
 from ganops.jobs import dvc, submission, upload
 from ganops.registry import tracking
 
@@ -242,6 +243,24 @@ def test_what_is_gone_and_repositories_inside_are_not_sent(tree):
     assert upload.listed(tree) == [".gitignore", "a.txt", "link/.gitignore", "link/a.txt"]
     (tree / "a.txt").unlink()
     assert upload.listed(tree) == [".gitignore", "link/.gitignore"]
+
+
+def test_a_job_gets_the_files_of_an_installed_ganops_as_those_of_a_checkout(tree):
+    """Nodes have no ganops: what the project links to arrives as the module, and in the place that DVC watches."""
+    with (tree / ".gitignore").open("a") as file:
+        file.write("/src/ganops\n")
+    before = submission.Tree.of(tree)
+    (tree / "src").mkdir()
+    (tree / "src" / "ganops").symlink_to(INSTALLED)
+    after = submission.Tree.of(tree)
+    assert after.digest != before.digest
+    with upload.staged(tree, after.files, "src/ganops") as (archive, folder):
+        assert (folder / "losses" / "penalties.py").read_bytes() == (INSTALLED / "losses/penalties.py").read_bytes()
+        assert not list(folder.rglob("*.pyc"))
+        with zipfile.ZipFile(archive) as sent:
+            names = set(sent.namelist())
+    assert {"a.txt", "src/ganops/config.py", "src/ganops/reports/templates/page.html.j2"} <= names
+    assert "secret" not in names
 
 
 def test_a_name_that_is_not_utf8_is_refused(tree):

@@ -165,5 +165,5 @@ def test_a_metric_is_added_by_a_row(monkeypatch):
 
     monkeypatch.setitem(sight.DUTIES, "shift", sight.Duty(row.rungs, "", row.better))
     real, same, harmed = (Sample(*drawn(seed, 300, by)) for seed, by in ((0, 0), (1, 0), (2, 30)))
-    rungs = Rungs(real, {name: harmed if name == "noise" else replace(same) for name in RUNGS})
+    rungs = Rungs(real, {name: harmed if name == "noise" else replace(same) for name in RUNGS["image"]})
     assert sight.examine(rungs, seed=0)["shift"]["noise"].told

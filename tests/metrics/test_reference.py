@@ -71,6 +71,20 @@ def test_the_card(reference):
     assert card["details"]["accuracy"] > 0.9
 
 
+def test_a_reference_of_sounds_states_the_spectrogram_and_what_the_vocoder_costs(tmp_path):
+    facts = {"rate": 8000, "samples": 2048, "window": 256, "hop": 128, "bands": 16, "mean": [3.0] * 16}
+    facts["deviation"] = [1.0] * 16
+    card = build(IMAGES, LABELS, tmp_path / "sounds", extractor="pixels", seed=0, kind="sound", facts=facts)
+    assert card["protocol"]["quantisation"] == "spectrogram 16 mel, 8 bit"
+    assert card["ladder"]["spoken"] > 0
+    assert "silence" in card["ladder"]
+    assert "black" not in card["ladder"]
+
+
+def test_images_keep_their_protocol(reference):
+    assert reference.card["protocol"] == {"quantisation": "uint8", "resize": "none", "seed": 0}
+
+
 def test_the_same_input_gives_the_same_bytes(folder, tmp_path):
     build(IMAGES, LABELS, tmp_path / "again", options={"kimg": 4}, seed=0)
     assert digests(tmp_path / "again") == digests(folder)

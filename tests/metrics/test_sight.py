@@ -35,9 +35,9 @@ ONE = Sample(np.full((300, DIMENSIONS), 30, np.float32), sharp(UNHARMED.labels *
 """One image, 300 times."""
 
 
-def rungs(**harmed):
+def rungs(kind="image", **harmed):
     """Every rung far from the real ones, but for those that are given."""
-    return Rungs(REAL, {"real": UNHARMED, **dict.fromkeys(set(RUNGS) - {"real"}, ONE), **harmed})
+    return Rungs(REAL, {"real": UNHARMED, **dict.fromkeys(set(RUNGS[kind]) - {"real"}, ONE), **harmed})
 
 
 def missed(metric, **harmed):
@@ -79,9 +79,17 @@ def test_each_metric_has_its_duties_only():
     table = {metric: set(duty.rungs) for metric, duty in sight.DUTIES.items()}
     assert not {"half", "few"} & (table["precision"] | table["density"])
     assert not {"noise", "heavy_blur"} & table["recall"]
-    assert table["class_kl"] == {"half", "black"}
+    assert table["class_kl"] == {"half", "black", "silence"}
     assert table["fd"] == table["kd"] == table["coverage"] == set.union(*table.values())
-    assert set.union(*table.values()) <= {*RUNGS, "half", "few"}
+    assert set.union(*table.values()) <= {*RUNGS["image"], *RUNGS["sound"], "half", "few"}
+
+
+@pytest.mark.parametrize(("kind", "own", "other"), [("image", "heavy_blur", "silence"), ("sound", "silence", "black")])
+def test_a_metric_answers_for_the_rungs_of_the_kind(kind, own, other):
+    found = sight.examine(rungs(kind), seed=0)
+    assert found.keys() == sight.DUTIES.keys()
+    assert own in found["fd"]
+    assert all(other not in told for told in found.values())
 
 
 @pytest.mark.parametrize("extractor", ["domain", "inception", "pixels"])

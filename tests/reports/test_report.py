@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from ganops.core.errors import UserError
 from ganops.core.pictures import save_grid
+from ganops.kinds import sound
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.protocol import SELECTED
 from ganops.reports import plots
@@ -450,7 +452,7 @@ def test_the_decision_says_what_was_asked_and_found(page):
 
 
 def test_every_field_is_a_part_that_was_tested():
-    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", *PARTS, *LEARNT}
+    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", "sounds", *PARTS, *LEARNT}
 
 
 def test_same_input_same_bytes_and_no_trace_of_the_machine(report, page, tmp_path):
@@ -629,3 +631,82 @@ def test_it_can_be_printed(report, tmp_path):
     write(report, tmp_path / "report.html")
     browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", (tmp_path / "report.html").as_uri())
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+# Sounds.
+
+KNOWN = """players => Promise.all(players.map(each => each.readyState >= 1 ? each.duration :
+    new Promise(known => each.onloadedmetadata = () => known(each.duration))))"""
+PLAYED = """player => new Promise(played => {
+    player.ontimeupdate = () => player.currentTime > 0.05 && played(player.currentTime)
+    player.play()
+})"""
+
+
+def wav(path, seconds, rate=8000):
+    tone = np.sin(np.arange(round(seconds * rate)) * (2 * np.pi * 440 / rate))
+    path.write_bytes(sound.file(np.rint(8000 * tone).astype(np.int16), {"rate": rate})[2])
+    return path
+
+
+@pytest.fixture
+def heard(report, tmp_path):
+    """The report of a training on sounds, as long as any, with ten samples of each side that can be heard."""
+    manifest = {**report.manifest, "sample": {"kind": "sound", "shape": [1, 32, 32], "dtype": "uint8"}}
+    sounds = [
+        (name, {side: wav(tmp_path / f"{side}-{i}.wav", 0.1 * (i + 1)) for side in ("generated", "real")})
+        for i, name in enumerate(CLASSES)
+    ]
+    return replace(report, manifest=manifest, sounds=sounds)
+
+
+def test_sounds_are_heard_in_the_page_itself(heard):
+    read = Page(render(heard))
+    players = [attrs for tag, attrs in read.tags if tag == "audio"]
+    assert len(players) == 20
+    assert all("controls" in attrs and attrs["aria-label"] for attrs in players)
+    sides = ("generated", "real")
+    wanted = [sides_of[side].read_bytes() for _, sides_of in heard.sounds for side in sides]
+    assert [base64.b64decode(attrs["src"].removeprefix("data:audio/wav;base64,")) for attrs in players] == wanted
+    assert all(name in read.text for name in CLASSES)
+    assert "media-src data:" in render(heard)
+    assert "listen" in read.sections
+
+
+def test_a_report_of_sounds_speaks_of_clips_and_one_of_images_has_no_players(heard, page):
+    text = Page(render(heard)).text
+    for words in ("Clips per second", "Nearest training clips", "other real clips", "copying of training clips"):
+        assert words in text, words
+    shown = re.sub(r"data:[^\"]*", "", render(heard))
+    body = shown[shown.index("<main>") :]
+    assert "image" not in re.sub(r"<img|role=\"img\"|images_per_second", "", body).lower()
+    assert "<audio" not in page
+    assert "media-src" not in page
+    assert ".heard" not in page
+
+
+def test_a_sound_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"expected a sound at .*real-0\.wav.*Run the stage"):
+        render(Report(title="t", sounds=[("one", {"real": tmp_path / "real-0.wav"})]))
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
+def test_a_browser_plays_the_sounds_on_a_phone_and_on_a_desk(heard, tmp_path):
+    write(heard, tmp_path / "report.html")
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
+        for width in (390, 1280):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            told = []
+            page.on("console", lambda message, told=told: told.append(message.text))
+            page.goto((tmp_path / "report.html").as_uri())
+            players = page.locator("audio")
+            lengths = players.evaluate_all(KNOWN)
+            assert lengths == pytest.approx([0.1 * (i + 1) for i in range(10) for _ in range(2)], abs=1e-3)
+            assert players.last.evaluate(PLAYED) > 0.05
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert all(box["x"] >= 0 and box["x"] + box["width"] <= width for box in
+                       (players.nth(i).bounding_box() for i in range(20)))  # fmt: skip
+            assert told == []
+            page.close()
+        browser.close()

@@ -27,6 +27,7 @@ from ray.exceptions import ActorDiedError
 
 from ganops.core.errors import RegistryError, UserError
 from ganops.evaluation.gate import Decision
+from ganops.kinds import Spec
 from ganops.registry import champions, registration, tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
@@ -36,6 +37,7 @@ from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
 from ganops.serving.replica import Replica, Target
 
 NAME = "faces"
+DRAWER = SimpleNamespace(spec=Spec("image", (3, 8, 8)), shape=(8, 8, 3), dtype="uint8", classes=0, class_names=())
 SEEDS = np.arange(8)
 PATIENCE = 120
 """Seconds after which a condition will not come true any more, also on a machine that is busy."""
@@ -311,7 +313,7 @@ def followed(monkeypatch):
         world.loads.append(version)
         if version in world.broken:
             raise ValueError(f"{version} is broken\nand more")
-        return replica.Loaded(version, SimpleNamespace(shape=(8, 8, 3), classes=0, class_names=()), "now")
+        return replica.Loaded(version, DRAWER, "now")
 
     monkeypatch.setattr(Replica, "_wanted", wanted)
     monkeypatch.setattr(Replica, "_load", load)

@@ -1,6 +1,8 @@
 """The playground: what its parts return, and the page in a real browser without a window."""
 
 import asyncio
+import base64
+import io
 import re
 import shutil
 import signal
@@ -8,18 +10,21 @@ import socket
 import subprocess
 import sys
 import threading
+import wave
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
-from packages import package
+from packages import SOUND, package
 from playwright.sync_api import expect, sync_playwright
 from registering import NAME, register
 
 from ganops.core import layout
 from ganops.core.errors import RegistryError, UserError
+from ganops.kinds import Spec
 from ganops.registry import champions, registration, tracking
 from ganops.serving import limits, playground, votes
 from ganops.serving.gallery import MAX_SEED, Exhibition, Settings
@@ -29,18 +34,31 @@ QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
          "--disable-sync"]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def shown(empty_store, tmp_path_factory):
-    """Version 1 is the champion, version 2 was rejected."""
+@contextmanager
+def exhibition(empty_store, base, kind):
+    """Two versions of which 1 is the champion, and 2 was rejected."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.setattr(registration, "prove", lambda package, folder: 100.0)  # test_registry does
-        base = tmp_path_factory.mktemp("shown")
         root = shutil.copytree(empty_store, base / "project")
         for seed, fd in ((0, 9.0), (1, 12.0)):
-            made = package(base / str(seed), fd, seed, channels=1)
+            made = package(base / str(seed), fd, seed, channels=1, kind=kind)
             register(replace(made, description={**made.description, "class_names": ["shoe", "<b>", "bag"]}), root)
         yield Exhibition(root, NAME, root / layout.VOTES)
+
+
+@pytest.fixture(scope="module")
+def shown(empty_store, tmp_path_factory):
+    """An exhibition of images."""
+    with exhibition(empty_store, tmp_path_factory.mktemp("shown"), "image") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def spoken(empty_store, tmp_path_factory):
+    """An exhibition of sounds."""
+    with exhibition(empty_store, tmp_path_factory.mktemp("spoken"), "sound") as found:
+        yield found
 
 
 # Without a browser.
@@ -49,11 +67,11 @@ def shown(empty_store, tmp_path_factory):
 def test_a_strip_ends_in_the_models_own_pictures(shown):
     exhibit = shown.exhibit(1)
     for label in (None, 2):
-        strip = exhibit.walk(5, 7, label, 0.7, 9)
-        ends = [exhibit.draw(Settings(seed, 1, label, 0.7))[0] for seed in (5, 7)]
+        strip = exhibit.walk(5, 7, label, 0.7, 9).stills
+        ends = [exhibit.draw(Settings(seed, 1, label, 0.7)).stills[0] for seed in (5, 7)]
         assert strip.shape == (9, 1, 8, 8)
         assert strip[0].tobytes() == ends[0].tobytes() != ends[1].tobytes() == strip[-1].tobytes()
-    steps = np.abs(np.diff(exhibit.walk(5, 7, 2, 1.0, 24).astype(int), axis=0)).mean((1, 2, 3))
+    steps = np.abs(np.diff(exhibit.walk(5, 7, 2, 1.0, 24).stills.astype(int), axis=0)).mean((1, 2, 3))
     assert steps.max() < 4 * steps.mean()  # nowhere a jump
 
 
@@ -62,7 +80,7 @@ def test_pictures_are_those_of_the_program_that_is_shown_beside_them(shown, monk
     for settings in (Settings(3, 4), Settings(2**40, 2, 1, 0.25)):
         told = {}
         exec(settings.program(NAME, 1), told)
-        drawn = shown.exhibit(1).draw(settings)
+        drawn = shown.exhibit(1).draw(settings).stills
         assert np.array_equal(told["images"].transpose(0, 3, 1, 2), drawn)
 
 
@@ -118,14 +136,14 @@ def test_a_ballot_is_blind(shown):
         assert not re.search(r"v\d|version|identity", re.sub(r'src="[^"]*"', "", pair))
     assert lefts == {1, 2}
     sources = re.findall(r'src="([^"]*)"', pair)
-    left = [playground._image(image, 64, "")["src"] for image in page._pictures(ballot.left.version, ballot.seeds)]
+    left = [image["src"] for image in page._side("left", ballot.left.version, ballot.seeds)]
     assert sources[: playground.PAIR] == left != sources[playground.PAIR :]
 
 
 def test_pictures_of_other_sizes_are_not_compared_blind(shown):
     exhibit = shown.exhibit(2)
-    shown._loaded[3] = replace(exhibit, version=3, drawer=SimpleNamespace(shape=(16, 16, 1)))
-    with pytest.raises(UserError, match="v1 draws 8x8x1 pixels and v3 16x16x1"):
+    shown._loaded[3] = replace(exhibit, version=3, drawer=SimpleNamespace(spec=Spec("image", (1, 16, 16))))
+    with pytest.raises(UserError, match="v1 draws 1 x 8 x 8 images and v3 1 x 16 x 16 images"):
         shown.ballot(1, 3, [0])
     del shown._loaded[3]
 
@@ -190,7 +208,54 @@ def test_nobody_votes_from_a_foreign_page_or_uploads_anything(shown):
     asyncio.run(ask())
 
 
+def clips(html):
+    """Samples of the players in a part of the page: int16 [N, T]."""
+    heard, found = [], re.findall(r'<audio controls preload="none" src="data:audio/wav;base64,([^"]*)"', html)
+    for each in map(base64.b64decode, found):
+        with wave.open(io.BytesIO(each)) as file:
+            assert file.getframerate() == SOUND["rate"]
+            heard.append(np.frombuffer(file.readframes(file.getnframes()), "<i2"))
+    return np.array(heard)
+
+
+def test_each_sound_has_a_player_of_the_clip_that_predict_gives(spoken):
+    page, exhibit = playground.Page(spoken), spoken.exhibit(1)
+    drawn = page.draw(1, 40, 5, 2, 0.5)
+    expected = exhibit.drawer.model.predict(40 + np.arange(5), params={"labels": [2], "truncation": 0.5})
+    assert clips(drawn).tobytes() == expected.tobytes()
+    assert "clips = model.predict(" in drawn
+    assert "Link to these clips" in drawn
+    strip = clips(page.walk(1, 5, 7, 2, 1.0, 9))
+    assert len(strip) == 9
+    ends = exhibit.drawer.model.predict(np.array([5, 7]), params={"labels": [2]})
+    assert (strip[0].tobytes(), strip[-1].tobytes()) == (ends[0].tobytes(), ends[1].tobytes())
+    ballot, pair, *_ = page.compare(1, 2)
+    sides = [spoken.exhibit(side.version).drawer.model.predict(np.array(ballot.seeds))
+             for side in (ballot.left, ballot.right)]  # fmt: skip
+    assert clips(pair).tobytes() == np.concatenate(sides).tobytes()
+    head = str(page.renew()[1])
+    assert (
+        "The champion.\n0.256 s clips at 8,000 Hz (16 mel bands, Griffin-Lim), 3 classes. Every clip is invented"
+        in head
+    )
+
+
+def test_images_have_no_players(shown):
+    assert "<audio" not in playground.Page(shown).draw(1, 0, 3, playground.IN_TURN, 1.0)
+
+
 # In a browser.
+
+KNOWN = """players => Promise.all(players.map(each => new Promise((known, failed) => {
+    each.onloadedmetadata = () => known([each.duration, each.readyState])
+    each.onerror = () => failed(each.error.message)
+    each.load(); each.preload = "auto"
+})))"""
+BOXES = "all => all.map(each => each.getBoundingClientRect()).map(box => [box.left, box.right])"
+PLAYED = """player => new Promise(played => {
+    player.ontimeupdate = () => player.currentTime > 0.05 && played(player.currentTime)
+    player.play()
+})"""
 
 PIXELS = """images => images.map(image => {
     const canvas = document.createElement("canvas");
@@ -217,8 +282,8 @@ def pixels(images):
     return found[..., 0][:, None]
 
 
-@pytest.fixture
-def address(shown):
+@contextmanager
+def opened(shown):
     """Where `ganops playground` says that the page is; Ctrl-C ends it."""
     if CHROMIUM is None:
         pytest.skip("no chromium here: the page is not driven in a browser")
@@ -243,13 +308,13 @@ def address(shown):
         process.stdout.close()
 
 
-@pytest.fixture
-def page(address):
+@contextmanager
+def tab(shown):
     """A tab of a browser, which asks no other host for anything and has nothing refused.
 
     A page that is left while an answer still flows reports that answer as lost: `LEAVING`.
     """
-    with sync_playwright() as play:
+    with opened(shown) as address, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         page = browser.new_page(viewport={"width": 1280, "height": 900}, base_url=address)
         page.set_default_timeout(30_000)
@@ -264,13 +329,20 @@ def page(address):
     assert [text for text in told if not any(known in text for known in ("elsewhere.invalid", *LEAVING))] == []
 
 
+@pytest.fixture
+def page(shown):
+    """A tab on images."""
+    with tab(shown) as page:
+        yield page
+
+
 def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     champion, images = shown.exhibit(1), page.locator("#drawn img")
     page.goto("/?seed=40&count=5")
     expect(page.locator("#about")).to_contain_text("faces v1")
     expect(page.locator("#about")).to_contain_text("fd_domain")
     expect(images).to_have_count(5)
-    assert pixels(images).tobytes() == champion.draw(Settings(40, 5)).tobytes()
+    assert pixels(images).tobytes() == champion.draw(Settings(40, 5)).stills.tobytes()
     expect(page.locator("#drawn figcaption").nth(1)).to_contain_text("seed 41")
     shown_at = images.first.evaluate(
         "image => [image.width / image.naturalWidth, getComputedStyle(image).imageRendering]"
@@ -281,29 +353,29 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     page.get_by_label("First seed").fill("7")
     page.locator("#draw").click()
     expect(page.locator("#drawn figcaption").first).to_contain_text("seed 7")
-    assert pixels(images).tobytes() == champion.draw(Settings(7, 5)).tobytes()
+    assert pixels(images).tobytes() == champion.draw(Settings(7, 5)).stills.tobytes()
     page.get_by_label("Label").first.click()
     page.get_by_role("option", name="bag").click()
     expect(page.locator("#drawn figcaption").first).to_contain_text("bag")
-    assert pixels(images).tobytes() == champion.draw(Settings(7, 5, 2)).tobytes()
+    assert pixels(images).tobytes() == champion.draw(Settings(7, 5, 2)).stills.tobytes()
     page.locator("#surprise").click()
     expect(page.locator("#drawn figcaption").first).not_to_contain_text(re.compile(r"seed 7(?!\d)"))
     seed = int(re.search(r"seed (\d+)", page.locator("#drawn figcaption").first.inner_text()).group(1))
     expect(page.get_by_label("First seed")).to_have_value(str(seed))
-    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).tobytes()
+    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).stills.tobytes()
 
     # a link is those pictures again
     page.get_by_text("Link to these pictures").click()
     expect(page.locator("#drawn figcaption").first).to_contain_text(f"seed {seed}")
     assert f"version=1&seed={seed}&count=5&label=2&truncation=1" in page.url
-    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).tobytes()
+    assert pixels(images).tobytes() == champion.draw(Settings(seed, 5, 2)).stills.tobytes()
 
     # from one picture to another
     page.get_by_role("tab", name="Between two").click()
     page.get_by_label("Seed B").fill("9")
     page.locator("#walk").click()
     expect(page.locator("#walked figcaption").last).to_contain_text("seed 9")
-    assert pixels(page.locator("#walked img")).tobytes() == champion.walk(0, 9, None, 1.0, 9).tobytes()
+    assert pixels(page.locator("#walked img")).tobytes() == champion.walk(0, 9, None, 1.0, 9).stills.tobytes()
 
     # what cannot be asked for is told
     page.get_by_label("Seed B").fill("")
@@ -326,7 +398,7 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
         assert len(kept) == number
         seen = pixels(page.locator("#pair section[aria-label=left] img"))
         left = Settings(vote.ballot.seeds[0], playground.PAIR)
-        assert seen.tobytes() == shown.exhibit(vote.ballot.left.version).draw(left).tobytes()
+        assert seen.tobytes() == shown.exhibit(vote.ballot.left.version).draw(left).stills.tobytes()
         expect(page.locator("#result")).to_contain_text(f"You preferred v{vote.preferred.version}")
     one, two = shown.exhibit(1).side, shown.exhibit(2).side
     tally = shown.tally(one, two)
@@ -349,7 +421,7 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     page.goto("/")
     expect(page.locator("#about")).to_contain_text("faces v2")
     expect(images).to_have_count(20)
-    assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).tobytes()
+    assert pixels(images).tobytes() == shown.exhibit(2).draw(Settings()).stills.tobytes()
 
     # nobody else can be asked for anything
     assert page.evaluate(ASK_ANOTHER_HOST) == "connect-src"
@@ -359,3 +431,29 @@ def test_a_visitor_draws_walks_compares_and_votes(shown, page):
     for tab in ("Draw", "Between two", "Which is better?", "Card"):
         page.get_by_role("tab", name=tab).click()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390, tab
+
+
+def test_a_visitor_hears_sounds_on_a_desk_and_on_a_phone(spoken):
+    with tab(spoken) as page:
+        page.goto("/?seed=40&count=5")
+        expect(page.locator("#about")).to_contain_text("0.256 s clips at 8,000 Hz")
+        players = page.locator("#drawn audio")
+        expect(players).to_have_count(5)
+        found = players.evaluate_all(KNOWN)
+        assert all(duration == pytest.approx(0.256, abs=1e-3) and ready >= 1 for duration, ready in found)
+        page.get_by_role("tab", name="Between two").click()
+        expect(page.locator("#walked audio")).to_have_count(9)
+        page.get_by_role("tab", name="Which is better?").click()
+        page.locator("#ballot").click()
+        for side in ("left", "right"):
+            expect(page.locator(f"#pair section[aria-label={side}] audio")).to_have_count(playground.PAIR)
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            for name in ("Draw", "Between two", "Which is better?", "Card"):
+                page.get_by_role("tab", name=name).click()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+                boxes = page.locator("audio:visible").evaluate_all(BOXES)
+                assert len(boxes) == {"Draw": 5, "Between two": 9, "Card": 0}.get(name, 2 * playground.PAIR)
+                assert all(left >= 0 and right <= width and right - left > 100 for left, right in boxes), name
+            page.get_by_role("tab", name="Draw").click()
+            assert players.last.evaluate(PLAYED) > 0.05

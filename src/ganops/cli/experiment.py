@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ganops import config
 from ganops.cli.app import app
-from ganops.core import layout
+from ganops.core import layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.core.terminal import console, say
@@ -17,6 +17,12 @@ from ganops.generator import walks
 
 if TYPE_CHECKING:
     from ganops.experiment.run import Progress
+    from ganops.generator import Generator
+    from ganops.kinds import Spec
+    from ganops.registry.model_version import Registered
+
+HEARD = ".wav"
+"""Suffix of files in which samples are heard, one after the other."""
 
 
 @app.command()
@@ -27,6 +33,13 @@ def check(
     from ganops.registry import precedents
 
     experiment = config.load()
+    if project.link(Path()):
+        say("check", f"{layout.PACKAGE} leads to {project.INSTALLED} now: what DVC watches is what runs")
+    if names := project.differing(Path()):
+        say(
+            "check",
+            f"{', '.join(names)}: not as this ganops has them in {project.home()}; take those, or your changes over",
+        )
     if not quick:
         from ganops.experiment import checks  # torch takes seconds to import
 
@@ -49,13 +62,19 @@ def _check_sight(experiment: config.Experiment) -> None:
         try:
             checks.check_sight(experiment, Reference.open(layout.FEATURES).blind)
         except UserError as error:
-            say("check", f"unless {layout.FEATURES} is of other images, the stages will refuse {error}")
+            others = f"other {experiment.data.kind}s"
+            say("check", f"unless {layout.FEATURES} is of {others}, the stages will refuse {error}")
 
 
 @app.command()
 def schema() -> None:
     """Write params.schema.json, which editors use to complete and explain params.yaml."""
-    with atomic(Path("params.schema.json")) as draft:
+    write_schema(Path())
+
+
+def write_schema(root: Path) -> None:
+    """Write the schema of params.yaml beside it."""
+    with atomic(root / "params.schema.json") as draft:
         draft.write_text(
             json.dumps(config.Experiment.model_json_schema(by_alias=True), indent=2, ensure_ascii=False) + "\n",
             encoding="utf-8",
@@ -64,7 +83,9 @@ def schema() -> None:
 
 @app.command()
 def sample(
-    out: Annotated[Path, typer.Argument(help="Picture to write; with --walk a .gif or .mp4.")] = Path("samples.png"),
+    out: Annotated[
+        Path, typer.Argument(help="Picture to write, or of sounds a .wav; with --walk a .gif, .mp4 or .wav.")
+    ] = Path("samples.png"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
     label: Annotated[int | None, typer.Option(help="One class for all; without it the classes take turns.")] = None,
@@ -72,16 +93,17 @@ def sample(
     model: Annotated[
         str, typer.Option(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")
     ] = str(layout.GENERATOR),
-    separate: Annotated[Path | None, typer.Option(help="A PNG for each seed into this folder; no grid.")] = None,
+    separate: Annotated[Path | None, typer.Option(help="A PNG or WAV for each seed into this folder; no grid.")] = None,
     walk: Annotated[bool, typer.Option("--walk", help="From the latent of one seed to the next, and back.")] = False,
-    frames: Annotated[int, typer.Option(min=1, max=1000, help="Pictures of a leg of the walk.")] = 24,
+    frames: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Pictures of a leg of the walk: 24; of a .wav 4 clips.")
+    ] = None,
     fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second of the walk.")] = 25,
     latents: Annotated[Path | None, typer.Option(help="What `ganops encode` wrote, in the place of seeds.")] = None,
 ) -> None:
-    """Draw: a grid, a PNG for each seed, a walk through the latents, or the pictures of latents that were found."""
+    """Draw: a grid, a file for each seed, a walk through the latents, or the samples of latents that were found."""
     import numpy as np
 
-    from ganops.core.pictures import save_grid
     from ganops.generator.artefact import save_separate
     from ganops.registry.model_version import sampler  # mlflow takes seconds to import
 
@@ -91,30 +113,55 @@ def sample(
         _draw(latents, model, out, separate)
         return
     seeds = seed + np.arange(count or (8 if walk else 64))
-    if walk:
+    heard = out.suffix.lower() == HEARD
+    if walk and not heard:
         walks.expect(out)
     with sampler(model) as source:
         classes = source.classes
+        _expect(out, source.spec, walk=walk)
         if label is not None and not 0 <= label < classes:
             raise UserError(
                 f"--label: expected 0 to {classes - 1}, got {label}" if classes else "--label: no classes here"
             )
         labels = None if label is None else np.full(len(seeds), label)
         if walk:
-            walks.save(out, map(source.spec.look, walks.through(source, seeds, labels, truncation, frames)), fps)
+            pieces = walks.through(source, seeds, labels, truncation, frames or (4 if heard else 24))
+            if heard:
+                _write(out, np.concatenate([*pieces]), source)
+            else:
+                walks.save(out, map(source.spec.look, pieces), fps)
         elif separate:
-            save_separate(separate, seeds, source.sample(seeds, labels, truncation), source.spec)
+            save_separate(separate, seeds, source.shown(source.sample(seeds, labels, truncation)), source.spec)
         else:
-            drawn = source.spec.look(source.sample(seeds, labels, truncation))
-            save_grid(out, drawn, columns=min(len(seeds), classes or 8))
+            _write(out, source.sample(seeds, labels, truncation), source, columns=min(len(seeds), classes or 8))
     say("sample", str(separate if separate and not walk else out))
+
+
+def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
+    """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
+    silent = (".gif", ".mp4") if walk else (".png",)
+    if out.suffix.lower() == HEARD and spec.played is None:
+        raise UserError(f"{out}: expected a name that ends in {' or '.join(silent)}: {spec.unit}s cannot be heard")
+    if spec.played and out.suffix.lower() not in (*silent, HEARD):
+        got = out.suffix or "none"
+        raise UserError(f"{out}: expected a name that ends in {', '.join(silent)} or {HEARD}, got {got}")
+
+
+def _write(out: Path, stored: Any, source: "Generator | Registered", columns: int = 8) -> None:
+    """Write samples into one file, as its name says: the grid of their stills, or one after the other to be heard."""
+    from ganops.core.pictures import save_grid
+
+    if out.suffix.lower() != HEARD:
+        save_grid(out, source.spec.look(stored), columns)
+    elif joined := source.spec.joined(source.shown(stored)):
+        with atomic(out) as draft:
+            draft.write_bytes(joined[2])
 
 
 def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
     """Draw latents of a file by the model that they are of."""
     import numpy as np
 
-    from ganops.core.pictures import save_grid
     from ganops.generator.artefact import save_separate
     from ganops.generator.inversion import Inversion
     from ganops.registry.model_version import trained
@@ -122,11 +169,13 @@ def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
     found, generator = Inversion.load(latents), trained(model).generator
     if found.fingerprint != generator.description.fingerprint:
         say("sample", f"{latents} was made by another training than {model}: its pictures will be others")
+    if separate is None:
+        _expect(out, generator.spec)
     drawn = found.draw(generator)
     if separate:
-        save_separate(separate, np.arange(len(drawn)), drawn, generator.spec)
+        save_separate(separate, np.arange(len(drawn)), generator.shown(drawn), generator.spec)
     else:
-        save_grid(out, generator.spec.look(drawn), columns=min(len(drawn), 8))
+        _write(out, drawn, generator, columns=min(len(drawn), 8))
     say("sample", str(separate or out))
 
 

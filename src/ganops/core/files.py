@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and the hashes that name their content."""
 
+import base64
 import errno
 import fcntl
 import hashlib
@@ -246,6 +247,11 @@ class _Quoting(yaml.SafeDumper):
 _Quoting.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.?[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?$"), list("-+.0123456789")
 )
+
+
+def embedded(media: str, content: bytes) -> str:
+    """Return a file of a media type (RFC 6838) as an address that holds it (RFC 2397)."""
+    return f"data:{media};base64,{base64.b64encode(content).decode()}"
 
 
 def hash_file(path: Path) -> str:

@@ -227,7 +227,7 @@ def _upstream(known: dict[str, Any], stage: str) -> set[str]:
     todo = [stage]
     while todo:
         reader = known[todo.pop()]
-        read = [Path(_joined(reader.get("wdir", "."), path)) for path in reader.get("deps", ())]
+        read = [Path(path) for path in needed(reader)]
         for name, writer in known.items():
             made = [Path(path) for path in written(writer)]
             if name not in found and any(a.is_relative_to(b) or b.is_relative_to(a) for a in read for b in made):
@@ -243,6 +243,11 @@ def _joined(folder: str, path: str) -> str:
 def stages(root: Path) -> dict[str, Any]:
     """The stages of the `dvc.yaml` in `root`, in its order; {} where there is none."""
     return _stages(root / "dvc.yaml")
+
+
+def needed(stage: dict[str, Any]) -> list[str]:
+    """Return the paths that a stage of `dvc.yaml` depends on, relative to the project's folder."""
+    return [_joined(stage.get("wdir", "."), path) for path in stage.get("deps", ())]
 
 
 def written(stage: dict[str, Any]) -> dict[str, dict[str, Any]]:

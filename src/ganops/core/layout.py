@@ -1,7 +1,8 @@
-"""Paths of what the stages make, relative to the project's folder; the same paths stand in `dvc.yaml`."""
+"""Paths of what the stages read and make, relative to the project's folder; the same paths stand in `dvc.yaml`."""
 
 from pathlib import Path
 
+PACKAGE = Path("src/ganops")
 DATA = Path("data")
 PREPARED = Path("data/prepared")
 PREVIEW = Path("reports/prepare/preview.png")

@@ -159,8 +159,9 @@ TOLD = {"loss_g": ("G", 2), "loss_d": ("D", 2), "error": ("error", 4), "divergen
 class _TrainingLine:
     """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds."""
 
-    def __init__(self, kimg: float) -> None:
+    def __init__(self, kimg: float, unit: str) -> None:
         self.kimg = kimg
+        self.per_second = "img/s" if unit == "image" else f"{unit}s/s"
         self.start: tuple[float, float] | None = None
         self.distance = ""
         self.best = float("inf")
@@ -173,7 +174,7 @@ class _TrainingLine:
             self.best = min(self.best, distance)
             self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
         told = [f"{label} {row[name]:.{digits}f}" for name, (label, digits) in TOLD.items() if name in row]
-        parts = [f"{row['images_per_second']:,.0f} img/s", *told]
+        parts = [f"{row['images_per_second']:,.0f} {self.per_second}", *told]
         return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
 
     def trouble(self, row: Mapping[str, float]) -> list[str]:
@@ -185,7 +186,7 @@ class _TrainingLine:
             return []
         told, self.slow = self.slow, True
         shared = "Something else uses the cores; the result is the same"
-        return [] if told else [f"slow: {now:,.0f} img/s where it had {had:,.0f}. {shared}"]
+        return [] if told else [f"slow: {now:,.0f} {self.per_second} where it had {had:,.0f}. {shared}"]
 
     def _left(self, row: Mapping[str, float]) -> str:
         now = time.monotonic()
@@ -197,12 +198,13 @@ class _TrainingLine:
 
 
 @contextmanager
-def training_bar(stage: str, kimg: float) -> Iterator[Callable[..., None]]:
+def training_bar(stage: str, kimg: float, unit: str = "image") -> Iterator[Callable[..., None]]:
     """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
 
-    The distances come from `judged`, the rows that are known to have one since the last tick.
+    `unit` is the noun for a sample. The distances come from `judged`, the rows that are known to have one since the
+    last tick.
     """
-    line, name = _TrainingLine(kimg), TextColumn(f"{stage:<10} kimg", markup=False)
+    line, name = _TrainingLine(kimg, unit), TextColumn(f"{stage:<10} kimg", markup=False)
     columns = (name, MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
     bar = Progress(*columns, console=console, transient=True)
     task, is_live = bar.add_task("starting", total=round(kimg)), console.is_terminal

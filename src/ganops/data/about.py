@@ -1,4 +1,4 @@
-"""The name of a set of images and the licence of the images: stated by a person, or by the source itself."""
+"""The name of a set of samples and their licence: stated by a person, or by the source itself."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ _LENGTH = 500
 
 @dataclass(frozen=True)
 class About:
-    """Name and licence of a set of images, for people."""
+    """Name and licence of a set of samples, for people."""
 
     name: str
     """Name for people: Fashion-MNIST (10,000 test images), or the last part of the source's path."""
     licence: str | None
-    """Licence of the images; None: nobody has stated it."""
+    """Licence of the samples; None: nobody has stated it."""
 
     @classmethod
     def of_source(cls, source: Path | str, name: str = AUTO, licence: str = AUTO) -> "About":

@@ -19,10 +19,20 @@ from torch import Tensor
 from ganops.core.collective import mean_over_workers
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import Draws
-from ganops.data.transforms import NAMES, PRESETS, STRENGTHS, TRANSFORMS, Shape, Strength, Transform
+from ganops.data.transforms import (
+    NAMES,
+    PRESETS,
+    STRENGTHS,
+    TRANSFORMS,
+    Shape,
+    Strength,
+    Transform,
+    names_of,
+)  # fmt: skip
 
 __all__ = [
     "NAMES", "PRESETS", "STRENGTHS", "TRANSFORMS", "Augmentation", "Drawn", "Transform", "adapt", "apply", "draw",
+    "names_of",
 ]  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from ganops.data.image_decoder import ImageDecoder
+from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.sources.item import Wanted
 
 Store = Callable[[NDArray[Any]], NDArray[Any]]
@@ -53,7 +54,7 @@ class Decoder(Protocol):
         """Return the parameters as a user gives them."""
 
 
-DECODERS: dict[str, Callable[..., Decoder]] = {"image": ImageDecoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {"image": ImageDecoder, "sound": SoundDecoder}
 
 
 def of(parameters: Any) -> Decoder:

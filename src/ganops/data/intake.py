@@ -1,4 +1,4 @@
-"""Decoding of a source to samples on the disk, by whatever maps blocks of images to samples."""
+"""Decoding of a source to samples on the disk, by whatever maps blocks of items to samples."""
 
 import math
 import os
@@ -25,10 +25,10 @@ from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source,
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
-"""Most images that are handed out together, and most bytes of them."""
+"""Most items that are handed out together, and most bytes of them."""
 _ITEMS_PER_PROCESS = 1000  # fewer are decoded sooner than a process starts
 
-ENDED = "data: a process that decodes images was ended from outside, perhaps for want of memory; give it more"
+ENDED = "data: a process that decodes samples was ended from outside, perhaps for want of memory; give it more"
 """Told when a process has died for good."""
 
 
@@ -75,16 +75,17 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Intake:
-    """Decoded samples and rejected items of a source; `names` and `labels` are those of the samples in the spool."""
+    """Decoded samples and rejected items of a source; `names`, `labels`, `groups`: of the samples in the spool."""
 
     names: list[str] = field(default_factory=list)
     labels: list[str | None] = field(default_factory=list)
+    groups: list[str | None] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     conversions: Counter[str] = field(default_factory=Counter)
 
 
 Block = list[Content]
-"""Some images that are decoded together."""
+"""Some items that are decoded together."""
 
 Decode = Callable[[Block], list[Decoded]]
 
@@ -92,7 +93,7 @@ Decode = Callable[[Block], list[Decoded]]
 class Mapper(Protocol):
     """Decodes blocks, wherever it likes; the law is `map`'s: a result for each block, in their order.
 
-    It takes a block when it can use one, so that few are in memory. `count` is the number of images in all blocks.
+    It takes a block when it can use one, so that few are in memory. `count` is the number of items in all blocks.
     """
 
     def __call__(self, decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
@@ -110,7 +111,7 @@ def by_processes(processes: int) -> Mapper:
 
 
 def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[Decoded]]:
-    """Decode in as many processes as this machine has cores and the images are worth."""
+    """Decode in as many processes as this machine has cores and the items are worth."""
     processes = min(os.cpu_count() or 1, count // _ITEMS_PER_PROCESS)
     return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
 
@@ -134,6 +135,7 @@ def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
     spool.append(sample)
     taken.names.append(printable(item.name))
     taken.labels.append(None if item.label is None else printable(item.label))
+    taken.groups.append(None if item.group is None else printable(item.group))
     taken.conversions.update(conversions)
 
 

@@ -3,19 +3,21 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import ConfigError, DataError
-from ganops.core.files import atomic_folder, hash_file, hash_json, remove, write_json
+from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, remove, write_json
 from ganops.core.pictures import save_grid
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
 from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
+from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import printable
@@ -27,11 +29,17 @@ REJECTED = "rejected.json"
 FEW = 10
 """A class with fewer samples is noted in the manifest."""
 
+FEW_GROUPS = 50
+"""Groups of a split that the manifest names, at most."""
+
+HEARD = 10
+"""Samples in a preview that is heard, at most."""
+
 _LISTED = 10  # rejected files that an error shows
 
 
 def prepare(
-    source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: Literal["auto", "none"] = "auto",
+    source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: str = AUTO, group: str = NONE,
     validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, mapper: Mapper = here,
 ) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
@@ -45,9 +53,12 @@ def prepare(
         source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
             what is accepted.
         out: replaced as a whole when all went well, else left as it was.
-        preview: a PNG.
+        preview: a PNG; of sound, a WAV of some clips is written beside it.
         decoder: what makes samples of the items of the source; see `decoders.DECODERS`.
-        labels: `auto`: those of the source, and then a sample without one is rejected; `none`: unconditional.
+        labels: `auto`: those of the source, and then a sample without one is rejected; `none`: unconditional; else a
+            pattern, whose one group is the label in the name of a file (without its suffix).
+        group: `none`; else a pattern, whose one group is the sample's group in its path (likewise): the samples of a
+            group, such as a speaker or a film, lie in one split.
         validation: share of the samples, between 0 and 1; 0 leaves the split empty.
         test: likewise.
         max_rejected: the share of files that may be unreadable.
@@ -61,13 +72,14 @@ def prepare(
         DataError: a source that cannot be used, too many rejected files, too few samples, no space left.
     """
     shares, unit = {"validation": validation, "test": test}, decoder.wanted.unit
-    _check(labels, shares, max_rejected)
+    naming = Naming.of(labels, group)
+    _check(shares, max_rejected)
     path = locate(source)
     path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
     if local := path if isinstance(path, Path) else path.local:
         _check_apart(local, out)
     with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
-        found = read_source(path, decoder.wanted)
+        found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
         taken = take_in(found, spool, decoder, mapper)
         kept = _select(taken, labels)
         _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED)
@@ -76,26 +88,26 @@ def prepare(
         class_names = order_classes(kept.values(), found.class_names)
         common, conversions = decoder.common(spool.shapes[i] for i in kept)
         taken.conversions.update(conversions)
-        samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror)
+        samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror, groups=taken.groups)
         splits = _dealt(samples, shares, decoder.mirror)
         read = partial(_read, spool, common)
         shape, facts, store = decoder.finish(map(read, splits["train"]), common)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
         for split, rows in splits.items():
             _write_split(draft / split, f"{unit}s", like, (store(read(row)) for row in rows), rows, bool(class_names))
+        grouped = {"group": group} if naming.group else {}
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
             "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
             **_census(splits, class_names),
             "sha256": _hash(draft),
-            "parameters": {**decoder.shown(), "labels": labels, **shares, "max_rejected": max_rejected},
+            "parameters": {**decoder.shown(), "labels": labels, **grouped, **shares, "max_rejected": max_rejected},
             "conversions": dict(sorted((+taken.conversions).items())),
             "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
             "ignored": sorted(map(printable, found.ignored)),
         }
         write_json(draft / "manifest.json", manifest)
-    prepared = Prepared.open(out)
-    save_grid(preview, KINDS[decoder.kind].look(_examples(prepared), prepared.spec.facts))
+    _show(Prepared.open(out), preview)
     remove(out.parent / REJECTED)
     return manifest
 
@@ -143,7 +155,7 @@ def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[st
         members = Counter(row.label for row in rows)
         total += members
         classes = {name: members[i] for i, name in enumerate(class_names)}
-        counts[split] = {"samples": len(rows), **({"classes": classes} if classes else {})}
+        counts[split] = {"samples": len(rows), **({"classes": classes} if classes else {}), **_groups(rows)}
     every = [row.digest for rows in splits.values() for row in rows if not row.mirrored]
     return {
         "classes": list(class_names),
@@ -153,9 +165,20 @@ def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[st
     }
 
 
+def _groups(rows: list[Row]) -> dict[str, Any]:
+    """Return the manifest's count of a split's groups, with the samples of each where they are few; or nothing."""
+    sizes = Counter(row.group for row in rows if row.group is not None)
+    if not sizes:
+        return {}
+    return {
+        "groups": len(sizes),
+        **({"group_samples": dict(sorted(sizes.items()))} if len(sizes) <= FEW_GROUPS else {}),
+    }
+
+
 def _select(taken: Intake, labels: str) -> dict[int, str | None]:
     """Place in the spool and label of what is kept; in a labelled set, a sample without a label is rejected."""
-    if labels == "none" or all(label is None for label in taken.labels):
+    if labels == NONE or all(label is None for label in taken.labels):
         return dict.fromkeys(range(len(taken.names)))
     for name, label in zip(taken.names, taken.labels, strict=True):
         if label is None:
@@ -163,19 +186,30 @@ def _select(taken: Intake, labels: str) -> dict[int, str | None]:
     return {i: label for i, label in enumerate(taken.labels) if label is not None}
 
 
-def _examples(prepared: Prepared) -> NDArray[Any]:
-    """Return up to 8 samples of each class in a row of its own, fewer and closer where there are many classes."""
-    samples, labels = prepared.samples("train"), prepared.labels("train")
+def _examples(prepared: Prepared) -> NDArray[np.intp]:
+    """Return the places of up to 8 samples of each class, in rows, fewer and closer where there are many classes."""
+    labels = prepared.labels("train")
     if labels is None:
-        return samples[:64]
+        return np.arange(min(64, len(prepared.samples("train"))))
     classes = len(prepared.class_names)
     each = max(1, min(8, 128 // classes))
-    return samples[[i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]]]
+    return np.array([i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]])
 
 
-def _check(labels: str, shares: dict[str, float], max_rejected: float) -> None:
-    if labels not in ("auto", "none"):
-        raise ConfigError(f"data.labels: expected auto or none, got {labels!r}")
+def _show(prepared: Prepared, preview: Path) -> None:
+    """Write a picture of some samples and, where they can be heard, one of each class or ten, beside it."""
+    samples, labels, spec = prepared.samples("train"), prepared.labels("train"), prepared.spec
+    picked = _examples(prepared)
+    save_grid(preview, spec.look(samples[picked]))
+    heard = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
+    remove(preview.with_suffix(".wav"))  # of a former set
+    if joined := spec.joined(spec.shown(samples[heard[:HEARD]])):
+        suffix, _, content = joined
+        with atomic(preview.with_suffix(suffix)) as draft:
+            draft.write_bytes(content)
+
+
+def _check(shares: dict[str, float], max_rejected: float) -> None:
     if not (min(shares.values()) >= 0 and sum(shares.values()) < 1):
         raise ConfigError(f"data.validation, data.test: expected shares with a sum below 1, got {shares}")
     if not 0 <= max_rejected <= 1:

@@ -37,6 +37,8 @@ class Transform:
     """-> [N, K, 4]."""
     chance: Callable[[Strength], Strength] = lambda p: p
     """Function from the strength to the chance of this entry."""
+    kinds: tuple[str, ...] = ("image",)
+    """Kinds of samples that remain such samples under it: names in `kinds.KINDS`."""
 
 
 def _homogeneous(linear: Tensor, offset: Tensor | None = None) -> Tensor:
@@ -125,6 +127,27 @@ def _square(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
     return torch.stack([x - width / 4, y - height / 4, x + width / 4, y + height / 4], 1)[:, None]
 
 
+def _later(shape: Shape, u: Tensor) -> Tensor:
+    """A sound that is moved by whole frames, up to an eighth of its length."""
+    return _moved((shape[2] * (2 * u - 1) / 8).round(), torch.zeros_like(u))
+
+
+def _gap(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
+    """A hole of all bands, up to an eighth of the frames."""
+    _, bands, frames = shape
+    half = v * frames / 16
+    x = u * frames
+    return torch.stack([x - half, torch.zeros_like(u), x + half, torch.full_like(u, bands)], 1)[:, None]
+
+
+def _missing_band(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
+    """A hole of all frames, up to an eighth of the bands."""
+    _, bands, frames = shape
+    half = v * bands / 16
+    y = u * bands
+    return torch.stack([torch.zeros_like(u), y - half, torch.full_like(u, frames), y + half], 1)[:, None]
+
+
 def _brightness(shape: Shape, offset: Tensor) -> Tensor:
     return _homogeneous(_eye(offset, shape[0]), offset[:, None])
 
@@ -196,11 +219,22 @@ TRANSFORMS = (
         "translate", uniform=2, whole=True, geometry=lambda shape, u, v: _moved(*_shift(shape, u, v)), hole=_strips
     ),
     # both papers
-    Transform("cutout", uniform=2, hole=_square),
+    Transform("cutout", uniform=2, hole=_square, kinds=("image", "sound")),
+    # of spectrograms: loudness is a sum there; masks as in Park et al. 2019, "SpecAugment", section 2
+    Transform("gain", normal=1, colour=lambda shape, z: _brightness(shape, 0.1 * z), kinds=("sound",)),
+    Transform("time", uniform=1, whole=True, geometry=_later, kinds=("sound",)),
+    Transform("gap", uniform=2, hole=_gap, kinds=("sound",)),
+    Transform("band", uniform=2, hole=_missing_band, kinds=("sound",)),
 )
 """All transforms in the order in which they act: colour, geometry, holes. A new one is an entry here."""
 
 NAMES = tuple(dict.fromkeys(transform.name for transform in TRANSFORMS))
+
+
+def names_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the transforms that fit samples of a kind."""
+    return tuple(dict.fromkeys(transform.name for transform in TRANSFORMS if kind in transform.kinds))
+
 
 _COLOUR = ("brightness", "contrast", "hue", "saturation")
 _ADA = dict.fromkeys(("xint", "scale", "rotate", "aniso", "xfrac", *_COLOUR), 1.0)

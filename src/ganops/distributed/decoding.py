@@ -25,7 +25,7 @@ MAX_RESTARTS = 3
 
 
 def mapper(compute: Compute) -> Mapper:
-    """Return the mapper that decodes the images: all cores, whatever `compute.workers` is, for no GPU is needed.
+    """Return the mapper that decodes the samples: all cores, whatever `compute.workers` is, for no GPU is needed.
 
     On one machine its own processes do it: they start in less time than Ray does.
     """
@@ -33,7 +33,7 @@ def mapper(compute: Compute) -> Mapper:
 
 
 def on_workers(decode: Decode, blocks: Iterator[Block], count: int) -> Iterator[list[Decoded]]:
-    """Map by all cores of the cluster if there are images enough.
+    """Map by all cores of the cluster if there are items enough.
 
     What lies on object storage is opened by the workers themselves, and so are this machine's files where there is no
     other machine; all else is read here and sent to them. Home come the samples.
@@ -68,7 +68,7 @@ def _decode(decode: Decode, block: Block) -> list[Decoded]:
 
 
 def _sent(block: Block) -> Block:
-    """The same images for another machine, which has not these files."""
+    """The same items for another machine, which has not these files."""
     return [_read(content) for content in block]
 
 

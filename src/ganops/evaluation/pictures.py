@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real."""
+"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real; and what can be heard."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.core.labels import Labelling
+from ganops.core.labels import Labelling, in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pictures import save_grid
 from ganops.data import Prepared
@@ -24,6 +24,8 @@ WALK_PICTURES = 9
 """Pictures of a walk from one latent to another."""
 SHOWN_SAMPLES = 2000
 """Generated images whose distances are drawn."""
+SOUNDS = 10
+"""Generated samples that can be heard, and real ones."""
 MAX_CLASSES = 20
 """The most classes that a picture has a row for."""
 
@@ -52,12 +54,35 @@ def draw(
         "truncation": _truncations(generator, columns),
         "neighbours": _neighbours(generator, prepared, reference),
         "realism": _realism(generator, reference),
-        **_distances(features, reference),
+        **_distances(features, reference, generator.spec.unit),
         **({} if again is None else {"reconstructions": reconstructions(prepared, again)}),
     }
     for name, picture in drawn.items():
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
+    return paths
+
+
+def listen(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:
+    """Write samples that can be heard, one file each: `generated-<i>.wav`, and held out ones as `real-<i>.wav`.
+
+    The classes come in turn on both sides. Real ones are heard as they are stored: through the vocoder, too. Samples
+    that have no time give no files.
+    """
+    if generator.spec.played is None:
+        return []
+    samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
+    turns, numbers = max(1, generator.classes), np.arange(SOUNDS)
+    drawn = generator.sample(FIRST_SEED + numbers, in_turn(numbers, turns))
+    stored = {f"generated-{i}": drawn[i : i + 1] for i in numbers}
+    for i in numbers:
+        alike = np.arange(len(samples)) if labels is None else np.flatnonzero(labels == i % turns)
+        stored |= {f"real-{i}": samples[[at]] for at in alike[i // turns :][:1]}
+    paths = []
+    for name, one in stored.items():
+        suffix, _, content = generator.spec.file(generator.shown(one)[0])
+        paths.append(folder / f"{name}{suffix}")
+        paths[-1].write_bytes(content)
     return paths
 
 
@@ -128,11 +153,11 @@ def reconstructions(prepared: Prepared, again: NDArray[Any], pairs: int = 5) -> 
     return sheet(rows, words)
 
 
-def _distances(features: Features, reference: Reference) -> dict[str, bytes]:
-    """Return the distances of generated images to training images, and both controls'; nothing where images are few."""
+def _distances(features: Features, reference: Reference, unit: str) -> dict[str, bytes]:
+    """Return the distances of generated samples to training ones, and both controls'; nothing where there are few."""
     sides = (reference.features("train"), reference.features(HELD_OUT), features[:SHOWN_SAMPLES])
     if min(map(len, sides)) < MIN_SAMPLES:
         return {}
     near = examine(*sides, seed=0)
-    names = {"generated": "generated", "held_out": "held-out images", "copied": "copies"}
-    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()})}
+    names = {"generated": "generated", "held_out": f"held-out {unit}s", "copied": "copies"}
+    return {"memorisation": distances({shown: near[name].distance for name, shown in names.items()}, unit)}

@@ -3,6 +3,7 @@
 import csv
 import json
 import shlex
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ganops.data.sources import below
 from ganops.evaluation.verdict import headline, memorisation, with_intervals
 from ganops.generator import Generator
 from ganops.generator.encoder import parameters
+from ganops.kinds import KINDS
 from ganops.losses import LESSONS, OF_GAMES
 from ganops.metrics.reference import Reference
 from ganops.reports.report import Report
@@ -29,7 +31,7 @@ ELSEWHERE = ("register", "compute")
 def report(
     project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
     pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
-    stage: str = "evaluate", known: Revision | None = None,
+    sounds: Sequence[Path] = (), stage: str = "evaluate", known: Revision | None = None,
 ) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
 
@@ -42,17 +44,19 @@ def report(
         pictures: Name -> file.
         champion: As the report wants it.
         decision: Likewise.
+        sounds: Files of samples that can be heard, as `pictures.listen` names them.
         stage: That which writes the report.
         known: The code, whose patch lies beside the report; None: as git says it.
     """
     strip = [(float(path.stem), path) for path in sorted((project / layout.FILMSTRIP).glob("*.png"))]
     training = read_json(project / layout.TRAIN_METRICS)
+    generator = Generator.load(project / layout.GENERATOR).description
     return Report(
         title=experiment.register_.name,
         summary=headline(results),
         manifest=_manifest(prepared, About.read(project / layout.ABOUT)),
         history=history(project),
-        metrics=with_intervals(results),
+        metrics=with_intervals(results, prepared.spec.unit),
         champion=champion or {},
         decision=decision or {},
         memorisation=memorisation(results),
@@ -66,12 +70,22 @@ def report(
             "precision": training["precision"],
         },
         pictures={**pictures, "preview": project / layout.PREVIEW},
+        sounds=_sounds(sounds, generator.class_names),
         filmstrip=strip,
-        parameters=parameters(Generator.load(project / layout.GENERATOR).description),
+        parameters=parameters(generator),
         seconds=training.get("seconds"),
         reconstruction=results.get("reconstruction", {}),
         bound=results.get("bound", {}),
     )
+
+
+def _sounds(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[str, dict[str, Path]]]:
+    """Return files of `pictures.listen` by their numbers: the class in words, and side -> file."""
+    found: dict[int, dict[str, Path]] = {}
+    for path in paths:
+        side, _, number = path.stem.rpartition("-")
+        found.setdefault(int(number), {})[side] = path
+    return [(names[number % len(names)] if names else "", sides) for number, sides in sorted(found.items())]
 
 
 def effective(experiment: Experiment) -> dict[str, Any]:
@@ -135,15 +149,15 @@ def _commands(project: Path, experiment: Experiment, found: dict[str, Any], know
 
 
 def _source(project: Path, experiment: Experiment) -> list[str]:
-    """Return the commands by which a clone gets images that git does not hold."""
+    """Return the commands by which a clone gets samples that git does not hold."""
     place = str(below(layout.DATA, experiment.data.source))
     if "://" in place or git(project, "ls-files", "--", place) != "":
         return []
-    tracked = Path(f"{place}.dvc")
+    tracked, unit = Path(f"{place}.dvc"), KINDS[experiment.data.kind].UNIT
     return [
         f"dvc pull {tracked}"
         if (project / tracked).is_file()
-        else f"# put the images at {place}: git does not hold them"
+        else f"# put the {unit}s at {place}: git does not hold them"
     ]
 
 

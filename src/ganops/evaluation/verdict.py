@@ -183,14 +183,14 @@ def beside(reference: Reference, split: str, generated: int, *, seed: int) -> di
     return {"floors": floors(reference, split, generated, seed=seed), "blind": reference.blind}
 
 
-def with_intervals(results: dict[str, Any]) -> dict[str, Any]:
+def with_intervals(results: dict[str, Any], unit: str = "image") -> dict[str, Any]:
     """Figures as the report wants them: a number, or {`value`, `interval`, `floor`, `blind`} as far as known."""
     copying = {name for name in results if (row := catalogue.of(name)) and row.panel == "memorisation"}
     shown = {name: value for name, value in results.items() if isinstance(value, int | float) and name not in copying}
     known = {
         "interval": results.get("intervals", {}),
         "floor": results.get("floors", {}),
-        "blind": {name: blindness(rungs) for name, rungs in results.get("blind", {}).items()},
+        "blind": {name: blindness(rungs, unit) for name, rungs in results.get("blind", {}).items()},
     }
     found = {name: {key: by[name] for key, by in known.items() if name in by} for name in shown}
     return {name: {"value": value, **found[name]} if found[name] else value for name, value in shown.items()}
@@ -215,7 +215,7 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
     return {name: results[name] for name in catalogue.headline(results) if name not in results.get("blind", {})}
 
 
-def summary(results: dict[str, Any]) -> str:
+def summary(results: dict[str, Any], unit: str = "image") -> str:
     """The headline in one line, the distance with its interval and its floor, and what is not in it."""
     names, blind, floors = catalogue.headline(results), results.get("blind", {}), results.get("floors", {})
     said = []
@@ -223,4 +223,4 @@ def summary(results: dict[str, Any]) -> str:
         interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == names[0] else ""
         floor = f" (floor {floors[name]:.3g})" if name in floors else ""
         said.append(f"{name} {value:.3g}{interval}{floor}")
-    return "  ".join([*said, *(f"{name} is {blindness(blind[name])}" for name in names if name in blind)])
+    return "  ".join([*said, *(f"{name} is {blindness(blind[name], unit)}" for name in names if name in blind)])

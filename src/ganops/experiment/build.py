@@ -14,7 +14,7 @@ from ganops.config import Experiment
 from ganops.core import cores
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import generator
-from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation
+from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation, names_of
 from ganops.experiment import machine
 from ganops.kinds import Spec
 from ganops.losses import LESSONS, LOSSES, PENALTIES, Family, square_norms
@@ -138,6 +138,12 @@ def augmentation(experiment: Experiment, device: torch.device) -> Augmentation |
         transforms = augment.transforms
         for name in transforms:
             known(f"train.augment.transforms.{name}", name, NAMES)
+    fitting = names_of(experiment.data.kind)
+    if foreign := [name for name, factor in transforms.items() if factor and name not in fitting]:
+        raise ConfigError(
+            f"params.train.augment.transforms: {', '.join(foreign)} would make something else of data.kind: "
+            f"{experiment.data.kind}; expected none, or names and factors of {', '.join(fitting)}"
+        )
     if not any(transforms.values()):
         if augment.consistency:
             raise ConfigError("params.train.augment.consistency: needs transforms, such as {xint: 1, brightness: 1}")

@@ -20,7 +20,9 @@ from ganops.config import Experiment
 from ganops.core import layout
 from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
+from ganops.core.project import expect_link
 from ganops.experiment import build
+from ganops.kinds import KINDS
 from ganops.losses import LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES
 from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS
@@ -44,7 +46,9 @@ def load(path: Path = Path("params.yaml")) -> Experiment:
 
     Raises:
         ConfigError: With the full path of each impossible key, and what was expected.
+        UserError: The project beside the file watches another ganops than this one.
     """
+    expect_link(path.parent)
     experiment = config.load(path)
     check(experiment)
     return experiment
@@ -258,7 +262,7 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
     """
     if not blind:
         return
-    entry = experiment.register_
+    entry, unit = experiment.register_, KINDS[experiment.data.kind].UNIT
     asked = {f"register.gate.{metric}": metric for metric in entry.gate}
     asked |= {f"tune.limits.{metric}": metric for metric in experiment.tune.limits}
     first = (name for name in catalogue.headline(blind) if (row := catalogue.of(name)) and row.distance)
@@ -271,7 +275,7 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
                 if name not in blind and known.panel != "memorisation" and not known.ungated
             )
             raise ConfigError(
-                f"params.{path}: {metric} is {sight.blindness(blind[metric])}, so it can decide nothing "
+                f"params.{path}: {metric} is {sight.blindness(blind[metric], unit)}, so it can decide nothing "
                 f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
                 "features.extractor"
             )

@@ -1,6 +1,7 @@
 """The library in one object, for notebooks: the same core, in this process."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,21 +11,24 @@ from numpy.typing import ArrayLike, NDArray
 
 from ganops import config
 from ganops.core.errors import UserError
-from ganops.core.terminal import training_bar
+from ganops.core.files import embedded
+from ganops.core.terminal import say, training_bar
+from ganops.data import decoders
+from ganops.data.sources.item import ItemError
 from ganops.experiment import checks, machine
 from ganops.experiment.run import Run
 from ganops.generator import Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.inversion import draw, invert
 from ganops.generator.projection import STEPS
-from ganops.kinds import Spec
+from ganops.kinds import KINDS, Spec
 
 
 @dataclass(frozen=True)
 class _Arrays:
     """Samples in memory, as a run wants them: all of them are for training."""
 
-    pixels: NDArray[np.uint8]
+    stored: NDArray[Any]
     y: NDArray[np.int64] | None
     spec: Spec
     hash: str = "in memory"
@@ -33,24 +37,40 @@ class _Arrays:
     def class_names(self) -> tuple[str, ...]:
         return tuple(str(i) for i in range(self.spec.classes))
 
-    def samples(self, split: str) -> NDArray[np.uint8]:
-        return self.pixels
+    def samples(self, split: str) -> NDArray[Any]:
+        return self.stored
 
     def labels(self, split: str) -> NDArray[np.int64] | None:
         return self.y
 
 
+@dataclass(frozen=True)
+class Player:
+    """Samples that a notebook plays where this is the last line of a cell."""
+
+    files: tuple[tuple[str, bytes], ...]
+    """Media type and content of each."""
+
+    def _repr_html_(self) -> str:
+        """Return a player for each, as HTML that holds the sounds."""
+        return "\n".join(f'<audio controls src="{embedded(*each)}"></audio>' for each in self.files)
+
+
 class GAN:
-    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures.
+    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures, or clips of sound.
 
     >>> GAN(architecture="r3gan", loss="relativistic").fit(images).predict(16)  # doctest: +SKIP
     >>> GAN(loss="vae").fit(images).encode(images[:16])  # doctest: +SKIP
+    >>> gan = GAN(kind="sound", rate=8000).fit(clips, labels)  # doctest: +SKIP
+    >>> gan.player(gan.predict(16))  # doctest: +SKIP
 
     Args:
         architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
             `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`.
-        kimg: Thousands of images shown to D.
+        kind: Of the samples: `image` or `sound`.
+        rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
+        kimg: Thousands of samples shown to D.
         seed: Everything random follows from it.
         device: `auto`, `cpu` or `cuda`.
         params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
@@ -61,6 +81,8 @@ class GAN:
         architecture: str = "dcgan",
         loss: str = "non_saturating",
         *,
+        kind: str = "image",
+        rate: int | None = None,
         kimg: float = 100,
         seed: int = 0,
         device: str = "auto",
@@ -73,6 +95,8 @@ class GAN:
                 "train.kimg": kimg,
                 "seed": seed,
                 "compute.device": device,
+                "data.kind": kind,
+                **({} if rate is None else {"data.rate": rate}),
                 **(params or {}),
             }
         )
@@ -81,32 +105,36 @@ class GAN:
         self.encoder: Encoder | None = None
         """Encoder of an autoencoder, once it has learnt."""
         self.history: list[dict[str, float]] = []
+        self._store: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+        """Makes a stored sample of a clip, by statistics of those that it has learnt from."""
 
-    def fit(self, images: ArrayLike, labels: ArrayLike | None = None) -> Self:
+    def fit(self, samples: ArrayLike, labels: ArrayLike | None = None) -> Self:
         """Trains from the start and keeps the averaged generator.
 
         Args:
-            images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; squares of 16, 32, 64, 128 or 256 pixels.
+            samples: Images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; squares of 16, 32, 64, 128 or 256 pixels. Or
+                clips int16 [N, T], or floats between -1 and 1, at `rate`; a list of them may have several lengths. They
+                are made as loud as 16 bits can be, and cut or padded to `data.samples` (8,192), as the pipeline does.
             labels: Integers [N] from 0 on make the GAN conditional; None: unconditional.
 
         Raises:
-            UserError: The arrays are not such images or labels.
+            UserError: The arrays are not such samples or labels.
         """
-        pixels = _channels_first(np.asarray(images))
-        y = None if labels is None else _whole_numbers(np.asarray(labels), len(pixels))
-        spec = Spec("image", pixels.shape[1:], 0 if y is None else int(y.max()) + 1)
+        stored, facts = self._learnable(samples)
+        y = None if labels is None else _whole_numbers(np.asarray(labels), len(stored))
+        spec = Spec(self.experiment.data.kind, stored.shape[1:], 0 if y is None else int(y.max()) + 1, facts)
         device = machine.choose_device(self.experiment.compute.device)
-        run = Run(self.experiment, _Arrays(pixels, y, spec), None, device)
-        with training_bar("train", self.experiment.train.kimg) as show:
+        run = Run(self.experiment, _Arrays(stored, y, spec), None, device)
+        with training_bar("train", self.experiment.train.kimg, spec.unit) as show:
             for progress in run.play():
                 show(progress.row, progress.alarms)
         self.generator, self.encoder, self.history = run.best_generator(), run.best_encoder(), run.history
         return self
 
-    def predict(
-        self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0
-    ) -> NDArray[np.uint8]:
-        """One picture for each seed: uint8 [N, H, W, C]; a number N stands for the seeds 0 ... N-1.
+    def predict(self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0) -> NDArray[Any]:
+        """One sample for each seed; a number N stands for the seeds 0 ... N-1.
+
+        Images are uint8 [N, H, W, C], clips int16 [N, T].
 
         Raises:
             UserError: The GAN has not been trained.
@@ -114,35 +142,53 @@ class GAN:
         generator = self._learnt()
         wanted = np.arange(seeds) if isinstance(seeds, int) else np.asarray(seeds, np.int64)
         y = None if labels is None else np.broadcast_to(np.asarray(labels, np.int64), wanted.shape)
-        return generator.spec.shown(generator.sample(wanted, y, truncation))
+        return generator.shown(generator.sample(wanted, y, truncation))
 
-    def encode(self, images: ArrayLike, labels: ArrayLike | None = None, *, steps: int = STEPS) -> NDArray[np.float32]:
-        """The latent of each picture, float32 [N, D], of which `decode` makes the nearest picture that it can.
+    def player(self, shown: ArrayLike) -> Player:
+        """Return players of one clip int16 [T], or of several [N, T], for a notebook.
+
+        Raises:
+            UserError: It has not been trained, or draws what cannot be heard.
+        """
+        spec, clips = self._learnt().spec, np.asarray(shown)
+        if spec.played is None:
+            raise UserError(f"player: {spec.unit}s cannot be heard, expected a GAN of kind sound")
+        length = spec.shown(spec.empty(0)).shape[1]
+        if clips.dtype != np.int16 or clips.ndim not in (1, 2) or clips.shape[-1] != length:
+            raise UserError(f"player: expected int16 [{length}] or [N, {length}], got {clips.dtype} {clips.shape}")
+        return Player(tuple(spec.file(clip)[1:] for clip in np.atleast_2d(clips)))
+
+    def encode(self, samples: ArrayLike, labels: ArrayLike | None = None, *, steps: int = STEPS) -> NDArray[np.float32]:
+        """The latent of each sample, float32 [N, D], of which `decode` makes the nearest sample that it can.
 
         An autoencoder's encoder gives its code. A game has no encoder: the latent is found by optimisation, which takes
-        seconds for each picture (`generator.projection`).
+        seconds for each sample (`generator.projection`).
 
         Args:
-            images: Pictures as for `fit`, one or more, of the shape that it learnt.
+            samples: Images or clips as for `fit`, one or more, of the shape that it learnt.
             labels: Integers [N]; a conditional GAN needs them.
             steps: Steps of the optimisation.
 
         Raises:
-            UserError: It has not been trained, or the arrays are not such images or labels.
+            UserError: It has not been trained, or the arrays are not such samples or labels.
         """
-        generator, pixels = self._learnt(), _channels_first(np.asarray(images), fewest=1)
-        y = self._labels(labels, len(pixels))
-        return invert(generator, self.encoder, pixels, y, steps=steps).latents
+        generator = self._learnt()
+        if self._store is None:
+            stored = _channels_first(np.asarray(samples), fewest=1)
+        else:
+            stored = np.stack([self._store(clip) for clip in self._clips(samples, fewest=1)])
+        y = self._labels(labels, len(stored))
+        return invert(generator, self.encoder, stored, y, steps=steps).latents
 
-    def decode(self, latents: ArrayLike, labels: ArrayLike | None = None) -> NDArray[np.uint8]:
-        """One picture for each latent that `encode` found, float32 [N, D] -> uint8 [N, H, W, C].
+    def decode(self, latents: ArrayLike, labels: ArrayLike | None = None) -> NDArray[Any]:
+        """One sample for each latent that `encode` found, float32 [N, D], as `predict` gives them.
 
         Raises:
             UserError: It has not been trained, or they are not its latents or labels.
         """
         generator, z = self._learnt(), np.asarray(latents, np.float32)
         y = self._labels(labels, len(z))
-        return generator.spec.shown(draw(generator, z, y, "code" if self.encoder else "z"))
+        return generator.shown(draw(generator, z, y, "code" if self.encoder else "z"))
 
     def save(self, folder: Path) -> None:
         """Writes the generator as `artifacts/generator` of the pipeline is written, an encoder beside it.
@@ -154,16 +200,44 @@ class GAN:
         if self.encoder:
             self.encoder.save(folder)
 
+    def _learnable(self, samples: ArrayLike) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Return stored samples, and the facts of their kind; of clips by the statistics of all of them."""
+        if self.experiment.data.kind == "image":
+            return _channels_first(np.asarray(samples)), {}
+        clips, decoder = self._clips(samples), decoders.of(self.experiment.data)
+        _, facts, self._store = decoder.finish(clips, clips[0].shape)
+        return np.stack([self._store(clip) for clip in clips]), facts
+
+    def _clips(self, samples: ArrayLike, fewest: int = 2) -> list[NDArray[np.int16]]:
+        """Return clips as the pipeline decodes files of them, and tell what was changed."""
+        decoder = decoders.of(self.experiment.data)
+        clips: list[NDArray[np.int16]] = []
+        notes: Counter[str] = Counter()
+        for clip in samples if isinstance(samples, list | tuple) else np.asarray(samples):
+            try:
+                decoded, changed = decoder.decode(np.asarray(clip))
+            except ItemError as error:
+                raise UserError(f"clips[{len(clips)}]: {error}") from error
+            clips.append(decoded)
+            notes.update(changed)
+        if len(clips) < fewest:
+            raise UserError(f"clips: expected int16 [N, T] of at least {fewest} clips, got {len(clips)}")
+        for note, count in notes.items():
+            say("fit", f"{count:,} of {len(clips):,} clips: {note}")
+        return clips
+
     def _learnt(self) -> Generator:
         if self.generator is None:
-            raise UserError("this GAN has not learnt yet: call fit(images) first")
+            raise UserError(f"this GAN has not learnt yet: call fit({KINDS[self.experiment.data.kind].UNIT}s) first")
         return self.generator
 
     def _labels(self, labels: ArrayLike | None, count: int) -> NDArray[np.int64] | None:
-        """Labels of so many pictures; None where it learnt without."""
+        """Labels of so many samples; None where it learnt without."""
         classes = self._learnt().classes
         if labels is None and classes:
-            raise UserError(f"labels: expected integers from 0 to {classes - 1}, one for each picture, got none")
+            raise UserError(
+                f"labels: expected integers from 0 to {classes - 1}, one for each {self._learnt().spec.noun}, got none"
+            )
         if labels is None or not classes:
             return None
         y = _whole_numbers(np.asarray(labels), count)

@@ -143,6 +143,10 @@ class Generator:
             pass
         return samples
 
+    def shown(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Return stored samples as a reader of the registered model gets them."""
+        return self.spec.shown(stored)
+
     def save(self, folder: Path) -> None:
         """Writes the folder, atomically."""
         with atomic_folder(folder) as draft:
@@ -182,9 +186,9 @@ class Generator:
         return cls(network.to(device), description)
 
 
-def save_separate(folder: Path, seeds: NDArray[np.int64], stored: NDArray[Any], spec: Spec) -> None:
-    """Write one file for each seed, named by it; other files of the folder stay."""
-    for seed, one in zip(seeds, spec.shown(stored), strict=True):
+def save_separate(folder: Path, seeds: NDArray[np.int64], shown: NDArray[Any], spec: Spec) -> None:
+    """Write one file for each seed, named by it, of shown samples; other files of the folder stay."""
+    for seed, one in zip(seeds, shown, strict=True):
         suffix, _, content = spec.file(one)
         with atomic(folder / f"{seed}{suffix}") as draft:
             draft.write_bytes(content)

@@ -102,7 +102,7 @@ def expect(generator: Generator, images: NDArray[np.uint8]) -> None:
     if images.dtype != like.dtype or images.shape[1:] != like.shape[1:] or not len(images):
         shape = ", ".join(map(str, like.shape[1:]))
         raise UserError(
-            f"pictures: expected {like.dtype} [N, {shape}], which the generator draws, got "
+            f"{generator.spec.noun}s: expected {like.dtype} [N, {shape}], which the generator draws, got "
             f"{images.dtype} {list(images.shape)}"
         )
 

@@ -27,9 +27,11 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from rich.table import Column
 
 from ganops.config import COMPUTE, Compute, Experiment
+from ganops.core import layout
 from ganops.core.errors import ClusterError, UserError
 from ganops.core.files import atomic
 from ganops.core.git import CHANGES, COMMIT, DIRTY, JOB, packed, revision
+from ganops.core.project import linked
 from ganops.core.redaction import carries_secret, is_secret, reason, redacted
 from ganops.core.terminal import Table, say
 from ganops.distributed import runtime
@@ -37,7 +39,7 @@ from ganops.experiment import identity
 from ganops.jobs import dvc
 from ganops.jobs.upload import File, listed, module, staged
 
-PACKAGE = "src/ganops"
+PACKAGE = layout.PACKAGE.as_posix()
 """Folder of the code in a project."""
 MAX_TREE_BYTES = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
@@ -47,7 +49,7 @@ HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GAN
 
 @dataclass(frozen=True)
 class Tree:
-    """The files that are sent: those that git does not ignore."""
+    """The files that are sent: those that git does not ignore, and those of a ganops that is installed."""
 
     digest: str
     """SHA-256 of their names and contents, but for what a job brings home."""
@@ -71,6 +73,7 @@ class Tree:
         names, known = listed(root), revision(root)
         if names is None or known is None:
             raise ClusterError(f"{root.resolve()}: expected a git repository with a commit: it tells what a job needs")
+        names = sorted({*names, *linked(root)}, key=Path)  # nodes have the packages, but not ganops itself
         sizes = {name: (root / name).stat().st_size for name in names}
         size = sum(sizes.values())
         if size > MAX_TREE_BYTES:

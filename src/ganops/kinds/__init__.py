@@ -1,7 +1,7 @@
 """Kinds of samples: the forms in which networks, pages and readers of a model meet what is stored.
 
-Each kind is one file of six functions. It needs numpy alone, because every registered model carries a copy of it; torch
-and Pillow are imported where they are used.
+Each kind is one file of a few functions. It needs numpy alone, because every registered model carries a copy of it;
+torch and Pillow are imported where they are used.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.kinds import image
+from ganops.kinds import image, sound
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +49,11 @@ class Spec:
         """Noun for one sample."""
         return KINDS[self.kind].UNIT
 
+    @property
+    def noun(self) -> str:
+        """Noun for one sample that was drawn, as pages speak of it: picture, clip."""
+        return "picture" if self.kind == "image" else self.unit
+
     def empty(self, count: int) -> NDArray[Any]:
         """Return an array for so many stored samples."""
         return np.empty((count, *self.shape), KINDS[self.kind].STORED)
@@ -72,6 +77,21 @@ class Spec:
     def file(self, shown: NDArray[Any]) -> tuple[str, str, bytes]:
         """Return one shown sample as a file (`Kind.file`)."""
         return KINDS[self.kind].file(shown, self.facts)
+
+    def joined(self, shown: NDArray[Any]) -> tuple[str, str, bytes] | None:
+        """Return shown samples as one file in which they follow one another (`Kind.joined`)."""
+        return KINDS[self.kind].joined(shown, self.facts)
+
+    @property
+    def played(self) -> str | None:
+        """Name of the format of `joined`; None: samples have no time."""
+        found = self.joined(self.shown(self.empty(0)))
+        return found and found[0].removeprefix(".")
+
+    @property
+    def described(self) -> str:
+        """The samples as a person speaks of them (`Kind.words`)."""
+        return KINDS[self.kind].words(self.shape, self.facts)
 
     @property
     def words(self) -> str:
@@ -108,8 +128,18 @@ class Kind(Protocol):
     def file(self, shown: NDArray[Any], facts: Facts) -> tuple[str, str, bytes]:
         """Return one shown sample as a file: its suffix with the dot, its media type (RFC 6838), its bytes."""
 
+    def joined(self, shown: NDArray[Any], facts: Facts) -> tuple[str, str, bytes] | None:
+        """Return shown samples as one file in which they follow one another; None where they have no time."""
+
+    def words(self, shape: tuple[int, ...], facts: Facts) -> str:
+        """Return stored samples of a shape as a person speaks of them: 32x32 grey images."""
+
     def agree(self, one: NDArray[Any], other: NDArray[Any]) -> str | None:
         """Return how stored samples of two runtimes differ by more than their rounding, or None."""
 
 
-KINDS: dict[str, Kind] = {"image": image}
+KINDS: dict[str, Kind] = {"image": image, "sound": sound}
+"""Images: uint8 [C, H, W] with 1 or 3 channels, shown as uint8 [H, W, C].
+
+Sounds: log mel spectrograms uint8 [1, bands, frames], shown as clips int16 [T].
+"""

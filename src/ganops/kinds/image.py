@@ -48,6 +48,17 @@ def file(shown: Any, facts: Mapping[str, Any]) -> tuple[str, str, bytes]:
     return ".png", "image/png", buffer.getvalue()
 
 
+def joined(shown: Any, facts: Mapping[str, Any]) -> tuple[str, str, bytes] | None:
+    """Return None: images stand still."""
+    return None
+
+
+def words(shape: tuple[int, ...], facts: Mapping[str, Any]) -> str:
+    """Return the images of a shape [C, H, W] in words: 32x32 grey images."""
+    channels, height, width = shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'colour'} images"
+
+
 def agree(one: Any, other: Any) -> str | None:
     """Return how uint8 images differ by more than `TOLERANCE` grey levels, or None."""
     difference = int(np.abs(one.astype(int) - other).max(initial=0))

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 Figure = Callable[[NDArray[Any], NDArray[Any]], float]
 """Real features [N, d] and generated features [M, d] -> the figure."""
 
-SHAPELESS = ("noise", "low_rank", "shuffled_patches", "heavy_blur", "black")
-"""Rungs of the ladder on which no image is like a real one."""
-MONOTONOUS = ("half", "few", "black")
+SHAPELESS = ("noise", "low_rank", "shuffled_patches", "heavy_blur", "heavy_smear", "black", "silence")
+"""Rungs of the ladder, of any kind, on which no sample is like a real one."""
+MONOTONOUS = ("half", "few", "black", "silence")
 """Rungs of the ladder that lack variety."""
 ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS)))
 
@@ -78,7 +78,7 @@ METRICS: tuple[Metric, ...] = (
            needs=("classifier",), rungs=(*SHAPELESS, "half"), least=1,
            because="it claims that each sample is clearly of one class and that all classes are there"),
     Metric("class_kl", "lower", "How far the classes of generated samples are from those of real ones; 0 if equal.",
-           needs=("classifier",), rungs=("half", "black"),
+           needs=("classifier",), rungs=("half", "black", "silence"),
            because="it compares the shares of the classes, and nothing within a class"),
     Metric("precision", "higher", "Share of generated samples that lie among real ones: fidelity.", (0, 1),
            headline=True, limited=True, rungs=SHAPELESS,

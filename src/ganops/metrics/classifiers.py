@@ -33,7 +33,7 @@ from ganops.core.errors import FeatureError
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import progress
 from ganops.metrics.extractors.domain import batches, descend, scale, tower
-from ganops.metrics.extractors.extractor import Images, Labels
+from ganops.metrics.extractors.extractor import Images, Labels, planar
 from ganops.metrics.intervals import Interval, Z
 
 NAMES = ("c2st_auc", "cas", "cas_real", "cas_gap")
@@ -235,7 +235,10 @@ def _taught(lessons: Sequence[Lesson], device: str) -> list[nn.Module]:
     """The networks that have learnt the lessons, side by side: their bits do not depend on the number of cores."""
     networks = [_network(lesson) for lesson in lessons]  # in turn, because torch has one random state
     shown = sum(lesson.steps * lesson.batch for lesson in lessons)
-    with torch.backends.cudnn.flags(benchmark=False, deterministic=True), progress("evaluate", shown, "images") as tell:
+    with (
+        torch.backends.cudnn.flags(benchmark=False, deterministic=True),
+        progress("evaluate", shown, "samples") as tell,
+    ):
         pairs = zip(networks, lessons, strict=True)
         return list(side_by_side(lambda pair: _learn(*pair, device, tell), pairs, device))
 
@@ -253,7 +256,7 @@ def _network(lesson: Lesson) -> nn.Module:
 
 def _learn(network: nn.Module, lesson: Lesson, device: str, tell: Callable[[int], None]) -> nn.Module:
     """The network, which has learnt the lesson."""
-    network.to(device).to(memory_format=torch.channels_last).train()
+    planar(network.to(device)).train()
     rng = torch.Generator().manual_seed(lesson.seed)
 
     def loss(rows: NDArray[np.int64]) -> Tensor:
@@ -277,5 +280,5 @@ def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -
 
 
 def _scale(images: Images, device: str) -> Tensor:
-    """uint8 -> [-1, 1] on the device, channels last."""
+    """uint8 -> [-1, 1] on the device, planes with channels last."""
     return scale(torch.from_numpy(np.array(images)).to(device))  # a copy: prepared images are read-only

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import FeatureError
-from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_patches
+from ganops.kinds import Facts
+from ganops.metrics.extractors.corruptions import (
+    blur,
+    low_rank,
+    noise,
+    shuffle_patches,
+    silence_band,
+    smear,
+    speak,
+)
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, distance_to
 from ganops.metrics.neighbours import precision_recall_density_coverage
@@ -19,30 +28,59 @@ from ganops.metrics.neighbours import precision_recall_density_coverage
 Generator = np.random.Generator
 
 
-RUNGS: dict[str, Callable[[Images, Generator], Images]] = {
-    "real": lambda images, _: images,
-    "faint_noise": lambda images, generator: noise(images, 0.05, generator),
-    "strong_noise": lambda images, generator: noise(images, 0.2, generator),
-    "faint_blur": lambda images, _: blur(images, 0.6),
-    "strong_blur": lambda images, _: blur(images, 1.5),
-    "noise": lambda images, generator: generator.integers(0, 256, images.shape, np.uint8),
-    "low_rank": lambda images, _: low_rank(images, 4),
-    "shuffled_patches": lambda images, generator: shuffle_patches(images, 4, generator),
-    "heavy_blur": lambda images, _: blur(images, 8),
-    "black": lambda images, _: np.zeros_like(images),
+Rung = Callable[[Images, Generator, Facts], Images]
+
+RUNGS: dict[str, dict[str, Rung]] = {
+    "image": {
+        "real": lambda images, *_: images,
+        "faint_noise": lambda images, generator, _: noise(images, 0.05, generator),
+        "strong_noise": lambda images, generator, _: noise(images, 0.2, generator),
+        "faint_blur": lambda images, *_: blur(images, 0.6),
+        "strong_blur": lambda images, *_: blur(images, 1.5),
+        "noise": lambda images, generator, _: generator.integers(0, 256, images.shape, np.uint8),
+        "low_rank": lambda images, *_: low_rank(images, 4),
+        "shuffled_patches": lambda images, generator, _: shuffle_patches(images, 4, generator),
+        "heavy_blur": lambda images, *_: blur(images, 8),
+        "black": lambda images, *_: np.zeros_like(images),
+    },
+    "sound": {
+        "real": lambda spectra, *_: spectra,
+        "spoken": lambda spectra, _, facts: speak(spectra, facts),
+        "faint_noise": lambda spectra, generator, _: noise(spectra, 0.05, generator),
+        "strong_noise": lambda spectra, generator, _: noise(spectra, 0.2, generator),
+        "faint_smear": lambda spectra, *_: smear(spectra, 0.6),
+        "strong_smear": lambda spectra, *_: smear(spectra, 1.5),
+        "missing_band": lambda spectra, generator, _: silence_band(spectra, 0.25, generator),
+        "noise": lambda spectra, generator, _: generator.integers(0, 256, spectra.shape, np.uint8),
+        "low_rank": lambda spectra, *_: low_rank(spectra, 4),
+        "shuffled_patches": lambda spectra, generator, _: shuffle_patches(spectra, 4, generator),
+        "heavy_smear": lambda spectra, *_: smear(spectra, 8),
+        "silence": lambda spectra, *_: np.zeros_like(spectra),
+    },
 }
+"""Harms of samples by their kind, in the order in which they are measured and drawn.
+
+`spoken` is judged by no chain: its distance is the vocoder's, whatever the extractor makes of it.
+"""
 CHAINS = (
     ("real", "faint_noise", "strong_noise", "noise"),
     ("real", "faint_blur", "strong_blur"),
+    ("real", "faint_smear", "strong_smear"),
+    ("real", "missing_band"),
     ("real", "low_rank"),
     ("real", "shuffled_patches"),
     ("real", "heavy_blur"),
+    ("real", "heavy_smear"),
     ("real", "black"),
+    ("real", "silence"),
 )
-"""Chains of rungs along which the distance from the real images must grow."""
+"""Chains of rungs along which the distance from the real samples must grow, as far as a kind has them."""
 CERTAIN = 250
 """Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
-UNCERTAIN = ("faint_noise", "faint_blur", "half", "low_rank", "shuffled_patches", "heavy_blur", "black")
+UNCERTAIN = (
+    "faint_noise", "faint_blur", "faint_smear", "missing_band", "half", "low_rank", "shuffled_patches", "heavy_blur",
+    "heavy_smear", "black", "silence",
+)  # fmt: skip
 SAMPLES = 2000
 MIN_IMAGES = 12
 NEIGHBOURS = 5
@@ -75,14 +113,17 @@ class Rungs:
 
 
 def climb(
-    extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int
-) -> dict[str, float]:
+    extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int,
+    kind: str = "image", facts: Facts | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Climbs the ladder: held-out real images, unharmed and harmed, against other real images.
 
     The rungs are Fréchet distances: `real` (unharmed), faint and strong Gaussian noise and blur, `noise` (uniform noise
     in the place of images), and those that generators really make: `low_rank` (rebuilt from four principal components),
-    `shuffled_patches` (4 x 4 of them: texture without shape), `heavy_blur` (of a quarter of the image) and `black`. Two
-    more sets lack variety: `half` of the classes (without labels: one side of the first principal component) and `few`
+    `shuffled_patches` (4 x 4 of them: texture without shape), `heavy_blur` (of a quarter of the image) and `black`.
+    Spectrograms are smeared in time in the place of blurs, lack a quarter of their bands (`missing_band`), or are at
+    their lowest (`silence`); `spoken` are those of the clips that they are shown as: what the vocoder costs. Two more
+    sets lack variety: `half` of the classes (without labels: one side of the first principal component) and `few`
     images repeated; each stands beside a control of as many varied images, with the distance and the coverage of both.
     Sets that are compared have equal counts, hence an equal bias.
 
@@ -92,6 +133,8 @@ def climb(
         held_out: uint8 [M, C, H, W], M >= 12, other real images; at most 2,000 are used.
         labels: of the held-out images, int [M], or None.
         seed: draws the images and the noise.
+        kind: of the samples, a key of RUNGS.
+        facts: of the kind.
 
     Returns:
         All the figures by name.
@@ -99,10 +142,13 @@ def climb(
     Raises:
         FeatureError: a rung is out of order, or a lack of variety is not noticed; the message shows the ladder.
     """
-    return judge(extractor.name, look(extractor, real, held_out, labels, seed=seed))
+    return judge(extractor.name, look(extractor, real, held_out, labels, seed=seed, kind=kind, facts=facts))
 
 
-def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int) -> Rungs:
+def look(
+    extractor: Extractor, real: Images, held_out: Images, labels: Labels | None = None, *, seed: int,
+    kind: str = "image", facts: Facts | None = None,
+) -> Rungs:  # fmt: skip
     """Return what the extractor sees on each rung; arguments as of `climb`.
 
     Raises:
@@ -114,9 +160,12 @@ def look(extractor: Extractor, real: Images, held_out: Images, labels: Labels | 
     real = real[generator.permutation(len(real))[:SAMPLES]]
     rows = generator.permutation(len(held_out))[:SAMPLES]
     held_out, labels = held_out[rows], None if labels is None else labels[rows]
-    reference = _sample(extractor, real, None, RUNGS["real"], generator)
-    harmed = {name: _sample(extractor, held_out, labels, harm, generator) for name, harm in RUNGS.items()}
-    return Rungs(reference, harmed)
+
+    def seen(images: Images, labels: Labels | None, rung: Rung) -> Sample:
+        return _sample(extractor, images, labels, lambda chunk: rung(chunk, generator, facts or {}))
+
+    reference = seen(real, None, RUNGS[kind]["real"])
+    return Rungs(reference, {name: seen(held_out, labels, rung) for name, rung in RUNGS[kind].items()})
 
 
 def judge(name: str, rungs: Rungs) -> dict[str, float]:
@@ -136,12 +185,9 @@ def judge(name: str, rungs: Rungs) -> dict[str, float]:
     return ladder
 
 
-def _sample(
-    extractor: Extractor, images: Images, labels: Labels | None, harm: Callable[[Images, Generator], Images],
-    generator: Generator,
-) -> Sample:  # fmt: skip
+def _sample(extractor: Extractor, images: Images, labels: Labels | None, harm: Callable[[Images], Images]) -> Sample:
     """Harmed images as the extractor sees them; they are harmed a chunk at a time."""
-    chunks = (harm(images[start : start + CHUNK], generator) for start in range(0, len(images), CHUNK))
+    chunks = (harm(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK))
     features, probabilities = zip(*map(extractor.features, chunks), strict=True)
     if not all(np.isfinite(part).all() for part in features):
         raise FeatureError(f"the extractor {extractor.name} gives features that are not finite")
@@ -177,7 +223,7 @@ def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:
     faults = [
         f"{low} ({ladder[low]:.4g}) is not below {high} ({ladder[high]:.4g})"
         for chain in CHAINS
-        for low, high in pairwise(rung for rung in chain if rung not in skip)
+        for low, high in pairwise(rung for rung in chain if rung in ladder and rung not in skip)
         if not ladder[low] < ladder[high]
     ]
     faults += [f"{gap} passes as varied" for gap in ("half", "few") if gap not in skip and not _noticed(ladder, gap)]

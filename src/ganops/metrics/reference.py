@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic_folder, hash_file, read_json, write_json
+from ganops.kinds import Facts
 from ganops.metrics import sight
 from ganops.metrics.extractors import EXTRACTORS
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
@@ -29,6 +30,9 @@ from ganops.metrics.protocol import names
 
 HELD_OUT = 50
 """The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
+
+QUANTISATIONS = {"image": "uint8", "sound": "spectrogram {bands} mel, 8 bit"}
+"""Names of the stored forms of samples in the protocol, by kind: a distance of spectrograms is none of waveforms."""
 
 
 class Reference:
@@ -62,14 +66,14 @@ class Reference:
             raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
         return extractor
 
-    def summary(self) -> str:
+    def summary(self, unit: str = "image") -> str:
         """Return the extractor's reliability in one line for a person."""
         details, ladder = self.card["details"], self.card["ladder"]
         accuracy = f"accuracy {details['accuracy']:.3f}, " if details.get("accuracy") is not None else ""
         error = details.get("feature_error")
         exactness = "" if error is None else f"features {100 * error:.2g} % off float32, "
         rungs = f"real/real {ladder['real']:.2f} ... noise {ladder['noise']:.0f}"
-        blind = "".join(f"; {metric} is {sight.blindness(missed)}" for metric, missed in self.blind.items())
+        blind = "".join(f"; {metric} is {sight.blindness(missed, unit)}" for metric, missed in self.blind.items())
         return f"{self.card['extractor']} extractor: {accuracy}{exactness}ladder holds ({rungs}){blind}"
 
     @property
@@ -146,7 +150,8 @@ def check(fake: NDArray[np.floating[Any]], reference: Reference) -> None:
 
 def build(
     images: Mapping[str, Images], labels: Mapping[str, Labels | None], out: Path, *, extractor: str = "domain",
-    options: Mapping[str, Any] | None = None, seed: int, device: str = "cpu",
+    options: Mapping[str, Any] | None = None, seed: int, device: str = "cpu", kind: str = "image",
+    facts: Facts | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
 
@@ -158,6 +163,8 @@ def build(
         options: keyword arguments of that extractor's `make`.
         seed: of the extractor's training and of the ladder.
         device: where the extractor trains and runs.
+        kind: of the samples, which decides the rungs of the ladder.
+        facts: of the kind.
 
     Returns:
         The card.
@@ -172,7 +179,7 @@ def build(
         raise FeatureError(f"the extractor needs images in the split train; got {list(images)}")
     x, y, held_x, held_y = _hold_out(images, labels, seed)
     made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **(options or {}))
-    rungs = look(made, x, held_x, held_y, seed=seed)
+    rungs = look(made, x, held_x, held_y, seed=seed, kind=kind, facts=facts)
     card = {
         "extractor": extractor,
         "hash": made.hash,
@@ -182,7 +189,7 @@ def build(
         "ladder": judge(made.name, rungs),
         **_sight(rungs, extractor, made.published, seed),
         "counts": {split: len(x) for split, x in images.items()},
-        "protocol": {"quantisation": "uint8", "resize": made.resize, "seed": seed},
+        "protocol": {"quantisation": QUANTISATIONS[kind].format_map(facts or {}), "resize": made.resize, "seed": seed},
     }
     with atomic_folder(out) as draft:
         made.save(draft / "extractor")

@@ -113,7 +113,9 @@ def examine(rungs: Rungs, *, seed: int, figures: Sequence[Figures] = FIGURES) ->
         real, held_out = (np.sort(generator.permutation(len(side.features))[: count // 2]) for side in sides)
         table.append(_measured(rungs, real, held_out, figures))
     return {
-        metric: {rung: _finding(DUTIES[metric], rung, metric, table) for rung in DUTIES[metric].rungs}
+        metric: {
+            rung: _finding(DUTIES[metric], rung, metric, table) for rung in DUTIES[metric].rungs if rung in table[0]
+        }
         for metric in table[0]["real"]
     }
 
@@ -147,6 +149,7 @@ def blind(examined: Mapping[str, Mapping[str, Finding]]) -> dict[str, list[str]]
     return {metric: rungs for metric, rungs in missed.items() if rungs}
 
 
-def blindness(rungs: Iterable[str]) -> str:
-    """`blind to low rank, black images on these images`."""
-    return f"blind to {', '.join(NAMES.get(rung, rung.replace('_', ' ')) for rung in rungs)} on these images"
+def blindness(rungs: Iterable[str], unit: str = "image") -> str:
+    """Return the rungs that a metric is blind to in words: `blind to low rank, black images on these images`."""
+    said = f"blind to {', '.join(NAMES.get(rung, rung.replace('_', ' ')) for rung in rungs)} on these images"
+    return said.replace("image", unit)

@@ -14,6 +14,9 @@ from ganops.metrics.sight import blindness
 from ganops.registry.package import Package
 from ganops.registry.tracking import flatten, numbers
 
+CLIPS = 16
+"""Samples in the file in which they are heard."""
+
 
 def model_card(name: str, package: Package) -> str:
     """The card of a registered model of that name, in Markdown."""
@@ -21,39 +24,43 @@ def model_card(name: str, package: Package) -> str:
     # a source may be a folder of the machine that trained: its name is enough here
     source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
-    elsewhere = ("class_names", "class_counts", "params")
+    spec = package.spec
+    elsewhere = ("class_names", "class_counts", "params", "facts")
     architecture = {key: value for key, value in description.items() if key not in elsewhere}
+    if figures := {key: value for key, value in spec.facts.items() if not isinstance(value, list)}:
+        architecture["facts"] = figures
+    unit, one = spec.unit, spec.noun
     return f"""# {name}
 
-A generator of {shape(description)} images, trained as {_family(params)} on `{source}`.
+A generator of {spec.described}, trained as {_family(params)} on `{source}`.
 
 ![Samples of the seeds 0 to 63](samples.png)
-
+{_heard(spec)}
 ## Use
 
 ```python
 import mlflow, numpy as np
 model = mlflow.pyfunc.load_model("models:/{name}@champion")
-images = model.predict(np.arange(16), params={{"truncation": 0.8}})     # seeds -> uint8 [16, H, W, C]
+{unit}s = model.predict(np.arange(16), params={{"truncation": 0.8}})     # seeds -> {_shown(spec)}
 ```
-
-The input is int64 seeds: one picture for one seed, the same in any batch and at any time. `truncation`, from 0 to 1
+{_stored(spec)}
+The input is int64 seeds: one {one} for one seed, the same in any batch and at any time. `truncation`, from 0 to 1
 (default 1), trades variety for typicality.
 {_labels(description)}
 
 ## Intended use
 
-New images that resemble the training data: demonstrations, augmentation, research on generative models.
+New {unit}s that resemble the training data: demonstrations, augmentation, research on generative models.
 
 ## Limits
 
-* It draws {shape(description)} images and nothing else; what its data show rarely or wrongly, it draws so too.
-* It invents its images: none of them is evidence of anything, and single ones may come close to training images.
-* Metrics describe the distribution; they do not promise the quality of a single picture.
+* It draws {spec.described} and nothing else; what its data show rarely or wrongly, it draws so too.
+* It invents its {unit}s: none of them is evidence of anything, and single ones may come close to training {unit}s.
+* Metrics describe the distribution; they do not promise the quality of a single {one}.
 
 ## Metrics
 
-{_metrics(evaluation)}
+{_metrics(evaluation, unit)}
 
 {_covers(evaluation)}They were measured under this protocol, and compare with other values under an equal one only.
 {SELECTED}
@@ -73,14 +80,43 @@ Fingerprint of the training: `{package.fingerprint}`
 
 ## Licence
 
-{_licence(source, package.data_licence)}
+{_licence(source, package.data_licence, unit, one)}
 """
 
 
-def shape(description: Mapping[str, Any]) -> str:
-    """The size of a picture in words: 32x32 grey, 64x64 colour."""
-    channels, height, width = Spec.of(description).shape
-    return f"{height}x{width} {'grey' if channels == 1 else 'colour'}"
+def shape(spec: Spec) -> str:
+    """Return samples in words, without their noun where that comes last: 32x32 grey, 64x64 colour."""
+    return spec.described.removesuffix(f" {spec.unit}s")
+
+
+def _heard(spec: Spec) -> str:
+    """Return a line about the file in which samples are heard; empty where they have no time."""
+    return f"\n`samples.{spec.played}` has the first {CLIPS} of them, one after the other.\n" if spec.played else ""
+
+
+def _shown(spec: Spec) -> str:
+    """Return the type and the shape of what `predict` gives for 16 seeds."""
+    one = spec.shown(spec.empty(0))
+    return f"{one.dtype} [16, {'H, W, C' if spec.kind == 'image' else ', '.join(map(str, one.shape[1:]))}]"
+
+
+def _stored(spec: Spec) -> str:
+    """Return the difference between the graph's output and what `predict` gives, where that is more than an axis."""
+    if spec.played is None:
+        return ""
+    rate, shape = spec.facts["rate"], ", ".join(map(str, spec.shape))
+    return f"""
+```python
+import wave
+with wave.open("0.wav", "wb") as file:
+    file.setparams((1, 2, {rate}, 0, "NONE", ""))     # one channel, 16 bits, {rate:,} samples a second
+    file.writeframes({spec.unit}s[0].astype("<i2").tobytes())
+```
+
+`generator.onnx` gives `{spec.unit}s`, {spec.empty(0).dtype} [N, {shape}]: log mel spectrograms of 8 bits, as the
+training saw them. `predict` makes {spec.unit}s of them by the vocoder in `kind.py` (Griffin-Lim, numpy alone),
+which has no random numbers. Who runs the graph alone finds in `config.json`, under `facts`, all that a vocoder needs.
+"""
 
 
 def _labels(description: Mapping[str, Any]) -> str:
@@ -141,15 +177,15 @@ def _reconstructions(evaluation: Mapping[str, Any]) -> str:
     return "\n".join(["", "## Reconstructions", "", about + "They compare with no number of a GAN.", "", *lines, ""])
 
 
-def _metrics(evaluation: Mapping[str, Any]) -> str:
+def _metrics(evaluation: Mapping[str, Any], unit: str) -> str:
     intervals, floors, blind = (evaluation.get(key, {}) for key in ("intervals", "floors", "blind"))
     lines = ["| metric | value | 95 % interval | |", "| --- | --- | --- | --- |"]
     for name, value in numbers(evaluation).items():
         ends = "{:.4g} to {:.4g}".format(*intervals[name]) if name in intervals else ""
         notes = [f"floor {floors[name]:.4g}"] if name in floors else []
-        notes += [blindness(blind[name])] if name in blind else []
+        notes += [blindness(blind[name], unit)] if name in blind else []
         lines.append(f"| {name} | {value:.4g} | {ends} | {'; '.join(notes)} |")
-    known = "\n\nFloor: the distance that training images have in the place of generated ones." if floors else ""
+    known = f"\n\nFloor: the distance that training {unit}s have in the place of generated ones." if floors else ""
     return "\n".join(lines) + known
 
 
@@ -165,12 +201,12 @@ def _covers(evaluation: Mapping[str, Any]) -> str:
     return f"Intervals are {covers}. " if covers else ""
 
 
-def _licence(source: str, licence: str | None) -> str:
+def _licence(source: str, licence: str | None, unit: str, one: str) -> str:
     if licence:
-        return f"The training images, `{source}`: {licence}. Their terms may extend to the weights and to the pictures."
+        return f"The training {unit}s, `{source}`: {licence}. Their terms may extend to the weights and to the {one}s."
     return (
-        f"The licence of the training images, `{source}`, is {UNSTATED}. Their terms may extend to the weights and to "
-        "the pictures: check before you publish. (`data.licence` in params.yaml states it.)"
+        f"The licence of the training {unit}s, `{source}`, is {UNSTATED}. Their terms may extend to the weights and to "
+        f"the {one}s: check before you publish. (`data.licence` in params.yaml states it.)"
     )
 
 

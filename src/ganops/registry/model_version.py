@@ -78,7 +78,10 @@ class Registered:
         self.folder = folder
         """Folder of its files, while it is open."""
         self.model = mlflow.pyfunc.load_model(str(folder))
-        self.shape: tuple[int, ...] = tuple(self.model.metadata.signature.outputs.inputs[0].shape[1:])
+        output = self.model.metadata.signature.outputs.inputs[0]
+        self.dtype: np.dtype[Any] = output.type
+        """Type of a sample as `predict` gives it."""
+        self.shape: tuple[int, ...] = tuple(output.shape[1:])
         """Shape of a sample as `predict` gives it, of an image [H, W, C]."""
         self.served = self.model.unwrap_python_model()
         """The object behind the model (`served_model.py`, as it was registered)."""
@@ -123,6 +126,11 @@ class Registered:
         if self.classes:
             inputs["labels"] = np.asarray(labels, np.int64)
         return self._channels_first(self.served.session.run(None, inputs)[0])
+
+    def shown(self, stored: NDArray[Any]) -> NDArray[Any]:
+        """Return stored samples as `predict` gives them, by the functions that were registered with the version."""
+        kind = getattr(self.served, "kind", None)
+        return self.spec.shown(stored) if kind is None else np.asarray(kind.shown(stored, self.spec.facts))
 
     def _channels_first(self, drawn: NDArray[Any]) -> NDArray[Any]:
         """Samples of the graph, or of `predict` of versions that only draw images, as they are stored."""

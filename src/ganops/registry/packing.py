@@ -21,7 +21,7 @@ from ganops.core.pictures import save_grid
 from ganops.generator import encoder
 from ganops.generator.onnx import Renderer, compare, export_onnx, graph_inputs, run_onnx
 from ganops.kinds import KINDS, Spec
-from ganops.registry.card import model_card
+from ganops.registry.card import CLIPS, model_card
 from ganops.registry.model_version import CONFIG, WEIGHTS
 from ganops.registry.package import Package
 from ganops.registry.tracking import mlflow
@@ -30,6 +30,8 @@ REQUIREMENTS = ("mlflow-skinny", "pandas", "numpy", "onnxruntime")
 """Packages that a reader of the model installs, in the versions that it was proved with; mlflow.pyfunc needs pandas."""
 
 _HERE = Path(__file__).parent
+STILLS = 64
+"""Samples of the picture beside a model."""
 _PROOF_SEEDS, _PROOF_TRUNCATION, _PROOF_SECONDS = 16, 0.8, 300
 """The proof of a packed model: samples, truncation, and most seconds."""
 
@@ -38,7 +40,8 @@ def build(package: Package, name: str, folder: Path) -> None:
     """Writes the generator as an mlflow model (models from code) into `folder`, which must not exist.
 
     Beside the graph that is run it carries the weights as safetensors, those of an encoder where there is one, the
-    model card and a grid of samples.
+    model card and a grid of samples, and where they can be heard some of them one after the other. `MLmodel` tells the
+    kind of the samples, and the rate of clips, to whoever does not load it.
 
     Raises:
         RegistryError: The generator cannot be exported.
@@ -50,6 +53,7 @@ def build(package: Package, name: str, folder: Path) -> None:
             python_model=str(_HERE / "served_model.py"),
             artifacts={key: str(path) for key, path in files.items()},
             signature=_signature(package.spec),
+            metadata=_metadata(package.spec),
             input_example=(np.arange(4), {"truncation": 0.8}),
             pip_requirements=[f"{requirement}=={version(requirement)}" for requirement in REQUIREMENTS],
         )
@@ -83,9 +87,19 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
         shutil.copyfile(package.encoder, table["encoder"])
     table["card"].write_text(model_card(name, package), encoding="utf-8")
     # by the graph, not by PyTorch: whoever loads the model draws these very samples
-    drawn = run_onnx(table["generator"], graph_inputs(np.arange(64), 1.0, latent=latent, classes=spec.classes))
-    save_grid(table["samples"], spec.look(np.moveaxis(drawn, -1, 1) if KINDS[spec.kind].LAST else drawn))
+    drawn = run_onnx(table["generator"], graph_inputs(np.arange(STILLS), 1.0, latent=latent, classes=spec.classes))
+    stored = np.moveaxis(drawn, -1, 1) if KINDS[spec.kind].LAST else drawn
+    save_grid(table["samples"], spec.look(stored))
+    if joined := spec.joined(spec.shown(stored[:CLIPS])):
+        suffix, _, content = joined
+        table["heard"] = folder / f"samples{suffix}"
+        table["heard"].write_bytes(content)
     return table
+
+
+def _metadata(spec: Spec) -> dict[str, Any]:
+    """Return the kind, and of sounds the rate."""
+    return {"kind": spec.kind, **{name: spec.facts[name] for name in ("rate",) if name in spec.facts}}
 
 
 def _signature(spec: Spec) -> Any:

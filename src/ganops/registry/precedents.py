@@ -178,7 +178,7 @@ def _planned(experiment: Experiment, root: Path) -> _Run:
     except DataError:
         return _Run(name, names)
     asked = data.model_dump(mode="json") | {"source": Path(data.source).name}
-    made = {"source": prepared.manifest["source"]["name"], **prepared.manifest["parameters"]}
+    made = {"source": prepared.manifest["source"]["name"], "group": "none", **prepared.manifest["parameters"]}
     if made != {key: asked.get(key) for key in made}:
         return _Run(name, names)
     spec = prepared.spec if experiment.model.conditional else replace(prepared.spec, classes=0)

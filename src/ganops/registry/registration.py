@@ -137,6 +137,7 @@ def _record(model: Model, package: Package, root: Path) -> str:
         metrics=package.metrics,
         artifacts={
             "pictures": package.pictures,
+            "sounds": package.sounds,
             "report": [path for path in (package.report, package.changes) if path],
             "lineage": [package.lock] if package.lock else [],
         },
@@ -266,7 +267,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
     metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
-    text = f"{description['architecture']}, {shape(description)}, {labels}. {metrics}. {decision.words}"
+    text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {metrics}. {decision.words}"
     text += f"\n\n{found}" if found else ""
     settled(model.client.update_model_version, model.name, version, description=text)
     gate: dict[str, dict[str, float]] = {}

@@ -79,11 +79,12 @@ def _write_report(
     description = Generator.load(project / layout.GENERATOR).description
     trained = verdict.trained(experiment, description, project / layout.BEST_PARAMS)
     with atomic_folder(project / layout.REGISTRATION_REPORT) as folder:
-        pictures = {path.stem: path for path in sorted((project / layout.EVALUATION_REPORT).glob("*.*g"))}
+        shown = project / layout.EVALUATION_REPORT
+        pictures, sounds = {path.stem: path for path in sorted(shown.glob("*.*g"))}, sorted(shown.glob("*.wav"))
         page = reporting.report(
             project, trained, read_json(project / layout.EVALUATION), Prepared.open(project / layout.PREPARED),
             reference, pictures,
-            rival.content() if rival else {}, decision.content(), stage=STAGE, known=known,
+            rival.content() if rival else {}, decision.content(), sounds=sounds, stage=STAGE, known=known,
         )  # fmt: skip
         write(page, folder / "report.html")
         patch = known.save(folder) if known else None
@@ -110,6 +111,7 @@ def package(experiment: Experiment, project: Path) -> Package:
         params=reporting.effective(trained),
         history=[{"step": round(row["kimg"] * 1000), **row} for row in reporting.history(project)],
         pictures=[*sorted(report.glob("*.png")), *sorted(strip.glob("*.png"))[-1:]],
+        sounds=sorted(report.glob("*.wav")),
         report=report / "report.html",
         lock=lock if lock.is_file() else None,
         fingerprint=generator.description.fingerprint,

@@ -1,6 +1,5 @@
 """Common parts of the pages that people read: values in words, and templates made HTML."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from ganops.core.files import embedded
 from ganops.reports import plots
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -29,7 +29,7 @@ def fill(template: str, **content: Any) -> str:
 
 def svg_uri(content: bytes) -> str:
     """An SVG as a `data:` URI."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+    return embedded("image/svg+xml", content)
 
 
 def present(content: Mapping[str, Any]) -> dict[str, Any]:

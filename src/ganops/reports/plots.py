@@ -3,7 +3,6 @@
 matplotlib takes a second to import, so each function imports it when it draws.
 """
 
-import base64
 import io
 import math
 import warnings
@@ -16,6 +15,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
+from ganops.core.files import embedded
 from ganops.core.pictures import Images, picture, to_bytes
 from ganops.search.trials import COMPARABLE
 
@@ -171,8 +171,8 @@ def ladder_bar(rungs: Mapping[str, float], value: float | None = None, label: st
         return finished(figure)
 
 
-def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes:
-    """SVG of the distribution of distances float64 [N] for each set, on a logarithmic axis.
+def distances(sets: Mapping[str, np.ndarray[Any, Any]], unit: str = "image", bins: int = 40) -> bytes:
+    """SVG of the distribution of distances float64 [N] for each set, on a logarithmic axis; `unit` is its noun.
 
     Shares of each set's samples, in equal steps of the logarithm; a distance of 0 stands in the first step.
     """
@@ -185,7 +185,7 @@ def distances(sets: Mapping[str, np.ndarray[Any, Any]], bins: int = 40) -> bytes
             counts, _ = np.histogram(found.clip(edges[0]), edges)
             axes.stairs(counts / len(found), edges, color=colour, linewidth=1.6, label=name)
         log_where_possible(axes.xaxis, edges.tolist(), ratio=3)
-        axes.set(xlabel="distance to the nearest training image", ylabel="share", ylim=(0, None))
+        axes.set(xlabel=f"distance to the nearest training {unit}", ylabel="share", ylim=(0, None))
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return finished(figure)
 
@@ -278,12 +278,12 @@ def data_uri(picture: Image.Image, limit: int) -> str:
     """The picture as a `data:` URI: PNG, or, if that takes more than `limit` bytes, WebP made smaller until it fits."""
     content = to_bytes(picture, "PNG")
     if len(content) <= limit:
-        return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+        return embedded("image/png", content)
     picture = picture.convert("RGB")
     while len(content := to_bytes(picture, "WEBP", quality=82)) > limit and min(picture.size) > 16:
         side = 0.95 * math.sqrt(limit / len(content))
         picture = picture.resize([max(1, int(size * side)) for size in picture.size], Image.Resampling.LANCZOS)
-    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+    return embedded("image/webp", content)
 
 
 def number(value: float, digits: int = 3) -> str:

@@ -4,7 +4,6 @@ Python chooses what is said; `templates/report.html.j2` says how it looks. What 
 """
 
 import math
-from base64 import b64encode
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,9 @@ import yaml
 from PIL import Image
 
 from ganops.core.errors import UserError
-from ganops.core.files import atomic
+from ganops.core.files import atomic, embedded
 from ganops.core.terminal import duration
+from ganops.kinds import KINDS
 from ganops.metrics import catalogue
 from ganops.reports import page, plots
 
@@ -32,8 +32,8 @@ class Report:
     summary: Mapping[str, Any] = field(default_factory=dict)
     """The verdict: name -> number or text, in the order of the headline."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
-    """The prepared data: `source` {`name`}, `sample` {`shape` [C, H, W]}, `splits` {name: {`samples`, `classes` {name:
-    samples}}}, `duplicates`, `rejected` [{`name`, `reason`}], `sha256`."""
+    """The prepared data: `source` {`name`}, `sample` {`kind`, `shape` [C, H, W]}, `splits` {name: {`samples`, `classes`
+    {name: samples}}}, `duplicates`, `rejected` [{`name`, `reason`}], `sha256`."""
     history: Sequence[Mapping[str, Any]] = ()
     """One entry a tick: `kimg` and any of the keys in PANELS."""
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +66,8 @@ class Report:
     `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
     pictures: Mapping[str, Path] = field(default_factory=dict)
     """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
+    sounds: Sequence[tuple[str, Mapping[str, Path]]] = ()
+    """Samples that can be heard: the class in words, and `generated` and `real` -> WAV file."""
     filmstrip: Sequence[tuple[float, Path]] = ()
     """(kimg, picture) of the same latents while G learns."""
     parameters: Mapping[str, int] = field(default_factory=dict)
@@ -88,6 +90,7 @@ RUNGS = {
     "few_control": "as many, all different",
     "low_rank": "four principal components",
     "black": "black images",
+    "spoken": "real clips as they are heard: the cost of the vocoder",
 }
 """Rungs of the ladder whose name does not say it."""
 
@@ -174,6 +177,7 @@ def render(report: Report) -> str:
         "data": _data(report),
         "training": _training(report),
         "pictures": _pictures(report),
+        "listen": _listen(report),
         "reconstructions": _reconstructions(report),
         "numbers": _numbers(report),
         "memorisation": _memorisation(report),
@@ -185,9 +189,21 @@ def render(report: Report) -> str:
         title=report.title,
         summary=page.present(report.summary),
         crisp=max(_shape(report.manifest)[1:], default=0) <= 64,
+        unit=_unit(report),
         hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
         sections={name: content for name, content in sections.items() if any(content.values())},
     )
+
+
+def _unit(report: Report) -> str:
+    """Return the noun for a sample."""
+    return KINDS[report.manifest.get("sample", {}).get("kind", "image")].UNIT
+
+
+def _worded(text: str, report: Report) -> str:
+    """Return a text of the tables above, which speak of images, in the words of the report's kind."""
+    unit = _unit(report)
+    return text.replace("image", unit).replace("Image", unit.capitalize())
 
 
 def _decision(report: Report) -> dict[str, Any]:
@@ -235,16 +251,17 @@ def _training(report: Report) -> dict[str, Any]:
     facts = {
         "kimg": max((tick["kimg"] for tick in history), default=None),
         "time of the steps": duration(report.seconds) if report.seconds else None,
-        "images per second": median(speeds) if speeds else None,
+        f"{_unit(report)}s per second": median(speeds) if speeds else None,
         "hardware": report.provenance.get("hardware"),
         "precision": report.provenance.get("precision"),
         **{f"parameters of the {network}": count for network, count in report.parameters.items()},
     }
-    return {"facts": page.present(facts), "panels": _panels(history), "frames": _frames(report.filmstrip)}
+    return {"facts": page.present(facts), "panels": _panels(report), "frames": _frames(report.filmstrip)}
 
 
-def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _panels(report: Report) -> list[dict[str, Any]]:
     """The charts for which the history holds at least two ticks."""
+    history = report.history
     known = list(dict.fromkeys(key for tick in history for key in tick))
     panels = []
     for title, patterns, sentence in PANELS:
@@ -253,6 +270,7 @@ def _panels(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if keys:
             distance = patterns is DISTANCES
             chart = plots.curves(history, keys, log=distance, best=keys[0] if distance else "")
+            title = _worded(title, report)
             last = ", ".join(f"{key} {page.readable(_last(history, key))}" for key in keys)
             panels.append(
                 {"title": title, "sentence": sentence, "uri": page.svg_uri(chart), "alt": f"{title}; last: {last}"}
@@ -273,8 +291,21 @@ def _pictures(report: Report) -> dict[str, Any]:
         if name in report.pictures:
             title, sentence = PICTURES.get(name, (name.replace("_", " ").capitalize(), ""))
             uri = _picture(report.pictures[name], BYTES_OF_PICTURE)
-            shown.append({"title": title, "sentence": sentence, "uri": uri})
+            shown.append({"title": _worded(title, report), "sentence": _worded(sentence, report), "uri": uri})
     return {"shown": shown}
+
+
+def _listen(report: Report) -> dict[str, Any]:
+    """Return the samples that can be heard, each a `data:` URI: the page stays one file."""
+    sounds = [(name, {side: _sound(path) for side, path in sides.items()}) for name, sides in report.sounds]
+    return {"sounds": sounds}
+
+
+def _sound(path: Path) -> str:
+    try:
+        return embedded("audio/wav", path.read_bytes())
+    except OSError as error:
+        raise UserError(f"report: expected a sound at {path}: {error}. Run the stage that writes it again.") from None
 
 
 def _reconstructions(report: Report) -> dict[str, Any]:
@@ -314,7 +345,7 @@ def _numbers(report: Report) -> dict[str, Any]:
         known["champion"] = report.champion.get("metrics", {}).get(name)
         rows.append(_row(name, known | dict(figure)))
     value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
-    names = {rung: RUNGS.get(rung, rung.replace("_", " ")) for rung in distances}
+    names = {rung: _worded(RUNGS.get(rung, rung.replace("_", " ")), report) for rung in distances}
     shown = {names[rung]: distance for rung, distance in distances.items()}
     return {
         "rows": rows,
@@ -329,11 +360,14 @@ def _numbers(report: Report) -> dict[str, Any]:
 
 def _memorisation(report: Report) -> dict[str, Any]:
     content = report.memorisation
-    verdict = {"copying of training images": content.get("verdict"), "copied share": content.get("copied_share")}
+    verdict = {
+        f"copying of training {_unit(report)}s": content.get("verdict"),
+        "copied share": content.get("copied_share"),
+    }
     return {
         "facts": page.present(verdict),
         "signs": [
-            (name, row.sentence if (row := catalogue.of(name)) else "", sides)
+            (name, _worded(row.sentence, report) if (row := catalogue.of(name)) else "", sides)
             for name, sides in content.get("signs", {}).items()
         ],
         "picture": _picture(report.pictures.get("memorisation"), BYTES_OF_PICTURE),
@@ -441,7 +475,7 @@ def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
     """The patch as a link, so that the page alone is enough."""
     if not patch:
         return {}
-    return {"name": patch["name"], "uri": f"data:text/x-diff;base64,{b64encode(patch['content']).decode()}"}
+    return {"name": patch["name"], "uri": embedded("text/x-diff", patch["content"])}
 
 
 def _picture(path: Path | None, limit: int) -> str | None:

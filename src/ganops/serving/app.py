@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal, Protocol
 
+import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most pictures
 from ganops.serving.limits import HEADERS, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which pictures have to be drawn
@@ -30,8 +32,12 @@ REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""
 PICTURES = 1024
 """Pictures of one request, where a picture is small."""
+CLIPS = 256
+"""Clips of one request: a vocoder takes 4 to 9 ms for each."""
+FORMATS = ("json", "png", "npy")
+"""Formats of all samples; those that have time have one more (`Spec.played`)."""
 PIXELS = 256 * 1024 * 1024
-"""Bytes of the pictures that are waited for at once, undecoded; one request may have an eighth of it."""
+"""Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
 
@@ -40,7 +46,7 @@ Label = Annotated[int, Field(ge=0, le=2**63 - 1, json_schema_extra={"format": "i
 
 
 class Order(BaseModel):
-    """Pictures that a client asks for."""
+    """Samples that a client asks for."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True,
@@ -48,13 +54,18 @@ class Order(BaseModel):
     )  # fmt: skip
 
     seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
-    """One for each picture, at most `limits.seeds` of `/model`; the same seed is the same picture."""
+    """One for each sample, at most `limits.seeds` of `/model`; the same seed is the same sample."""
     labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
     """Classes: one for all, or one for each seed; null: the seed modulo the number of classes."""
     truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
     """1: the distribution that was trained; less: more typical."""
-    format: Literal["json", "png", "npy"] = "json"
-    """json: a PNG for each seed; png: one picture, the grid; npy: uint8 [N, H, W, C] for `numpy.load`, the quickest."""
+    format: str = Field("json", json_schema_extra={"enum": [*FORMATS, "wav"]})
+    """One of `formats` of `/model`.
+
+    json: a PNG for each seed, of a sound a WAV. png: one picture, the grid; of sounds it shows spectrograms. npy: for
+    `numpy.load`, the quickest, of images uint8 [N, H, W, C], of sounds int16 [N, T]. wav, of sounds: all of them, one
+    after the other.
+    """
 
 
 class Drawn(BaseModel, use_attribute_docstrings=True):
@@ -64,6 +75,17 @@ class Drawn(BaseModel, use_attribute_docstrings=True):
     version: int
     images: list[str]
     """A PNG in base64 for each seed."""
+
+
+class Heard(BaseModel, use_attribute_docstrings=True):
+    """Samples that are no pictures, as JSON."""
+
+    name: str
+    version: int
+    media: str = Field(examples=["audio/wav"])
+    """Media type of each."""
+    samples: list[str]
+    """A file in base64 for each seed."""
 
 
 class Problem(BaseModel):
@@ -89,8 +111,15 @@ class Model(BaseModel, use_attribute_docstrings=True):
     name: str
     alias: str
     version: int
+    kind: str
+    """image or sound."""
     shape: tuple[int, ...]
-    """Height, width and channels of a picture."""
+    """Height, width and channels of a picture; the samples of a clip."""
+    dtype: str
+    rate: int | None
+    """Samples a second of a clip; null: it is none."""
+    formats: tuple[str, ...]
+    """Values of `format` that `/generate` takes."""
     classes: int
     class_names: tuple[str, ...]
     loaded: str
@@ -120,13 +149,26 @@ class State:
     alias: str
     version: str
     shape: tuple[int, ...]
-    """Height, width and channels of a picture."""
+    """Shape of a sample as `predict` gives it: height, width and channels of a picture."""
     classes: int
     class_names: tuple[str, ...]
     loaded: str
     """UTC, ISO 8601."""
     trouble: str | None
     """The reason why it does not serve what the alias points to; None: it does."""
+    kind: str = "image"
+    """A name in `kinds.KINDS`."""
+    dtype: str = "uint8"
+    """Type of a sample as `predict` gives it."""
+    rate: int | None = None
+    """Samples a second of a clip."""
+    formats: tuple[str, ...] = FORMATS
+    """Formats in which it answers."""
+
+    @property
+    def noun(self) -> str:
+        """Noun for several samples."""
+        return "pictures" if self.kind == "image" else f"{KINDS[self.kind].UNIT}s"
 
 
 class Backend(Protocol):
@@ -139,8 +181,8 @@ class Backend(Protocol):
         """Return the state of each replica that answers."""
 
 
-def parse(body: bytes, most: int) -> Order:
-    """Check a request of at most `most` pictures.
+def parse(body: bytes, most: int, formats: Sequence[str] = FORMATS) -> Order:
+    """Check a request of at most `most` samples, in one of these formats.
 
     Raises:
         Refused: 400, with what was expected and got.
@@ -153,6 +195,9 @@ def parse(body: bytes, most: int) -> Order:
         raise Refused(400, told + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")) from None
     if len(order.seeds) > most:
         raise Refused(400, f"seeds: expected 1 to {most} of them, got {len(order.seeds)}")
+    if order.format not in formats:
+        known = f"{', '.join(map(repr, formats[:-1]))} or {formats[-1]!r}"
+        raise Refused(400, f"format: expected {known}, got {shortened(json.dumps(order.format))}")
     if order.labels is not None and len(order.labels) not in (1, len(order.seeds)):
         raise Refused(
             400, f"labels: expected null, one, or one for each of the {len(order.seeds)} seeds, got {len(order.labels)}"
@@ -259,23 +304,30 @@ class Front:
 
     @property
     def most(self) -> int:
-        """Pictures that one request may ask for."""
-        return max(1, min(PICTURES, PIXELS // 8 // self._weight()))
+        """Samples that one request may ask for."""
+        slow = self.states and self.states[0].rate is not None
+        return max(1, min(CLIPS if slow else PICTURES, PIXELS // 8 // self._weight()))
+
+    @property
+    def noun(self) -> str:
+        """Noun for several samples of what is served."""
+        return self.states[0].noun if self.states else "pictures"
 
     def _weight(self) -> int:
-        """Bytes of a picture."""
-        return math.prod(self.states[0].shape) if self.states else 1
+        """Bytes of a sample."""
+        return math.prod(self.states[0].shape) * np.dtype(self.states[0].dtype).itemsize if self.states else 1
 
     async def generate(self, request: Request) -> Response:
-        """Draw a picture for each seed, the same one whenever the same version is asked for it.
+        """Draw a sample for each seed, the same one whenever the same version is asked for it.
 
         `labels` and `truncation` are those of the registered model.
         """
         started = time.perf_counter()
         with self._admitted():
-            order = parse(await received(request, SECONDS), self.most)
+            formats = self.states[0].formats if self.states else FORMATS
+            order = parse(await received(request, SECONDS), self.most, formats)
             with self._room(order):
-                answer = await _while_there(request, self.backend.draw(order))
+                answer = await _while_there(request, self.backend.draw(order), self.noun)
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
         headers = {"X-Model-Version": answer.version}
         return Response(answer.body, answer.status, headers, answer.media)
@@ -300,7 +352,7 @@ class Front:
     def _room(self, order: Order) -> Iterator[None]:
         weight = len(order.seeds) * self._weight()
         if self.pixels and self.pixels + weight > PIXELS:
-            raise Refused(503, f"{PIXELS >> 20} MiB of pictures are waited for; come again in {RETRY} s")
+            raise Refused(503, f"{PIXELS >> 20} MiB of {self.noun} are waited for; come again in {RETRY} s")
         self.pixels += weight
         try:
             yield
@@ -308,7 +360,7 @@ class Front:
             self.pixels -= weight
 
     async def health(self, response: Response) -> Health:
-        """Tell whether pictures are drawn, and by the version that should draw them.
+        """Tell whether samples are drawn, and by the version that should draw them.
 
         ok; degraded: the former version serves on, and `trouble` says why; down, with 503.
         """
@@ -365,8 +417,8 @@ class _Metrics:
         self.behind.set(sum(bool(state.trouble) for state in states))
 
 
-async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -> Answer:
-    """Wait for the pictures while the client does; nobody draws for one who has left."""
+async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer], noun: str) -> Answer:
+    """Wait for the samples while the client does; nobody draws for one who has left."""
     task, left = asyncio.ensure_future(drawing), asyncio.ensure_future(_leaving(request))
     try:
         await asyncio.wait({task, left}, timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
@@ -374,7 +426,7 @@ async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer]) -
             return task.result()
         if left.done():
             raise ClientDisconnect
-        raise Refused(504, f"the pictures were not drawn within {SECONDS} s; ask for fewer")
+        raise Refused(504, f"the {noun} were not drawn within {SECONDS} s; ask for fewer")
     finally:
         task.cancel()
         left.cancel()
@@ -427,15 +479,15 @@ _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Drawn,
-        "description": "The pictures, in the format that was asked for.",
-        "content": {"image/png": {}, "application/octet-stream": {}},
+        "model": Drawn | Heard,
+        "description": "The samples, in the format that was asked for.",
+        "content": {"image/png": {}, "application/octet-stream": {}, "audio/wav": {}},
         "headers": {"X-Model-Version": {"description": "The version that drew.", "schema": {"type": "string"}}},
     },
     400: {"model": Problem, "description": "The order is not sound: what was expected, and what was got."},
     408: {"model": Problem, "description": f"The body did not arrive within {SECONDS} s."},
     413: {"model": Problem, "description": f"The body has more than {BODY} bytes."},
     503: {"model": Problem, "description": "Too much is asked for at once, or nobody draws: see `Retry-After`."},
-    504: {"model": Problem, "description": f"The pictures were not drawn within {SECONDS} s."},
+    504: {"model": Problem, "description": f"The samples were not drawn within {SECONDS} s."},
 }
 """Answers to `/generate`, for `/openapi.json`."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import RegistryError, UserError
+from ganops.core.files import embedded
 from ganops.core.labels import in_turn
 from ganops.generator import walks
 from ganops.registry import champions, tracking
@@ -79,14 +80,14 @@ class Settings:
         settings = {"seed": self.seed, "count": self.count, **label, "truncation": f"{self.truncation:g}"}
         return "?" + urlencode({"version": version, **settings})
 
-    def program(self, name: str, version: int) -> str:
-        """The Python lines that draw these pictures."""
+    def program(self, name: str, version: int, unit: str = "image") -> str:
+        """The Python lines that draw these samples, by their noun."""
         label = "" if self.label is None else f', "labels": [{self.label}]'
         return (
             "import mlflow, numpy as np  # and MLFLOW_TRACKING_URI says where the registry is\n\n"
             f'model = mlflow.pyfunc.load_model("models:/{name}/{version}")\n'
             f"seeds = {self.seed} + np.arange({self.count})\n"
-            f'images = model.predict(seeds, params={{"truncation": {self.truncation:g}{label}}})'
+            f'{unit}s = model.predict(seeds, params={{"truncation": {self.truncation:g}{label}}})'
         )
 
 
@@ -111,6 +112,27 @@ def _label(label: int | None, classes: int) -> None:
 def _truncation(value: float) -> None:
     if not 0 <= value <= 1:
         raise UserError(f"truncation: expected a number from 0 to 1, got {value:g}")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Samples that a version has drawn."""
+
+    drawer: Registered
+    stored: NDArray[Any]
+
+    @property
+    def stills(self) -> NDArray[np.uint8]:
+        """Pictures of them: uint8 [N, C, H, W]."""
+        return self.drawer.spec.look(self.stored)
+
+    @property
+    def sounds(self) -> list[str | None]:
+        """An address for each that holds the file in which it is heard; None where samples have no time."""
+        spec = self.drawer.spec
+        if spec.played is None:
+            return [None] * len(self.stored)
+        return [embedded(media, content) for _, media, content in map(spec.file, self.drawer.shown(self.stored))]
 
 
 @dataclass(frozen=True)
@@ -139,18 +161,18 @@ class Exhibit:
         names = self.drawer.class_names
         return [names[i] if i < len(names) else f"class {i}" for i in range(self.drawer.classes)]
 
-    def draw(self, settings: Settings) -> NDArray[np.uint8]:
-        """uint8 [count, C, H, W].
+    def draw(self, settings: Settings) -> "Drawn":
+        """Return a sample for each seed.
 
         Raises:
             UserError: Such pictures cannot be asked for.
         """
         settings = settings.checked(self.drawer.classes)
         labels = None if settings.label is None else np.full(settings.count, settings.label, np.int64)
-        return self.drawer.spec.look(self.drawer.sample(settings.seeds, labels, settings.truncation))
+        return Drawn(self.drawer, self.drawer.sample(settings.seeds, labels, settings.truncation))
 
-    def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> NDArray[np.uint8]:
-        """Walk from the picture of one seed to that of another: uint8 [steps, C, H, W].
+    def walk(self, a: float, b: float, label: int | None, truncation: float, steps: float) -> "Drawn":
+        """Return samples from that of one seed to that of another, in so many equal steps.
 
         Raises:
             UserError: Such a strip cannot be asked for.
@@ -159,7 +181,7 @@ class Exhibit:
         _label(label, self.drawer.classes)
         _truncation(truncation)
         steps = whole("steps", steps, *STRIP_PICTURES)
-        return self.drawer.spec.look(walks.between(self.drawer, ends, label, truncation, steps))
+        return Drawn(self.drawer, walks.between(self.drawer, ends, label, truncation, steps))
 
     def label_of(self, seed: int, label: int | None = None) -> str:
         """The class of a picture in words; empty where there are none."""

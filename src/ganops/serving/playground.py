@@ -4,7 +4,6 @@ The page needs no internet and tells nobody: it loads nothing from other hosts, 
 browser hold it to, and Gradio's own statistics are off.
 """
 
-import base64
 import functools
 import importlib
 import os
@@ -24,8 +23,11 @@ from numpy.typing import NDArray
 
 from ganops.core import pictures
 from ganops.core.errors import UserError
+from ganops.core.files import embedded
+from ganops.kinds import Spec
+from ganops.registry.card import shape
 from ganops.reports.page import TEMPLATES, environment
-from ganops.serving.gallery import MAX_PICTURES, MAX_SEED, STRIP_PICTURES, Exhibit, Exhibition, Settings, whole
+from ganops.serving.gallery import MAX_PICTURES, MAX_SEED, STRIP_PICTURES, Drawn, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, bound, serve
 from ganops.serving.votes import Ballot
 
@@ -33,6 +35,8 @@ IN_TURN = -1
 """The choice of no label of its own."""
 PAIR = 12
 """Pictures on each side of a ballot."""
+PLAYER = 192
+"""Pixels of the narrowest player."""
 SURPRISES = 1_000_000
 """Seeds that are picked at random are below: short enough to be told to somebody."""
 POLICY = "; ".join(
@@ -41,6 +45,7 @@ POLICY = "; ".join(
         "script-src 'self' 'unsafe-inline' 'unsafe-eval'",  # Gradio's page needs both
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data: blob:",
+        "media-src 'self' data:",
         "font-src 'self' data:",
         "worker-src 'self' blob:",
         "frame-ancestors 'self'",
@@ -261,13 +266,12 @@ class Page:
     def _about(self, exhibit: Exhibit, label: int | None) -> list[Any]:
         """Version, head, card, the labels of two tabs, and what it can be compared with."""
         gr = _gradio()
-        height, width, channels = exhibit.drawer.shape
+        spec = exhibit.drawer.spec
         head = self.parts.head(
-            exhibit.name, exhibit.version, self.shown.champion(),
-            f"{width}x{height} {'grey' if channels == 1 else 'colour'}", exhibit.drawer.classes,
+            exhibit.name, exhibit.version, self.shown.champion(), shape(spec), spec.noun, spec.classes,
             {name: f"{value:.3g}" for name, value in exhibit.metrics.items()},
         )  # fmt: skip
-        card = exhibit.card.replace("](samples.png)", f"]({_data(exhibit.samples)})")
+        card = exhibit.card.replace("](samples.png)", f"]({embedded('image/png', exhibit.samples)})")
         classes = list(zip(exhibit.labels, range(exhibit.drawer.classes), strict=True))
         labels = [
             gr.Dropdown([(without, IN_TURN), *classes], value=value, visible=bool(classes))
@@ -286,24 +290,29 @@ class Page:
         exhibit = self._exhibit(version)
         seed, count = whole("first seed", seed, 0, MAX_SEED), whole("pictures", count, 1, MAX_PICTURES)
         settings = Settings(seed, count, _chosen(label), truncation)
-        images = exhibit.draw(settings)
-        width = 256 if settings.count == 1 else 96
+        drawn, spec = exhibit.draw(settings), exhibit.drawer.spec
+        width = 256 if settings.count == 1 else _width(spec, 96)
         shown = []
-        for one, image in zip(settings.seeds.tolist(), images, strict=True):
+        for one, image, sound in zip(settings.seeds.tolist(), drawn.stills, drawn.sounds, strict=True):
             note, link = exhibit.label_of(one, settings.label), replace(settings, seed=one, count=1).link(version)
-            shown.append(_image(image, width, caption=f"seed {one}", note=note, alt=f"seed {one}", link=link))
-        again = self.parts.again(settings.link(version), settings.program(exhibit.name, version))
+            words = {"caption": f"seed {one}", "note": note, "alt": f"seed {one}"}
+            shown.append(_image(image, width, **words, link=link, sound=sound))
+        program = settings.program(exhibit.name, version, spec.unit)
+        again = self.parts.again(settings.link(version), program, spec.noun)
         return str(self.parts.pictures(shown)) + str(again)
 
     @_told
     def walk(self, version: int, a: float, b: float, label: int, truncation: float, steps: float) -> str:
         """The strip from one seed to the other."""
         exhibit = self._exhibit(version)
-        images = exhibit.walk(a, b, _chosen(label), truncation, steps)
-        last = len(images) - 1
-        captions = [f"{100 * i / last:.0f} %" for i in range(len(images))]
+        drawn = exhibit.walk(a, b, _chosen(label), truncation, steps)
+        last, width = len(drawn.stored) - 1, _width(exhibit.drawer.spec, 96)
+        captions = [f"{100 * i / last:.0f} %" for i in range(last + 1)]
         captions[0], captions[-1] = f"seed {int(a)}", f"seed {int(b)}"
-        shown = [_image(image, 96, caption, caption) for image, caption in zip(images, captions, strict=True)]
+        shown = [
+            _image(image, width, caption, caption, sound=sound)
+            for image, sound, caption in zip(drawn.stills, drawn.sounds, captions, strict=True)
+        ]
         return str(self.parts.pictures(shown))
 
     @_told
@@ -319,15 +328,17 @@ class Page:
         first = _surprise()
         ballot = self.shown.ballot(version, other, range(first, first + PAIR))
         left, right = (
-            [_image(image, 64, f"{side} {i}") for i, image in enumerate(self._pictures(number, ballot.seeds), start=1)]
+            self._side(side, number, ballot.seeds)
             for side, number in (("left", ballot.left.version), ("right", ballot.right.version))
         )
         buttons = [gr.Button(interactive=True)] * 3
         return [ballot, str(self.parts.pair(left, right)), "", *buttons]
 
-    def _pictures(self, version: int, seeds: Sequence[int]) -> NDArray[np.uint8]:
+    def _side(self, side: str, version: int, seeds: Sequence[int]) -> list[dict[str, Any]]:
         drawer = self.shown.exhibit(version).drawer
-        return drawer.spec.look(drawer.sample(np.array(seeds, np.int64)))
+        drawn, width = Drawn(drawer, drawer.sample(np.array(seeds, np.int64))), _width(drawer.spec, 64)
+        pairs = zip(drawn.stills, drawn.sounds, strict=True)
+        return [_image(image, width, f"{side} {i}", sound=sound) for i, (image, sound) in enumerate(pairs, start=1)]
 
     @_told
     def vote(self, choice: str, ballot: Ballot | None) -> list[Any]:
@@ -359,15 +370,20 @@ def _chosen(label: int | None) -> int | None:
     return None if label is None or label == IN_TURN else int(label)
 
 
+def _width(spec: Spec, least: int) -> int:
+    """Return the least pixels of one of many pictures: those of sounds leave room for a player."""
+    return least if spec.played is None else PLAYER
+
+
 def _image(
-    image: NDArray[np.uint8], width: int, alt: str, caption: str = "", note: str = "", link: str | None = None
-) -> dict[str, Any]:
-    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
+    image: NDArray[np.uint8], width: int, alt: str, caption: str = "", note: str = "", link: str | None = None,
+    sound: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small.
+
+    `sound` is the address of the file in which it is heard, if it can be.
+    """
     height, own = image.shape[1:]
-    src, factor = _data(pictures.to_bytes(pictures.picture(image))), max(1, -(-width // own))
-    words = {"alt": alt, "caption": caption, "note": note, "link": link}
+    src, factor = embedded("image/png", pictures.to_bytes(pictures.picture(image))), max(1, -(-width // own))
+    words = {"alt": alt, "caption": caption, "note": note, "link": link, "sound": sound}
     return {"src": src, "width": own, "height": height, "factor": factor, **words}
-
-
-def _data(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

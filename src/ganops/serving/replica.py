@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 from ganops.core.labels import in_turn
 from ganops.core.pictures import grid, picture, to_bytes
 from ganops.core.redaction import reason
+from ganops.kinds import Spec
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import Answer, Drawn, Order, State
+from ganops.serving.app import FORMATS, Answer, Drawn, Heard, Order, State
 
 RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -128,23 +129,24 @@ class Replica:
         drawer = current.drawer
         return State(
             self.target.name, self.target.alias, current.version, drawer.shape, drawer.classes, drawer.class_names,
-            current.at, self.trouble,
+            current.at, self.trouble, drawer.spec.kind, str(drawer.dtype), drawer.spec.facts.get("rate"),
+            formats(drawer.spec),
         )  # fmt: skip
 
     def draw(self, orders: list[Order]) -> list[Answer]:
         """An answer to each order."""
         # while one call draws, the former one encodes in its own thread
         with self.turn:
-            drawn, version = self._draw(orders)
-        return [self._answer(order, images, version) for order, images in zip(orders, drawn, strict=True)]
+            drawn, current = self._draw(orders)
+        return [self._answer(order, stored, current) for order, stored in zip(orders, drawn, strict=True)]
 
-    def _answer(self, order: Order, images: Any, version: str) -> Answer:
-        if isinstance(images, str):
-            return Answer(400, "application/json", json.dumps({"error": images}).encode(), version)
-        return encode(order.format, images, self.target.name, version)
+    def _answer(self, order: Order, stored: Any, current: Loaded) -> Answer:
+        if isinstance(stored, str):
+            return Answer(400, "application/json", json.dumps({"error": stored}).encode(), current.version)
+        return encode(order.format, stored, self.target.name, current)
 
-    def _draw(self, orders: list[Order]) -> tuple[list[Any], str]:
-        """Return uint8 [N, H, W, C] for each order, or what is wrong with it, and the version that says so."""
+    def _draw(self, orders: list[Order]) -> tuple[list[Any], Loaded]:
+        """Return stored samples [N, *shape] for each order, or what is wrong with it, and the version that says so."""
         current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
         labels = [_labels(order, current.drawer.classes) for order in orders]
         found: list[Any] = list(labels)
@@ -152,15 +154,13 @@ class Replica:
             equal = [i for i, order in enumerate(orders) if order.truncation == truncation]
             if not (alike := [i for i in equal if not isinstance(labels[i], str)]):
                 continue
-            params: dict[str, Any] = {"truncation": truncation}
-            if current.drawer.classes:
-                params["labels"] = np.concatenate([labels[i] for i in alike])
+            classes = np.concatenate([labels[i] for i in alike]) if current.drawer.classes else None
             seeds = [np.array(orders[i].seeds, np.int64) for i in alike]
-            images = current.drawer.model.predict(np.concatenate(seeds), params=params)
+            stored = current.drawer.sample(np.concatenate(seeds), classes, truncation)
             ends = np.cumsum([len(each) for each in seeds])
-            for i, part in zip(alike, np.split(images, ends[:-1]), strict=True):
+            for i, part in zip(alike, np.split(stored, ends[:-1]), strict=True):
                 found[i] = part
-        return found, current.version
+        return found, current
 
 
 def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
@@ -176,15 +176,37 @@ def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
     return np.broadcast_to(np.array(order.labels, np.int64), seeds.shape)
 
 
-def encode(format_: str, images: NDArray[np.uint8], name: str, version: str) -> Answer:
-    """Pictures as a client asked for them: uint8 [N, H, W, C]."""
+def formats(spec: Spec) -> tuple[str, ...]:
+    """Return the formats in which samples are answered with."""
+    return (*FORMATS, spec.played) if spec.played else FORMATS
+
+
+def encode(format_: str, stored: NDArray[Any], name: str, current: Loaded) -> Answer:
+    """Stored samples [N, *shape] of a version, as a client asked for them."""
+    spec, version = current.drawer.spec, current.version
+    if format_ == "png":
+        return Answer(200, "image/png", to_bytes(grid(spec.look(stored)), compress_level=1), version)
+    shown = current.drawer.shown(stored)
     if format_ == "npy":
         buffer = io.BytesIO()
-        np.save(buffer, images, allow_pickle=False)
+        np.save(buffer, shown, allow_pickle=False)
         return Answer(200, "application/octet-stream", buffer.getvalue(), version)
-    if format_ == "png":
-        return Answer(200, "image/png", to_bytes(grid(images.transpose(0, 3, 1, 2)), compress_level=1), version)
-    files = (to_bytes(picture(image.transpose(2, 0, 1)), compress_level=1) for image in images)
-    encoded = [base64.b64encode(file).decode() for file in files]
-    content = Drawn(name=name, version=int(version), images=encoded).model_dump_json()
-    return Answer(200, "application/json", content.encode(), version)
+    if format_ == spec.played and (joined := spec.joined(shown)):
+        return Answer(200, joined[1], joined[2], version)
+    if format_ != "json":  # the alias has moved to samples of another kind since the order was checked
+        known = ", ".join(formats(spec))
+        return Answer(400, "application/json", json.dumps({"error": f"format: expected {known}"}).encode(), version)
+    return Answer(200, "application/json", _content(stored, shown, spec, name, version).encode(), version)
+
+
+def _content(stored: NDArray[Any], shown: NDArray[Any], spec: Spec, name: str, version: str) -> str:
+    """Return samples as JSON, a file in base64 for each."""
+    if spec.kind == "image":  # packed loosely: quicker than the files that `spec.file` gives
+        files = [to_bytes(picture(image), compress_level=1) for image in stored]
+        encoded = [base64.b64encode(file).decode() for file in files]
+        return Drawn(name=name, version=int(version), images=encoded).model_dump_json()
+    media, encoded = "", []
+    for one in shown:
+        _, media, content = spec.file(one)
+        encoded.append(base64.b64encode(content).decode())
+    return Heard(name=name, version=int(version), media=media, samples=encoded).model_dump_json()

@@ -148,8 +148,8 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
     data = experiment.data
     prepare(
         below(DATA, data.source), out / "prepared", out / "preview.png", decoders.of(data),
-        labels=data.labels, validation=data.validation, test=data.test, max_rejected=data.max_rejected,
-        mapper=decoding.mapper(experiment.compute),
+        labels=data.labels, group=data.group, validation=data.validation, test=data.test,
+        max_rejected=data.max_rejected, mapper=decoding.mapper(experiment.compute),
     )  # fmt: skip
     prepared = Prepared.open(out / "prepared")
     tell(prepared.summary())
@@ -161,6 +161,8 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         options=options_of(experiment.features.model_dump(mode="json")),
         seed=experiment.seed,
         device=str(machine.choose_device(experiment.compute.device)),
+        kind=prepared.spec.kind,
+        facts=prepared.spec.facts,
     )
     tell(Reference.open(out / "features").summary())
     write_json(out / READY, prepared_by)

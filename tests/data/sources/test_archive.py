@@ -146,7 +146,7 @@ def test_too_many_members_are_refused(zipped, tarred, monkeypatch):
     monkeypatch.setattr(item, "ITEM_LIMIT", 3)
     files = {f"a/{i}.png": b"1" for i in range(4)}
     for path in (zipped(files), tarred(files)):
-        with pytest.raises(DataError, match="holds 4 images or more; at most 3 are read"):
+        with pytest.raises(DataError, match="holds 4 files or more; at most 3 are read"):
             archive.read(path)
 
 

@@ -2,17 +2,23 @@
 
 import gzip
 import hashlib
+import io
 import json
+import os
+import shutil
 import struct
 import threading
+import zipfile
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import sounds
 
 from ganops.core.errors import DataError
 from ganops.data.about import About
+from ganops.data.sound_decoder import CLIPS
 from ganops.data.sources import download, read_source
 
 FILES = {
@@ -210,3 +216,97 @@ def test_the_description_of_fashion_mnist_names_the_embedded_files():
     known = json.loads((data / "fashion-mnist" / "source.json").read_text())
     for file in (data / "fashion-mnist-10k").glob("*.gz"):
         assert hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest() == known["files"][file.name]
+
+
+RECORDINGS = {f"{i}_{speaker}_0.wav": sounds.wav(sounds.noise(i)) for i, speaker in enumerate(["ada", "bob"])}
+ROOT = Path(__file__).parents[3]
+
+
+def packed(files):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.fixture
+def spoken(lay):
+    """A folder like data/fsdd: an archive, known by the recordings in it."""
+
+    def spoken(url="http://127.0.0.1:9/v1.zip", files=RECORDINGS):
+        listed = "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
+        known = {"kind": "sound", "local": [".."], "url": url, "name": "Digits", "licence": "CC BY-SA 4.0"}
+        known["files"] = {"digits.zip": hashlib.sha256(listed.encode()).hexdigest()}
+        return lay({"source.json": json.dumps(known).encode()}, "digits")
+
+    return spoken
+
+
+def test_a_local_archive_is_known_by_its_recordings(spoken, lay):
+    lay({"digits.zip": packed(RECORDINGS)}, ".")
+    source = read_source(spoken(), CLIPS)
+    assert (source.kind, source.count) == ("download", 2)
+    assert {item.name: item.content for item in source.items} == RECORDINGS
+    assert About.of_source(spoken()) == About("Digits", "CC BY-SA 4.0")
+
+
+def test_an_archive_may_be_packed_otherwise_and_come_from_its_own_address(spoken, server):
+    others = {"repository-1.0/README.md": b"hello", "repository-1.0/spectrogram.png": b"x"}
+    recordings = {f"repository-1.0/recordings/{name}": content for name, content in reversed(RECORDINGS.items())}
+    (server.folder / "v1.zip").write_bytes(packed({**others, **recordings}))
+    folder = spoken(server.url + "v1.zip")
+    source = read_source(folder, CLIPS)
+    assert {item.name.rpartition("/")[2]: item.content for item in source.items} == RECORDINGS
+    assert [path.name for path in download.cache(folder).iterdir()] == ["digits.zip"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {**RECORDINGS, "1_bob_0.wav": sounds.wav(sounds.noise(9))},
+        {"0_ada_0.wav": RECORDINGS["0_ada_0.wav"]},
+        {**RECORDINGS, "2_eve_0.wav": sounds.wav(sounds.noise(9))},
+        {**RECORDINGS, "again/0_ada_0.wav": sounds.wav(sounds.noise(9))},
+        {"0_ada_0.wav": RECORDINGS["1_bob_0.wav"], "1_bob_0.wav": RECORDINGS["0_ada_0.wav"]},
+    ],
+)
+def test_an_archive_of_other_recordings_is_refused(spoken, lay, server, files):
+    lay({"digits.zip": packed(files)}, ".")
+    with pytest.raises(DataError, match=r"digits\.zip is not the file it should be: the SHA-256 of its content"):
+        read_source(spoken(), CLIPS)
+    (spoken().parent / "digits.zip").rename(server.folder / "v1.zip")
+    with pytest.raises(DataError, match=r"v1\.zip cannot be downloaded: the SHA-256 of its content"):
+        read_source(spoken(server.url + "v1.zip"), CLIPS)
+
+
+def test_a_damaged_archive_is_refused(spoken, lay):
+    lay({"digits.zip": packed(RECORDINGS)[:-30]}, ".")
+    with pytest.raises(DataError, match=r"digits\.zip is no intact zip file"):
+        read_source(spoken(), CLIPS)
+
+
+def test_recordings_are_no_images(spoken, lay, described):
+    lay({"digits.zip": packed(RECORDINGS)}, ".")
+    with pytest.raises(DataError, match=r"digits holds clips, not images: it is of data\.kind: sound"):
+        read_source(spoken())
+    with pytest.raises(DataError, match=r"tiny holds images, not clips: it is of data\.kind: image"):
+        read_source(described(), CLIPS)
+
+
+def test_fsdd_is_described():
+    known = json.loads((ROOT / "data" / "fsdd" / "source.json").read_text())
+    assert known["url"].startswith("https://github.com/Jakobovski/free-spoken-digit-dataset/archive/")
+    about = About.of_source(ROOT / "data" / "fsdd")
+    assert about == About("Free Spoken Digit Dataset", "CC BY-SA 4.0")
+
+
+SHARED = os.environ.get("GANOPS_TEST_DATA", "")
+
+
+@pytest.mark.skipif(not Path(SHARED, "fsdd.zip").is_file(), reason="fsdd.zip is not in $GANOPS_TEST_DATA")
+def test_a_copy_of_fsdd_is_the_set_that_is_described(tmp_path):
+    shutil.copytree(ROOT / "data" / "fsdd", tmp_path / "fsdd")
+    (tmp_path / "fsdd.zip").symlink_to(Path(SHARED, "fsdd.zip").resolve())
+    source = read_source(tmp_path / "fsdd", CLIPS)
+    assert (source.kind, source.count) == ("download", 3000)

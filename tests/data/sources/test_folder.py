@@ -70,7 +70,7 @@ def test_links_that_double_with_every_folder_are_followed_once(lay, encode, nois
 
 def test_more_files_than_a_set_can_have_are_refused(lay, monkeypatch):
     monkeypatch.setattr(item, "ITEM_LIMIT", 2)
-    with pytest.raises(DataError, match="holds 3 images or more; at most 2 are read"):
+    with pytest.raises(DataError, match="holds 3 files or more; at most 2 are read"):
         folder.read(lay({f"{i}.txt": b"" for i in range(3)}))
 
 

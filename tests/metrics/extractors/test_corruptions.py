@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ganops.core.errors import FeatureError
+from ganops.kinds import sound
 from ganops.metrics.extractors.corruptions import (
     blur,
     drop_classes,
@@ -16,6 +17,9 @@ from ganops.metrics.extractors.corruptions import (
     repeat,
     shift,
     shuffle_patches,
+    silence_band,
+    smear,
+    speak,
 )
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.memorisation import memorisation
@@ -183,3 +187,33 @@ def test_shuffled_patches_are_the_same_patches_elsewhere(size, side):
     assert sum(patches(a) == patches(b) for a, b in zip(images, found, strict=True)) < 10
     np.testing.assert_array_equal(found[:, :, whole:], images[:, :, whole:])
     np.testing.assert_array_equal(found[..., whole:], images[..., whole:])
+
+
+def test_a_smear_blurs_in_time_alone_and_as_far_in_a_longer_spectrogram():
+    point = np.zeros((1, 1, 9, 33), np.uint8)
+    point[0, 0, 4, 16] = 255
+    narrow, wide = (smear(np.kron(point, np.ones((1, 1, 1, k), np.uint8)), 1.0) for k in (2, 4))
+    assert np.flatnonzero(narrow.any(axis=(0, 1, 3))).tolist() == [4]
+    assert narrow.sum() == pytest.approx(2 * 255, rel=0.1)
+    np.testing.assert_allclose(wide.reshape(1, 1, 9, 66, 2).mean(axis=4), narrow, atol=3)
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 8), (0.01, 1), (1, 32)])
+def test_a_missing_band_is_a_share_of_the_bands_side_by_side_anywhere(share, count):
+    spectra = generator().integers(1, 256, (200, 1, 32, 5), np.uint8)
+    found = silence_band(spectra, share, generator())
+    silent = (found == 0).all(axis=(1, 3))
+    assert np.array_equal(found == 0, np.broadcast_to(silent[:, None, :, None], found.shape))
+    assert np.array_equal(found[found > 0], spectra[found > 0])
+    assert (silent.sum(axis=1) == count).all()
+    first = silent.argmax(axis=1)
+    assert (32 - silent[:, ::-1].argmax(axis=1) - first == count).all()
+    assert {*first} == {*range(33 - count)}
+
+
+def test_what_is_spoken_is_what_the_clip_sounds_like():
+    facts = {"rate": 8000, "samples": 2048, "window": 256, "hop": 128, "bands": 32}
+    facts |= {"mean": [4.5] * 32, "deviation": [1.6] * 32}
+    spectra = generator().integers(0, 256, (2, 1, 32, 16), np.uint8)
+    clips = sound.shown(spectra, facts)
+    assert np.array_equal(speak(spectra, facts), sound.quantised(sound.spectrogram(clips, facts), facts))

@@ -1,4 +1,4 @@
-"""Sources of images: one file for each kind, which recognises it and reads it."""
+"""Sources of samples: one file for each kind, which recognises it and reads it."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A folder with a `source.json`: idx files that are on this machine or can be fetched, known by their hashes.
+"""A folder with a `source.json`: idx files or archives, on this machine or to be fetched, known by their hashes.
 
 Whoever made the folder is not trusted: files have plain names, come by https, and are written into the cache only.
 """
@@ -13,7 +13,7 @@ from dataclasses import replace
 from http.client import HTTPException, HTTPMessage
 from ipaddress import ip_address
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
@@ -22,8 +22,9 @@ from ganops.core.errors import DataError, problems
 from ganops.core.files import atomic
 from ganops.core.redaction import reason
 from ganops.core.terminal import progress
-from ganops.data.sources import idx
+from ganops.data.sources import archive, idx
 from ganops.data.sources.item import IMAGES, Source, Wanted, described
+from ganops.kinds import KINDS
 
 ACCEPTS = "a folder with a source.json that says where the files are, such as fashion-mnist"
 
@@ -52,13 +53,20 @@ _Package = Annotated[str, _like(r"[a-z0-9][a-z0-9.+-]*", "the name of a package"
 
 
 class _Description(BaseModel, strict=True):
-    """The keys of `source.json`; `name` and `licence` of the images stand there, too (see `data.about`)."""
+    """The keys of `source.json`; `name` and `licence` of the samples stand there, too (see `data.about`)."""
 
     files: Annotated[dict[_Name, _Hash], Field(min_length=1)]
-    """Names, without a folder, with the SHA-256 of the decompressed content."""
+    """Names, without a folder, with the SHA-256 of the content: decompressed, or the samples of an archive.
+
+    Of an archive it is that of the list of its samples, as `sha256sum *.wav | LC_ALL=C sort -k 2 | sha256sum` prints it
+    in a folder of them: how they are packed, and what lies beside them, is not part of it.
+    """
 
     url: str
-    """Address from which the files are fetched, if no folder holds them."""
+    """Address below which the files are fetched, if no folder holds them; or that of the only file."""
+
+    kind: Literal["image", "sound"] = "image"
+    """Kind of the samples."""
 
     local: list[str] = []
     """Folders that may hold them."""
@@ -76,19 +84,22 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """The files from the first local folder that has them all, else from the cache, fetched into it if need be.
 
     Raises:
-        DataError: a file has not the hash that `source.json` says, or cannot be fetched; or no images are wanted.
+        DataError: a file has not the hash that `source.json` says, or cannot be fetched; or other samples are wanted.
     """
-    if wanted != IMAGES:
-        raise DataError(f"data.source: {path} holds images, not {wanted.unit}s: it is of data.kind: image")
     known = _known(path / "source.json")
+    if (unit := KINDS[known.kind].UNIT) != wanted.unit:
+        raise DataError(f"data.source: {path} holds {unit}s, not {wanted.unit}s: it is of data.kind: {known.kind}")
     folder = next((local for local in _locals(path, known) if _holds(local, known)), None)
     if folder is None:
         folder = cache(path)
-        _fetch(folder, known)
+        _fetch(folder, known, wanted)
     for name, expected in known.files.items():
-        if problem := _problem(folder / name, expected):
+        if problem := _problem(folder / name, expected, wanted):
             raise DataError(f"data.source: {folder / name} is not the file it should be: {problem}. Remove it.")
-    return replace(idx.from_files(folder / name for name in known.files), kind="download")
+    paths = [folder / name for name in known.files]
+    if len(paths) == 1 and archive.recognises(paths[0]):
+        return replace(archive.read(paths[0], wanted), kind="download")
+    return replace(idx.from_files(paths), kind="download")
 
 
 def _known(path: Path) -> _Description:
@@ -113,18 +124,19 @@ def _holds(folder: Path, known: _Description) -> bool:
     return all(os.path.isfile(folder / name) for name in known.files)
 
 
-def _fetch(folder: Path, known: _Description) -> None:
+def _fetch(folder: Path, known: _Description, wanted: Wanted) -> None:
     """Downloads what is not in `folder` yet; a file gets its name only when its content is right."""
     for name, expected in known.files.items():
         if (folder / name).is_file():
             continue
-        url = known.url.rstrip("/") + "/" + name
+        alone = len(known.files) == 1 and known.url.endswith(Path(name).suffix or "/")
+        url = known.url if alone else known.url.rstrip("/") + "/" + name
         with atomic(folder / name) as draft:
             try:
                 _download(_safe(url), draft)
             except (OSError, ValueError, HTTPException) as error:
                 raise DataError(_ways_out(url, reason(error, named=False), folder, known)) from error
-            if problem := _problem(draft, expected):
+            if problem := _problem(draft, expected, wanted):
                 raise DataError(_ways_out(url, problem, folder, known))
 
 
@@ -164,14 +176,23 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, _safe(newurl))
 
 
-def _problem(path: Path, expected: str) -> str | None:
-    """Return the defect of a file's decompressed content, if any."""
+def _problem(path: Path, expected: str, wanted: Wanted) -> str | None:
+    """Return the defect of a file's content, if any."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            got = hashlib.file_digest(file, "sha256").hexdigest()
+        got = _content_hash(path, wanted)
     except (OSError, EOFError, zlib.error) as error:
         return f"it cannot be read ({error})"
     return None if got == expected else f"the SHA-256 of its content should be {expected}, and is {got}"
+
+
+def _content_hash(path: Path, wanted: Wanted) -> str:
+    """Return the SHA-256 of a file's content, see `_Description.files`."""
+    if archive.recognises(path):
+        found = ((item.name.rpartition("/")[2], item.content) for item in archive.read(path, wanted).items)
+        named = sorted((name, hashlib.sha256(data).hexdigest()) for name, data in found if isinstance(data, bytes))
+        return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in named).encode()).hexdigest()
+    with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _ways_out(url: str, problem: str, folder: Path, known: _Description) -> str:

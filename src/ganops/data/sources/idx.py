@@ -35,7 +35,7 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     Raises:
         DataError: As of `from_files`; or other samples than images are wanted.
     """
-    if wanted != IMAGES:
+    if wanted.unit != IMAGES.unit:
         raise DataError(f"data.source: {path} holds images, not {wanted.unit}s: idx files are of data.kind: image")
     return from_files([path] if path.is_file() else path.iterdir())
 

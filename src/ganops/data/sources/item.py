@@ -70,7 +70,7 @@ def check_count(count: int, source: object) -> None:
         DataError: There are more than `ITEM_LIMIT`.
     """
     if count > ITEM_LIMIT:
-        raise DataError(f"data.source: {source} holds {count:,} images or more; at most {ITEM_LIMIT:,} are read")
+        raise DataError(f"data.source: {source} holds {count:,} files or more; at most {ITEM_LIMIT:,} are read")
 
 
 def printable(text: str) -> str:
@@ -79,11 +79,15 @@ def printable(text: str) -> str:
 
 
 class Item(NamedTuple):
-    """One image of a source: its name in there, the name of its class if it has one, and its content."""
+    """One sample of a source: its name in there, the name of its class if it has one, and its content."""
 
     name: str
     label: str | None
     content: Content
+    group: str | None = None
+    """Samples of one group lie in one split; None: it has no group."""
+    path: str = ""
+    """Path that the source states for it, where that is not its name."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Wanted:
     """Endings of their files, in small letters and with their dots."""
     columns: tuple[str, ...]
     """Names of the columns that a table may keep them in, the first of which wins."""
+    paths: bool = False
+    """True where the paths that a table states beside them are asked for."""
 
     def named(self, name: str) -> bool:
         """Return True where the extension is that of a sample: then the file is one, or it is rejected."""
@@ -115,7 +121,7 @@ IMAGES = Wanted(
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: `count` items that can be walked once, and the names of the files that are no images.
+    """An opened source: `count` items that can be walked once, and the names of the files that are no samples.
 
     `class_names` is the order of the classes where the source states one. `raw` items are pixels already: to resize
     them costs less than to send them to another process.

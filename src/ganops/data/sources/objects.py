@@ -1,11 +1,11 @@
-"""A folder on object storage: images, whose sub-folders are the classes, or Parquet files."""
+"""A folder on object storage: samples, whose sub-folders are the classes, or Parquet files."""
 
 from ganops.core.errors import DataError
 from ganops.data.sources import parquet, tree
 from ganops.data.sources.item import IMAGES, Item, Source, Wanted
 from ganops.data.sources.storage import Store, Stored
 
-ACCEPTS = "a folder of images, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
+ACCEPTS = "a folder of images or sounds, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
 
 
 def read(store: Store, wanted: Wanted = IMAGES) -> Source:

@@ -1,6 +1,6 @@
-"""Parquet files as Hugging Face lays them out: a column of images, and perhaps a column of labels.
+"""Parquet files as Hugging Face lays them out: a column of samples, and perhaps a column of labels.
 
-An image is a struct of `bytes` and `path`, or plain binary. Class names come from the ClassLabel in the metadata of the
+A sample is a struct of `bytes` and `path`, or plain binary. Class names come from the ClassLabel in the metadata of the
 schema, else from the values themselves.
 
 A value can repeat in a few bytes, so no more than one row is unpacked at a time.
@@ -32,11 +32,11 @@ from ganops.data.sources.item import (
 )  # fmt: skip
 from ganops.data.sources.storage import Store
 
-ACCEPTS = "a .parquet file (a column of images, perhaps a column `label`), or a folder of them"
+ACCEPTS = "a .parquet file (a column of images or sounds, perhaps a column `label`), or a folder of them"
 
 _ROWS = 1  # unpacked at a time
 _GROUP_ROWS, _GROUP_BYTES = 1024, 64 * 2**20  # of a row group that is decoded in one piece; more is divided
-_UNPACKED = 100  # bytes that a byte of a file may become, beyond the first _GROUP_BYTES; images are packed already
+_UNPACKED = 100  # bytes that a byte of a file may become, beyond the first _GROUP_BYTES; samples are packed already
 _LABEL = 1000  # characters of a class name
 
 
@@ -49,7 +49,7 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """All rows of all files.
 
     Raises:
-        DataError: a file is damaged, or has not one column that can be the images.
+        DataError: a file is damaged, or has not one column that can be the samples.
     """
     return from_files([Store("", str(file)) for file in _files(path)], wanted)
 
@@ -58,7 +58,7 @@ def from_files(files: list[Store], wanted: Wanted = IMAGES) -> Source:
     """The same for files that were found elsewhere.
 
     Raises:
-        DataError: A file cannot be read, unpacks to too much, or its columns are not images with or without a label.
+        DataError: A file cannot be read, unpacks to too much, or its columns are not samples with or without a label.
     """
     tables = [_table(file, wanted) for file in files]
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
@@ -81,6 +81,8 @@ class _Table(NamedTuple):
     column: str
     label: str | None
     class_names: tuple[str, ...]
+    paths: bool
+    """True where the names of the samples' files are read, too."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Cell(Deferred):
-    """The image of one row."""
+    """The sample of one row."""
 
     rows: _Group
     row: int
@@ -113,11 +115,11 @@ class _Cell(Deferred):
 
     def read(self) -> bytes:
         """Return the bytes."""
-        return _image(_walk(self.rows).at(self.row))
+        return _sample(_walk(self.rows).at(self.row))
 
 
 class _Walk:
-    """The images of a row group, of which one is in memory; best asked for in their order."""
+    """The samples of a row group, of which one is in memory; best asked for in their order."""
 
     def __init__(self, group: _Group) -> None:
         self._group = group
@@ -151,10 +153,10 @@ def _values(group: _Group, column: str) -> Iterator[Any]:
     """Yield the values of a column of a row group, row by row."""
     with _opened(group.file) as file:
         for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=[column], use_threads=False):
-            yield from (value.as_py() for value in batch.column(column))
+            yield from (value.as_py() for value in batch.column(0))
 
 
-def _image(value: Any) -> bytes:
+def _sample(value: Any) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     if data is None:
         raise ItemError("no bytes in this row")
@@ -170,7 +172,7 @@ def _files(path: Path) -> list[Path]:
 
 @contextmanager
 def _opened(store: Store) -> Iterator[Any]:
-    import pyarrow.parquet as pq  # half a second, which the worker processes that decode images need not wait
+    import pyarrow.parquet as pq  # half a second, which the worker processes that decode samples need not wait
 
     place = store if store.uri else Path(store.path)
     with reading(place, "Parquet file"), store.opened() as source, pq.ParquetFile(source) as file:
@@ -188,16 +190,17 @@ def _table(path: Store, wanted: Wanted) -> _Table:
             got = schema.field(label).type
             raise DataError(f"data.source: {path}: expected integers or text in column {label}, got {got}; rename it")
         column = _sample_column(path, schema, wanted)
-        return _Table(file.metadata.num_rows, column, label, _class_names(path, schema, label))
+        paths = wanted.paths and _has_paths(schema.field(column).type)
+        return _Table(file.metadata.num_rows, column, label, _class_names(path, schema, label), paths)
 
 
 def _check_unpacked(path: Store, about: Any) -> None:
-    """DataError where a file says that it unpacks to far more than images do."""
+    """DataError where a file says that it unpacks to far more than samples do."""
     packed = path.size
     unpacked = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
     if unpacked > _GROUP_BYTES + _UNPACKED * packed:
         says = f"{path} says that its {packed:,} bytes unpack to {unpacked:,}"
-        raise DataError(f"data.source: {says}; images do not, and at most {_UNPACKED} times as many are read")
+        raise DataError(f"data.source: {says}; samples do not, and at most {_UNPACKED} times as many are read")
 
 
 def _is_label(kind: Any) -> bool:
@@ -205,6 +208,16 @@ def _is_label(kind: Any) -> bool:
 
     values = kind.value_type if types.is_dictionary(kind) else kind
     return bool(types.is_integer(values) or types.is_string(values) or types.is_large_string(values))
+
+
+def _has_paths(kind: Any) -> bool:
+    """Return True where a column of samples states the name of each file, as Hugging Face's structs may."""
+    import pyarrow.types as types
+
+    if not types.is_struct(kind) or kind.get_field_index("path") < 0:
+        return False
+    path = kind.field("path").type
+    return bool(types.is_string(path) or types.is_large_string(path))
 
 
 def _sample_column(path: Store, schema: Any, wanted: Wanted) -> str:
@@ -238,7 +251,7 @@ def _class_names(path: Store, schema: Any, label: str | None) -> tuple[str, ...]
 
 
 def _items(path: Store, table: _Table) -> Iterator[Item]:
-    """All rows; the images of a row group of moderate size are read by whoever decodes them."""
+    """All rows; the samples of a row group of moderate size are read by whoever decodes them."""
     walk = uuid4().hex
     row = 0
     with _opened(path) as file:
@@ -246,22 +259,25 @@ def _items(path: Store, table: _Table) -> Iterator[Item]:
             about = file.metadata.row_group(number)
             group = _Group(path, number, table.column, walk)
             labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
+            paths = _values(group, f"{table.column}.path") if table.paths else repeat({}, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES
-            for label, content in zip(labels, (_cells if light else _contents)(group, about), strict=True):
-                yield Item(f"{path.name}[{row}]", _label(label, table.class_names, path), content)
+            contents = (_cells if light else _contents)(group, about)
+            for label, content, stated in zip(labels, contents, paths, strict=True):
+                name, own = f"{path.name}[{row}]", (stated or {}).get("path") or ""
+                yield Item(name, _label(label, table.class_names, path), content, path=own)
                 row += 1
 
 
 def _cells(group: _Group, about: Any) -> Iterator[Content]:
-    """The images are read elsewhere."""
+    """The samples are read elsewhere."""
     return (_Cell(group, row, about.total_byte_size // about.num_rows) for row in range(about.num_rows))
 
 
 def _contents(group: _Group, about: Any) -> Iterator[Content]:
-    """The images are read here: no process could hold such a group."""
+    """The samples are read here: no process could hold such a group."""
     for value in _values(group, group.column):
         try:
-            yield _image(value)
+            yield _sample(value)
         except ItemError as reason:
             yield reason
 

@@ -1,4 +1,7 @@
-"""Harms: real images damaged on purpose, at five strengths each, to see which metric notices what."""
+"""Harms: real images damaged on purpose, at five strengths each, to see which metric notices what.
+
+Spectrograms, uint8 [N, 1, bands, frames], are images of one channel; some harms are theirs alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import FeatureError
+from ganops.kinds import Facts, sound
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.integer[Any]]
@@ -60,6 +64,29 @@ def blur(images: Images, amount: float) -> Images:
     from scipy.ndimage import gaussian_filter  # a fifth of a second, which only harms need wait
 
     return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
+
+
+def smear(spectra: Images, amount: float) -> Images:
+    """Gaussian blur in time alone, of `amount` frames of 32, and in proportion for longer spectrograms."""
+    from scipy.ndimage import gaussian_filter1d
+
+    width = amount * max(1, spectra.shape[3] / 32)
+    return _quantise(gaussian_filter1d(spectra.astype(np.float32), width, axis=3))
+
+
+def silence_band(spectra: Images, share: float, generator: Generator) -> Images:
+    """Spectrograms [N, 1, bands, frames], in each of which a `share` of the bands, side by side, is at its lowest."""
+    bands = spectra.shape[2]
+    missing = max(1, round(share * bands))
+    above = np.arange(bands) - generator.integers(bands - missing + 1, size=(len(spectra), 1))
+    silent = (above >= 0) & (above < missing)
+    return np.where(silent[:, None, :, None], np.uint8(0), spectra)
+
+
+def speak(spectra: Images, facts: Facts) -> Images:
+    """Spectrograms [N, 1, bands, frames] of the clips by which readers hear them: what the vocoder alone changes."""
+    spoken: Images = sound.quantised(sound.spectrogram(sound.shown(spectra, facts), facts), facts)
+    return spoken
 
 
 def low_rank(images: Images, components: int) -> Images:

@@ -24,7 +24,7 @@ from ganops.core import cores
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
 from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_patches
-from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, read
+from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, laid_out, planar, read
 
 WIDTHS = (16, 32, 64)
 WIDE = (32, 64, 128)
@@ -185,7 +185,7 @@ class Domain(Extractor):
         with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
             torch.manual_seed(seed)
             network = _network(card)
-            network.to(device).to(memory_format=torch.channels_last)
+            planar(network.to(device))
             _train(network, images, labels if classes else None, plan, learning_rate, seed, device)
         extractor = cls(network, hash_weights(network.state_dict()), card, device)
         if classes and validation_labels is not None:
@@ -257,7 +257,7 @@ def _train(
             harmed = _harmed(images[chosen], round(NEGATIVES * batch * views), harming) if plan.negatives else None
             yield _loss(network, x.to(device), y, harmed, generator)
 
-    with cores.threads(few), progress("features", steps * batch * views, "images") as advance:
+    with cores.threads(few), progress("features", steps * batch * views, "samples") as advance:
         descend(network, losses(), steps, learning_rate, lambda: advance(batch * views))
 
 
@@ -325,8 +325,8 @@ def batches(count: int, batch: int, steps: int, generator: torch.Generator) -> I
 
 
 def scale(x: Tensor) -> Tensor:
-    """uint8 -> [-1, 1], channels last."""
-    return (x.float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+    """uint8 -> [-1, 1], planes with channels last."""
+    return laid_out(x.float() / 127.5 - 1)
 
 
 def _view(x: Tensor, generator: torch.Generator) -> Tensor:

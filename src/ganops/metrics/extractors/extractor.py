@@ -46,7 +46,7 @@ class Extractor(ABC):
     classifier: ClassVar[bool] = True
 
     def __init__(self, network: nn.Module, hash: str, card: dict[str, Any], device: str) -> None:
-        self.network = network.to(device).to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.network = planar(network.to(device)).eval().requires_grad_(False)
         self.hash, self.card, self.device = hash, card, device
 
     @classmethod
@@ -80,7 +80,7 @@ class Extractor(ABC):
         @torch.inference_mode()
         def look(start: int) -> tuple[Features, Features | None]:
             x = torch.from_numpy(np.array(images[start : start + size], order="C")).to(self.device)
-            found, p = self.outputs(x.contiguous(memory_format=torch.channels_last))
+            found, p = self.outputs(laid_out(x))
             return found.float().cpu().numpy(), None if p is None else p.float().cpu().numpy()
 
         starts = range(0, len(images), size)
@@ -94,6 +94,17 @@ class Extractor(ABC):
             save_file(weights, draft)
         description = {"name": self.name, "hash": self.hash, "tensors": hash_weights(weights), "card": self.card}
         write_json(folder / "description.json", description)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """The samples as convolutions read them fastest: planes [N, C, H, W] have their channels last, others are dense."""
+    return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.contiguous_format)
+
+
+def planar(network: nn.Module) -> nn.Module:
+    """The network, its kernels in the layout of planes; one with kernels of volumes, which have none, as it is."""
+    volumes = any(weights.ndim == 5 for weights in network.parameters())
+    return network if volumes else network.to(memory_format=torch.channels_last)
 
 
 def hash_weights(weights: Weights) -> str:

@@ -1,0 +1,181 @@
+"""Answers of a replica: in each format of the kind that is served, what the registered model gives."""
+
+import asyncio
+import base64
+import io
+import json
+import threading
+import wave
+
+import httpx
+import jsonschema
+import numpy as np
+import pytest
+from packages import SOUND, package
+from PIL import Image
+
+from ganops.core.pictures import grid
+from ganops.registry import packing
+from ganops.registry.model_version import Registered
+from ganops.serving import app
+from ganops.serving.app import FORMATS, Front, Order
+from ganops.serving.replica import Loaded, Replica, Target
+
+RATE, SAMPLES = SOUND["rate"], SOUND["samples"]
+SEEDS = [3, 4, 5]
+
+
+def replica(folder, kind):
+    """A replica that serves an untrained generator of a kind, without a registry."""
+    packing.build(package(folder, kind=kind), "digits", folder / "model")
+    found = Replica.__new__(Replica)
+    found.target, found.trouble, found.turn = Target("", "digits", "champion", 1.0), None, threading.Lock()
+    found.current = Loaded("7", Registered(folder / "model"), "now")
+    return found
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A replica of each kind."""
+    return {kind: replica(tmp_path_factory.mktemp(kind), kind) for kind in ("image", "sound")}
+
+
+def draw(served, kind, format_, **order):
+    (answer,) = served[kind].draw([Order(seeds=SEEDS, format=format_, **order)])
+    return answer
+
+
+def expected(served, kind, **params):
+    return served[kind].current.drawer.model.predict(np.array(SEEDS), params=params)
+
+
+def read(content):
+    with wave.open(io.BytesIO(content)) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
+        return np.frombuffer(file.readframes(file.getnframes()), "<i2")
+
+
+@pytest.mark.parametrize("kind", ["image", "sound"])
+def test_npy_is_what_predict_gives(served, kind):
+    answer = draw(served, kind, "npy", truncation=0.5, labels=[2])
+    got = np.load(io.BytesIO(answer.body), allow_pickle=False)
+    wanted = expected(served, kind, truncation=0.5, labels=[2])
+    assert (got.dtype, got.tobytes()) == (wanted.dtype, wanted.tobytes())
+
+
+def test_json_of_sounds_has_a_wav_for_each_seed(served):
+    answer = draw(served, "sound", "json")
+    content = json.loads(answer.body)
+    assert (answer.media, content["name"], content["version"], content["media"]) == (
+        "application/json", "digits", 7, "audio/wav",
+    )  # fmt: skip
+    assert set(content) == {"name", "version", "media", "samples"}
+    clips = np.stack([read(base64.b64decode(each)) for each in content["samples"]])
+    assert clips.tobytes() == expected(served, "sound").tobytes()
+
+
+def test_json_of_images_is_as_it_was(served):
+    content = json.loads(draw(served, "image", "json").body)
+    assert set(content) == {"name", "version", "images"}
+    images = np.stack([np.asarray(Image.open(io.BytesIO(base64.b64decode(each)))) for each in content["images"]])
+    assert images.tobytes() == expected(served, "image").tobytes()
+
+
+@pytest.mark.parametrize("kind", ["image", "sound"])
+def test_png_is_the_grid_of_their_look(served, kind):
+    answer = draw(served, kind, "png")
+    drawer = served[kind].current.drawer
+    stored = drawer.sample(np.array(SEEDS))
+    assert answer.media == "image/png"
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.body))), np.asarray(grid(drawer.spec.look(stored))))
+
+
+def test_wav_is_the_clips_one_after_the_other(served):
+    answer = draw(served, "sound", "wav")
+    assert answer.media == "audio/wav"
+    gap = np.zeros(round(0.1 * RATE), np.int16)
+    a, b, c = expected(served, "sound")
+    assert read(answer.body).tobytes() == np.concatenate([a, gap, b, gap, c]).tobytes()
+
+
+def test_an_order_for_sounds_finds_images_in_words(served):
+    """The alias moved between the check of the order and its turn."""
+    answer = draw(served, "image", "wav")
+    assert answer.status == 400
+    assert json.loads(answer.body)["error"] == "format: expected json, png, npy"
+
+
+def test_a_replica_tells_the_kind_the_rate_and_the_formats(served):
+    state = served["sound"].state()
+    assert (state.kind, state.rate, state.dtype, state.shape) == ("sound", RATE, "int16", (SAMPLES,))
+    assert state.formats == (*FORMATS, "wav")
+    state = served["image"].state()
+    assert (state.kind, state.rate, state.dtype, state.formats) == ("image", None, "uint8", FORMATS)
+
+
+class Backend:
+    """A replica in this process."""
+
+    def __init__(self, found):
+        self.found = found
+
+    async def draw(self, order):
+        (answer,) = self.found.draw([order])
+        return answer
+
+    async def states(self):
+        return [self.found.state()]
+
+
+def asked(found, *requests):
+    """Answers of the whole front to requests (method, path, JSON), and its description of itself."""
+
+    async def ask():
+        front = Front(Backend(found), lambda line: None)
+        await front.look()
+        transport = httpx.ASGITransport(front.app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            answers = [await client.request(method, path, json=body) for method, path, body in requests]
+            return answers, (await client.get("/openapi.json")).json()
+
+    return asyncio.run(ask())
+
+
+def test_a_server_of_sounds_over_http(served):
+    (model, heard, files, refused, many), api = asked(
+        served["sound"],
+        ("GET", "/model", None),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "wav"}),
+        ("POST", "/generate", {"seeds": SEEDS}),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "gif"}),
+        ("POST", "/generate", {"seeds": [0] * 257}),
+    )
+    told = model.json()
+    assert (told["kind"], told["rate"], told["formats"]) == ("sound", RATE, ["json", "png", "npy", "wav"])
+    assert told["limits"]["seeds"] == app.CLIPS == 256
+    assert heard.headers["content-type"] == "audio/wav"
+    assert len(read(heard.content)) == 3 * SAMPLES + 2 * round(0.1 * RATE)
+    assert refused.json()["error"] == "format: expected 'json', 'png', 'npy' or 'wav', got \"gif\""
+    assert many.json()["error"] == "seeds: expected 1 to 256 of them, got 257"
+    jsonschema.validate(files.json(), {"$ref": "#/components/schemas/Heard", "components": api["components"]})
+    generate = api["paths"]["/generate"]["post"]
+    assert "audio/wav" in generate["responses"]["200"]["content"]
+    order = generate["requestBody"]["content"]["application/json"]["schema"]
+    assert order["properties"]["format"]["enum"] == told["formats"]
+
+
+def test_a_server_of_images_makes_no_sounds(served):
+    (refused, model), _ = asked(
+        served["image"], ("POST", "/generate", {"seeds": [1], "format": "wav"}), ("GET", "/model", None)
+    )
+    assert (refused.status_code, refused.json()) == (
+        400, {"error": "format: expected 'json', 'png' or 'npy', got \"wav\""},
+    )  # fmt: skip
+    assert (model.json()["kind"], model.json()["rate"], model.json()["limits"]["seeds"]) == ("image", None, 1024)
+
+
+def test_a_clip_weighs_its_bytes(served):
+    front = Front(Backend(served["sound"]), lambda line: None)
+    asyncio.run(front.look())
+    assert front._weight() == 2 * SAMPLES
+    assert front.noun == "clips"
