@@ -25,6 +25,15 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_check_names_the_sections_without_which_dvc_runs_no_stage(here):
+    (here / "dvc.yaml").write_bytes((Path(__file__).parents[1] / "dvc.yaml").read_bytes())
+    (here / "params.yaml").write_text("data: {source: faces}\nmodel: {}\nloss: {}\ntrain: {}\ntune: {}\nregister: {}\n")
+    told = CliRunner().invoke(app, ["check", "--quick"])
+    assert told.exit_code == 1
+    words = "dvc.yaml names sections that are not there; for the defaults write `evaluate: {}`, `features: {}`"
+    assert f"{words}, `seed: 0`" in " ".join(str(told.exception).split())
+
+
 def test_check_names_a_source_that_is_not_there(here):
     (here / "params.yaml").write_text("data: {source: nowhere}")
     result = CliRunner().invoke(app, ["check"])

@@ -126,7 +126,6 @@ def test_dvc_watches_the_package_that_runs(few, tmp_path):
 def test_a_stage_refuses_to_run_where_dvc_watches_another_package(few, tmp_path, monkeypatch):
     assert invoke("--example", "sound", tmp_path / "project").exit_code == 0
     monkeypatch.chdir(tmp_path / "project")
-    Path("params.yaml").write_text("data: {source: sounds.zip}")
     checks.load()
     Path("src/ganops").unlink()
     Path("src/ganops").symlink_to(tmp_path)

@@ -33,6 +33,9 @@ def check(
     from ganops.registry import precedents
 
     experiment = config.load()
+    if missing := project.missing_sections(Path()):
+        there = ", ".join(f"`{name}: {'0' if name == 'seed' else '{}'}`" for name in missing)
+        raise UserError(f"params.yaml: dvc.yaml names sections that are not there; for the defaults write {there}")
     if project.link(Path()):
         say("check", f"{layout.PACKAGE} leads to {project.INSTALLED} now: what DVC watches is what runs")
     if names := project.differing(Path()):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ganops.core import git
 from ganops.core.errors import UserError
+from ganops.core.files import read_yaml
 from ganops.core.layout import PACKAGE
 
 INSTALLED = Path(__file__).resolve().parents[1]
@@ -81,3 +82,13 @@ def _watching(root: Path) -> bool:
     """Return True where a stage of the project depends on files of the package."""
     deps = (Path(dep) for stage in git.stages(root).values() for dep in git.needed(stage))
     return any(dep.is_relative_to(PACKAGE) for dep in deps)
+
+
+def missing_sections(root: Path) -> tuple[str, ...]:
+    """Return the sections of `params.yaml` that `dvc.yaml` names and that are not there: DVC runs no stage without."""
+    if not (root / "dvc.yaml").is_file():
+        return ()
+    entries = [each for stage in read_yaml(root / "dvc.yaml")["stages"].values() for each in stage.get("params", [])]
+    named = {each for each in entries if isinstance(each, str)}
+    named |= {name for each in entries if isinstance(each, dict) for names in each.values() for name in names}
+    return tuple(sorted(named - set(read_yaml(root / "params.yaml") or {})))
