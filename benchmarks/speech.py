@@ -1,6 +1,6 @@
 """Digits that an independent recogniser understands: of real clips, through the vocoder, and of a generator.
 
-    python benchmarks/speech.py FSDD.zip [--model FOLDER|URI] [--clips 200] [--seed S] [--json]
+    python benchmarks/speech.py FSDD.zip [--model FOLDER|VERSION] [--clips 200] [--seed S] [--json]
 
 FSDD.zip is the Free Spoken Digit Dataset (Jackson et al. 2018), or any archive of 16-bit wav files named
 <digit>_<speaker>_<take>.wav. The recogniser is PocketSphinx with its own English model and a grammar of ten words; it
@@ -8,8 +8,8 @@ has never heard these speakers, nor learnt from anything that the pipeline learn
 
 As many clips of each digit are drawn. `vocoder` are the same clips, stored as spectrograms and shown again, with the
 statistics of all other clips: no generator of spectrograms is understood better than that, but by chance. A generator
-is asked for each digit by its label: --model is the folder that a training wrote, or the MLflow address of a registered
-version (models:/NAME@champion), whose classes are the digits in order.
+is asked for each digit by its label: --model is the folder that a training wrote, or a registered version of the
+project in the working folder (champion, models:/NAME@champion), whose classes are the digits in order.
 """
 
 import argparse
@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from ganops.experiment import machine
-from ganops.generator import Generator
 from ganops.kinds import sound
+from ganops.registry.model_version import sampler
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 HEARD = 16000
@@ -107,17 +107,11 @@ def facts_of(clips: Clips) -> dict[str, Any]:
 def generated(model: str, digits: NDArray[np.int64], seed: int) -> tuple[Clips, int]:
     """Return one clip of the model for each digit, int16 [N, T], and their rate."""
     seeds = np.arange(len(digits), dtype=np.int64) + seed * len(digits)
-    if (Path(model) / "generator.json").is_file():
-        generator = Generator.load(Path(model))
-        spec = generator.spec
+    with sampler(model) as source:
+        spec = source.spec
         if (spec.kind, spec.classes) != ("sound", 10):
             raise SystemExit(f"{model}: expected a generator of sounds of 10 classes, got {spec.kind}, {spec.classes}")
-        return spec.shown(generator.sample(seeds, digits)), spec.facts["rate"]
-    import mlflow
-
-    served = mlflow.pyfunc.load_model(model)
-    clips = served.predict(seeds, params={"labels": digits.tolist()})
-    return clips, served.unwrap_python_model().config["facts"]["rate"]
+        return source.shown(source.sample(seeds, digits)), spec.facts["rate"]
 
 
 def main() -> None:
