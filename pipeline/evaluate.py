@@ -8,7 +8,7 @@ from ganops.core.git import revision
 from ganops.core.terminal import say, stage
 from ganops.data import Prepared
 from ganops.distributed.evaluate import observe
-from ganops.evaluation import pictures, reconstruction, reporting, verdict
+from ganops.evaluation import curve, pictures, reconstruction, reporting, verdict
 from ganops.experiment import checks, machine
 from ganops.generator import Generator
 from ganops.metrics.measure import measure
@@ -31,6 +31,10 @@ def main() -> None:
         results = verdict.judge(results, generator, prepared, samples=samples, seed=seed)
         said, again = reconstruction.look(layout.GENERATOR, generator, prepared, seed=seed)
         results |= said
+        results |= curve.look(
+            layout.GENERATOR, generator, prepared, reference, experiment.evaluate.truncations, samples=samples,
+            split=split, seed=seed,
+        )  # fmt: skip
         with atomic_folder(layout.EVALUATION_REPORT) as folder:
             shown = pictures.draw(generator, prepared, reference, fake.features, folder, again)
             known = revision(project)
@@ -39,6 +43,7 @@ def main() -> None:
             page = reporting.report(
                 project, trained, results, prepared, reference, shown,
                 sounds=pictures.listen(generator, prepared, folder), stage=name, known=known,
+                sentences=pictures.sentences(generator, reference),
             )  # fmt: skip
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)

@@ -3,7 +3,7 @@
 from ganops.core import layout
 from ganops.core.terminal import say, stage, training_bar
 from ganops.distributed.train import fit
-from ganops.experiment import checks
+from ganops.experiment import build, checks
 from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
 from ganops.search import trials
@@ -16,7 +16,9 @@ def main() -> None:
         checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
-            training_bar(name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT) as show,
+            training_bar(
+                name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
+            ) as show,
             fit(
                 experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, (*p.notes, *p.alarms), p.judged)
             ) as run,

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from ganops.models import lstm
 from ganops.registry.package import Package
 
 LATENT = 6
@@ -20,6 +21,12 @@ SOUND = {
     "deviation": [1.6] * 16,
 }
 """Facts of short clips, whose spectrograms are [1, 16, 16]."""
+
+
+TEXT = {"words": ["", "<unk>", "<b>", "a", "dog", "${runs}", "{{home}}", "&amp;", "שלום", "🐕"], "by": "words"}
+"""Facts of short texts, with words that a page must not take for its own."""
+LENGTH = LATENT // 2
+"""Words of a text."""
 
 
 class Tiny(nn.Module):
@@ -37,8 +44,10 @@ class Tiny(nn.Module):
 def package(folder, fd=9.0, seed=0, classes=3, channels=3, kind="image"):
     """A generator that looks as trained; another seed is another training."""
     torch.manual_seed(seed)
-    shape, facts = ((1, 16, 16), SOUND) if kind == "sound" else ((channels, 8, 8), {})
-    G = Tiny(classes, shape)
+    shapes = {"image": (channels, 8, 8), "sound": (1, 16, 16), "text": (LENGTH,)}
+    shape, facts = shapes[kind], {"sound": SOUND, "text": TEXT}.get(kind, {})
+    sizes = {"shape": (LENGTH, len(TEXT["words"])), "classes": classes, "latent": LATENT, "width": 8, "embedding": 4}
+    G = lstm.players(**sizes)[0] if kind == "text" else Tiny(classes, shape)
     folder.mkdir(parents=True, exist_ok=True)
     files = {name: folder / name for name in ("generator.safetensors", "grid.png", "report.html", "dvc.lock")}
     save_file(G.state_dict(), files["generator.safetensors"])

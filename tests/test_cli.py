@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from packages import SOUND
+from packages import LENGTH, SOUND, TEXT
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -237,3 +237,75 @@ def test_images_are_not_heard(here):
         assert isinstance(error, UserError)
         assert str(error) == f"out.wav: expected a name that ends in {known}: images cannot be heard"
     assert not (here / "out.wav").exists()
+
+
+@pytest.fixture
+def writing(here):
+    """An untrained generator of texts in `artifacts/generator`."""
+    description = Description("lstm", {"width": 4, "embedding": 3}, 2 * LENGTH, 3, ("a", "b", "c"), (LENGTH,), 0.0, "f",
+                              kind="text", facts=TEXT)  # fmt: skip
+    generator = Generator(generator_network(description), description)
+    generator.save(here / "artifacts/generator")
+    return generator
+
+
+def lines(path):
+    return Path(path).read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+
+
+def test_sample_writes_a_text_a_line_or_a_file_each(writing, here):
+    def sample(*options):
+        return CliRunner().invoke(app, ["sample", *options, "--seed", "5", "--count", "3", "--truncation", "0.7"])
+
+    texts = writing.shown(writing.sample(np.array([5, 6, 7]), truncation=0.7)).tolist()
+    assert sample("out.txt").exit_code == 0
+    assert lines("out.txt") == texts
+    assert sample("--separate", "each").exit_code == 0
+    assert sorted(path.name for path in (here / "each").iterdir()) == ["5.txt", "6.txt", "7.txt"]
+    assert lines("each/6.txt") == texts[1:2]
+    assert sample("out.png").exit_code == 0
+    with Image.open("out.png") as picture:
+        height = writing.spec.look(writing.spec.empty(0)).shape[2]
+        assert picture.size == (3 * 257 - 1, height)
+
+
+def test_a_walk_of_texts_is_its_sentences_or_stills(writing, here):
+    def walk(*options):
+        return CliRunner().invoke(app, ["sample", *options, "--count", "2", "--walk"])
+
+    assert walk("walk.txt", "--seed", "3", "--label", "1").exit_code == 0  # four texts a leg
+    stored = np.concatenate([*walks.through(writing, np.array([3, 4]), np.array([1, 1]), 1.0, 4)])
+    assert lines("walk.txt") == writing.shown(stored).tolist()
+    assert len(stored) == 8
+    assert walk("walk.gif", "--frames", "3").exit_code == 0
+    with Image.open("walk.gif") as film:
+        assert film.n_frames >= 1  # equal neighbours are one frame, shown longer
+    assert walk("walk.mp4", "--frames", "3").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("out.wav",), "out.wav: expected a name that ends in .png or .txt: texts cannot be heard"),
+        (("out.wav", "--walk"), "out.wav: expected a name that ends in .gif, .mp4 or .txt: texts cannot be heard"),
+        (("out.md",), "out.md: expected a name that ends in .png or .txt, got .md"),
+    ],
+)
+def test_texts_are_not_written_as_what_they_are_not(writing, here, options, told):
+    assert str(CliRunner().invoke(app, ["sample", *options]).exception) == told
+    assert not (here / options[0]).exists()
+
+
+def test_clips_and_images_are_no_texts(speaking, here):
+    told = str(CliRunner().invoke(app, ["sample", "out.txt"]).exception)
+    assert told == "out.txt: expected a name that ends in .png or .wav: clips are no texts"
+    description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
+    Generator(generator_network(description), description).save(here / "images")
+    told = str(CliRunner().invoke(app, ["sample", "out.txt", "--model", "./images"]).exception)
+    assert told == "out.txt: expected a name that ends in .png: images are no texts"
+
+
+def test_texts_have_no_latents_that_could_be_found(writing, here):
+    told = CliRunner().invoke(app, ["encode", "sentences.txt"]).exception
+    assert isinstance(told, UserError)
+    assert str(told) == "latents of texts cannot be found: no gradient leads from word to word"

@@ -12,7 +12,6 @@ import yaml
 from ganops import config
 from ganops.core.errors import ConfigError
 from ganops.experiment import build, checks, identity
-from ganops.kinds import Spec
 from ganops.losses import LESSONS
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
@@ -81,7 +80,8 @@ def refused(content) -> str:
         ({"data": {"channels": 2}}, "params.data.channels: expected 'auto', 1 or 3, got 2"),
         (
             {"features": {"extractor": "vgg"}},
-            "params.features.extractor: unknown 'vgg'; known: domain, inception, inception_bf16, pixels",
+            "params.features.extractor: unknown 'vgg'; known: domain, inception, inception_bf16, language, "
+            "oracle, pixels",
         ),
         (
             {"features": {"extractor": "pixels"}, "register": {"gate": {"is_pixels": {"at_least": 2}}}},
@@ -89,7 +89,7 @@ def refused(content) -> str:
         ),
         (
             {"model": {"architecture": "biggan"}},
-            "params.model.architecture: unknown 'biggan'; known: began, dcgan, infogan, mlp, r3gan, sngan, stylegan2",
+            "params.model.architecture: unknown 'biggan'; known: began, dcgan, infogan, lstm, mlp, r3gan, sngan, style",
         ),
         (
             {"model": {"options": {"widht": 3}}},
@@ -376,9 +376,12 @@ def test_a_range_of_workers_is_no_loop_over_it():
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_network_is_measured_without_its_memory(architecture):
     """What `check` counts is what a training holds."""
-    experiment = config.parse({"model": {"architecture": architecture}, "data": {"resolution": 16}})
+    content = {"model": {"architecture": architecture}, "data": {"resolution": 16}}
+    if architecture == "lstm":
+        content = {"model": {"architecture": "lstm", "latent": 8}, "data": {"kind": "text", "length": 4, "words": 50}}
+    experiment = config.parse(content)
     with pytest.MonkeyPatch.context() as patch:
-        built = build.networks(experiment, Spec("image", (1, 16, 16), 0))
+        built = build.networks(experiment, experiment.data.spec)
         size = sum(weight.numel() for player in built for weight in player.parameters())
         patch.setattr(checks, "PARAMETERS", size)
         checks._together.cache_clear()
@@ -482,6 +485,8 @@ def test_each_extractor_is_named_in_its_sentence_and_given_what_it_takes():
         "domain": {"minimum_accuracy": 0.9},
         "inception": {"weights": "w.pth"},
         "inception_bf16": {"weights": "w.pth"},
+        "language": {},
+        "oracle": {"weights": "w.pth"},
         "pixels": {},
     }
 

@@ -27,7 +27,7 @@ def test_the_kind_decides_the_section_and_the_default_is_the_image():
     data = config.parse({"data": {"kind": "sound", "rate": 16000, "window": 512, "hop": 256}}).data
     assert isinstance(data, config.SoundData)
     assert (data.rate, data.samples, data.bands, data.window, data.hop) == (16000, 8192, 64, 512, 256)
-    assert data.shape == (1, 64, 32)
+    assert data.spec.shape == (1, 64, 32)
     assert config.parse(config.parse({"data": {"kind": "sound"}}).content()).data == config.SoundData(kind="sound")
 
 
@@ -39,10 +39,10 @@ def test_defaults_are_those_of_the_decoders():
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"kind": "soud"}, "params.data.kind: expected image or sound, got 'soud'; did you mean sound?"),
-        ({"kind": "film"}, "params.data.kind: expected image or sound, got 'film'"),
-        ({"kind": 3}, "params.data.kind: expected image or sound, got '3'"),
-        ({"kind": ["sound"]}, "params.data.kind: expected image or sound"),
+        ({"kind": "soud"}, "params.data.kind: expected image, sound or text, got 'soud'; did you mean sound?"),
+        ({"kind": "film"}, "params.data.kind: expected image, sound or text, got 'film'"),
+        ({"kind": 3}, "params.data.kind: expected image, sound or text, got '3'"),
+        ({"kind": ["sound"]}, "params.data.kind: expected image, sound or text"),
         ({"kind": "sound", "windw": 256}, "params.data.windw: unknown; did you mean window?"),
         ({"kind": "sound", "sample": 8192}, "params.data.sample: unknown; did you mean samples?"),
         ({"kind": "sound", "smurf": 1}, "params.data.smurf: unknown; known: source, labels, group, validation, test, "),

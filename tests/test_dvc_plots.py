@@ -12,7 +12,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("losses", [("loss_d", "loss_g"), ("loss",)])
+@pytest.mark.parametrize("losses", [("loss_d", "loss_g"), ("loss",), ("nll",)])
 def test_the_losses_of_a_game_and_of_an_autoencoder_are_drawn(tmp_path, losses):
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     (chosen,) = [plot for plot in plots if isinstance(plot, dict) and "losses" in plot]

@@ -11,6 +11,7 @@ import pytest
 from ganops import GAN
 from ganops.core.errors import ConfigError, UserError
 from ganops.data.sound_decoder import SoundDecoder
+from ganops.data.text_decoder import TextDecoder
 from ganops.generator import DESCRIPTION, WEIGHTS, Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.projection import project
@@ -183,7 +184,7 @@ def test_clips_in_clips_out(spoken, tmp_path):
 def test_it_learns_from_what_the_pipeline_would_store(spoken):
     decoder = SoundDecoder(rate=8000, samples=2048, bands=16)
     raw = [decoder.decode(clip)[0] for clip in CLIPS]
-    shape, facts, store = decoder.finish(raw, raw[0].shape)
+    shape, facts, store, _ = decoder.finish(raw, raw[0].shape)
     assert (spoken.generator.spec.shape, dict(spoken.generator.spec.facts)) == (shape, facts)
     stored, found = speaking()._learnable(CLIPS)
     assert found == facts
@@ -247,3 +248,84 @@ def test_an_autoencoder_of_sounds_encodes_and_decodes_clips():
     assert codes.shape == (3, 8)
     assert (gan.decode(codes).dtype, gan.decode(codes).shape) == (np.int16, (3, 2048))
     np.testing.assert_allclose(gan.encode(CLIPS[1:2]), codes[1:2], atol=1e-5)
+
+
+# Texts.
+
+SENTENCES = ["a red dog runs", "the dog sleeps", "a cat sleeps here", "the red cat runs"] * 5
+BRIEF = {key: value for key, value in SMALL.items() if key != "model.latent"}
+BRIEF |= {"data.length": 5, "model.options": {"width": 8, "embedding": 4}}
+
+
+def writing(loss="non_saturating", **params):
+    return GAN("lstm", loss, kind="text", kimg=0.2, params={**BRIEF, **params})
+
+
+@pytest.fixture(scope="module")
+def written():
+    return writing().fit(SENTENCES, np.arange(20) % 3)
+
+
+def test_texts_in_texts_out(written, tmp_path):
+    texts = written.predict(16)
+    assert (texts.dtype.kind, texts.shape) == ("U", (16,))
+    known = {"<unk>", *" ".join(SENTENCES).split()}
+    assert all(set(text.split()) <= known and len(text.split()) <= 5 for text in texts.tolist())
+    assert written.predict([3])[0] == texts[3]
+    assert written.predict(16, truncation=0.7).tolist() != texts.tolist()
+    assert len({*written.predict(16, labels=1, truncation=0).tolist()}) == 1, "at temperature 0 the likeliest words"
+    written.save(tmp_path / "generator")
+    loaded = Generator.load(tmp_path / "generator")
+    assert loaded.shown(loaded.sample(np.arange(16))).tolist() == texts.tolist()
+
+
+def test_it_learns_from_the_texts_that_the_pipeline_would_store(written):
+    decoder = TextDecoder(length=5)
+    raw = [decoder.decode(text)[0] for text in SENTENCES]
+    shape, facts, store, _ = decoder.finish(raw, ())
+    assert (written.generator.spec.shape, dict(written.generator.spec.facts)) == (shape, facts)
+    for samples in (SENTENCES, tuple(SENTENCES), np.array(SENTENCES), np.array(SENTENCES, object)):
+        stored, found = writing()._learnable(samples)
+        assert found == facts
+        assert np.array_equal(stored, [store(each) for each in raw])
+
+
+def test_a_latent_has_two_numbers_for_each_word_unless_one_is_stated():
+    assert writing().experiment.model.latent == 10
+    assert writing(**{"data.length": 12}).experiment.model.latent == 24
+    assert GAN("lstm", kind="text").experiment.model.latent == 40
+    with pytest.raises(ConfigError, match="expected two numbers a word, 10 for texts of 5, got 8"):
+        writing(**{"model.latent": 8})
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        ("a b c", "texts: expected a list of str, got one string"),
+        (["a b"], "texts: expected a list of str of at least 2 texts, got 1"),
+        (["a b", ""], r"texts\[1\]: empty"),
+        (["a b", " \t"], r"texts\[1\]: empty"),
+        (["a b", 5], r"texts\[1\]: expected a str, got int"),
+        (["a b", b"a b"], r"texts\[1\]: expected a str, got bytes"),
+        (["a b", "a\0b"], r"texts\[1\]: holds NUL"),
+        (IMAGES, r"texts\[0\]: expected a str, got ndarray"),
+    ],
+)
+def test_texts_that_it_cannot_learn_from_are_refused(texts, words):
+    with pytest.raises(UserError, match=words):
+        writing().fit(texts)
+
+
+def test_texts_are_neither_heard_nor_encoded(written):
+    with pytest.raises(UserError, match="player: texts cannot be heard, expected a GAN of kind sound"):
+        written.player(written.predict(2))
+    for call in (lambda: written.encode(SENTENCES), lambda: written.decode(np.zeros((1, 10)), [0])):
+        with pytest.raises(UserError, match="latents of texts cannot be found: no gradient leads from word to word"):
+            call()
+    with pytest.raises(UserError, match="latents of texts cannot be found"):
+        project(written.generator, np.zeros((1, 5), np.uint16))
+
+
+def test_texts_that_were_cut_are_told(capsys):
+    writing(**{"data.length": 3})._learnable(SENTENCES)
+    assert "15 of 20 texts: cut behind its first 3 words" in capsys.readouterr().out

@@ -27,7 +27,7 @@ from ganops.core import patterns
 from ganops.core.errors import ConfigError
 from ganops.core.files import read_yaml
 from ganops.core.redaction import carries_secret
-from ganops.kinds import sound
+from ganops.kinds import Spec, sound
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -79,7 +79,10 @@ class Data(Section):
     """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
     source: str = "fashion-mnist-10k"
-    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist, or fsdd."""
+    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist, or fsdd.
+
+    Of texts also a .txt, .tsv or .jsonl file with one a line, or the folder of an oracle.
+    """
     labels: str = "auto"
     """auto: sub-folders, a label column or files; none: unconditional; or a pattern: its group, in a file's name."""
     group: str = "none"
@@ -135,9 +138,9 @@ class ImageData(Data):
     """Adds the mirror image of every training sample: for faces and landscapes, not for digits, text or shoes."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of a stored sample, as far as it is known before the source is read: `auto` channels count as 1."""
-        return 1 if self.channels == "auto" else self.channels, self.resolution, self.resolution
+    def spec(self) -> Spec:
+        """Specification of the samples, as far as it is known before the source is read: `auto` channels are 1."""
+        return Spec("image", (1 if self.channels == "auto" else self.channels, self.resolution, self.resolution))
 
 
 class SoundData(Data):
@@ -157,9 +160,9 @@ class SoundData(Data):
     """Samples between two windows."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of a stored sample."""
-        return 1, self.bands, self.samples // self.hop
+    def spec(self) -> Spec:
+        """Specification of the samples, as far as it is known before the source is read."""
+        return Spec("sound", (1, self.bands, self.samples // self.hop))
 
     @model_validator(mode="after")
     def _spectrogram_is_possible(self) -> Self:
@@ -167,7 +170,32 @@ class SoundData(Data):
         return self
 
 
-SECTIONS: dict[str, type[ImageData] | type[SoundData]] = {"image": ImageData, "sound": SoundData}
+class TextData(Data):
+    """Texts: sentences, or lines."""
+
+    kind: Literal["text"]
+    """The kind of the samples."""
+    by: Literal["words", "characters"] = "words"
+    """The units of a text."""
+    length: Annotated[int, Field(ge=1, le=1024)] = 20
+    """Words (or characters) of a text: shorter ones are padded, longer ones cut."""
+    words: Annotated[int, Field(ge=4, le=2**16)] = 5000
+    """Size of the vocabulary, at most: the commonest words of the split train, the end of a text, and the unknown."""
+    lower: bool = False
+    """Makes all letters small."""
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of the samples before the source is read: with a vocabulary as large as it may be."""
+        words = ["", *map(str, range(1, self.words))]
+        return Spec("text", (self.length,), facts={"words": words, "by": self.by})
+
+
+SECTIONS: dict[str, type[ImageData] | type[SoundData] | type[TextData]] = {
+    "image": ImageData,
+    "sound": SoundData,
+    "text": TextData,
+}
 """Section `data` of each kind."""
 
 
@@ -179,9 +207,10 @@ class Features(Section):
     """The frozen function whose features the metrics compare."""
 
     extractor: str = "domain"
-    """domain: a CNN of this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: no network."""
+    """domain: a CNN of this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: no network. Of
+    texts language: a language model of this data; oracle: the true one."""
     weights: Path | None = None
-    """Path of the Inception weights; null: torch's hub cache, else their published address."""
+    """Path of the Inception weights (null: torch's hub cache, else their published address), or of an oracle."""
     minimum_accuracy: Share = 0.5
     """A domain extractor below this validation accuracy is refused (labelled data only)."""
 
@@ -190,13 +219,24 @@ class Model(Section):
     """The two players."""
 
     architecture: str = "dcgan"
-    """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2."""
+    """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2; of texts lstm."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     """Dimensions of the latent z."""
     conditional: bool = True
     """false: labels serve the extractor only."""
     options: dict[str, Any] = {}
     """Keyword arguments of the architecture (see its file in src/ganops/models/)."""
+
+
+class WarmUp(Section):
+    """The training of G alone before a game."""
+
+    name: str = "likelihood"
+    """The objective: likelihood."""
+    kimg: Positive
+    """Thousands of real samples, of those of `train.kimg`."""
+    learning_rate: Schedule = Course(start=5e-3, end=5e-4)
+    """Adam's learning rate of G."""
 
 
 class Loss(Section):
@@ -206,9 +246,12 @@ class Loss(Section):
     """A game: began, hinge, least_squares, minimax, non_saturating, relativistic, relativistic_average, wasserstein.
 
     Or a family of autoencoders, where D without its score is the encoder: autoencoder, vae or two_stage_vae.
+    Or likelihood, of texts: D rests.
     """
     options: dict[str, Any] = {}
-    """Keyword arguments of the objective (see src/ganops/losses/adversarial.py and autoencoding.py)."""
+    """Keyword arguments of the objective (see src/ganops/losses/)."""
+    warm_up: WarmUp | None = None
+    """A phase before a game, in which G learns alone; null: there is none."""
     r1: Schedule = 0.2
     """Weight γ of the gradient penalty on real samples."""
     r2: Schedule = 0.0
@@ -385,6 +428,8 @@ class Evaluate(Section):
     """Number of generated samples."""
     split: Literal["test", "train"] = "test"
     """The real images to compare with: test, or train as papers do (fid50k_train), which does not punish copies."""
+    truncations: tuple[Annotated[float, Field(gt=0, le=1)], ...] = ()
+    """Truncations at which the generator is measured as well, of texts temperatures: the quality-diversity curve."""
 
 
 class Register(Section):
@@ -472,9 +517,10 @@ class Experiment(Section):
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random follows from it."""
-    data: Annotated[Annotated[ImageData, Tag("image")] | Annotated[SoundData, Tag("sound")], Discriminator(_kind)] = (
-        ImageData()
-    )
+    data: Annotated[
+        Annotated[ImageData, Tag("image")] | Annotated[SoundData, Tag("sound")] | Annotated[TextData, Tag("text")],
+        Discriminator(_kind),
+    ] = ImageData()
     """The source of the samples, and their preparation; its keys are those of its kind."""
     features: Features = Features()
     """The frozen function whose features the metrics compare."""
@@ -513,7 +559,9 @@ class Experiment(Section):
             *parents, last = path.split(".")
             section = content
             for key in parents:
-                section = section.setdefault(key, {})
+                if section.get(key) is None:  # a section that may be left out
+                    section[key] = {}
+                section = section[key]
                 if not isinstance(section, dict):
                     raise ConfigError(f"params.{path}: {key} is a value, not a section")
             section[last] = value
@@ -611,8 +659,8 @@ def _explain(problem: Any) -> tuple[str, str]:
         return path, f"is now {_NOW[path]}"
     if problem["type"] == "union_tag_invalid":
         near = difflib.get_close_matches(problem["ctx"]["tag"], SECTIONS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{path}.kind", f"expected {' or '.join(SECTIONS)}, got {problem['ctx']['tag']!r}{hint}"
+        hint, names = f"; did you mean {near[0]}?" if near else "", list(SECTIONS)
+        return f"{path}.kind", f"expected {', '.join(names[:-1])} or {names[-1]}, got {problem['ctx']['tag']!r}{hint}"
     if problem["type"] == "extra_forbidden":
         return path, _unknown(keys, kind)
     if problem["type"] == "value_error":

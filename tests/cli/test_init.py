@@ -14,10 +14,12 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from ganops import config
 from ganops.cli import app, init
 from ganops.core.errors import UserError
 from ganops.core.project import INSTALLED
-from ganops.data import toys
+from ganops.data import Prepared, decoders, prepare, toys
+from ganops.data.about import About
 from ganops.experiment import checks
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +92,41 @@ def test_its_parameters_are_sound(written, monkeypatch):
     done = CliRunner().invoke(app, ["check"])
     assert done.exit_code == 0, done.exception
     assert "params.yaml and data/sounds.zip are fine" in done.output
+
+
+@pytest.fixture(scope="module")
+def sentences(tmp_path_factory):
+    """The example of texts, as it is."""
+    folder = tmp_path_factory.mktemp("init") / "sentences"
+    done = invoke("--example", "text", folder)
+    assert done.exit_code == 0, done.exception
+    assert "data/glosses (1 MB)" in done.output.replace("\n", " ")
+    return folder
+
+
+def test_the_sentences_are_ten_thousand_with_their_licence(sentences, tmp_path):
+    """None is rejected, a vocabulary of 2,500 covers train, and the shares of the splits are those of a fair draw."""
+    assert "WordNet 3.0 Copyright 2006 by Princeton University" in (sentences / "data/glosses/LICENSE").read_text()
+    about = About.of_source(sentences / "data/glosses")
+    assert (about.name, about.licence) == (
+        "Glosses of WordNet 3.0 (10,000 short ones)", "WordNet 3.0 (Princeton University)",
+    )  # fmt: skip
+    data = config.SECTIONS["text"](**yaml.safe_load((sentences / "params.yaml").read_text())["data"])
+    manifest = prepare(sentences / "data/glosses", tmp_path / "set", tmp_path / "preview.png", decoders.of(data))
+    assert manifest["classes"] == ["adjective", "adverb", "noun", "verb"]
+    assert (manifest["rejected"], manifest["conversions"], manifest["duplicates"]) == ([], {}, 0)
+    counts = {split: part["samples"] for split, part in manifest["splits"].items()}
+    assert sum(counts.values()) == 10_000
+    assert all(abs(counts[split] - 1000) < 4 * 30 for split in ("validation", "test"))  # sqrt(10,000 x 0.1 x 0.9)
+    unknown = (Prepared.open(tmp_path / "set").samples("test") == 1).sum()
+    assert unknown < 0.002 * 8 * counts["test"]
+
+
+def test_parameters_of_the_sentences_are_sound(sentences, monkeypatch):
+    monkeypatch.chdir(sentences)
+    done = CliRunner().invoke(app, ["check"])
+    assert done.exit_code == 0, done.exception
+    assert "params.yaml and data/glosses are fine" in done.output
 
 
 def test_dvc_watches_the_package_that_runs(few, tmp_path):
@@ -175,7 +212,7 @@ def test_what_cannot_become_a_project_is_refused_in_words(few, tmp_path, monkeyp
         "--example", "sound", tmp_path / "full"
     )
     assert "expected a new or an empty folder, got a file" in refusal("--example", "sound", tmp_path / "file")
-    assert "--example: expected sound, got sounds" in refusal("--example", "sounds", tmp_path / "new")
+    assert "--example: expected sound or text, got sounds" in refusal("--example", "sounds", tmp_path / "new")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git: expected it to be installed" in refusal("--example", "sound", tmp_path / "new")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "mine.txt"]

@@ -3,6 +3,7 @@
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -134,3 +135,20 @@ def test_a_training_on_sounds_counts_clips(monkeypatch):
     with terminal.training_bar("train", 100, "clip") as show:
         show({"kimg": 1.0, "images_per_second": 310.0})
     assert "310 clips/s" in lines[0]
+
+
+def test_the_end_of_a_warm_up_is_no_slowness_and_has_a_time_of_its_own(monkeypatch):
+    out = io.StringIO()
+    monkeypatch.setattr(terminal, "console", Console(file=out, soft_wrap=True, width=200))
+    clock = iter(range(100))
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    warm, game = {"nll": 3.0}, {"loss_g": 1.0, "loss_d": 1.0}
+    with terminal.training_bar("train", 100, "text", 3) as show:
+        for kimg, terms, speed in [(1, warm, 900), (2, warm, 900), (3, warm, 900), (4, game, 90), (5, game, 90)]:
+            show({"kimg": float(kimg), "images_per_second": float(speed), **terms})
+    lines = out.getvalue().splitlines()
+    assert not any("slow" in line for line in lines)
+    assert [line.rpartition("  ")[2] for line in lines] == [
+        "0:02 left of the warm-up", "0:01 left of the warm-up", "0:00 left of the warm-up", "17:47 left", "1:35 left",
+    ]  # fmt: skip
+    assert "900 texts/s  nll 3.000" in lines[0]

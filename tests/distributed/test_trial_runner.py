@@ -1,7 +1,10 @@
 """One process of a search."""
 
+from concurrent.futures import Future
+
 import pytest
 import torch
+from phrases import Phrases, experiment
 
 from ganops.config import load
 from ganops.core import cores
@@ -39,3 +42,43 @@ def test_a_trial_computes_with_the_threads_of_the_rule_whatever_torch_would_take
         assert torch.get_num_threads() == 2
         results.close()
     assert seen == {threads}
+
+
+class Judge:
+    """A judge that counts."""
+
+    name, hash = "fd_fake_validation", "judge"
+
+    def __init__(self):
+        self.judged = []
+
+    def distance(self, generator, seeds):
+        self.judged.append(generator.description.kimg)
+        return float(len(self.judged))
+
+    def submit(self, generator, seeds):
+        future = Future()
+        future.set_result(self.distance(generator, seeds))
+        return future
+
+    def figures(self):
+        return {}
+
+
+def test_a_trial_of_a_game_behind_a_warm_up_is_judged_after_equal_parts_of_both(tmp_path):
+    """The end of the warm-up is judged as well, but is no end of a part."""
+    changes = {"tune.trials": 1, "tune.kimg": 0.2, "tune.rungs": 2, "compute.storage": str(tmp_path)}
+    runner = TrialRunner.__new__(TrialRunner)
+    runner.base, runner.plan, runner.edits = experiment(**changes), Plan(1, 1, 0), None
+    runner.store = TrialStore(Storage.of(runner.base.compute), "tune")
+    runner.assignment = Assignment(1, {}, 0, 2, 1)
+    runner.__dict__ |= {"judge": Judge(), "data": Phrases(), "device": torch.device("cpu")}
+    results = list(runner._results())
+    rows = [row for result in results for row in result["rows"]]
+    assert runner.judge.judged == [0.1, 0.12, 0.2]
+    assert [(row["kimg"], row["rung"], row["distance"]) for row in rows if "rung" in row] == [
+        (0.1, 1, 1.0),
+        (0.2, 2, 3.0),
+    ]
+    assert ["nll" in row for row in rows] == [row["kimg"] <= 0.12 for row in rows]
+    assert results[-1]["ended"] == ["finished", ""]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -103,3 +104,14 @@ def test_what_cannot_be_compared_is_refused(at_home):
     split = compare(at_home / "one", at_home / "other", "--split", "tests").exception
     assert isinstance(split, FeatureError)
     assert "no reference features of the split 'tests'" in str(split)
+
+
+def test_texts_of_two_vocabularies_are_not_compared():
+    """A number is one word here and another there: features of the one would be nonsense of the other."""
+    one, other = (
+        SimpleNamespace(spec=Spec("text", (6,), 0, {"words": ["", "<unk>", *words], "by": "words"}), classes=0)
+        for words in (("a", "dog"), ("dog", "a"))
+    )
+    assert one.spec.words == other.spec.words == "texts of 6 words"
+    with pytest.raises(UserError, match="expected texts of one vocabulary, got two"):
+        of_samplers(one, other, None, samples=40, split="test", seed=0)

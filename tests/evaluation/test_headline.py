@@ -61,8 +61,52 @@ def test_a_blind_metric_decides_nothing(params, path):
         checks.check_sight(experiment, BLIND)
 
 
+TEXT = {
+    "data": {"kind": "text", "length": 8}, "model": {"architecture": "lstm", "latent": 16},
+    "features": {"extractor": "language"},
+}  # fmt: skip
+DISTANCE = {"fd_language": {"at_most": 9}}
+DEAF = {"nll_language": ["few", "repeated"]}
+
+
+@pytest.mark.parametrize(
+    "entry", [{"gate": {"nll_language": {"at_most": 40}}}, {"improve": "nll_language"}], ids=("gate", "improve")
+)
+def test_a_likelihood_decides_beside_the_distance_alone(entry):
+    """One likely text has the best of all: without a limit of the distance it is no gate, whatever it has seen."""
+    alone = config.parse({**TEXT, "register": entry})
+    with pytest.raises(ConfigError, match=r"nll_language cannot decide alone.*limit of fd_language"):
+        checks.check(alone)
+    with pytest.raises(ConfigError, match="nll_language is blind to few repeated texts, one repeated text on these"):
+        checks.check_sight(alone, DEAF)
+    both = config.parse({**TEXT, "register": {**entry, "gate": {**entry.get("gate", {}), **DISTANCE}}})
+    checks.check(both)
+    checks.check_sight(both, DEAF)
+    with pytest.raises(ConfigError, match=r"_language is blind to noise|nll_language is blind"):
+        checks.check_sight(both, {**DEAF, "fd_language": ["noise"]})
+
+
+def test_the_pair_is_the_headline_though_one_of_it_is_blind():
+    results = {"fd_language": 2.0, "nll_language": 35.0, "precision": 0.9, "blind": DEAF}
+    assert {*verdict.headline(results)} == {"fd_language", "nll_language", "precision"}
+    assert "nll_language" not in verdict.headline({**results, "blind": {**DEAF, "fd_language": ["noise"]}})
+
+
+@pytest.mark.parametrize(
+    ("extractor", "kind", "expected"),
+    [("domain", "text", "language or oracle"), ("language", "image", "domain or inception")],
+)
+def test_an_extractor_of_another_kind_is_refused(extractor, kind, expected):
+    section = TEXT if kind == "text" else {}
+    experiment = config.parse({**section, "features": {"extractor": extractor}})
+    with pytest.raises(
+        ConfigError, match=rf"params\.features\.extractor: expected {expected}.*where data.kind is {kind}, got"
+    ):
+        checks.check(experiment)
+
+
 def test_the_automatic_improvement_is_by_the_distance():
-    with pytest.raises(ConfigError, match=r"register\.improve: fd_domain is blind to few images, repeated"):
+    with pytest.raises(ConfigError, match=r"register\.improve: fd_domain is blind to few repeated images"):
         checks.check_sight(config.parse({}), {"fd_domain": ["few"]})
 
 

@@ -35,6 +35,7 @@ from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.sources import read_source
 from ganops.data.sources.item import ItemError
+from ganops.data.text_decoder import TextDecoder
 from ganops.registry.model import Model
 
 REFUSALS = (UserError, ItemError)
@@ -182,6 +183,29 @@ def clips(_: Path) -> Target:
         assert np.abs(found[0].astype(int)).max() == 32767
 
     return Target(st.tuples(mutated(files) | headers | st.binary(max_size=64), decoders), check)
+
+
+def lines(folder: Path) -> Target:
+    """Files with a text a line."""
+    files = [b"noun\ta dog\n\n verb\tto bark, \xc4\x8daj\n", '{"text": "šaty", "label": 1}\n{"text": ""}'.encode(),
+             "a\ndva\r\n\u0301\u200d👍🏽\n".encode("utf-16"), b"\xef\xbb\xbfx" * 9]  # fmt: skip
+    contents = mutated(files) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))
+    names = st.sampled_from(["x.txt", "x.tsv", "x.jsonl"])
+    decoders = st.builds(TextDecoder, st.sampled_from(["words", "characters"]), st.integers(1, 9))
+
+    def check(case: tuple[str, bytes, TextDecoder]) -> None:
+        name, content, decoder = case
+        (folder / name).write_bytes(content)
+        items = list(islice(read_source(folder / name, decoder.wanted).items, MOST_ITEMS))
+        for found in decode_all([item.content for item in items], decoder):
+            if isinstance(found, ItemError):
+                continue
+            text = found[0].tobytes().decode()
+            again, notes = decoder.decode(text)
+            assert decoder.by == "characters" or (again.tobytes(), notes) == (text.encode(), ()) or not text
+            assert len(text.split(" ") if decoder.by == "words" else text) <= decoder.length
+
+    return Target(st.tuples(names, contents, decoders), check)
 
 
 def archives(folder: Path) -> Target:
@@ -515,5 +539,5 @@ def tags(_: Path) -> Target:
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
     each.__name__: each
-    for each in (images, clips, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
+    for each in (images, clips, lines, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
 }

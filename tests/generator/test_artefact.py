@@ -10,6 +10,7 @@ import torch
 from ganops.core.errors import TrainingError, UserError
 from ganops.evaluation import verdict
 from ganops.generator import DESCRIPTION, Description, Generator, generator_network, walks
+from ganops.generator.artefact import nll
 
 
 def made(value=0.0, classes=0):
@@ -67,3 +68,44 @@ def test_a_folder_of_before_kinds_draws_the_same_bytes(tmp_path):
     again = Generator.load(tmp_path / "generator")
     assert again.description == generator.description
     assert again.sample(np.arange(5)).tobytes() == generator.sample(np.arange(5)).tobytes()
+
+
+def of_texts(classes=2):
+    torch.manual_seed(0)
+    facts = {"words": ["", "a", "b", "c"], "by": "words"}
+    description = Description(
+        "lstm", {"width": 4, "embedding": 3}, 4, classes, (), (2,), 1.0, "a training", kind="text", facts=facts
+    )
+    network = generator_network(description)
+    network.writer.weight *= 4
+    return Generator(network, description)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_probabilities_of_all_texts_sum_to_one(temperature):
+    generator, texts = of_texts(), np.array([[i, j] for i in range(4) for j in range(4)], np.uint16)
+    assert generator.has_likelihood
+    by_label = [nll(generator, texts, np.full(16, label), temperature=temperature) for label in (0, 1)]
+    for nats in by_label:
+        assert (nats.dtype, nats.shape) == (np.float64, (16,))
+        assert np.exp(-nats).sum() == pytest.approx(1, abs=1e-6)
+    assert not np.allclose(*by_label)
+    assert np.allclose(nll(generator, texts, np.zeros(16, np.int64), temperature=temperature, batch=3), by_label[0])
+
+
+def test_the_likelihood_of_a_text_is_the_share_of_its_draws():
+    generator = of_texts()
+    drawn = generator.sample(np.arange(20_000), np.ones(20_000, np.int64), 0.5)
+    texts, counts = np.unique(drawn, axis=0, return_counts=True)
+    texts, counts = texts[texts[:, 0] > 0], counts[texts[:, 0] > 0]  # behind an end, what is drawn is cut off
+    shares = np.exp(-nll(generator, texts, np.ones(len(texts), np.int64), temperature=0.5))
+    assert np.abs(counts / 20_000 - shares).max() < 4 * 0.5 / np.sqrt(20_000)
+    assert shares.max() > 0.05
+
+
+def test_a_generator_without_a_likelihood_says_so():
+    assert not made().has_likelihood
+    with pytest.raises(UserError, match="mlp has no likelihood: expected a generator of texts"):
+        nll(made(), np.zeros((1, 1, 16, 16), np.uint8))
+    with pytest.raises(UserError, match="labels: expected one for each text, of 2 classes, got none"):
+        nll(of_texts(), np.zeros((1, 2), np.uint16))

@@ -41,6 +41,10 @@ COMMON = {
 }
 SMOOTH = {"model.architecture": "dcgan", "model.options": {"width": 4, "norm": "none"}}
 FREE = {"model.conditional": False}
+OF_TEXTS = {
+    "data.kind": "text", "data.length": 3, "data.words": 8, "model.architecture": "lstm",
+    "model.options": {"width": 8, "embedding": 4},
+}  # fmt: skip
 
 
 def augmented(transforms: str, strength: object = "adaptive", **more: object) -> dict[str, object]:
@@ -103,13 +107,15 @@ GAMES = {
         "loss.options": {"second": 0.4, "hidden": 16},
     },
     "vae": {"model.architecture": "dcgan", "model.options": {"width": 4}, "loss.name": "vae"},
+    "lstm": {**OF_TEXTS, "loss.name": "relativistic", "loss.r2": 0.5, "loss.warm_up": {"kimg": 0.12}},
+    "likelihood": {**OF_TEXTS, "model.options": {"width": 4, "embedding": 4, "layers": 2}, "loss.name": "likelihood"},
 }  # fmt: skip
 """Name -> what differs from `COMMON`."""
 COLOUR = ("stylegan2", "diffaugment")
 """The games with samples of three channels."""
 SHARED = (
     "began", "dcgan", "infogan", "mlp", "r3gan", "sngan", "stylegan2", "bf16", "fp64", "relativistic_average",
-    "wasserstein, clipped", "dragan", "ada, adaptive", "autoencoder", "two_stage_vae",
+    "wasserstein, clipped", "dragan", "ada, adaptive", "autoencoder", "two_stage_vae", "lstm", "likelihood",
 )  # fmt: skip
 """The games that two workers play as well: each architecture, and each sum over workers."""
 
@@ -140,9 +146,26 @@ class Shapes:
         return np.arange(self.count) * 5 % 7 % 3
 
 
+class Texts(Shapes):
+    """Up to three words of a vocabulary of eight, likewise."""
+
+    def __init__(self, count: int = 50) -> None:
+        self.spec = Spec("text", (3,), 3, {"words": ["", "<unk>", *"abcdef"], "by": "words"})
+        self.count = count
+        self.hash = hash_json([self.samples(split).tolist() for split in ("train", "validation")])
+
+    def samples(self, split: str) -> np.ndarray:
+        """uint16 [count, 3]: a label's texts have one word more than those of the label before it."""
+        i, place = np.ogrid[: self.count, :3]
+        i = i + (0 if split == "train" else 1000)
+        return np.where(place <= self.labels(split)[:, None], 2 + (i * 7 + place * 5) % 11 % 6, 0).astype(np.uint16)
+
+
 def experiment(name: str, **changes: object) -> config.Experiment:
     """The parameters of a game."""
     params = {**COMMON, **GAMES[name], **changes}
+    if params.get("data.kind") == "text":
+        del params["data.resolution"]
     kimg = STEPS * BATCH * params.get("train.d_steps", 1) / 1000
     lengths = {"train.kimg": kimg, "train.tick_kimg": kimg / TICKS, "train.checkpoint_kimg": kimg}
     return config.parse({}).override(lengths | params)
@@ -151,7 +174,7 @@ def experiment(name: str, **changes: object) -> config.Experiment:
 def play(name: str, **changes: object) -> dict[str, dict[str, object]]:
     """The outcome of a game from the first step to the last, as one of the workers that there are."""
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    samples = Shapes(3 if name in COLOUR else 1)
+    samples = Texts() if "data.kind" in GAMES[name] else Shapes(3 if name in COLOUR else 1)
     run = Run(experiment(name, **changes), samples, None, torch.device("cpu"), rank=rank, workers=workers)
     began = flat(run)
     list(run.play())

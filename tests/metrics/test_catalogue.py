@@ -21,6 +21,8 @@ from ganops.reports.report import Report, render
 DOCS = Path(__file__).parents[2] / "docs/evaluation.md"
 ROWS = pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
 CLASSES, DIMENSIONS = 3, 4
+TEXT = {"data": {"kind": "text", "length": 8}, "model": {"architecture": "lstm", "latent": 16}}
+OF_KIND = {"language": TEXT}
 
 
 def drawn(seed, count, shift=0.0):
@@ -59,16 +61,34 @@ def reference(published=False):
     )  # fmt: skip
 
 
+@dataclass
+class OfTexts(Features):
+    """The same of texts."""
+
+    def texts(self, split):
+        return lines(["train", "validation", "test"].index(split))
+
+    def nll(self, split):
+        return np.ones(300)
+
+
+def lines(seed):
+    return np.random.default_rng(seed).integers(1, 9, (300, 6)).astype(np.uint16)
+
+
 @pytest.fixture(scope="module")
 def found():
-    """Figures by an extractor of this data, and by one with the published weights."""
+    """Figures by an extractor of this data, by one with the published weights, and by one of texts."""
     fake = Generated(*drawn(9, 300))
-    return {name: measure(fake, reference(name == "inception"), "test", seed=0) for name in ("domain", "inception")}
+    found = {name: measure(fake, reference(name == "inception"), "test", seed=0) for name in ("domain", "inception")}
+    card = {**reference().card, "extractor": "language", "kind": "text", "ends": True}
+    written = replace(fake, texts=lines(9), nll=np.random.default_rng(9).normal(3, 1, 300))
+    return {**found, "language": measure(written, OfTexts(card), "test", seed=0)}
 
 
 def name_of(row):
     """The figure of a row in an evaluation that has it, and the name of the extractor there."""
-    extractor = "inception" if "published" in row.needs else "domain"
+    extractor = "inception" if "published" in row.needs else "language" if "texts" in row.needs else "domain"
     return row.name.replace("*", extractor), extractor
 
 
@@ -103,13 +123,14 @@ def test_each_row_is_shown(row):
 def test_each_row_is_documented(row):
     section = DOCS.read_text(encoding="utf-8").partition("## The metrics")[2].partition("\n## ")[0]
     table = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
-    assert any(f"`{row.name.replace('*', 'domain')}`" in cell for cell in table)
+    assert any(f"`{row.name.replace('*', name_of(row)[1])}`" in cell for cell in table)
 
 
 @ROWS
 def test_each_row_may_be_a_limit_or_says_why_not(row):
     name, extractor = name_of(row)
-    limit = {"features": {"extractor": extractor}, "register": {"gate": {name: {"at_most": 1}}}}
+    gate = {each: {"at_most": 1} for each in (name, row.beside.replace("*", extractor)) if each}
+    limit = {"features": {"extractor": extractor}, "register": {"gate": gate}, **OF_KIND.get(extractor, {})}
     experiment = config.parse(limit)
     if row.ungated:
         with pytest.raises(ConfigError, match=rf"register\.gate\.{name}: unknown"):
@@ -119,11 +140,12 @@ def test_each_row_may_be_a_limit_or_says_why_not(row):
         assert row.rungs or row.distance or row.panel != "extractor", "it must tell rungs before it may decide"
 
 
-@pytest.mark.parametrize("need", ["published", "classifier", "labels"])
+@pytest.mark.parametrize("need", ["published", "classifier", "labels", "pixels", "texts"])
 def test_what_a_metric_needs_is_asked_for(need):
     rows = [row for row in METRICS if need in row.needs]
     without = {"published": {"features": {"extractor": "domain"}}, "classifier": {"features": {"extractor": "pixels"}},
-               "labels": {"data": {"labels": "none"}}}[need]  # fmt: skip
+               "labels": {"data": {"labels": "none"}}, "pixels": {"features": {"extractor": "language"}, **TEXT},
+               "texts": {}}[need]  # fmt: skip
     experiment = config.parse(without)
     extractor = experiment.features.extractor
     assert rows

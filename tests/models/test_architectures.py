@@ -32,6 +32,9 @@ SMALL = {
 SAME_G = ("infogan-none", "infogan-autoencoder", "mlp-autoencoder")
 """Variants of D."""
 
+OF_TEXTS = {"lstm"}
+"""Those that draw no planes: see their own tests."""
+
 
 def make(name, **given):
     architecture, options = SMALL[name]
@@ -40,7 +43,7 @@ def make(name, **given):
 
 
 def test_the_table_is_walked():
-    assert {architecture for architecture, _ in SMALL.values()} == set(ARCHITECTURES)
+    assert {architecture for architecture, _ in SMALL.values()} == set(ARCHITECTURES) - OF_TEXTS
 
 
 @pytest.mark.parametrize("classes", [0, 3])

@@ -44,7 +44,7 @@ def samples(classes=CLASSES, number=6):
 
 
 def test_the_table_is_walked():
-    assert OPTIONS.keys() == ARCHITECTURES.keys()
+    assert OPTIONS.keys() == ARCHITECTURES.keys() - {"lstm"}, "the decoder of a text has no code"
 
 
 @pytest.mark.parametrize("architecture", OPTIONS)
@@ -75,17 +75,17 @@ def test_every_architecture_is_taught_by_every_family_and_samples(architecture, 
     turn = Turn(x, y, z, Draws((0, 0), 6, slice(None), x.device, x.dtype))
     for stage in kind.stages:
         lesson = Lesson(stage, nullcontext)
-        for network in (G, E):
-            for name, parameter in network.named_parameters():
-                parameter.requires_grad_(lesson.learns(name))
+        parameters = {f"{player}.{name}": parameter for player, network in (("G", G), ("D", E))
+                      for name, parameter in network.named_parameters()}  # fmt: skip
+        for name, parameter in parameters.items():
+            parameter.requires_grad_(lesson.learns(name))
         state = State.fresh(G, E)
         for adam in (state.adam_G, state.adam_D):
             adam.param_groups[0]["lr"] = 1e-3
         terms = lesson.play(Player(G, G, state.adam_G), Player(E, E, state.adam_D), [turn])
         assert all(value.isfinite() for value in terms.values())
-        for network in (G, E):
-            for name, parameter in network.named_parameters():
-                assert (parameter.grad is not None) == lesson.learns(name), f"{name} is used in every step, or rests"
+        for name, parameter in parameters.items():
+            assert (parameter.grad is not None) == lesson.learns(name), f"{name} is used in every step, or rests"
     if kind.fitted:
         with torch.no_grad():
             codes = E.eval()(x, y)

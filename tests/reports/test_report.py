@@ -452,7 +452,16 @@ def test_the_decision_says_what_was_asked_and_found(page):
 
 
 def test_every_field_is_a_part_that_was_tested():
-    assert {f.name for f in fields(Report)} == {"title", "summary", "pictures", "sounds", *PARTS, *LEARNT}
+    assert {f.name for f in fields(Report)} == {
+        "title",
+        "summary",
+        "pictures",
+        "sounds",
+        "improved",
+        *PARTS,
+        *LEARNT,
+        *READ,
+    }
 
 
 def test_same_input_same_bytes_and_no_trace_of_the_machine(report, page, tmp_path):
@@ -637,6 +646,79 @@ def test_it_can_be_printed(report, tmp_path):
 
 KNOWN = """players => Promise.all(players.map(each => each.readyState >= 1 ? each.duration :
     new Promise(known => each.onloadedmetadata = () => known(each.duration))))"""
+
+
+def at(truncation, distance, nats, **more):
+    figures = {"fd_language": distance, "nll_language": nats, **more}
+    return {"truncation": truncation, **figures, "intervals": {"fd_language": [distance - 0.1, distance + 0.1]}}
+
+
+READ = {
+    "sentences": {
+        "Most likely": [("the act of <b>moving</b>", 2.5), ("שלום עולם", 2.75)],
+        "noun": [("a small plant", 4.0)],
+    },
+    "curve": {
+        "model": [at(1.0, 3.0, 36.0, nll_test=40.0), at(0.8, 5.0, 30.0, nll_test=42.0)],
+        "baseline": [at(1.0, 2.0, 35.0, nll_test=38.0), at(0.8, 4.0, 29.0, nll_test=39.0)],
+        "real": {"fd_language": 1.5, "nll_language": 35.5},
+        "domination": [{"truncation": 1.0, "by": 1.0}, {"truncation": 0.8, "by": 0.8}],
+    },
+}
+"""Fields of the report on texts that others lack."""
+
+
+@pytest.mark.parametrize("part", READ)
+def test_what_texts_say_alone_brings_its_own_section_alone(part):
+    assert Page(render(Report(title="lonely", **{part: READ[part]}))).sections == [part]
+
+
+def test_it_begins_with_texts_to_read_in_their_own_direction(report):
+    page = render(replace(report, **READ))
+    read = Page(page)
+    assert read.sections[0] == "sentences"
+    assert "the act of <b>moving</b>" in read.text
+    assert "b>moving" not in page.replace("&lt;b&gt;moving", "")
+    cells = [attrs for tag, attrs in read.tags if tag == "td" and "dir" in attrs]
+    assert [attrs["dir"] for attrs in cells] == ["auto"] * 3
+
+
+def test_the_curve_is_a_chart_a_table_and_a_sentence():
+    read = Page(render(Report(title="t", **READ)))
+    charts = [attrs["alt"] for tag, attrs in read.tags if tag == "img"]
+    assert [alt.partition(" over")[0] for alt in charts] == ["nll_language", "nll_test"]
+    for words in ("this model", "likelihood baseline", "real samples", "0.8", "3 [2.9, 3.1]"):
+        assert words in read.text, words
+    assert "Dominated: at each of its temperatures the likelihood baseline has one" in read.text
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ((None, None), "Not dominated: at none of its temperatures has the likelihood baseline one"),
+        ((None, 0.8), "Not dominated: at temperature 1 the likelihood baseline has none"),
+        ((1.0, 1.0), "Dominated: at each"),
+    ],
+)
+def test_the_sentence_says_where_it_is_dominated(by, words):
+    judged = [{"truncation": t, "by": each} for t, each in zip((1.0, 0.8), by, strict=True)]
+    assert words in Page(render(Report(title="t", curve={**READ["curve"], "domination": judged}))).text
+
+
+def test_a_model_of_likelihood_alone_is_its_own_baseline():
+    alone = {"model": READ["curve"]["model"], "real": READ["curve"]["real"]}
+    page = render(Report(title="t", curve=alone, params={"loss": {"name": "likelihood"}}))
+    assert "it is itself the baseline" in page
+    assert "baseline" not in render(Report(title="t", curve=alone)).partition("<main>")[2]
+
+
+def test_every_point_of_the_curve_is_labelled_with_its_truncation():
+    svg = plots.trade_off({"one": [(1.0, 2.0, 3.0), (0.35, 3.0, 2.0)], "real": [(None, 1.0, 2.5)]}, "x", "y").decode()
+    assert ">1<" in svg
+    assert ">0.35<" in svg
+    assert "None" not in svg
+
+
 PLAYED = """player => new Promise(played => {
     player.ontimeupdate = () => player.currentTime > 0.05 && played(player.currentTime)
     player.play()
@@ -710,3 +792,15 @@ def test_a_browser_plays_the_sounds_on_a_phone_and_on_a_desk(heard, tmp_path):
             assert told == []
             page.close()
         browser.close()
+
+
+def test_a_game_that_did_not_improve_on_its_warm_up_is_told():
+    words = "the game has not improved on its warm-up"
+    assert words in Page(render(Report(title="x", improved=False))).text
+    assert all(words not in Page(render(Report(title="x", improved=each))).text for each in (True, None))
+
+
+def test_a_likelihood_has_its_chart():
+    history = [{"kimg": 1.0, "nll": 3.0}, {"kimg": 2.0, "nll": 2.5}]
+    (panel,) = [attrs["alt"] for tag, attrs in Page(render(Report(title="x", history=history))).tags if tag == "img"]
+    assert panel == "Likelihood; last: nll 2.5"

@@ -13,12 +13,13 @@ import threading
 import wave
 from contextlib import contextmanager
 from dataclasses import replace
+from html import unescape
 from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import pytest
-from packages import SOUND, package
+from packages import SOUND, TEXT, package
 from playwright.sync_api import expect, sync_playwright
 from registering import NAME, register
 
@@ -58,6 +59,13 @@ def shown(empty_store, tmp_path_factory):
 def spoken(empty_store, tmp_path_factory):
     """An exhibition of sounds."""
     with exhibition(empty_store, tmp_path_factory.mktemp("spoken"), "sound") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def written(empty_store, tmp_path_factory):
+    """An exhibition of texts."""
+    with exhibition(empty_store, tmp_path_factory.mktemp("written"), "text") as found:
         yield found
 
 
@@ -242,6 +250,46 @@ def test_each_sound_has_a_player_of_the_clip_that_predict_gives(spoken):
 
 def test_images_have_no_players(shown):
     assert "<audio" not in playground.Page(shown).draw(1, 0, 3, playground.IN_TURN, 1.0)
+
+
+def passages(html):
+    """Texts in a part of the page, as a browser would show them."""
+    return [unescape(text) for text in re.findall(r'<p dir="auto">(.*?)</p>', html, re.DOTALL)]
+
+
+def test_texts_stand_in_the_place_of_pictures(written):
+    page, exhibit = playground.Page(written), written.exhibit(1)
+    drawn = page.draw(1, 40, 5, 2, 0.5)
+    expected = exhibit.drawer.model.predict(40 + np.arange(5), params={"labels": [2], "truncation": 0.5}).tolist()
+    assert passages(drawn) == expected
+    assert "<img" not in drawn
+    assert "<audio" not in drawn
+    assert "texts = model.predict(" in drawn
+    assert "Link to these texts" in drawn
+    assert "?version=1&amp;seed=41&amp;count=1&amp;label=2&amp;truncation=0.5" in drawn
+    strip = passages(page.walk(1, 5, 7, 2, 1.0, 9))
+    ends = exhibit.drawer.model.predict(np.array([5, 7]), params={"labels": [2]}).tolist()
+    assert (len(strip), [strip[0], strip[-1]]) == (9, ends)
+    ballot, pair, *_ = page.compare(1, 2)
+    sides = [written.exhibit(side.version).drawer.model.predict(np.array(ballot.seeds)).tolist()
+             for side in (ballot.left, ballot.right)]  # fmt: skip
+    assert passages(pair) == sides[0] + sides[1]
+    assert not re.search(r"v\d|version|identity", pair)
+    head = str(page.renew()[1])
+    assert "The champion.\nTexts of up to 6 words, of a vocabulary of 10, 3 classes. Every text is invented" in head
+
+
+def test_words_of_a_text_are_no_html(written):
+    drawn = playground.Page(written).draw(1, 0, 100, playground.IN_TURN, 1.0)
+    assert {"<b>", "&amp;"} <= set(" ".join(passages(drawn)).split())
+    assert "<b>" not in drawn
+    assert "&amp;amp;" in drawn
+
+
+def test_what_cannot_be_asked_of_texts_is_told_of_texts(written):
+    for settings, told in (({"count": 0}, "texts: expected a whole"), ({"truncation": 2.0}, "temperature: expected")):
+        with pytest.raises(UserError, match=told):
+            written.exhibit(1).draw(replace(Settings(), **settings))
 
 
 # In a browser.
@@ -457,3 +505,36 @@ def test_a_visitor_hears_sounds_on_a_desk_and_on_a_phone(spoken):
                 assert all(left >= 0 and right <= width and right - left > 100 for left, right in boxes), name
             page.get_by_role("tab", name="Draw").click()
             assert players.last.evaluate(PLAYED) > 0.05
+
+
+def test_a_visitor_reads_texts_on_a_desk_and_on_a_phone(written):
+    with tab(written) as page:
+        texts = page.locator("#drawn p[dir=auto]")
+        page.goto("/?seed=40&count=30")
+        expect(page.locator("#about")).to_contain_text("Every text is invented")
+        expect(texts).to_have_count(30)
+        expected = written.exhibit(1).draw(Settings(40, 30)).texts
+        assert [text.strip() for text in texts.all_text_contents()] == expected
+        assert set(TEXT["words"][2:]) <= set(" ".join(expected).split()), "each of the words that need care"
+        for label in ("Texts", "Temperature"):
+            expect(page.get_by_label(label).first).to_be_visible()
+        shown_words = page.locator("body").inner_text()
+        assert not re.search(r"picture|image|truncation", shown_words, re.IGNORECASE), shown_words
+        page.get_by_role("link", name="seed 41").click()
+        expect(texts).to_have_count(1)
+        assert texts.all_text_contents() == expected[1:2]
+        page.get_by_role("tab", name="Between two").click()
+        expect(page.locator("#walked p[dir=auto]")).to_have_count(9)
+        page.get_by_role("tab", name="Which is better?").click()
+        page.get_by_role("button", name="Show texts").click()
+        for side in ("left", "right"):
+            expect(page.locator(f"#pair section[aria-label={side}] p[dir=auto]")).to_have_count(playground.PAIR)
+        page.locator("#vote-left").click()
+        expect(page.locator("#result")).to_contain_text("Left was")
+        for width in (1280, 390):
+            page.set_viewport_size({"width": width, "height": 800})
+            for name in ("Draw", "Between two", "Which is better?", "Card"):
+                page.get_by_role("tab", name=name).click()
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+                boxes = page.locator("p[dir=auto]:visible").evaluate_all(BOXES)
+                assert all(left >= 0 and right <= width for left, right in boxes), name

@@ -11,7 +11,7 @@ import httpx
 import jsonschema
 import numpy as np
 import pytest
-from packages import SOUND, package
+from packages import LENGTH, SOUND, TEXT, package
 from PIL import Image
 
 from ganops.core.pictures import grid
@@ -37,7 +37,7 @@ def replica(folder, kind):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """A replica of each kind."""
-    return {kind: replica(tmp_path_factory.mktemp(kind), kind) for kind in ("image", "sound")}
+    return {kind: replica(tmp_path_factory.mktemp(kind), kind) for kind in ("image", "sound", "text")}
 
 
 def draw(served, kind, format_, **order):
@@ -55,7 +55,7 @@ def read(content):
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
-@pytest.mark.parametrize("kind", ["image", "sound"])
+@pytest.mark.parametrize("kind", ["image", "sound", "text"])
 def test_npy_is_what_predict_gives(served, kind):
     answer = draw(served, kind, "npy", truncation=0.5, labels=[2])
     got = np.load(io.BytesIO(answer.body), allow_pickle=False)
@@ -81,7 +81,7 @@ def test_json_of_images_is_as_it_was(served):
     assert images.tobytes() == expected(served, "image").tobytes()
 
 
-@pytest.mark.parametrize("kind", ["image", "sound"])
+@pytest.mark.parametrize("kind", ["image", "sound", "text"])
 def test_png_is_the_grid_of_their_look(served, kind):
     answer = draw(served, kind, "png")
     drawer = served[kind].current.drawer
@@ -98,19 +98,38 @@ def test_wav_is_the_clips_one_after_the_other(served):
     assert read(answer.body).tobytes() == np.concatenate([a, gap, b, gap, c]).tobytes()
 
 
-def test_an_order_for_sounds_finds_images_in_words(served):
+def test_json_of_texts_has_the_strings(served):
+    content = json.loads(draw(served, "text", "json", truncation=0.7).body)
+    assert content == {"name": "digits", "version": 7, "texts": expected(served, "text", truncation=0.7).tolist()}
+    assert set(" ".join(content["texts"]).split()) <= set(TEXT["words"])
+
+
+def test_txt_is_a_text_a_line(served):
+    answer = draw(served, "text", "txt")
+    assert answer.media == "text/plain; charset=utf-8"
+    assert answer.body.decode("utf-8") == "".join(f"{text}\n" for text in expected(served, "text"))
+
+
+@pytest.mark.parametrize(("kind", "format_"), [("image", "wav"), ("text", "wav"), ("image", "txt"), ("sound", "txt")])
+def test_an_order_finds_samples_of_another_kind_in_words(served, kind, format_):
     """The alias moved between the check of the order and its turn."""
-    answer = draw(served, "image", "wav")
+    answer = draw(served, kind, format_)
+    own = {"image": "", "sound": ", wav", "text": ", txt"}[kind]
     assert answer.status == 400
-    assert json.loads(answer.body)["error"] == "format: expected json, png, npy"
+    assert json.loads(answer.body)["error"] == f"format: expected json, png, npy{own}"
 
 
 def test_a_replica_tells_the_kind_the_rate_and_the_formats(served):
     state = served["sound"].state()
     assert (state.kind, state.rate, state.dtype, state.shape) == ("sound", RATE, "int16", (SAMPLES,))
     assert state.formats == (*FORMATS, "wav")
+    state = served["text"].state()
+    assert (state.kind, state.rate, state.shape, state.formats) == ("text", None, (), (*FORMATS, "txt"))
+    assert (state.length, state.vocabulary) == (LENGTH, len(TEXT["words"]))
+    assert state.dtype == served["text"].current.drawer.model.predict(np.arange(2)).dtype.str == "<U54", "6 x (8 + 1)"
     state = served["image"].state()
     assert (state.kind, state.rate, state.dtype, state.formats) == ("image", None, "uint8", FORMATS)
+    assert (state.length, state.vocabulary) == (None, None)
 
 
 class Backend:
@@ -161,7 +180,28 @@ def test_a_server_of_sounds_over_http(served):
     generate = api["paths"]["/generate"]["post"]
     assert "audio/wav" in generate["responses"]["200"]["content"]
     order = generate["requestBody"]["content"]["application/json"]["schema"]
-    assert order["properties"]["format"]["enum"] == told["formats"]
+    assert order["properties"]["format"]["enum"] == [*told["formats"], "txt"]
+
+
+def test_a_server_of_texts_over_http(served):
+    (model, lines, texts, array, refused), api = asked(
+        served["text"],
+        ("GET", "/model", None),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "txt"}),
+        ("POST", "/generate", {"seeds": SEEDS}),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "npy"}),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "wav"}),
+    )
+    told, wanted = model.json(), expected(served, "text").tolist()
+    assert (told["kind"], told["shape"], told["dtype"], told["rate"]) == ("text", [], "<U54", None)
+    assert (told["length"], told["vocabulary"]) == (LENGTH, len(TEXT["words"]))
+    assert (told["formats"], told["limits"]["seeds"]) == (["json", "png", "npy", "txt"], 1024)
+    assert lines.headers["content-type"] == "text/plain; charset=utf-8"
+    assert lines.text.split("\n") == [*wanted, ""]
+    assert texts.json()["texts"] == wanted == np.load(io.BytesIO(array.content), allow_pickle=False).tolist()
+    assert refused.json()["error"] == "format: expected 'json', 'png', 'npy' or 'txt', got \"wav\""
+    jsonschema.validate(texts.json(), {"$ref": "#/components/schemas/Written", "components": api["components"]})
+    assert "text/plain" in api["paths"]["/generate"]["post"]["responses"]["200"]["content"]
 
 
 def test_a_server_of_images_makes_no_sounds(served):
@@ -179,3 +219,10 @@ def test_a_clip_weighs_its_bytes(served):
     asyncio.run(front.look())
     assert front._weight() == 2 * SAMPLES
     assert front.noun == "clips"
+
+
+def test_a_text_weighs_its_bytes_as_predict_gives_it(served):
+    front = Front(Backend(served["text"]), lambda line: None)
+    asyncio.run(front.look())
+    assert front._weight() == expected(served, "text")[:1].nbytes == 4 * 54
+    assert front.noun == "texts"

@@ -251,3 +251,11 @@ def test_a_study_without_results_still_has_its_report(outcome, tmp_path):
     study.publish(replace(outcome, results=nothing), tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["agreement"] is None
     assert "there is no ranking to compare" in (tmp_path / "report.html").read_text()
+
+
+def test_a_warm_up_is_of_the_scale_of_its_training():
+    name, model = next(iter(LUCIC.models.items()))
+    warm = model.model_copy(update={"parameters": {**model.parameters, "loss.warm_up": {"kimg": 120.0}}})
+    found = study.plan(LUCIC.model_copy(update={"models": {name: warm}}), 0.1).experiments[name]
+    full = LUCIC.base["train"]["kimg"]
+    assert found.loss.warm_up.kimg == pytest.approx(120 * found.train.kimg / full)

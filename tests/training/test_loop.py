@@ -25,7 +25,7 @@ class Notes:
         self.fresh: list[bool] = []
 
     def learns(self, name):
-        return name.startswith(self.part)
+        return name.partition(".")[2].startswith(self.part)
 
     def play(self, G, D, turns):
         self.turns += turns

@@ -20,8 +20,8 @@ from safetensors.torch import load_file
 from ganops.data.augment import PRESETS, Augmentation
 from ganops.data.batches import Batches
 from ganops.experiment import build
-from ganops.kinds import image
-from ganops.losses import LESSONS, LOSSES, PENALTIES, square_norms
+from ganops.kinds import Spec, image
+from ganops.losses import ALONE, LESSONS, LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES, coded
 from ganops.training.lesson import Lesson
 from ganops.training.loop import Phase, Recipe, train
@@ -31,6 +31,8 @@ from ganops.training.step import Game
 
 SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
 SMALL = {"architecture": "infogan", "width": 4, "hidden": 16}
+TEXTS = {"architecture": "lstm", "width": 8, "embedding": 4}
+WORDS = Spec("text", (3,), facts={"words": ["", *"abcdefg"], "by": "words"})
 GAMES = {
     "began": {"architecture": "began", "width": 2, "loss": "began"},
     "dcgan": {"architecture": "dcgan", "width": 4},
@@ -50,9 +52,11 @@ GAMES = {
     "lesson of a mixture": {**SMALL, "loss": "autoencoder", "prior": "mixture"},
     "lesson without labels": {**SMOOTH, "loss": "two_stage_vae", "second": 0.3, "classes": 0},
     "lesson of stylegan2": {"architecture": "stylegan2", "base": 64, "maximum": 8, "loss": "vae"},
+    "texts": {**TEXTS, "loss": "relativistic", "r1": 0.5, "r2": 0.5, "d_steps": 2, "warm_up": 0.4},
+    "texts by likelihood": {**TEXTS, "loss": "likelihood", "layers": 2},
 }
 QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive",
-         "lesson two_stage_vae", "lesson of a mixture")  # fmt: skip
+         "lesson two_stage_vae", "lesson of a mixture", "texts", "texts by likelihood")  # fmt: skip
 """Games with each kind of sum over workers, in which three share 32 samples; others, and five workers, are slow."""
 UNEQUAL = [
     pytest.param(workers, game, marks=() if game in QUICK and workers == 3 else pytest.mark.slow)
@@ -80,17 +84,26 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
-    players = ARCHITECTURES[architecture](shape=(1, 16, 16), classes=classes, latent=6, **options)
+    spec = WORDS if architecture == "lstm" else Spec("image", (1, 16, 16))
+    warm_up = options.pop("warm_up", 0)
+    players = ARCHITECTURES[architecture](shape=spec.inputs, classes=classes, latent=6, **options)
     G, D = build.halves(family, players, 6, classes)
     if family:
         objectives = [Lesson(stage, nullcontext) for stage in family.stages]
+    elif loss in ALONE:
+        objectives = [Lesson(ALONE[loss](), nullcontext)]
     else:
-        objectives = [Game(LOSSES[loss](), square_norms, nullcontext, penalty, clip, augment, consistency)]
+        first = [Lesson(ALONE["likelihood"](), nullcontext)] if warm_up else []
+        objectives = [*first, Game(LOSSES[loss](), square_norms, nullcontext, penalty, clip, augment, consistency)]
     memory = {name: value for objective in objectives for name, value in objective.memory.items()}
     state = State.fresh(G.to(dtype), D.to(dtype), memory)
     source = torch.Generator().manual_seed(1)
+    if spec is WORDS:
+        stored = torch.randint(0, 8, (50, 3), generator=source).to(torch.uint16)
+    else:
+        stored = torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source)
     batches = Batches(
-        samples=torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source).numpy(),
+        samples=stored.numpy(), spec=spec,
         labels=torch.randint(0, 3, (50,), generator=source).numpy() if classes else None,
         size=batch, seed=3, rank=rank, workers=workers, dtype=dtype, group=getattr(D, "group", 1),
     )  # fmt: skip
@@ -99,7 +112,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
         learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
         penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip
-    shares = family.shares if family else (1.0,)
+    shares = family.shares if family else (warm_up, 1 - warm_up) if warm_up else (1.0,)
     *before, last = [
         Phase(each, replace(recipe, steps=round(steps * share))) for each, share in zip(objectives, shares, strict=True)
     ]
@@ -166,7 +179,7 @@ def run_workers(workers: int, batch: int, steps: int, games: Iterable[str], fold
 
 def test_every_architecture_loss_and_penalty_is_played():
     assert {game["architecture"] for game in GAMES.values()} == ARCHITECTURES.keys()
-    assert {game.get("loss") for game in GAMES.values()} >= LOSSES.keys() | LESSONS.keys()
+    assert {game.get("loss") for game in GAMES.values()} >= LOSSES.keys() | LESSONS.keys() | ALONE.keys()
     assert {game.get("penalty") for game in GAMES.values()} >= PENALTIES.keys()
 
 

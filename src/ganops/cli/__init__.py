@@ -1,10 +1,12 @@
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
 
-from ganops.cli import cluster, encoding, experiment, init, playground, registry, serving, study
+from ganops.cli import cluster, encoding, experiment, init, playground, registry, serving, study, toy
 from ganops.cli.app import app
 from ganops.core.terminal import give_up
 
-__all__ = ["app", "cluster", "encoding", "experiment", "init", "main", "playground", "registry", "serving", "study"]
+__all__ = [
+    "app", "cluster", "encoding", "experiment", "init", "main", "playground", "registry", "serving", "study", "toy",
+]  # fmt: skip
 
 
 def main() -> None:

@@ -49,10 +49,12 @@ def encode(
     from ganops.core.pictures import save_grid
     from ganops.data.pictures import read
     from ganops.generator.inversion import invert, sheet
+    from ganops.generator.projection import expect_gradient
     from ganops.registry.model_version import trained  # torch and mlflow take seconds to import
 
     found = trained(model)
     generator = found.generator
+    expect_gradient(generator.spec)
     if by == "encoder" and not found.encoder:
         raise UserError(f"--by: {model} has no encoder; expected optimisation, or the model of an autoencoder")
     names, images = read(pictures, _decoder(generator.description, found))

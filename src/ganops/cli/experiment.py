@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ganops.kinds import Spec
     from ganops.registry.model_version import Registered
 
-HEARD = ".wav"
-"""Suffix of files in which samples are heard, one after the other."""
+JOINED = {".wav": "cannot be heard", ".txt": "are no texts"}
+"""Suffixes of files in which samples follow one another, and why samples of other kinds are in none."""
 
 
 @app.command()
@@ -87,19 +87,19 @@ def write_schema(root: Path) -> None:
 @app.command()
 def sample(
     out: Annotated[
-        Path, typer.Argument(help="Picture to write, or of sounds a .wav; with --walk a .gif, .mp4 or .wav.")
+        Path, typer.Argument(help="Picture to write; or of sounds .wav, of texts .txt; with --walk .gif or .mp4.")
     ] = Path("samples.png"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
     label: Annotated[int | None, typer.Option(help="One class for all; without it the classes take turns.")] = None,
-    truncation: Annotated[float, typer.Option(min=0, max=1, help="Below 1: less variety, more typical.")] = 1.0,
+    truncation: Annotated[float, typer.Option(min=0, max=1, help="Below 1: more typical. Of texts: temperature")] = 1.0,
     model: Annotated[
         str, typer.Option(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")
     ] = str(layout.GENERATOR),
-    separate: Annotated[Path | None, typer.Option(help="A PNG or WAV for each seed into this folder; no grid.")] = None,
+    separate: Annotated[Path | None, typer.Option(help="A file for each seed into this folder; no grid.")] = None,
     walk: Annotated[bool, typer.Option("--walk", help="From the latent of one seed to the next, and back.")] = False,
     frames: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Pictures of a leg of the walk: 24; of a .wav 4 clips.")
+        int | None, typer.Option(min=1, max=1000, help="Samples of a leg of the walk: 24; of a .wav or .txt 4.")
     ] = None,
     fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second of the walk.")] = 25,
     latents: Annotated[Path | None, typer.Option(help="What `ganops encode` wrote, in the place of seeds.")] = None,
@@ -116,8 +116,8 @@ def sample(
         _draw(latents, model, out, separate)
         return
     seeds = seed + np.arange(count or (8 if walk else 64))
-    heard = out.suffix.lower() == HEARD
-    if walk and not heard:
+    joined = out.suffix.lower() in JOINED
+    if walk and not joined:
         walks.expect(out)
     with sampler(model) as source:
         classes = source.classes
@@ -128,8 +128,8 @@ def sample(
             )
         labels = None if label is None else np.full(len(seeds), label)
         if walk:
-            pieces = walks.through(source, seeds, labels, truncation, frames or (4 if heard else 24))
-            if heard:
+            pieces = walks.through(source, seeds, labels, truncation, frames or (4 if joined else 24))
+            if joined:
                 _write(out, np.concatenate([*pieces]), source)
             else:
                 walks.save(out, map(source.spec.look, pieces), fps)
@@ -142,19 +142,21 @@ def sample(
 
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
-    silent = (".gif", ".mp4") if walk else (".png",)
-    if out.suffix.lower() == HEARD and spec.played is None:
-        raise UserError(f"{out}: expected a name that ends in {' or '.join(silent)}: {spec.unit}s cannot be heard")
-    if spec.played and out.suffix.lower() not in (*silent, HEARD):
-        got = out.suffix or "none"
-        raise UserError(f"{out}: expected a name that ends in {', '.join(silent)} or {HEARD}, got {got}")
+    suffix, own = out.suffix.lower(), f".{spec.joined_format}"
+    names = [".gif", ".mp4"] if walk else [".png"]
+    names += [own] if own in JOINED else []
+    known = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    if suffix in JOINED and suffix != own:
+        raise UserError(f"{out}: expected a name that ends in {known}: {spec.unit}s {JOINED[suffix]}")
+    if own in JOINED and suffix not in names:
+        raise UserError(f"{out}: expected a name that ends in {known}, got {out.suffix or 'none'}")
 
 
 def _write(out: Path, stored: Any, source: "Generator | Registered", columns: int = 8) -> None:
-    """Write samples into one file, as its name says: the grid of their stills, or one after the other to be heard."""
+    """Write samples into one file, as its name says: the grid of their stills, or one after the other."""
     from ganops.core.pictures import save_grid
 
-    if out.suffix.lower() != HEARD:
+    if out.suffix.lower() not in JOINED:
         save_grid(out, source.spec.look(stored), columns)
     elif joined := source.spec.joined(source.shown(stored)):
         with atomic(out) as draft:
@@ -171,7 +173,7 @@ def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
 
     found, generator = Inversion.load(latents), trained(model).generator
     if found.fingerprint != generator.description.fingerprint:
-        say("sample", f"{latents} was made by another training than {model}: its pictures will be others")
+        say("sample", f"{latents} was made by another training than {model}: its {generator.spec.noun}s will be others")
     if separate is None:
         _expect(out, generator.spec)
     drawn = found.draw(generator)
@@ -189,6 +191,12 @@ def compare(
     samples: Annotated[int, typer.Option(min=40, help="Of each, from the same seeds.")] = 10000,
     split: Annotated[str, typer.Option(help="validation to choose, test to report.")] = "validation",
     seed: Annotated[int, typer.Option(help="Draws the halves behind the intervals.")] = 0,
+    truncations: Annotated[
+        str | None,
+        typer.Option(
+            help="Temperatures of texts: 1,0.9,0.8; says who is dominated. Else those of params.yaml; '': none."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
@@ -199,14 +207,28 @@ def compare(
     from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
 
     console.quiet = as_json
-    reference = Reference.open(layout.FEATURES)
+    reference, asked = Reference.open(layout.FEATURES), _truncations(truncations)
     with ExitStack() as stack:
         a, b = (stack.enter_context(sampler(which)) for which in (one, other))
-        found = of_samplers(a, b, reference, samples=samples, split=split, seed=seed)
+        if truncations is None and b.spec.kind != "text":
+            asked = ()
+        found = of_samplers(a, b, reference, samples=samples, split=split, seed=seed, truncations=asked)
     if as_json:
         print(json.dumps(found.content(), indent=2))
-    else:
-        console.print(found.table())
+        return
+    console.print(found.table())
+    if found.curves:
+        console.print(found.curves.table())
+
+
+def _truncations(given: str | None) -> tuple[float, ...]:
+    """Return the numbers of an option, or those of params.yaml where it was not given and there is such a file."""
+    if given is None:
+        return config.load().evaluate.truncations if Path("params.yaml").is_file() else ()
+    try:
+        return config.Evaluate(truncations=tuple(float(part) for part in given.split(",") if part)).truncations
+    except ValueError:
+        raise UserError(f"--truncations: expected numbers above 0 and at most 1, such as 1,0.9; got {given}") from None
 
 
 @app.command()

@@ -3,9 +3,10 @@
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +18,12 @@ from ganops.core.files import atomic_folder
 from ganops.core.terminal import say
 from ganops.data import toys
 
-EXAMPLES: dict[str, tuple[str, Callable[[Path], None]]] = {"sound": ("sounds.zip", toys.sounds)}
+OWN = Path(__file__).parent / "examples"
+"""Folder of the examples' parameters, of their READMEs and of data that no seed makes."""
+EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "sound": ("sounds.zip", toys.sounds),
+    "text": ("glosses", partial(shutil.copytree, OWN / "glosses")),
+}
 """Example -> its data, below data/, and what writes them; examples/NAME.yaml are its parameters, NAME.md its README."""
 IGNORED = f"""
 # the ganops that runs here: `ganops check` makes the link
@@ -46,8 +52,10 @@ def init(
     else:
         with atomic_folder(folder) as draft:
             _write(draft, example, folder)
-    size = (folder / layout.DATA / EXAMPLES[example][0]).stat().st_size
-    say("init", f"{folder}: README.md, params.yaml, dvc.yaml, pipeline/, data/{EXAMPLES[example][0]} ({size >> 20} MB)")
+    data = folder / layout.DATA / EXAMPLES[example][0]
+    size = sum(path.stat().st_size for path in (data, *data.rglob("*")) if path.is_file())
+    megabytes = max(1, size >> 20)
+    say("init", f"{folder}: README.md, params.yaml, dvc.yaml, pipeline/, data/{data.name} ({megabytes} MB)")
     there = "" if folder == Path() else f"cd {quote(str(folder))} && "
     say("init", f"next: {there}ganops check && dvc repro")
 
@@ -74,9 +82,8 @@ def _write(draft: Path, example: str, folder: Path) -> None:
             shutil.copyfile(source, copy)
     with (draft / ".gitignore").open("a", encoding="utf-8") as file:
         file.write(IGNORED)
-    own = Path(__file__).parent / "examples"
-    shutil.copyfile(own / f"{example}.yaml", draft / "params.yaml")
-    shutil.copyfile(own / f"{example}.md", draft / "README.md")
+    shutil.copyfile(OWN / f"{example}.yaml", draft / "params.yaml")
+    shutil.copyfile(OWN / f"{example}.md", draft / "README.md")
     write_schema(draft)
     data, make = EXAMPLES[example]
     (draft / layout.DATA).mkdir()

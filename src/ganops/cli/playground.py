@@ -19,7 +19,7 @@ def playground(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 7860,
     allowed_host: AllowedHost = None,
 ) -> None:
-    """Open a web page on the champion: draw, walk between two pictures, compare blind and vote; docs/playground.md."""
+    """Open a web page on the champion: draw, walk between two samples, compare blind and vote; docs/playground.md."""
     import sys
 
     from ganops.serving import gallery  # mlflow and gradio take seconds to import

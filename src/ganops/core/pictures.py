@@ -14,10 +14,13 @@ Images = NDArray[np.uint8]
 """uint8 [N, C, H, W] with 1 or 3 channels."""
 
 
-def grid(images: Images, columns: int = 8, gap: int = 1) -> Image.Image:
-    """One picture of N images, row by row, with `gap` pixels between them; small images are magnified to be seen."""
+def grid(images: Images, columns: int | None = None, gap: int = 1) -> Image.Image:
+    """One picture of N images, row by row, with `gap` pixels between them; small images are magnified to be seen.
+
+    There are 8 columns unless so many are asked for, or 2 of images that are far wider than high, which are set texts.
+    """
     count, channels, height, width = images.shape
-    columns = max(1, min(columns, count))
+    columns = max(1, min(columns or (8 if width < 2 * height else 2), count))
     rows = -(-count // columns)
     sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), 255, np.uint8)
     for i, image in enumerate(images):
@@ -40,7 +43,7 @@ def to_bytes(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def save_grid(path: Path, images: Images, columns: int = 8) -> None:
+def save_grid(path: Path, images: Images, columns: int | None = None) -> None:
     """Writes the grid of `images` as a PNG, atomically."""
     with atomic(path) as draft:
         draft.write_bytes(to_bytes(grid(images, columns)))

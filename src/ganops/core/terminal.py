@@ -58,8 +58,11 @@ def say(stage: str, text: str) -> None:
 
 
 @contextmanager
-def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int], None]]:
-    """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds."""
+def progress(stage: str, total: int | None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """Yields `advance(n)`; draws a bar on a terminal, and elsewhere a plain line every ten seconds.
+
+    `total` is None where it is not known.
+    """
     if console.is_terminal:
         name, what = TextColumn(f"{stage:<10}", markup=False), TextColumn(unit, markup=False)
         columns = (name, BarColumn(), MofNCompleteColumn(), what, TimeRemainingColumn())
@@ -74,7 +77,7 @@ def progress(stage: str, total: int, unit: str = "") -> Iterator[Callable[[int],
         done += n
         if time.monotonic() - told > 10:
             told = time.monotonic()
-            say(stage, f"{done:,} / {total:,} {unit}")
+            say(stage, f"{done:,} / {total:,} {unit}" if total is not None else f"{done:,} {unit}")
             sys.stdout.flush()
 
     yield advance
@@ -152,15 +155,19 @@ SLOW, BACK = 0.5, 0.75
 
 
 TOLD = {"loss_g": ("G", 2), "loss_d": ("D", 2), "error": ("error", 4), "divergence": ("divergence", 1),
-        "code_error": ("error of codes", 3), "code_divergence": ("divergence", 1)}  # fmt: skip
-"""Terms of a history that its line shows: their words and decimals; those of a game, and of autoencoders."""
+        "code_error": ("error of codes", 3), "code_divergence": ("divergence", 1), "nll": ("nll", 3)}  # fmt: skip
+"""Terms of a history that its line shows: their words and decimals; of a game, of autoencoders, of a likelihood."""
 
 
 class _TrainingLine:
-    """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds."""
+    """Puts a row of a training's history in words; remembers the best distance, the pace and the speeds.
 
-    def __init__(self, kimg: float, unit: str) -> None:
-        self.kimg = kimg
+    Pace and speeds are those of a phase, which its terms tell: the next one does other work.
+    """
+
+    def __init__(self, kimg: float, unit: str, warm_up: float = 0) -> None:
+        self.kimg, self.warm_up = kimg, warm_up
+        self.terms: set[str] = set()
         self.per_second = "img/s" if unit == "image" else f"{unit}s/s"
         self.start: tuple[float, float] | None = None
         self.distance = ""
@@ -169,6 +176,8 @@ class _TrainingLine:
         self.slow = False
 
     def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]]) -> str:
+        if (terms := {*TOLD} & {*row}) != self.terms:
+            self.terms, self.start, self.speeds, self.slow = terms, None, [], False
         distances = ((name, each[name]) for each in judged for name in each if name.endswith("_validation"))
         for name, distance in distances:
             self.best = min(self.best, distance)
@@ -194,17 +203,19 @@ class _TrainingLine:
         done = row["kimg"] - self.start[1]
         # the first tick knows the speed of the loop only; later ones include validation and checkpoints
         pace = (now - self.start[0]) / done if done else 1000 / max(row["images_per_second"], 1e-9)
+        if row["kimg"] <= self.warm_up:
+            return f"{clock(pace * (self.warm_up - row['kimg']))} left of the warm-up"
         return f"{clock(pace * (self.kimg - row['kimg']))} left"
 
 
 @contextmanager
-def training_bar(stage: str, kimg: float, unit: str = "image") -> Iterator[Callable[..., None]]:
+def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 0) -> Iterator[Callable[..., None]]:
     """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
 
-    `unit` is the noun for a sample. The distances come from `judged`, the rows that are known to have one since the
-    last tick.
+    `unit` is the noun for a sample; `warm_up` are the kimg before a game, which have a pace of their own. The distances
+    come from `judged`, the rows that are known to have one since the last tick.
     """
-    line, name = _TrainingLine(kimg, unit), TextColumn(f"{stage:<10} kimg", markup=False)
+    line, name = _TrainingLine(kimg, unit, warm_up), TextColumn(f"{stage:<10} kimg", markup=False)
     columns = (name, MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
     bar = Progress(*columns, console=console, transient=True)
     task, is_live = bar.add_task("starting", total=round(kimg)), console.is_terminal

@@ -57,8 +57,8 @@ def sort_samples(
 ) -> list[Row]:  # fmt: skip
     """The samples in the order of the prepared set, which depends on their content and labels alone.
 
-    `shape` is that of all of them. With `mirror`, each row knows the hash of its mirror image as well; with `groups`,
-    those of all samples in the spool, its group.
+    `shape` is that of all of them, () where each has its own. With `mirror`, each row knows the hash of its mirror
+    image as well; with `groups`, those of all samples in the spool, its group.
     """
     number = {name: i for i, name in enumerate(class_names)}
     rows = []

@@ -52,11 +52,11 @@ def _fetch(content: Content) -> Content:
         return failure
 
 
-def _encoded(content: Content) -> bytes | Pixels:
-    """Return the bytes or pixels to be decoded."""
+def _encoded(content: Content) -> bytes | str | Pixels:
+    """Return the bytes, text or pixels to be decoded."""
     if isinstance(content, ItemError):
         raise content
-    if isinstance(content, np.ndarray):
+    if isinstance(content, np.ndarray | str):
         return content
     data = content.read() if isinstance(content, Deferred) else content
     data = read_file(data) if isinstance(data, Path) else data

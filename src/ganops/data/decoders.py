@@ -2,23 +2,26 @@
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.sources.item import Wanted
+from ganops.data.text_decoder import TextDecoder
 
 Store = Callable[[NDArray[Any]], NDArray[Any]]
 """Makes a stored sample of a raw one."""
 
 
 class Decoder(Protocol):
-    """Parameters of a preparation; pickled to whoever decodes.
+    """Parameters of a preparation, a dataclass; pickled to whoever decodes.
 
     Samples are ordered, hashed and dealt to the splits by their raw bytes, which are integers: no rounding moves them.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def kind(self) -> str:
@@ -33,19 +36,24 @@ class Decoder(Protocol):
         """True where the mirror image of every training sample is added."""
 
     def decode(self, data: Any) -> tuple[NDArray[Any], tuple[str, ...]]:
-        """Return the raw sample in the bytes of a file, or in pixels, and the conversions that are worth a note.
+        """Return the raw sample in the bytes of a file, in pixels or a text, and the conversions that are worth a note.
+
+        A raw sample without a number, that of an empty line, is passed over.
 
         Raises:
             ItemError: It is no intact sample.
         """
 
     def common(self, shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], dict[str, int]]:
-        """Return the shape that all raw samples of a set get, and the number of conversions that this takes."""
+        """Return the shape that all raw samples of a set get, and the number of conversions that this takes.
+
+        (): each keeps its own.
+        """
 
     def finish(
         self, train: Iterable[NDArray[Any]], shape: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], dict[str, Any], Store]:
-        """Return the shape of stored samples, the facts of their kind, and the function that stores a raw sample.
+    ) -> tuple[tuple[int, ...], dict[str, Any], Store, dict[str, int]]:
+        """Return the shape of stored samples, the facts of their kind, what stores a raw sample, and conversions.
 
         What is learnt of samples is learnt of `train` alone: raw training samples of that shape, walked once or not.
         """
@@ -54,7 +62,7 @@ class Decoder(Protocol):
         """Return the parameters as a user gives them."""
 
 
-DECODERS: dict[str, Callable[..., Decoder]] = {"image": ImageDecoder, "sound": SoundDecoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {"image": ImageDecoder, "sound": SoundDecoder, "text": TextDecoder}
 
 
 def of(parameters: Any) -> Decoder:
@@ -64,4 +72,5 @@ def of(parameters: Any) -> Decoder:
         ConfigError: A value is not possible.
     """
     make = DECODERS[parameters.kind]
-    return make(**{name: getattr(parameters, name) for name in inspect.signature(make).parameters})
+    taken = inspect.signature(make).parameters.keys() & type(parameters).model_fields.keys()
+    return make(**{name: getattr(parameters, name) for name in taken})

@@ -117,9 +117,9 @@ class ImageDecoder:
 
     def finish(
         self, train: Iterable[Pixels], shape: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Pixels], Pixels]]:
+    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Pixels], Pixels], dict[str, int]]:
         """Images are stored as they were decoded."""
-        return shape, {}, lambda sample: sample
+        return shape, {}, lambda sample: sample, {}
 
     def shown(self) -> dict[str, Any]:
         """The parameters as a user gives them."""

@@ -36,7 +36,7 @@ class Spool:
     """Raw samples of one dtype, one after the other in a nameless temporary file.
 
     The shape that all have in common, such as gray or coloured, is known only after the last one, so each keeps its own
-    until it is read.
+    until it is read. Texts have none in common.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,11 +59,11 @@ class Spool:
         self._file.write(sample.tobytes())
 
     def read(self, index: int, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A sample in a shape that its own is repeated to: of gray, three equal channels."""
+        """A sample in a shape that its own is repeated to: of gray, three equal channels; in its own one for ()."""
         self._file.seek(self._offsets[index])
         own = self.shapes[index]
         content = self._file.read(math.prod(own) * self._dtype.itemsize)
-        return np.broadcast_to(np.frombuffer(content, self._dtype).reshape(own), shape)
+        return np.broadcast_to(np.frombuffer(content, self._dtype).reshape(own), shape or own)
 
 
 class Rejection(NamedTuple):
@@ -132,11 +132,13 @@ def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
         taken.rejected.append(Rejection(printable(item.name), printable(str(result))))
         return
     sample, conversions = result
+    taken.conversions.update(conversions)
+    if not sample.size:
+        return
     spool.append(sample)
     taken.names.append(printable(item.name))
     taken.labels.append(None if item.label is None else printable(item.label))
     taken.groups.append(None if item.group is None else printable(item.group))
-    taken.conversions.update(conversions)
 
 
 def _decoded(source: Source, decoder: Decoder, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:
@@ -149,7 +151,7 @@ def _decoded(source: Source, decoder: Decoder, mapper: Mapper) -> Iterator[tuple
             waiting.append([item._replace(content=b"") for item in chunk])
             yield [item.content for item in chunk]
 
-    for results in mapper(partial(decode_all, decoder=decoder), blocks(), source.count):
+    for results in mapper(partial(decode_all, decoder=decoder), blocks(), source.count or 0):
         yield waiting.popleft(), results
 
 
@@ -185,4 +187,4 @@ def _group(item: Item) -> object:
 def _size(content: Content) -> int:
     if isinstance(content, Deferred):
         return content.size
-    return len(content) if isinstance(content, bytes) else 0
+    return len(content) if isinstance(content, bytes | str) else 0

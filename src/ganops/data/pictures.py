@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ganops.core.errors import DataError
 from ganops.data.decode import decode
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.sources import SOURCES, read_source
+from ganops.data.sources import SOURCES, lines, read_source
 from ganops.data.sources.item import Content, ItemError, printable, reading
 
 
@@ -48,7 +48,7 @@ def _contents(path: Path) -> Iterable[tuple[str, Content]]:
         raise DataError(f"{path} does not exist: expected a picture, a folder of pictures, or an .npy file")
     if path.suffix == ".npy":
         return _array(path)
-    if any(reader.recognises(path) for reader in SOURCES.values()):
+    if any(reader.recognises(path) for reader in SOURCES.values() if reader is not lines):  # a .txt may be a picture
         return (((Path(path.name) / printable(each.name)).as_posix(), each.content) for each in read_source(path).items)
     return [(printable(path.name), path)]
 

@@ -53,7 +53,7 @@ def prepare(
         source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
             what is accepted.
         out: replaced as a whole when all went well, else left as it was.
-        preview: a PNG; of sound, a WAV of some clips is written beside it.
+        preview: a PNG; of sound, a WAV of some clips is written beside it, of texts, a file of some.
         decoder: what makes samples of the items of the source; see `decoders.DECODERS`.
         labels: `auto`: those of the source, and then a sample without one is rejected; `none`: unconditional; else a
             pattern, whose one group is the label in the name of a file (without its suffix).
@@ -80,9 +80,11 @@ def prepare(
         _check_apart(local, out)
     with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
         found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
+        decoder = replace(decoder, **found.stated)
         taken = take_in(found, spool, decoder, mapper)
         kept = _select(taken, labels)
-        _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED)
+        noun = f"{unit}s" if decoder.wanted.lines else "files"
+        _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED, noun)
         if not kept:
             raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
         class_names = order_classes(kept.values(), found.class_names)
@@ -91,7 +93,8 @@ def prepare(
         samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror, groups=taken.groups)
         splits = _dealt(samples, shares, decoder.mirror)
         read = partial(_read, spool, common)
-        shape, facts, store = decoder.finish(map(read, splits["train"]), common)
+        shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common)
+        taken.conversions.update(notes)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
         for split, rows in splits.items():
             _write_split(draft / split, f"{unit}s", like, (store(read(row)) for row in rows), rows, bool(class_names))
@@ -197,13 +200,16 @@ def _examples(prepared: Prepared) -> NDArray[np.intp]:
 
 
 def _show(prepared: Prepared, preview: Path) -> None:
-    """Write a picture of some samples and, where they can be heard, one of each class or ten, beside it."""
+    """Write a picture of some samples and, beside it, texts as one file, or clips: one of each class, or ten."""
     samples, labels, spec = prepared.samples("train"), prepared.labels("train"), prepared.spec
     picked = _examples(prepared)
     save_grid(preview, spec.look(samples[picked]))
-    heard = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
-    remove(preview.with_suffix(".wav"))  # of a former set
-    if joined := spec.joined(spec.shown(samples[heard[:HEARD]])):
+    if spec.kind == "sound":  # to listen takes time
+        picked = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
+        picked = picked[:HEARD]
+    for suffix in (".wav", ".txt"):  # of a former set
+        remove(preview.with_suffix(suffix))
+    if joined := spec.joined(spec.shown(samples[picked])):
         suffix, _, content = joined
         with atomic(preview.with_suffix(suffix)) as draft:
             draft.write_bytes(content)
@@ -223,7 +229,7 @@ def _check_apart(source: Path, out: Path) -> None:
         raise DataError(f"data.source: {source} and the output {out} lie in one another; expected two separate places")
 
 
-def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path) -> None:
+def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path, noun: str) -> None:
     """Refuses the set when too much of it cannot be read, and leaves the whole list in `report`."""
     total = len(rejected) + accepted
     if len(rejected) <= allowed * total:
@@ -235,7 +241,7 @@ def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, re
     rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "these are"
     share = f"{100 * len(listed) / total:.1f} %"
     lines = [
-        f"data: {len(listed):,} of {total:,} files were rejected"
+        f"data: {len(listed):,} of {total:,} {noun} were rejected"
         f" ({share}, at most {100 * allowed:g} % is allowed by data.max_rejected):",
         *(f"  {rejection.name:<{width}} {rejection.reason}" for rejection in shown),
         f"  {'...':<{width}} {rest} listed in {report}",

@@ -54,10 +54,11 @@ class Prepared:
     def summary(self) -> str:
         """Return a summary in one line for a person."""
         counts = {split: part["samples"] for split, part in self.manifest["splits"].items()}
-        shape = "x".join(map(str, self.manifest["sample"]["shape"]))
+        spec = self.spec
+        shape = "x".join(map(str, spec.shape)) if len(spec.shape) > 1 else spec.described.removeprefix(f"{spec.unit}s ")
         classes = f"{len(self.class_names)} classes" if self.class_names else "no labels"
         splits = ", ".join(f"{split} {count:,}" for split, count in counts.items())
-        samples, rejected = f"{sum(counts.values()):,} {self.spec.unit}s", len(self.manifest["rejected"])
+        samples, rejected = f"{sum(counts.values()):,} {spec.unit}s", len(self.manifest["rejected"])
         return f"{samples} ({splits}), {shape}, {classes}, {rejected:,} rejected"
 
     def samples(self, split: str) -> NDArray[Any]:

@@ -106,8 +106,8 @@ class SoundDecoder:
 
     def finish(
         self, train: Iterable[Clip], shape: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Clip], NDArray[np.uint8]]]:
-        """Return the shape of a spectrogram, the facts, and what makes one of a clip.
+    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Clip], NDArray[np.uint8]], dict[str, int]]:
+        """Return the shape of a spectrogram, the facts, what makes one of a clip, and no notes.
 
         Mean and standard deviation of each band, in nepers, are those of all frames of `train`.
         """
@@ -121,7 +121,7 @@ class SoundDecoder:
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
         facts |= {"mean": mean.tolist(), "deviation": deviation.tolist()}
-        return (1, self.bands, self.samples // self.hop), facts, partial(_stored, facts=facts)
+        return (1, self.bands, self.samples // self.hop), facts, partial(_stored, facts=facts), {}
 
     def shown(self) -> dict[str, Any]:
         """The parameters as a user gives them."""

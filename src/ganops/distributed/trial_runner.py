@@ -26,6 +26,8 @@ from ganops.metrics.reference import Reference
 
 DISTANCE = "distance"
 """Key of the distance in a result that follows a validation."""
+WHOLE = 1e-6
+"""Largest distance of a number of validations from a whole one: rounding of kimg."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,9 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _row(self, course: Course, row: dict[str, float]) -> dict[str, float]:
         """A line of the history as the search keeps it."""
         kept = {key: value for key, value in row.items() if key != self.judge.name and math.isfinite(value)}
-        if self.judge.name in row:
-            kept |= {"rung": round(course.rung(row["kimg"])), DISTANCE: row[self.judge.name]}
+        rung = course.rung(row["kimg"])
+        if self.judge.name in row and abs(rung - round(rung)) < WHOLE:  # the end of a warm-up is judged as well
+            kept |= {"rung": round(rung), DISTANCE: row[self.judge.name]}
         return kept
 
     def _ended(self, row: dict[str, float], assignment: Assignment) -> list[str] | None:

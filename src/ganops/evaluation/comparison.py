@@ -1,14 +1,18 @@
 """Two generators under one protocol and from the same seeds: by how much they differ, and whether that is chance."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ganops.core.errors import UserError
 from ganops.core.labels import Labelling
 from ganops.core.terminal import Table
+from ganops.evaluation import curve
 from ganops.evaluation import verdict as evaluation
+from ganops.evaluation.curve import Curves
 from ganops.evaluation.verdict import Sampler
 from ganops.metrics import catalogue
+from ganops.metrics.curve import axes
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.measure import Difference, Generated, compare
 from ganops.metrics.reference import Reference
@@ -23,6 +27,8 @@ class Comparison:
     split: str
     singular: bool
     """Fewer samples than dimensions: distances are far from their limits."""
+    curves: Curves | None = None
+    """The two over several truncations; None: none were asked for."""
 
     def verdict(self, name: str) -> str:
         """better, worse or "no difference shown": what the other is beside the one."""
@@ -39,9 +45,10 @@ class Comparison:
                    "other_is": self.verdict(name)}
             for name, each in self.figures.items()
         }  # fmt: skip
+        curves = {"curves": self.curves.content()} if self.curves else {}
         return {
             "samples": self.samples, "split": self.split, "singular": self.singular, "intervals": COVERS,
-            "metrics": metrics,
+            "metrics": metrics, **curves,
         }  # fmt: skip
 
     def table(self) -> Table:
@@ -57,18 +64,28 @@ class Comparison:
 
 
 def of_samplers(
-    one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare"
-) -> Comparison:
+    one: Sampler, other: Sampler, reference: Reference, *, samples: int, split: str, seed: int, stage: str = "compare",
+    truncations: Sequence[float] = (),
+) -> Comparison:  # fmt: skip
     """Compares whatever draws samples for seeds; the bars of the two carry the name of the stage.
 
-    Both draw the same seeds and, where they have as many classes, the same labels: those of `other`, the challenger.
+    Both draw the same seeds and, where they have as many classes, the same labels: those of `other`, the challenger. At
+    `truncations`, of texts alone, it also says which of the two is dominated by the other.
 
     Raises:
-        UserError: The two draw samples of different kinds or shapes.
+        UserError: The two draw samples of different kinds or shapes, or texts of different vocabularies, or truncations
+            are asked for other samples.
         FeatureError: There are no real features of that split.
     """
     if one.spec.words != other.spec.words:
         raise UserError(f"expected samples of one shape, got {one.spec.words} and {other.spec.words}")
+    if one.spec.facts.get("words") != other.spec.facts.get("words"):
+        raise UserError("expected texts of one vocabulary, got two: features of one are none of the other")
+    if truncations and one.spec.kind != "text":
+        raise UserError(
+            f"truncations: expected none for {one.spec.unit}s, whose likelihood no extractor knows: only texts have "
+            "the pair of numbers by which a curve is dominated"
+        )
     reference.statistics(split)
 
     def look(sampler: Sampler, labelling: Labelling) -> Generated:
@@ -79,4 +96,12 @@ def of_samplers(
     if own.classes == others.classes:
         own = others = others if others.counts else own
     figures = compare(look(one, own), look(other, others), reference, split, seed=seed)
-    return Comparison(figures, samples, split, singular=samples <= reference.card["dimensions"])
+    curves = None
+    if truncations:
+        how: dict[str, Any] = {"samples": samples, "split": split, "seed": seed, "stage": stage}
+        curves = Curves(
+            curve.points(one, reference, truncations, labelling=own, **how),
+            curve.points(other, reference, truncations, labelling=others, **how),
+            axes(reference),
+        )
+    return Comparison(figures, samples, split, samples <= reference.card["dimensions"], curves)

@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real; and what can be heard."""
+"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real; what is heard and read."""
 
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.memorisation import MIN_SAMPLES, examine
 from ganops.metrics.neighbours import nearest, realism
 from ganops.metrics.reference import Reference
+from ganops.metrics.texts import spoken
 from ganops.reports.plots import distances, sheet
 
 WALK_PICTURES = 9
@@ -28,6 +29,8 @@ SOUNDS = 10
 """Generated samples that can be heard, and real ones."""
 MAX_CLASSES = 20
 """The most classes that a picture has a row for."""
+RANKED, SENTENCES, OF_CLASS = 1000, 8, 3
+"""Generated texts that are ranked by their likelihood, those that are shown of each rank, and of each class."""
 
 
 def draw(
@@ -35,6 +38,8 @@ def draw(
     again: NDArray[Any] | None = None,
 ) -> dict[str, Path]:  # fmt: skip
     """Writes the pictures of a report into `folder`: name -> path.
+
+    Texts are read (`sentences`): of them there is a still of samples, and the distances to the training texts.
 
     Args:
         generator: The generator.
@@ -44,9 +49,13 @@ def draw(
         folder: Place of the pictures.
         again: Reconstructions of the held-out samples, stored, in their order; None: there are none.
     """
+    look = generator.spec.look
+    if generator.spec.kind == "text":
+        paths = {"samples": folder / "samples.png"}
+        save_grid(paths["samples"], look(generator.sample(FIRST_SEED + np.arange(2 * SENTENCES))), 2)
+        return _written(_distances(features, reference, generator.spec.unit), folder, paths)
     columns = min(generator.description.classes or 8, 10)
     paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
-    look = generator.spec.look
     save_grid(paths["samples"], look(generator.sample(FIRST_SEED + np.arange(columns * 8))), columns)
     save_grid(paths["interpolation"], look(_interpolation(generator)), WALK_PICTURES)
     drawn = {
@@ -57,19 +66,49 @@ def draw(
         **_distances(features, reference, generator.spec.unit),
         **({} if again is None else {"reconstructions": reconstructions(prepared, again)}),
     }
+    return _written(drawn, folder, paths)
+
+
+def _written(drawn: dict[str, bytes], folder: Path, paths: dict[str, Path]) -> dict[str, Path]:
+    """Return the paths, with those of the SVG pictures that are written into the folder here."""
     for name, picture in drawn.items():
         paths[name] = folder / f"{name}.svg"
         paths[name].write_bytes(picture)
     return paths
 
 
+def sentences(generator: Generator, reference: Reference, count: int = RANKED) -> dict[str, list[tuple[str, float]]]:
+    """Generated texts to read, each with the nats of a word by the extractor: title -> texts; nothing of other kinds.
+
+    The first samples of the evaluation are ranked by these nats: the likeliest, those about the median, the least
+    likely; then some of each class, where there are classes.
+    """
+    if generator.spec.kind != "text":
+        return {}
+    labelling, seeds = Labelling.of(generator), FIRST_SEED + np.arange(count)
+    drawn, labels = labelling.draw(generator, seeds), labelling(seeds)
+    texts = generator.shown(drawn).tolist()
+    lengths = np.array([max(1, len(line)) for line in spoken(drawn, reference.card["ends"])])
+    nats = reference.extractor.nll(drawn) / (lengths + bool(reference.card["ends"]))
+    order, middle = np.argsort(nats, kind="stable"), (len(nats) - SENTENCES) // 2
+    rows = {
+        "Most likely": order[:SENTENCES],
+        "Typical": order[max(0, middle) : middle + SENTENCES],
+        "Least likely": order[::-1][:SENTENCES],
+    }
+    if labels is not None:
+        names = enumerate(generator.description.class_names[:MAX_CLASSES])
+        rows |= {name: np.flatnonzero(labels == label)[:OF_CLASS] for label, name in names}
+    return {title: [(texts[i], float(nats[i])) for i in chosen] for title, chosen in rows.items()}
+
+
 def listen(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:
     """Write samples that can be heard, one file each: `generated-<i>.wav`, and held out ones as `real-<i>.wav`.
 
     The classes come in turn on both sides. Real ones are heard as they are stored: through the vocoder, too. Samples
-    that have no time give no files.
+    of other kinds give no files.
     """
-    if generator.spec.played is None:
+    if generator.spec.kind != "sound":
         return []
     samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
     turns, numbers = max(1, generator.classes), np.arange(SOUNDS)

@@ -3,7 +3,7 @@
 import csv
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ganops.evaluation.verdict import headline, memorisation, with_intervals
 from ganops.generator import Generator
 from ganops.generator.encoder import parameters
 from ganops.kinds import KINDS
-from ganops.losses import LESSONS, OF_GAMES
+from ganops.losses import LOSSES, OF_GAMES
 from ganops.metrics.reference import Reference
 from ganops.reports.report import Report
 from ganops.search import trials
@@ -31,7 +31,8 @@ ELSEWHERE = ("register", "compute")
 def report(
     project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
     pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
-    sounds: Sequence[Path] = (), stage: str = "evaluate", known: Revision | None = None,
+    sounds: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, stage: str = "evaluate",
+    known: Revision | None = None,
 ) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
 
@@ -45,6 +46,7 @@ def report(
         champion: As the report wants it.
         decision: Likewise.
         sounds: Files of samples that can be heard, as `pictures.listen` names them.
+        sentences: Texts to read, as `pictures.sentences` gives them.
         stage: That which writes the report.
         known: The code, whose patch lies beside the report; None: as git says it.
     """
@@ -74,6 +76,9 @@ def report(
         filmstrip=strip,
         parameters=parameters(generator),
         seconds=training.get("seconds"),
+        sentences=sentences or {},
+        curve=results.get("curve", {}),
+        improved=training.get("improved_on_warm_up"),
         reconstruction=results.get("reconstruction", {}),
         bound=results.get("bound", {}),
     )
@@ -91,7 +96,7 @@ def _sounds(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[str, dict
 def effective(experiment: Experiment) -> dict[str, Any]:
     """The sections that stand beside a result, without the parameters that mean nothing for its objective."""
     content = {key: value for key, value in experiment.content().items() if key not in ELSEWHERE}
-    for path in OF_GAMES if experiment.loss.name in LESSONS else ():
+    for path in () if experiment.loss.name in LOSSES else OF_GAMES:
         section, key = path.split(".")
         del content[section][key]
     return content

@@ -1,6 +1,7 @@
 """The verdict on a generator: metrics on images that it never saw, with their protocol."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -32,6 +33,10 @@ HELD_OUT = "test"
 """Real images that neither the training nor the selection has seen."""
 FIRST_SEED = 10**6
 """First seed of the evaluation; validation draws from 0 on, so that selection never saw these pictures."""
+COPIES = ("exact_copies", "copied_ngrams")
+"""Figures of texts that stand among the signs of memorisation."""
+UNREAD = "the networks that learn to judge look at pixels, and texts have none"
+"""The reason why there are no figures of `metrics.classifiers` for texts."""
 PIECE_SAMPLES = 500
 """Samples that are drawn and looked at as one."""
 
@@ -58,10 +63,15 @@ class Sampler(Protocol):
 def look(
     generator: Sampler, reference: Reference, seeds: NDArray[np.int64], labelling: Labelling | None = None
 ) -> Generated:
-    """Return the features of the samples with these consecutive seeds; without `labelling`, under their own."""
+    """Return the features of the samples with these consecutive seeds; without `labelling`, under their own.
+
+    Texts, which are small, come with them, and with their likelihood by the extractor.
+    """
     labelling = labelling or Labelling.of(generator)
-    features, probabilities = reference.extractor.features(labelling.draw(generator, seeds))
-    return Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
+    drawn = labelling.draw(generator, seeds)
+    features, probabilities = reference.extractor.features(drawn)
+    found = Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
+    return replace(found, texts=drawn, nll=reference.extractor.nll(drawn)) if generator.spec.kind == "text" else found
 
 
 def looks(
@@ -79,14 +89,19 @@ def gather(stage: str, looks: Iterable[Generated], count: int, unit: str) -> Gen
         for part in looks:
             parts.append(part)
             advance(len(part.features))
-    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
-    labels = [part.labels for part in parts if part.labels is not None]
+
+    def joined(name: str) -> Any:
+        known = [array for part in parts if (array := getattr(part, name)) is not None]
+        return np.concatenate(known) if known else None
+
     return Generated(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate(probabilities) if probabilities else None,
+        joined("features"),
+        joined("probabilities"),
         parts[0].first_seed,
-        np.concatenate(labels) if labels else None,
+        joined("labels"),
         parts[0].drawn,
+        joined("texts"),
+        joined("nll"),
     )
 
 
@@ -95,8 +110,8 @@ def judge(
 ) -> dict[str, Any]:
     """`results` of `measure` and the figures of `metrics.classifiers`, or the reason why there are none.
 
-    The networks run where the generator is. Held-out samples judge whatever split the other figures compare with: those
-    of `train` have been seen.
+    The networks run where the generator is, and look at planes: of texts, which have none, they are left out. Held-out
+    samples judge whatever split the other figures compare with: those of `train` have been seen.
 
     Args:
         results: As `measure` returns them.
@@ -105,6 +120,9 @@ def judge(
         samples: Drawn at most.
         seed: Draws the real samples, the first weights of the networks, and the order in which they learn.
     """
+    if prepared.spec.kind == "text":
+        protocol = {**results["protocol"], "classifiers": {"left_out": UNREAD}}
+        return {**results, "protocol": {**protocol, "left_out": {**(protocol["left_out"] or {}), "c2st_auc": UNREAD}}}
     size = int(np.prod(prepared.manifest["sample"]["shape"]))
     train, held_out = (prepared.manifest["splits"][split]["samples"] for split in ("train", HELD_OUT))
     counts = Counts.of(train, held_out, samples, size)
@@ -197,13 +215,19 @@ def with_intervals(results: dict[str, Any], unit: str = "image") -> dict[str, An
 
 
 def memorisation(results: dict[str, Any]) -> dict[str, Any]:
-    """The verdict in words, and each sign beside its controls."""
+    """The verdict in words, and each sign beside its controls; of texts what of them stands in the training texts."""
+    exact = {
+        sign: {"generated": results[sign], "held_out": results[f"{sign}_held_out"], "copied": 1.0}
+        for sign in COPIES
+        if sign in results
+    }
     if "memorisation_verdict" not in results:
-        return {}
+        return {"signs": exact} if exact else {}
     return {
         "verdict": VERDICTS[int(results["memorisation_verdict"])],
         "copied_share": results["copied_share"],
-        "signs": {
+        "signs": exact
+        | {
             sign: {"generated": results[sign], **{control: results[f"{sign}_{control}"] for control in CONTROLS}}
             for sign in SIGNS
         },
@@ -211,8 +235,12 @@ def memorisation(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def headline(results: dict[str, Any]) -> dict[str, float]:
-    """The numbers that people ask for first, but for those that are blind to a harm on these images."""
-    return {name: results[name] for name in catalogue.headline(results) if name not in results.get("blind", {})}
+    """The numbers that people ask for first, but for those that are blind to a harm on these images.
+
+    One that never decides alone is among them where the one beside it sees.
+    """
+    blind = results.get("blind", {})
+    return {name: results[name] for name in catalogue.headline(results) if catalogue.decides(name, results, blind)}
 
 
 def summary(results: dict[str, Any], unit: str = "image") -> str:

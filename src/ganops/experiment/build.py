@@ -17,7 +17,7 @@ from ganops.core.randomness import generator
 from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation, names_of
 from ganops.experiment import machine
 from ganops.kinds import Spec
-from ganops.losses import LESSONS, LOSSES, PENALTIES, Family, square_norms
+from ganops.losses import ALONE, LESSONS, LOSSES, PENALTIES, Family, square_norms
 from ganops.models import ARCHITECTURES, coded
 from ganops.models.layers import channels_last
 from ganops.training.lesson import Lesson
@@ -51,7 +51,7 @@ def shown(experiment: Experiment, spec: Spec) -> Spec:
 
 
 def family(experiment: Experiment) -> Family | None:
-    """The family of autoencoders that is trained; None: a game is."""
+    """The family of autoencoders that is trained; None: a game is, or G alone."""
     make = LESSONS.get(experiment.loss.name)
     return make(**experiment.loss.options) if make else None
 
@@ -76,7 +76,7 @@ def networks(experiment: Experiment, spec: Spec) -> tuple[nn.Module, nn.Module]:
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(experiment.seed, "weights").get_state())
         players = ARCHITECTURES[experiment.model.architecture](
-            shape=spec.shape,
+            shape=spec.inputs,
             classes=spec.classes,
             latent=experiment.model.latent,
             **experiment.model.options,
@@ -101,14 +101,19 @@ def game(experiment: Experiment, device: torch.device) -> Game:
 
 
 def phases(experiment: Experiment, device: torch.device) -> list[Phase]:
-    """The parts of the training: one for a game, one for each stage of a family of autoencoders.
+    """The parts of the training: a game, perhaps after its warm-up; G alone; or the stages of a family of autoencoders.
+
+    A step has as many turns in all of them: so steps, samples and ticks are counted alike.
 
     Raises:
         ConfigError: The augmentation is impossible, see `augmentation`.
     """
-    kind, whole = family(experiment), recipe(experiment)
+    kind, whole, name = family(experiment), recipe(experiment), experiment.loss.name
+    if name in ALONE:
+        return [Phase(Lesson(ALONE[name](**experiment.loss.options), _autocast(experiment, device)), whole)]
     if kind is None:
-        return [Phase(game(experiment, device), whole)]
+        first = warm_up(experiment, device)
+        return [*first, Phase(game(experiment, device), replace(whole, steps=whole.steps - warm_up_steps(experiment)))]
     ends = [round(whole.steps * share) for share in itertools.accumulate(kind.shares)]
     parts = []
     for loss, start, end in zip(kind.stages, [0, *ends], ends, strict=False):
@@ -116,6 +121,30 @@ def phases(experiment: Experiment, device: torch.device) -> list[Phase]:
         lesson = Lesson(loss, _autocast(experiment, device))
         parts.append(Phase(lesson, replace(whole, steps=end - start)))
     return parts
+
+
+def warm_up_steps(experiment: Experiment) -> int:
+    """Return the steps before the game, among those of the whole training; 0: there are none."""
+    first = experiment.loss.warm_up
+    if first is None or experiment.loss.name not in LOSSES:
+        return 0
+    return max(1, round(first.kimg * 1000 / recipe(experiment).samples))
+
+
+def warm_up_kimg(experiment: Experiment) -> float:
+    """Return the thousands of samples before the game, of those of the whole training."""
+    return warm_up_steps(experiment) * recipe(experiment).samples / 1000
+
+
+def warm_up(experiment: Experiment, device: torch.device) -> list[Phase]:
+    """Return the phase before the game, if there is one: of its batch, its turns and its betas."""
+    first, steps = experiment.loss.warm_up, warm_up_steps(experiment)
+    if first is None or not steps:
+        return []
+    known("loss.warm_up.name", first.name, ALONE)
+    lesson = Lesson(ALONE[first.name](), _autocast(experiment, device))
+    rate = _schedule(first.learning_rate)
+    return [Phase(lesson, replace(recipe(experiment), steps=steps, learning_rate_G=rate, learning_rate_D=rate))]
 
 
 def _autocast(experiment: Experiment, device: torch.device) -> Callable[[], AbstractContextManager[None]]:
@@ -139,6 +168,9 @@ def augmentation(experiment: Experiment, device: torch.device) -> Augmentation |
         for name in transforms:
             known(f"train.augment.transforms.{name}", name, NAMES)
     fitting = names_of(experiment.data.kind)
+    if any(transforms.values()) and not fitting:
+        kind, got = experiment.data.kind, augment.transforms
+        raise ConfigError(f"params.train.augment.transforms: {kind}s are not augmented: expected none, got {got}")
     if foreign := [name for name, factor in transforms.items() if factor and name not in fitting]:
         raise ConfigError(
             f"params.train.augment.transforms: {', '.join(foreign)} would make something else of data.kind: "
@@ -169,7 +201,7 @@ def strength(experiment: Experiment) -> Literal["adaptive"] | float | config.Cou
 def recipe(experiment: Experiment) -> Recipe:
     """Return the recipe of the training, in steps and samples."""
     train, loss, augmented = experiment.train, experiment.loss, strength(experiment)
-    d_steps = 1 if loss.name in LESSONS else train.d_steps
+    d_steps = train.d_steps if loss.name in LOSSES else 1
     samples = train.batch * d_steps
     return Recipe(
         steps=max(1, round(train.kimg * 1000 / samples)),

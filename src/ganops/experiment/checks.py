@@ -22,10 +22,11 @@ from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.core.project import expect_link
 from ganops.experiment import build
+from ganops.generator.artefact import takes_given
 from ganops.kinds import KINDS
-from ganops.losses import LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES
+from ganops.losses import ALONE, LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES
 from ganops.metrics import catalogue, sight
-from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.extractors import EXTRACTORS, of_kind
 from ganops.metrics.frechet import MANY_DIMENSIONS, infinity_smallest
 from ganops.models import ARCHITECTURES
 from ganops.search import population, space
@@ -60,13 +61,18 @@ def check(experiment: Experiment) -> None:
     Raises:
         ConfigError: With the full path of the impossible key, and what was expected.
     """
-    build.known("features.extractor", experiment.features.extractor, EXTRACTORS)
+    extractor, kind = experiment.features.extractor, experiment.data.kind
+    build.known("features.extractor", extractor, EXTRACTORS)
+    if kind not in EXTRACTORS[extractor].kinds:
+        expected = " or ".join(of_kind(kind))
+        raise ConfigError(f"params.features.extractor: expected {expected} where data.kind is {kind}, got {extractor}")
     _check_game(experiment)
     metrics = known_metrics(experiment)
     for metric in experiment.register_.gate:
         build.known(f"register.gate.{metric}", metric, metrics)
         _check_limit(experiment, metric)
     build.known("register.improve", experiment.register_.improve, ("auto", "none", *compared_metrics(experiment)))
+    _check_pairs(experiment)
     _check_search(experiment)
 
 
@@ -75,6 +81,7 @@ def _check_game(experiment: Experiment) -> None:
     build.known("model.architecture", experiment.model.architecture, ARCHITECTURES)
     build.known("loss.name", experiment.loss.name, OBJECTIVES)
     build.known("loss.penalty", experiment.loss.penalty, ("none", *PENALTIES))
+    _check_warm_up(experiment)
     _fits("loss.options", experiment.loss.name, OBJECTIVES[experiment.loss.name], experiment.loss.options)
     together = _together(_Networks.of(experiment))
     if experiment.loss.name in LOSSES:
@@ -88,6 +95,18 @@ def _check_game(experiment: Experiment) -> None:
             raise ConfigError(f"params.compute.{path}: {error}") from None
 
 
+def _check_warm_up(experiment: Experiment) -> None:
+    """Refuses a warm-up that no table knows, or that leaves nothing of the training to the game."""
+    if (first := experiment.loss.warm_up) is None:
+        return
+    build.known("loss.warm_up.name", first.name, ALONE)
+    if build.warm_up_steps(experiment) >= build.recipe(experiment).steps:
+        raise ConfigError(
+            f"params.loss.warm_up.kimg: expected less than train.kimg, {experiment.train.kimg:g}, which counts both; "
+            f"got {first.kimg:g}, which leaves nothing to the game"
+        )
+
+
 class _Networks(NamedTuple):
     """The parameters that networks are built from; options as JSON."""
 
@@ -97,13 +116,16 @@ class _Networks(NamedTuple):
     shape: tuple[int, ...]
     loss: str
     loss_options: str
+    warm_up: str
+    """Objective of the phase before the game; empty: there is none."""
 
     @classmethod
     def of(cls, experiment: Experiment) -> "_Networks":
         """Return those of an experiment."""
         model, loss = experiment.model, experiment.loss
+        before = loss.warm_up.name if loss.warm_up and loss.name in LOSSES else ""
         options, of_loss = (json.dumps(each.options, default=str) for each in (model, loss))
-        return cls(model.architecture, model.latent, options, experiment.data.shape, loss.name, of_loss)
+        return cls(model.architecture, model.latent, options, experiment.data.spec.inputs, loss.name, of_loss, before)
 
 
 @cache
@@ -113,7 +135,7 @@ def _together(networks: _Networks) -> int:
     Raises:
         ConfigError: They cannot be built, or are too large.
     """
-    architecture, latent, options, shape, loss, of_loss = networks
+    architecture, latent, options, shape, loss, of_loss, before = networks
     players = ARCHITECTURES[architecture]
     given, known = json.loads(options), inspect.signature(players).parameters
     family = LESSONS[loss](**json.loads(of_loss)) if loss in LESSONS else None
@@ -126,6 +148,17 @@ def _together(networks: _Networks) -> int:
                 pair = players(shape=shape, classes=0, latent=latent, **given)
             if family and not hasattr(pair[1], "features"):
                 raise ConfigError(_without_trunk(architecture, loss, given))
+            if family and getattr(pair[0], "tempered", False):
+                raise ConfigError(
+                    f"params.loss.name: {loss} decodes a code, and the decoder of a text has no code: {architecture} "
+                    f"draws each word by numbers of z of its own; expected {', '.join([*ALONE, *LOSSES])}"
+                )
+            for path, name in (("name", loss), ("warm_up.name", before)):
+                if name in ALONE and not takes_given(pair[0]):
+                    raise ConfigError(
+                        f"params.loss.{path}: {name} needs a G that knows the probabilities of its samples, and that "
+                        f"of {architecture} does not; expected model.architecture: lstm, of data.kind: text"
+                    )
             with _bounded("loss", loss):
                 _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
@@ -210,10 +243,26 @@ def _check_search(experiment: Experiment) -> None:
         if tune.trials:  # the space of the default run may stay where nothing is searched
             _check_effects(tune, values, values.get("loss.name", experiment.loss.name))
         try:
-            _check_game(experiment.override(values))
+            tried = experiment.override(values)
+            _check_game(tried)
+            _check_length(tried, experiment)
         except ConfigError as error:
-            tried = ", ".join(f"{path} {value}" for path, value in values.items())
-            raise ConfigError(f"params.tune.space: with {tried}: {error}") from None
+            if not values:
+                raise
+            with_them = ", ".join(f"{path} {value}" for path, value in values.items())
+            raise ConfigError(f"params.tune.space: with {with_them}: {error}") from None
+
+
+def _check_length(tried: Experiment, experiment: Experiment) -> None:
+    """Refuses trials that end within their warm-up: their game would never be judged."""
+    tune, steps = tried.tune, build.warm_up_steps(tried)
+    length = min(1.0, tune.kimg / experiment.train.kimg) * build.recipe(tried).steps
+    if tune.trials and steps and length <= steps:
+        raise ConfigError(
+            f"params.tune.kimg: {tune.kimg:g} of train.kimg: {experiment.train.kimg:g} ends within the warm-up "
+            f"(loss.warm_up.kimg: {tried.loss.warm_up and tried.loss.warm_up.kimg:g}), so that no game would be "
+            "judged; expected more, or tune.trials: 0"
+        )
 
 
 def _check_effects(tune: config.Tune, values: Mapping[str, Any], loss: str) -> None:
@@ -234,7 +283,8 @@ def _has_effect(path: str, loss: str) -> bool:
     """Return True where a parameter means something for an objective."""
     if path.startswith("loss.options.") and loss in OBJECTIVES:
         return path.split(".")[2] in inspect.signature(OBJECTIVES[loss]).parameters
-    return loss not in LESSONS or not any(path == each or path.startswith(f"{each}.") for each in OF_GAMES)
+    with_game = loss in LOSSES or loss not in OBJECTIVES
+    return with_game or not any(path == each or path.startswith(f"{each}.") for each in OF_GAMES)
 
 
 def idle(experiment: Experiment) -> tuple[str, ...]:
@@ -268,7 +318,7 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
     first = (name for name in catalogue.headline(blind) if (row := catalogue.of(name)) and row.distance)
     asked["register.improve"] = next(first, "") if entry.improve == "auto" else entry.improve
     for path, metric in asked.items():
-        if metric in blind:
+        if not catalogue.decides(metric, (metric, *entry.gate), blind):
             able = ", ".join(
                 name
                 for name, known in _measured(experiment).items()
@@ -301,8 +351,23 @@ def _measured(experiment: Experiment) -> dict[str, catalogue.Metric]:
         "published": extractor == "inception",
         "classifier": EXTRACTORS[extractor].classifier,
         "labels": experiment.model.conditional and experiment.data.labels != "none",
+        "pixels": experiment.data.kind != "text",
+        "texts": experiment.data.kind == "text",
     }
     return catalogue.names(extractor, [need for need, there in given.items() if there])
+
+
+def _check_pairs(experiment: Experiment) -> None:
+    """Refuses to let a figure decide alone that says nothing without another one: one likely text has the best nats."""
+    gate, extractor = experiment.register_.gate, experiment.features.extractor
+    for path, metric in {**{f"gate.{name}": name for name in gate}, "improve": experiment.register_.improve}.items():
+        row = catalogue.of(metric)
+        if row and row.beside and not catalogue.partner(metric, gate):
+            beside = row.beside.replace("*", extractor)
+            raise ConfigError(
+                f"params.register.{path}: {metric} cannot decide alone, since one likely text repeated has the best of "
+                f"all. Give register.gate a limit of {beside} as well"
+            )
 
 
 def _check_limit(experiment: Experiment, metric: str) -> None:

@@ -15,12 +15,12 @@ from ganops.core.files import embedded
 from ganops.core.terminal import say, training_bar
 from ganops.data import decoders
 from ganops.data.sources.item import ItemError
-from ganops.experiment import checks, machine
+from ganops.experiment import build, checks, machine
 from ganops.experiment.run import Run
 from ganops.generator import Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.inversion import draw, invert
-from ganops.generator.projection import STEPS
+from ganops.generator.projection import STEPS, expect_gradient
 from ganops.kinds import KINDS, Spec
 
 
@@ -57,23 +57,26 @@ class Player:
 
 
 class GAN:
-    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures, or clips of sound.
+    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures, clips of sound, or texts.
 
     >>> GAN(architecture="r3gan", loss="relativistic").fit(images).predict(16)  # doctest: +SKIP
     >>> GAN(loss="vae").fit(images).encode(images[:16])  # doctest: +SKIP
     >>> gan = GAN(kind="sound", rate=8000).fit(clips, labels)  # doctest: +SKIP
     >>> gan.player(gan.predict(16))  # doctest: +SKIP
+    >>> gan = GAN(kind="text", architecture="lstm", loss="likelihood").fit(["a b c", "a b d"])  # doctest: +SKIP
+    >>> gan.predict(4, truncation=0.7)  # doctest: +SKIP
 
     Args:
-        architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`.
+        architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`; of texts `lstm`.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
             `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`.
-        kind: Of the samples: `image` or `sound`.
+        kind: Of the samples: `image`, `sound` or `text`.
         rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
         kimg: Thousands of samples shown to D.
         seed: Everything random follows from it.
         device: `auto`, `cpu` or `cuda`.
         params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
+            Of texts, `model.latent` is 2 `data.length` where it is not stated: two numbers for each word.
     """
 
     def __init__(
@@ -100,13 +103,15 @@ class GAN:
                 **(params or {}),
             }
         )
+        if self.experiment.data.kind == "text" and "model.latent" not in (params or {}):
+            self.experiment = self.experiment.override({"model.latent": 2 * self.experiment.data.length})
         checks.check(self.experiment)
         self.generator: Generator | None = None
         self.encoder: Encoder | None = None
         """Encoder of an autoencoder, once it has learnt."""
         self.history: list[dict[str, float]] = []
         self._store: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-        """Makes a stored sample of a clip, by statistics of those that it has learnt from."""
+        """Makes a stored sample of a clip or a text, by what was learnt of those that it has learnt from."""
 
     def fit(self, samples: ArrayLike, labels: ArrayLike | None = None) -> Self:
         """Trains from the start and keeps the averaged generator.
@@ -115,6 +120,7 @@ class GAN:
             samples: Images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; squares of 16, 32, 64, 128 or 256 pixels. Or
                 clips int16 [N, T], or floats between -1 and 1, at `rate`; a list of them may have several lengths. They
                 are made as loud as 16 bits can be, and cut or padded to `data.samples` (8,192), as the pipeline does.
+                Or texts, a list or an array of str; the vocabulary is of all of them.
             labels: Integers [N] from 0 on make the GAN conditional; None: unconditional.
 
         Raises:
@@ -125,7 +131,7 @@ class GAN:
         spec = Spec(self.experiment.data.kind, stored.shape[1:], 0 if y is None else int(y.max()) + 1, facts)
         device = machine.choose_device(self.experiment.compute.device)
         run = Run(self.experiment, _Arrays(stored, y, spec), None, device)
-        with training_bar("train", self.experiment.train.kimg, spec.unit) as show:
+        with training_bar("train", self.experiment.train.kimg, spec.unit, build.warm_up_kimg(self.experiment)) as show:
             for progress in run.play():
                 show(progress.row, progress.alarms)
         self.generator, self.encoder, self.history = run.best_generator(), run.best_encoder(), run.history
@@ -134,7 +140,7 @@ class GAN:
     def predict(self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0) -> NDArray[Any]:
         """One sample for each seed; a number N stands for the seeds 0 ... N-1.
 
-        Images are uint8 [N, H, W, C], clips int16 [N, T].
+        Images are uint8 [N, H, W, C], clips int16 [N, T], texts str [N]; `truncation` of these is the temperature.
 
         Raises:
             UserError: The GAN has not been trained.
@@ -151,7 +157,7 @@ class GAN:
             UserError: It has not been trained, or draws what cannot be heard.
         """
         spec, clips = self._learnt().spec, np.asarray(shown)
-        if spec.played is None:
+        if spec.kind != "sound":
             raise UserError(f"player: {spec.unit}s cannot be heard, expected a GAN of kind sound")
         length = spec.shown(spec.empty(0)).shape[1]
         if clips.dtype != np.int16 or clips.ndim not in (1, 2) or clips.shape[-1] != length:
@@ -170,13 +176,14 @@ class GAN:
             steps: Steps of the optimisation.
 
         Raises:
-            UserError: It has not been trained, or the arrays are not such samples or labels.
+            UserError: It has not been trained, or the arrays are not such samples or labels, or texts.
         """
         generator = self._learnt()
+        expect_gradient(generator.spec)
         if self._store is None:
             stored = _channels_first(np.asarray(samples), fewest=1)
         else:
-            stored = np.stack([self._store(clip) for clip in self._clips(samples, fewest=1)])
+            stored = np.stack([self._store(raw) for raw in self._raw(samples, fewest=1)])
         y = self._labels(labels, len(stored))
         return invert(generator, self.encoder, stored, y, steps=steps).latents
 
@@ -184,8 +191,9 @@ class GAN:
         """One sample for each latent that `encode` found, float32 [N, D], as `predict` gives them.
 
         Raises:
-            UserError: It has not been trained, or they are not its latents or labels.
+            UserError: It has not been trained, or they are not its latents or labels, or it draws texts.
         """
+        expect_gradient(self._learnt().spec)
         generator, z = self._learnt(), np.asarray(latents, np.float32)
         y = self._labels(labels, len(z))
         return generator.shown(draw(generator, z, y, "code" if self.encoder else "z"))
@@ -201,30 +209,36 @@ class GAN:
             self.encoder.save(folder)
 
     def _learnable(self, samples: ArrayLike) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return stored samples, and the facts of their kind; of clips by the statistics of all of them."""
+        """Return stored samples, and the facts of their kind; of clips and texts by what is learnt of all of them."""
         if self.experiment.data.kind == "image":
             return _channels_first(np.asarray(samples)), {}
-        clips, decoder = self._clips(samples), decoders.of(self.experiment.data)
-        _, facts, self._store = decoder.finish(clips, clips[0].shape)
-        return np.stack([self._store(clip) for clip in clips]), facts
+        raw, decoder = self._raw(samples), decoders.of(self.experiment.data)
+        shape, _ = decoder.common(each.shape for each in raw)
+        _, facts, self._store, _ = decoder.finish(raw, shape)
+        return np.stack([self._store(each) for each in raw]), facts
 
-    def _clips(self, samples: ArrayLike, fewest: int = 2) -> list[NDArray[np.int16]]:
-        """Return clips as the pipeline decodes files of them, and tell what was changed."""
-        decoder = decoders.of(self.experiment.data)
-        clips: list[NDArray[np.int16]] = []
+    def _raw(self, samples: ArrayLike, fewest: int = 2) -> list[NDArray[Any]]:
+        """Return clips or texts as the pipeline decodes files of them, and tell what was changed."""
+        decoder, kind = decoders.of(self.experiment.data), self.experiment.data.kind
+        what, expected = f"{KINDS[kind].UNIT}s", {"sound": "int16 [N, T]", "text": "a list of str"}[kind]
+        if isinstance(samples, str | bytes):
+            raise UserError(f"{what}: expected {expected}, got one string")
+        raw: list[NDArray[Any]] = []
         notes: Counter[str] = Counter()
-        for clip in samples if isinstance(samples, list | tuple) else np.asarray(samples):
+        for sample in samples if isinstance(samples, list | tuple) else np.asarray(samples):
             try:
-                decoded, changed = decoder.decode(np.asarray(clip))
+                decoded, changed = decoder.decode(_text(sample) if kind == "text" else np.asarray(sample))
+                if not decoded.size:
+                    raise ItemError("empty")
             except ItemError as error:
-                raise UserError(f"clips[{len(clips)}]: {error}") from error
-            clips.append(decoded)
+                raise UserError(f"{what}[{len(raw)}]: {error}") from error
+            raw.append(decoded)
             notes.update(changed)
-        if len(clips) < fewest:
-            raise UserError(f"clips: expected int16 [N, T] of at least {fewest} clips, got {len(clips)}")
+        if len(raw) < fewest:
+            raise UserError(f"{what}: expected {expected} of at least {fewest} {what}, got {len(raw)}")
         for note, count in notes.items():
-            say("fit", f"{count:,} of {len(clips):,} clips: {note}")
-        return clips
+            say("fit", f"{count:,} of {len(raw):,} {what}: {note}")
+        return raw
 
     def _learnt(self) -> Generator:
         if self.generator is None:
@@ -244,6 +258,12 @@ class GAN:
         if y.max() >= classes:
             raise UserError(f"labels: expected integers from 0 to {classes - 1}, got {y.max()}")
         return y
+
+
+def _text(sample: Any) -> str:
+    if not isinstance(sample, str):
+        raise ItemError(f"expected a str, got {type(sample).__name__}")
+    return str(sample)
 
 
 def _channels_first(images: NDArray[Any], fewest: int = 2) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ from ganops.core.randomness import generator as source
 from ganops.data.batches import Batches
 from ganops.experiment import build, identity, machine
 from ganops.generator import Description, Generator
-from ganops.generator.artefact import generator_network
+from ganops.generator.artefact import WARM_UP, generator_network
 from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
 from ganops.kinds import Spec
 from ganops.models import coded
@@ -41,11 +41,16 @@ PICTURES = "pictures"
 
 DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
 """Keys of a journal that decide how a training goes on; the others are words for people."""
+ADDED = ("warm_up",)
+"""The same of trainings that have them: journals of others are hashed as before there were such."""
 
 ENCODER = "encoder."
 """Prefix of an encoder's tensors among the best weights."""
 CODES = 4000
 """Training samples to whose codes a density is fitted, at each tick."""
+
+NOT_IMPROVED = "the game has not improved on its warm-up"
+"""Alarm at the end of a training whose best weights are those of its warm-up."""
 
 MOST_PENDING = 2
 """Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
@@ -137,6 +142,8 @@ class Run:
         self.device = device
         self.recipe, self.family = build.recipe(experiment), build.family(experiment)
         *self.before, self.last = build.phases(experiment, device)
+        self.border = build.warm_up_steps(experiment)
+        """Steps of the warm-up before a game; 0: there is none."""
         G, D = build.networks(experiment, self.spec)
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
@@ -176,6 +183,8 @@ class Run:
         self.pictures: dict[str, bytes] = {}
         self.best: dict[str, Tensor] | None = None
         self.best_row: dict[str, float] | None = None
+        self.warm_up: dict[str, Tensor] | None = None
+        self.warm_up_row: dict[str, float] | None = None
         self.pending: list[_Pending] = []
         self.continues = ""
         """A line for a person where `load` has read what another commit wrote."""
@@ -196,13 +205,15 @@ class Run:
         self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
             row = {"kimg": tick.kimg, **tick.metrics}
-            due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step == end
+            due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step in (self.border, end)
             judged: list[dict[str, float]] = []
             if self.rank == 0:
                 generator = self.generator(tick.kimg)
                 self._draw(generator)
                 self.history.append(row)
                 judged = self._judge(generator, row, tick.step == end) if due else self._take_in()
+            if tick.step == self.recipe.steps and self.improved is False:
+                self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
             yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
@@ -219,7 +230,7 @@ class Run:
         judged = self._take_in(MOST_PENDING - 1)
         weights = self._weights(generator)
         if self.judge is None:
-            self.best_row, self.best = row, weights
+            self._keep(row, weights)
             return []
         self._submit(row, weights, generator)
         return judged + self._take_in(0 if last else MOST_PENDING)
@@ -251,9 +262,29 @@ class Run:
         assert self.judge is not None
         row, name = pending.row, self.judge.name
         row[name] = self._distance(pending)
-        if self.best_row is None or not self.best_row[name] <= row[name]:
-            self.best_row, self.best = row, pending.weights
+        self._keep(row, pending.weights)
         return row
+
+    def _keep(self, row: dict[str, float], weights: dict[str, Tensor]) -> None:
+        """Keeps weights that are the best so far, of all or of the warm-up; without a judge, the last ones."""
+        if self._is_better(row, self.best_row):
+            self.best_row, self.best = row, weights
+        if self._is_of_warm_up(row) and self._is_better(row, self.warm_up_row):
+            self.warm_up_row, self.warm_up = row, weights
+
+    def _is_better(self, row: dict[str, float], best: dict[str, float] | None) -> bool:
+        return self.judge is None or best is None or not best[self.judge.name] <= row[self.judge.name]
+
+    def _is_of_warm_up(self, row: dict[str, float]) -> bool:
+        return row["kimg"] <= build.warm_up_kimg(self.experiment)
+
+    @property
+    def improved(self) -> bool | None:
+        """True where the best weights are of the game, False where of its warm-up; None: there is none, or no weights.
+
+        Without a judge the last weights are the best.
+        """
+        return not self._is_of_warm_up(self.best_row) if self.border and self.best_row else None
 
     def _distance(self, pending: _Pending) -> float:
         """Return the judge's distance; where it failed, compute it here, so that the task's own errors surface."""
@@ -299,6 +330,12 @@ class Run:
         if self.best is None or self.best_row is None:
             raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
         return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
+
+    def best_of_warm_up(self) -> Generator | None:
+        """The average of G with the smallest validation distance within the warm-up; None: there is no warm-up."""
+        if self.warm_up is None or self.warm_up_row is None:
+            return None
+        return self._restored(self.warm_up, self.warm_up_row["kimg"], torch.device("cpu"))
 
     def _restored(self, weights: dict[str, Tensor], kimg: float, device: torch.device) -> Generator:
         """The generator of weights that were kept."""
@@ -366,6 +403,8 @@ class Run:
         self.state.save(folder / STATE)
         if self.best is not None:
             _save_weights(self.best, folder / BEST)
+        if self.warm_up is not None:
+            _save_weights(self.warm_up, folder / WARM_UP)
         for number, pending in enumerate(self.pending):
             _save_weights(pending.weights, folder / PENDING.format(number))
         (folder / PICTURES).mkdir()
@@ -378,6 +417,7 @@ class Run:
             "edited": list(code.edited),
             "history": self.history,
             "best": self.best_row,
+            "warm_up": self.warm_up_row,
             "pending": [pending.row["kimg"] for pending in self.pending],
             "hardware": self.hardware,
             "hashes": _hashes(folder),
@@ -400,7 +440,7 @@ class Run:
             journal: dict[str, Any] = read_json(folder / JOURNAL)
             self._check_meaning(folder, journal, takeover)
             _verify(folder, journal)
-            best = load_file(folder / BEST) if (folder / BEST).is_file() else None
+            best, warm_up = (load_file(path) if (path := folder / name).is_file() else None for name in (BEST, WARM_UP))
             pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
             waiting = journal.get("pending", []) if self.rank == 0 else []
             pending = [
@@ -408,9 +448,11 @@ class Run:
                 for n, kimg in enumerate(waiting)
             ]
             history, best_row, hardware = journal["history"], journal["best"], journal["hardware"]
+            warm_up_row = journal.get("warm_up")
             self.state.load(folder / STATE)
         self.continues = identity.continues(journal.get("commit"))
         self.history, self.best_row, self.best, self.pictures = history, best_row, best, pictures
+        self.warm_up_row, self.warm_up = warm_up_row, warm_up
         self._go_on_with(hardware)
         self.pending = []
         for row, weights in pending:
@@ -473,6 +515,8 @@ class Run:
     ) -> None:
         """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
 
+        Where a warm-up preceded the game, its best weights lie beside the generator's.
+
         The same training again gives the same files, but for its numbers, which name the machine, and its speed.
 
         Raises:
@@ -496,19 +540,31 @@ class Run:
             **{key: value for key, value in self.best_row.items() if self._judged(key)},
             "images_per_second": speeds[len(speeds) // 2],
             "seconds": _seconds(self.history),
+            **self._of_warm_up(),
             **self.hardware,
         }
         write_json(metrics, summary)
         self.best_generator().save(generator)
         if encoder := self.best_encoder():
             encoder.save(generator)
+        if warm_up := self.best_of_warm_up():
+            with atomic(generator / WARM_UP) as draft:
+                _save_weights(warm_up.network.state_dict(), draft)
+
+    def _of_warm_up(self) -> dict[str, Any]:
+        """Return the numbers of a warm-up: the best kimg and distance within, and whether the game improved on it."""
+        if self.warm_up_row is None:
+            return {}
+        best = {f"warm_up_{key}": value for key, value in self.warm_up_row.items() if self._judged(key)}
+        return {"warm_up_kimg": self.warm_up_row["kimg"], **best, "improved_on_warm_up": self.improved}
 
     def summary(self) -> str:
         """One line for a person."""
         assert self.best_row is not None
         distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"
                     for key, v in self.best_row.items() if self._judged(key)]  # fmt: skip
-        return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance])
+        alarm = [NOT_IMPROVED] if self.improved is False else []
+        return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance, *alarm])
 
     def _judged(self, key: str) -> bool:
         return self.judge is not None and key == self.judge.name
@@ -529,7 +585,8 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 def _hash(journal: dict[str, Any]) -> str:
     """SHA-256 of what decides in a journal."""
-    return hash_json({key: journal.get(key) or None for key in DECISIVE})
+    added = {key: journal[key] for key in ADDED if journal.get(key)}
+    return hash_json({key: journal.get(key) or None for key in DECISIVE} | added)
 
 
 def _verify(folder: Path, journal: dict[str, Any]) -> None:

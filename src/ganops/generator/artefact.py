@@ -1,5 +1,6 @@
 """The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -24,6 +25,8 @@ from ganops.models.layers import channels_last
 
 WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
+WARM_UP = "warm_up.safetensors"
+"""The best weights of the average within the phase before a game: in a checkpoint, and beside the generator."""
 _table = cache(normal_table)
 
 
@@ -92,14 +95,14 @@ class Generator:
             seeds: Any integers.
             labels: int64 [N], or None: the seed modulo the number of classes, so that each is seen; evaluations draw
                 them in the shares of the training samples (`labels.Labelling`). Ignored without classes.
-            truncation: Scale of the latents; 1 is what was trained, towards 0 the samples lose variety.
+            truncation: Scale of the latents, or temperature of a text's words; 1 is what was trained, towards 0 the
+                samples lose variety.
             batch: Samples computed at once.
         """
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
             labels = in_turn(seeds, self.description.classes)
-        z = latents(seeds, self.description.latent, _table()) * np.float32(truncation)
-        return self.render(z, labels, batch)
+        return self.render(latents(seeds, self.description.latent, _table()), labels, batch, truncation)
 
     @property
     def spec(self) -> Spec:
@@ -122,8 +125,9 @@ class Generator:
         return self.description.class_counts
 
     def render(
-        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
-    ) -> NDArray[Any]:
+        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250,
+        truncation: float = 1.0,
+    ) -> NDArray[Any]:  # fmt: skip
         """One stored sample for each latent: float32 [N, latent], labels int64 [N] -> [N, *shape].
 
         Raises:
@@ -134,14 +138,21 @@ class Generator:
         samples = spec.empty(len(z))
 
         @torch.no_grad()  # of each thread
-        def draw(start: int) -> None:
+        def drawn(start: int) -> None:
             piece = slice(start, start + batch)
             y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if spec.classes else None
-            samples[piece] = spec.stored(finite(self.network(torch.as_tensor(z[piece]).to(weight), y))).cpu().numpy()
+            latent = torch.as_tensor(z[piece]).to(weight)
+            x = draw(self.network, latent, latent.new_full((len(latent),), truncation), y)
+            samples[piece] = spec.stored(finite(x)).cpu().numpy()
 
-        for _ in side_by_side(draw, range(0, len(z), batch), weight.device.type):
+        for _ in side_by_side(drawn, range(0, len(z), batch), weight.device.type):
             pass
         return samples
+
+    @property
+    def has_likelihood(self) -> bool:
+        """True where it knows the probability of a sample (`nll`)."""
+        return takes_given(self.network)
 
     def shown(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Return stored samples as a reader of the registered model gets them."""
@@ -194,6 +205,63 @@ def save_separate(folder: Path, seeds: NDArray[np.int64], shown: NDArray[Any], s
             draft.write_bytes(content)
 
 
+def draw(G: nn.Module, z: Tensor, truncation: Tensor, y: Tensor | None) -> Tensor:
+    """Samples of latents [N, latent] at truncations [N]: of scaled latents, or where G is tempered at temperatures."""
+    tempered = getattr(G, "tempered", False)
+    samples: Tensor = G(z, y, temperature=truncation) if tempered else G(z * truncation[:, None], y)
+    return samples
+
+
+def takes_given(G: nn.Module) -> bool:
+    """Return True where G gives the logits of given samples: `G(z, y, given=x)`."""
+    return "given" in inspect.signature(G.forward).parameters
+
+
+def nll(
+    generator: Generator, stored: NDArray[Any], labels: NDArray[np.int64] | None = None, *, temperature: float = 1.0,
+    batch: int = 250,
+) -> NDArray[np.float64]:  # fmt: skip
+    """-log p(x | label) of stored texts under a generator, in nats: uint16 [N, L] -> [N], summed over all L places.
+
+    The padding behind the end of a text is counted: so it is a distribution over all texts of L places.
+
+    Args:
+        generator: One that has a likelihood.
+        stored: Texts in its vocabulary.
+        labels: int64 [N] where it has classes; ignored else.
+        temperature: Divides the logits, as the `truncation` of `Generator.sample`.
+        batch: Texts computed at once.
+
+    Raises:
+        UserError: The generator has no likelihood, or has classes and there are no labels.
+    """
+    spec, network = generator.spec, generator.network
+    if not generator.has_likelihood:
+        raise UserError(f"{generator.description.architecture} has no likelihood: expected a generator of texts, lstm")
+    if spec.classes and labels is None:
+        raise UserError(f"labels: expected one for each text, of {spec.classes} classes, got none")
+    found = np.empty(len(stored))
+    for start in range(0, len(stored), batch):
+        piece = slice(start, start + batch)
+        y = None if labels is None or not spec.classes else labels[piece]
+        found[piece] = _nll(network, spec, stored[piece], y, temperature)
+    return found
+
+
+@torch.no_grad()
+def _nll(
+    G: nn.Module, spec: Spec, stored: NDArray[Any], labels: NDArray[np.int64] | None, temperature: float
+) -> NDArray[np.float64]:
+    like = next(G.parameters())
+    words = torch.from_numpy(np.array(stored)).to(like.device)
+    y = None if labels is None else torch.from_numpy(np.array(labels, np.int64)).to(like.device)
+    z, at = like.new_empty(len(words), 0), like.new_full((len(words),), temperature)
+    logits: Tensor = G(z, y, temperature=at, given=spec.floats(words, like.dtype))
+    nats = -logits.double().log_softmax(-1).gather(-1, words.long()[..., None]).sum((1, 2))
+    found: NDArray[np.float64] = nats.cpu().numpy()
+    return found
+
+
 def finite(x: Tensor) -> Tensor:
     """Return samples [N, ...] as they are, since no integer would tell NaN from a number.
 
@@ -213,7 +281,7 @@ def finite(x: Tensor) -> Tensor:
 def players(description: Description) -> tuple[nn.Module, nn.Module]:
     """The players of the architecture of a description, with fresh weights."""
     return ARCHITECTURES[description.architecture](
-        shape=description.shape,
+        shape=description.spec.inputs,
         classes=description.classes,
         latent=description.code or description.latent,
         **description.options,

@@ -18,7 +18,7 @@ from ganops.core.errors import RegistryError
 from ganops.core.files import atomic
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
-from ganops.generator.artefact import finite
+from ganops.generator.artefact import draw, finite
 from ganops.kinds import KINDS, Spec
 
 
@@ -42,8 +42,7 @@ class Renderer(nn.Module):
 
     def samples(self, z: Tensor, truncation: Tensor, labels: Tensor | None = None) -> Tensor:
         """The same as floats: [N, *shape]."""
-        drawn: Tensor = self.G(z * truncation[:, None], labels)
-        return drawn
+        return draw(self.G, z, truncation, labels)
 
     @torch.no_grad()
     def render(self, inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from ganops.core.errors import UserError
 from ganops.core.latents import latents, normal_table
 from ganops.core.terminal import progress
 from ganops.generator.artefact import Generator
+from ganops.kinds import Spec
 
 STEPS = 300
 """Steps of Adam for each picture where nobody says otherwise."""
@@ -92,12 +93,23 @@ def project(
     return Projection(z, own, generator.render(z, own), torch.stack([each[2] for each in found]).numpy())
 
 
-def expect(generator: Generator, images: NDArray[np.uint8]) -> None:
-    """Refuse what is no array of samples as a generator draws them.
+def expect_gradient(spec: Spec) -> None:
+    """Refuse samples that lie apart from one another: between words there is nothing that a search could go through.
 
     Raises:
-        UserError: There are none, or they are of another shape or type.
+        UserError: They are texts.
     """
+    if spec.kind == "text":
+        raise UserError("latents of texts cannot be found: no gradient leads from word to word")
+
+
+def expect(generator: Generator, images: NDArray[np.uint8]) -> None:
+    """Refuse what is no array of samples as a generator draws them, or has no latents that could be found.
+
+    Raises:
+        UserError: There are none, or they are of another shape or type, or texts.
+    """
+    expect_gradient(generator.spec)
     like = generator.spec.empty(1)
     if images.dtype != like.dtype or images.shape[1:] != like.shape[1:] or not len(images):
         shape = ", ".join(map(str, like.shape[1:]))

@@ -61,8 +61,10 @@ class Source(Protocol):
     def classes(self) -> int:
         """0: it takes no labels."""
 
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None) -> NDArray[Any]:
-        """One stored sample for each latent: [N, *shape]."""
+    def render(
+        self, z: NDArray[np.float32], labels: NDArray[np.int64] | None, *, truncation: float = ...
+    ) -> NDArray[Any]:
+        """One stored sample for each latent, at a truncation: [N, *shape]."""
 
 
 def through(
@@ -72,13 +74,13 @@ def through(
 
     Labels change half way between two stops; without any they are those that the seeds have elsewhere.
     """
-    z = path(latents(seeds, source.latent, normal_table()) * np.float32(truncation), frames)
+    z = path(latents(seeds, source.latent, normal_table()), frames)
     if labels is None and source.classes:
         labels = in_turn(seeds, source.classes)
     at = None if labels is None else labels[nearest(len(seeds), frames)]
     for start in range(0, len(z), PIECE_PICTURES):
         part = slice(start, start + PIECE_PICTURES)
-        yield source.render(z[part], None if at is None else at[part])
+        yield source.render(z[part], None if at is None else at[part], truncation=truncation)
 
 
 def between(source: Source, ends: tuple[int, int], label: int | None, truncation: float, steps: int) -> NDArray[Any]:
@@ -87,11 +89,11 @@ def between(source: Source, ends: tuple[int, int], label: int | None, truncation
     Without a label the first half has that of the first seed, the second half that of the other.
     """
     a, b = latents(np.array(ends, np.int64), source.latent, normal_table())
-    z = np.stack([slerp(a, b, share) for share in np.linspace(0, 1, steps)]) * np.float32(truncation)
+    z = np.stack([slerp(a, b, share) for share in np.linspace(0, 1, steps)])
     if not source.classes:
-        return source.render(z, None)
+        return source.render(z, None, truncation=truncation)
     own = in_turn(np.array(ends), source.classes) if label is None else np.full(2, label, np.int64)
-    return source.render(z, own[(2 * np.arange(steps) >= steps).astype(np.int64)])
+    return source.render(z, own[(2 * np.arange(steps) >= steps).astype(np.int64)], truncation=truncation)
 
 
 def expect(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.kinds import image, sound
+from ganops.kinds import image, sound, text
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +45,11 @@ class Spec:
         return cls(known.get("kind", "image"), tuple(shape), known["classes"], known.get("facts", {}))
 
     @property
+    def inputs(self) -> tuple[int, ...]:
+        """Shape of a sample as networks see it; of a text [L, V]."""
+        return KINDS[self.kind].inputs(self.shape, self.facts)
+
+    @property
     def unit(self) -> str:
         """Noun for one sample."""
         return KINDS[self.kind].UNIT
@@ -53,6 +58,11 @@ class Spec:
     def noun(self) -> str:
         """Noun for one sample that was drawn, as pages speak of it: picture, clip."""
         return "picture" if self.kind == "image" else self.unit
+
+    @property
+    def variety(self) -> str:
+        """Noun for what `truncation` sets, as pages speak of it: truncation, or the temperature of a text's words."""
+        return "temperature" if self.kind == "text" else "truncation"
 
     def empty(self, count: int) -> NDArray[Any]:
         """Return an array for so many stored samples."""
@@ -83,8 +93,8 @@ class Spec:
         return KINDS[self.kind].joined(shown, self.facts)
 
     @property
-    def played(self) -> str | None:
-        """Name of the format of `joined`; None: samples have no time."""
+    def joined_format(self) -> str | None:
+        """Name of the format of `joined`, such as wav; None: samples do not follow one another."""
         found = self.joined(self.shown(self.empty(0)))
         return found and found[0].removeprefix(".")
 
@@ -95,12 +105,14 @@ class Spec:
 
     @property
     def words(self) -> str:
-        """The samples in words: 1 x 32 x 32 images."""
+        """The samples in words: 1 x 32 x 32 images, texts of 20 words."""
+        if self.kind == "text":
+            return f"{self.unit}s of {self.shape[0]} {self.facts['by']}"
         return f"{' x '.join(map(str, self.shape))} {self.unit}s"
 
     def summary(self) -> str:
-        """Return the shape of a sample, and the number of classes, in words: 1x32x32, 10 classes."""
-        return f"{'x'.join(map(str, self.shape))}, {self.classes or 'no'} classes"
+        """Return the shape of a sample as networks see it, and the number of classes: 1x32x32, 10 classes."""
+        return f"{'x'.join(map(str, self.inputs))}, {self.classes or 'no'} classes"
 
 
 class Kind(Protocol):
@@ -112,6 +124,9 @@ class Kind(Protocol):
     """Name of the dtype of stored samples."""
     LAST: bool
     """True where the ONNX graph puts the channels last."""
+
+    def inputs(self, shape: tuple[int, ...], facts: Facts) -> tuple[int, ...]:
+        """Return the shape that stored samples of a shape have for networks."""
 
     def floats(self, stored: "Tensor", facts: Facts, dtype: "torch.dtype") -> "Tensor":
         """Return stored samples [N, ...] as networks see them; `stored(floats(s)) == s`, exactly."""
@@ -129,7 +144,7 @@ class Kind(Protocol):
         """Return one shown sample as a file: its suffix with the dot, its media type (RFC 6838), its bytes."""
 
     def joined(self, shown: NDArray[Any], facts: Facts) -> tuple[str, str, bytes] | None:
-        """Return shown samples as one file in which they follow one another; None where they have no time."""
+        """Return shown samples as one file in which they follow one another; None where they do not."""
 
     def words(self, shape: tuple[int, ...], facts: Facts) -> str:
         """Return stored samples of a shape as a person speaks of them: 32x32 grey images."""
@@ -138,8 +153,10 @@ class Kind(Protocol):
         """Return how stored samples of two runtimes differ by more than their rounding, or None."""
 
 
-KINDS: dict[str, Kind] = {"image": image, "sound": sound}
+KINDS: dict[str, Kind] = {"image": image, "sound": sound, "text": text}
 """Images: uint8 [C, H, W] with 1 or 3 channels, shown as uint8 [H, W, C].
 
 Sounds: log mel spectrograms uint8 [1, bands, frames], shown as clips int16 [T].
+
+Texts: numbers of words uint16 [L], shown as strings.
 """

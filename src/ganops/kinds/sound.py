@@ -38,6 +38,11 @@ MOMENTUM = 0.99
 """Momentum of Griffin-Lim, the best of Perraudin, Balazs & Sondergaard 2013."""
 
 
+def inputs(shape: tuple[int, ...], facts: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the shape of a spectrogram as networks see it: its own."""
+    return shape
+
+
 def floats(stored: "Tensor", facts: Mapping[str, Any], dtype: "torch.dtype") -> "Tensor":
     """uint8 of any shape -> [-1, 1]: 0 is -1, 255 is 1."""
     return stored.to(dtype) / 127.5 - 1

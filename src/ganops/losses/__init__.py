@@ -1,4 +1,4 @@
-"""Objectives: games of the players, lessons of an encoder and a decoder, and penalties on D's gradient.
+"""Objectives: games of the players, lessons of an encoder and a decoder, of G alone, and penalties on D's gradient.
 
 An objective is made by its function with `loss.options`; a new one is a function and its line here.
 """
@@ -17,6 +17,7 @@ from ganops.losses.adversarial import (
     wasserstein,
 )
 from ganops.losses.autoencoding import Family, autoencoder, two_stage_vae, vae
+from ganops.losses.likelihood import Likelihood, likelihood
 from ganops.losses.penalties import Penalty, dragan, square_norms, wgan_gp, zero_centred_gp
 
 LOSSES: dict[str, Callable[..., Adversarial]] = {
@@ -33,17 +34,21 @@ LOSSES: dict[str, Callable[..., Adversarial]] = {
 LESSONS: dict[str, Callable[..., Family]] = {"autoencoder": autoencoder, "two_stage_vae": two_stage_vae, "vae": vae}
 """Objectives of an encoder and a decoder, in the place of a game."""
 
-OBJECTIVES: dict[str, Callable[..., Adversarial | Family]] = {**LOSSES, **LESSONS}
+ALONE: dict[str, Callable[..., Likelihood]] = {"likelihood": likelihood}
+"""Objectives of G alone, in the place of a game or before one (`loss.warm_up`)."""
+
+OBJECTIVES: dict[str, Callable[..., Adversarial | Family | Likelihood]] = {**LOSSES, **LESSONS, **ALONE}
 
 OF_GAMES = (
-    "loss.r1", "loss.r2", "loss.penalty", "loss.penalty_weight", "loss.clip", "loss.interval", "train.d_steps",
-    "train.augment",
+    "loss.r1", "loss.r2", "loss.penalty", "loss.penalty_weight", "loss.clip", "loss.interval", "loss.warm_up",
+    "train.d_steps", "train.augment",
 )  # fmt: skip
-"""Parameters that mean nothing for a lesson: they are of D's decisions and its turns. All others serve both."""
+"""Parameters that mean nothing without a game: they are of D's decisions and its turns. All others serve both."""
 
 PENALTIES: dict[str, Penalty] = {"dragan": dragan, "wgan_gp": wgan_gp, "zero_centred_gp": zero_centred_gp}
 
 __all__ = [
+    "ALONE",
     "LESSONS",
     "LOSSES",
     "OBJECTIVES",
@@ -51,6 +56,7 @@ __all__ = [
     "PENALTIES",
     "Adversarial",
     "Family",
+    "Likelihood",
     "Penalty",
     "square_norms",
 ]

@@ -50,10 +50,10 @@ class Autoencoding:
     memory: dict[str, Tensor] = field(default_factory=dict)
     """The running mean squared error of a number, which is the decoder's variance; empty where β is 0."""
     parts: tuple[str, ...] = ()
-    """Names of the parts of both networks that are taught; empty: all."""
+    """Names of the parts that are taught, behind G. or D.; empty: all."""
 
     def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of each sample [N], and the terms `error` and `divergence` (nats)."""
+        """Return the loss of each sample [N], and the terms `loss`, `error` and `divergence` (nats)."""
         out = E(turn.x, turn.y)
         code, nats = sampled(out, turn.draws, "code") if self.beta else (out, None)
         return self.loss(turn.x, G(code, turn.y), nats, "error", "divergence")
@@ -69,10 +69,11 @@ class Autoencoding:
         squares = (again.to(x.dtype) - x).square().flatten(1)
         errors, terms = squares.mean(1), {error: squares.mean()}
         if nats is None:
-            return errors, terms
+            return errors, terms | {"loss": errors.mean()}
         variance, numbers = self.memory[error], squares.shape[1]
         _remember(variance, errors.detach().mean())
-        return (normal_nats(errors, variance, numbers) + self.beta * nats) / numbers, terms | {divergence: nats.mean()}
+        loss = (normal_nats(errors, variance, numbers) + self.beta * nats) / numbers
+        return loss, terms | {"loss": loss.mean(), divergence: nats.mean()}
 
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return what the means since the last tick warn a person of."""
@@ -84,7 +85,7 @@ class SecondStage(Autoencoding):
     """A VAE of the codes of a first one, which rests meanwhile (Dai & Wipf 2019, section 4)."""
 
     def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of each sample [N], and the terms `code_error` and `code_divergence` (nats)."""
+        """Return the loss of each sample [N], and the terms `loss`, `code_error` and `code_divergence` (nats)."""
         with torch.no_grad():  # no gradient, nothing to share
             code, _ = sampled(_bare(E)(turn.x, turn.y), turn.draws, "code")
         second, nats = sampled(E(code, turn.y, second=True), turn.draws, "second code")
@@ -183,8 +184,9 @@ def two_stage_vae(beta: float = 1.0, second: float = 0.5, hidden: int = 512) -> 
         raise ValueError(f"second: expected a share between 0 and 1, got {second:g}")
     if hidden < 1:
         raise ValueError(f"hidden: expected at least 1, got {hidden}")
-    first = Autoencoding(_positive(beta), _memory("error"), ("decoder", "trunk", "head", "label"))
-    stages = first, SecondStage(beta, _memory("code_error"), ("prior", "second"))
+    taught = ("G.decoder", "D.trunk", "D.head", "D.label")
+    first = Autoencoding(_positive(beta), _memory("error"), taught)
+    stages = first, SecondStage(beta, _memory("code_error"), ("G.prior", "D.second"))
     return Family(stages, (1 - second, second), {"name": "two_stage", "hidden": hidden})
 
 

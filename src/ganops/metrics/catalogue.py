@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 Figure = Callable[[NDArray[Any], NDArray[Any]], float]
 """Real features [N, d] and generated features [M, d] -> the figure."""
 
-SHAPELESS = ("noise", "low_rank", "shuffled_patches", "heavy_blur", "heavy_smear", "black", "silence")
+SHAPELESS = (
+    "noise", "low_rank", "shuffled_patches", "heavy_blur", "heavy_smear", "black", "silence", "mixed_words",
+)  # fmt: skip
 """Rungs of the ladder, of any kind, on which no sample is like a real one."""
-MONOTONOUS = ("half", "few", "black", "silence")
+MONOTONOUS = ("half", "few", "black", "silence", "repeated")
 """Rungs of the ladder that lack variety."""
-ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS)))
+ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS, "shuffled_words")))
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Metric:
     """A sentence for people."""
     range: tuple[float, float] | None = None
     """The worst and the best value, where it has both."""
-    needs: tuple[Literal["published", "classifier", "labels"], ...] = ()
-    """The published weights of FID, an extractor that is a classifier, a conditional generator."""
+    needs: tuple[Literal["published", "classifier", "labels", "pixels", "texts"], ...] = ()
+    """The published weights of FID, an extractor that is a classifier, a conditional generator, samples that the
+    networks of `metrics.classifiers` can look at, texts."""
     panel: Literal["extractor", "classifiers", "memorisation"] = "extractor"
     """The part that computes it: features, `metrics.classifiers`, or `metrics.memorisation`, a section of its own."""
     distance: bool = False
@@ -52,6 +55,10 @@ class Metric:
     """The reason why these rungs."""
     least: float = 0
     """The figure that says nothing: an inception score of 1."""
+    share: float = 0.25
+    """Share of the mean of real images by which a rung must be worse to be told."""
+    beside: str = ""
+    """The row of the figure without which it decides nothing, however well it sees: that one sees what it cannot."""
     figure: Figure | None = None
     """The function that computes it; None: `measure` has a way of its own for it."""
 
@@ -74,6 +81,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("fd_*", "lower", FRECHET, distance=True, headline=True, rungs=ALL, because=CROWDS),
     Metric("fd_*_infinity", "lower", INFINITY, distance=True),
     Metric("kd_*", "lower", KERNEL, distance=True, rungs=ALL, because=CROWDS),
+    Metric("nll_*", "lower", "Nats of a generated text by the extractor's language model: quality. Low for likely "
+           "texts, lowest for one of them repeated: nothing without the distance.", needs=("texts",), headline=True,
+           rungs=ALL, share=0.05, beside="fd_*",
+           because="worse texts are less likely; a lack of variety it cannot see, so that it never decides alone"),
     Metric("is_*", "higher", "Inception score: is each sample clearly of one class, and are all classes there?",
            needs=("classifier",), rungs=(*SHAPELESS, "half"), least=1,
            because="it claims that each sample is clearly of one class and that all classes are there"),
@@ -104,14 +115,21 @@ METRICS: tuple[Metric, ...] = (
            ungated="it says how C_T was taken, and nothing of the generator"),
     Metric("copied_share", "lower", "Share of copies that would explain the signs.", (1, 0), panel="memorisation"),
     Metric("memorisation_verdict", "lower", "0: no copies seen, 1: some, 2: copies.", (2, 0), panel="memorisation"),
+    Metric("self_bleu", "near the control", "BLEU-4 of each text against the others: how alike they are. Low for "
+           "varied texts, and for noise.", needs=("texts",),
+           ungated="its best value is that of real texts, so that neither end of it is a limit"),
+    Metric("exact_copies", "near the control", "Share of texts that stand in the training split, whole.",
+           needs=("texts",), panel="memorisation"),
+    Metric("copied_ngrams", "near the control", "Share of the runs of four words that occur in the training split.",
+           needs=("texts",), panel="memorisation"),
     Metric("c2st_auc", "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not "
-           "at all.", (1, 0.5), panel="classifiers", headline=True),
+           "at all.", (1, 0.5), needs=("pixels",), panel="classifiers", headline=True),
     Metric("cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
-           needs=("labels",), panel="classifiers"),
+           needs=("labels", "pixels"), panel="classifiers"),
     Metric("cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1),
-           needs=("labels",), panel="classifiers"),
+           needs=("labels", "pixels"), panel="classifiers"),
     Metric("cas_gap", "lower", "What a classifier loses by learning from generated samples: cas_real - cas.",
-           needs=("labels",), panel="classifiers"),
+           needs=("labels", "pixels"), panel="classifiers"),
 )  # fmt: skip
 """The rows, in the order in which metrics are listed."""
 
@@ -124,6 +142,19 @@ def of(name: str) -> Metric | None:
     for ending in DETAILS:
         name = name.removesuffix(ending)
     return max((row for row in METRICS if fnmatchcase(name, row.name)), key=lambda row: len(row.name), default=None)
+
+
+def partner(name: str, given: Collection[str]) -> str | None:
+    """Return the figure of those given without which this one decides nothing; None: it needs none, or has none."""
+    row = of(name)
+    pairs = (other for other in given if row and row.beside and (found := of(other)) and found.name == row.beside)
+    return next(pairs, None)
+
+
+def decides(name: str, given: Collection[str], blind: Collection[str]) -> bool:
+    """Return True where a figure sees, or stands beside one of those given that sees what it cannot."""
+    beside = partner(name, given)
+    return name not in blind or (beside is not None and beside not in blind)
 
 
 def names(extractor: str, given: Collection[str]) -> dict[str, Metric]:

@@ -6,17 +6,22 @@ Which metrics notice which rung is the subject of `sight`, on the same features.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import FeatureError
-from ganops.kinds import Facts
+from ganops.kinds import KINDS, Facts
 from ganops.metrics.extractors.corruptions import (
     blur,
     low_rank,
+    mix_words,
     noise,
+    repeat_likeliest,
+    replace_words,
     shuffle_patches,
+    shuffle_words,
     silence_band,
     smear,
     speak,
@@ -28,7 +33,7 @@ from ganops.metrics.neighbours import precision_recall_density_coverage
 Generator = np.random.Generator
 
 
-Rung = Callable[[Images, Generator, Facts], Images]
+Rung = Callable[[Any, Generator, Facts], Any]
 
 RUNGS: dict[str, dict[str, Rung]] = {
     "image": {
@@ -57,6 +62,15 @@ RUNGS: dict[str, dict[str, Rung]] = {
         "heavy_smear": lambda spectra, *_: smear(spectra, 8),
         "silence": lambda spectra, *_: np.zeros_like(spectra),
     },
+    "text": {
+        "real": lambda texts, *_: texts,
+        "faint_replaced": lambda texts, generator, facts: replace_words(texts, 0.05, generator, facts),
+        "strong_replaced": lambda texts, generator, facts: replace_words(texts, 0.2, generator, facts),
+        "noise": lambda texts, generator, facts: replace_words(texts, 1, generator, facts),
+        "shuffled_words": lambda texts, generator, facts: shuffle_words(texts, generator, facts),
+        "mixed_words": lambda texts, generator, facts: mix_words(texts, generator, facts),
+        "repeated": lambda texts, _, facts: repeat_likeliest(texts, facts),
+    },
 }
 """Harms of samples by their kind, in the order in which they are measured and drawn.
 
@@ -73,13 +87,22 @@ CHAINS = (
     ("real", "heavy_smear"),
     ("real", "black"),
     ("real", "silence"),
+    ("real", "faint_replaced", "strong_replaced", "noise"),
+    ("real", "shuffled_words"),
+    ("real", "mixed_words"),
+    ("real", "repeated"),
 )
-"""Chains of rungs along which the distance from the real samples must grow, as far as a kind has them."""
+"""Chains of rungs along which the distance from the real samples must grow, as far as a kind has them.
+
+Where an extractor has a likelihood, its nats grow along them as well, but for those of `LIKELY`.
+"""
+LIKELY = ("repeated",)
+"""Rungs whose samples a likelihood finds as good as real ones: it does not see that there is but one."""
 CERTAIN = 250
 """Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
 UNCERTAIN = (
     "faint_noise", "faint_blur", "faint_smear", "missing_band", "half", "low_rank", "shuffled_patches", "heavy_blur",
-    "heavy_smear", "black", "silence",
+    "heavy_smear", "black", "silence", "faint_replaced", "shuffled_words", "mixed_words",
 )  # fmt: skip
 SAMPLES = 2000
 MIN_IMAGES = 12
@@ -98,10 +121,12 @@ class Sample:
     """[N, K] of a classifier."""
     labels: Labels | None = None
     """int [N]."""
+    nll: NDArray[np.float64] | None = None
+    """-log p of each text in nats, [N], by an extractor that has a likelihood."""
 
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> "Sample":
-        probabilities = None if self.probabilities is None else self.probabilities[rows]
-        return Sample(self.features[rows], probabilities, None if self.labels is None else self.labels[rows])
+        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.nll)
+        return Sample(self.features[rows], *(None if part is None else part[rows] for part in parts))
 
 
 @dataclass(frozen=True)
@@ -127,6 +152,10 @@ def climb(
     images repeated; each stands beside a control of as many varied images, with the distance and the coverage of both.
     Sets that are compared have equal counts, hence an equal bias.
 
+    Of texts, 5 and 20 % of the words are replaced, their order is shuffled within a text (`shuffled_words`), and their
+    places across texts (`mixed_words`); `noise` are uniform words, and `repeated` is one likely text. Beside the
+    distance of each stands the mean of its likelihood, as `<rung>_nll` in nats.
+
     Args:
         extractor: the extractor to judge.
         real: uint8 [N, C, H, W], N >= 12; at most 2,000 of them are used.
@@ -142,7 +171,7 @@ def climb(
     Raises:
         FeatureError: a rung is out of order, or a lack of variety is not noticed; the message shows the ladder.
     """
-    return judge(extractor.name, look(extractor, real, held_out, labels, seed=seed, kind=kind, facts=facts))
+    return judge(extractor.name, look(extractor, real, held_out, labels, seed=seed, kind=kind, facts=facts), kind)
 
 
 def look(
@@ -155,7 +184,8 @@ def look(
         FeatureError: A side has fewer than 12 images.
     """
     if min(len(real), len(held_out)) < MIN_IMAGES:
-        raise FeatureError(f"the ladder needs {MIN_IMAGES} images a side, got {len(real)} and {len(held_out)}")
+        unit = KINDS[kind].UNIT
+        raise FeatureError(f"the ladder needs {MIN_IMAGES} {unit}s a side, got {len(real)} and {len(held_out)}")
     generator = np.random.default_rng(seed)
     real = real[generator.permutation(len(real))[:SAMPLES]]
     rows = generator.permutation(len(held_out))[:SAMPLES]
@@ -168,8 +198,8 @@ def look(
     return Rungs(reference, {name: seen(held_out, labels, rung) for name, rung in RUNGS[kind].items()})
 
 
-def judge(name: str, rungs: Rungs) -> dict[str, float]:
-    """The figures of `climb` from what the extractor `name` saw.
+def judge(name: str, rungs: Rungs, kind: str = "image") -> dict[str, float]:
+    """The figures of `climb` from what the extractor `name` saw of samples of a kind.
 
     Raises:
         FeatureError: A rung does not hold: the extractor deserves no trust.
@@ -181,12 +211,17 @@ def judge(name: str, rungs: Rungs) -> dict[str, float]:
     for rung, sample in sets.items():
         found = precision_recall_density_coverage(reference, sample.features, NEIGHBOURS)
         ladder[f"{rung}_coverage"] = found["coverage"]
-    _verify(name, ladder, skip=() if len(varied.features) >= CERTAIN else UNCERTAIN)
+    ladder |= {f"{rung}_nll": float(each.nll.mean()) for rung, each in rungs.harmed.items() if each.nll is not None}
+    _verify(name, ladder, skip=() if len(varied.features) >= CERTAIN else UNCERTAIN, unit=KINDS[kind].UNIT)
     return ladder
 
 
 def _sample(extractor: Extractor, images: Images, labels: Labels | None, harm: Callable[[Images], Images]) -> Sample:
-    """Harmed images as the extractor sees them; they are harmed a chunk at a time."""
+    """Harmed samples as the extractor sees them; images are harmed a chunk at a time, texts all at once."""
+    if images.ndim == 2:
+        harmed = harm(images)
+        found, classes = extractor.features(harmed)
+        return Sample(found, classes, labels, extractor.nll(harmed))
     chunks = (harm(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK))
     features, probabilities = zip(*map(extractor.features, chunks), strict=True)
     if not all(np.isfinite(part).all() for part in features):
@@ -218,20 +253,23 @@ def few(sample: Sample) -> Sample:
     return sample[np.arange(count) % min(50, max(2, count // 20))]
 
 
-def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...]) -> None:
+def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...], unit: str) -> None:
     """Refuses an extractor whose ladder does not hold; the rungs in `skip` are not judged."""
+    chains = [[rung for rung in chain if rung not in skip] for chain in CHAINS]
+    chains += [[f"{rung}_nll" for rung in chain if rung not in LIKELY] for chain in chains]
     faults = [
         f"{low} ({ladder[low]:.4g}) is not below {high} ({ladder[high]:.4g})"
-        for chain in CHAINS
-        for low, high in pairwise(rung for rung in chain if rung in ladder and rung not in skip)
+        for chain in chains
+        for low, high in pairwise(rung for rung in chain if rung in ladder)
         if not ladder[low] < ladder[high]
     ]
     faults += [f"{gap} passes as varied" for gap in ("half", "few") if gap not in skip and not _noticed(ladder, gap)]
     if faults:
         rungs = "\n".join(f"  {key:<22} {value:.4g}" for key, value in ladder.items())
         raise FeatureError(
-            f"the extractor {name} does not deserve trust on these images: {'; '.join(faults)}. Its ladder:\n{rungs}\n"
-            "Train it longer (kimg), give it more images or labels, or choose another extractor"
+            f"the extractor {name} does not deserve trust on these {unit}s: {'; '.join(faults)}. Its ladder:\n{rungs}\n"
+            f"{'' if unit == 'text' else 'Train it longer (kimg), '}give it more {unit}s or labels, or choose another "
+            "extractor"
         )
 
 

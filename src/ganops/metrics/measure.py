@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ganops.core.cores import threads
 from ganops.core.errors import FeatureError
-from ganops.metrics import catalogue
+from ganops.metrics import catalogue, texts
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
     MANY_DIMENSIONS,
@@ -46,11 +46,15 @@ class Generated:
     """Labels of a conditional generator, int64 [N]: halves keep their shares. None: there are none, or not known."""
     drawn: str | None = None
     """Way in which the labels were drawn, of those in `core.labels`; None: there are none, or not known."""
+    texts: NDArray[np.uint16] | None = None
+    """Generated texts, uint16 [N, L]; None: samples are none."""
+    nll: NDArray[np.float64] | None = None
+    """-log p of each text in nats by the extractor, [N]; None: likewise."""
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Generated":
-        probabilities = None if self.probabilities is None else self.probabilities[rows]
-        labels = None if self.labels is None else self.labels[rows]
-        return Generated(self.features[rows], probabilities, None, labels, self.drawn)
+        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.texts, self.nll)
+        probabilities, labels, lines, nll = (None if part is None else part[rows] for part in parts)
+        return Generated(self.features[rows], probabilities, None, labels, self.drawn, lines, nll)
 
 
 @threads(1)  # its matrices are small; what there is many times of is computed side by side
@@ -83,7 +87,7 @@ def measure(
         repetitions=repetitions, strata=fake.labels,
     )  # fmt: skip
     copying, searched = _copying(fake.features, reference, split, seed)
-    result: dict[str, Any] = ruler.figures(fake) | copying
+    result: dict[str, Any] = ruler.figures(fake) | copying | _of_texts(fake, reference, split)
     spread = ruler.replicates(fake)
     result["intervals"] = {name: Interval.about(result[name], values).ends for name, values in spread.items()}
     result["protocol"] = Protocol(
@@ -106,6 +110,7 @@ def measure(
         left_out=ruler.left_out,
         memorisation=searched,
         singular=statistics.singular or len(fake.features) <= reference.card["dimensions"],
+        texts=None if fake.texts is None else texts.PROTOCOL,
     ).content()
     return result
 
@@ -165,6 +170,7 @@ class Ruler:
             **self._infinity(fake.features, self.reference.statistics(self.split), self.smallest),
             kernel: float(subsets.mean()),
             f"{kernel}_std": float(subsets.std()),
+            **_likelihood(fake, self.reference),
             **_classes(fake.probabilities, self.reference, self.reference.classes(self.split)),
             **_class_details(fake.probabilities, self.reference),
             **self._of_neighbours(fake.features[self.rows], self.near),
@@ -181,7 +187,8 @@ class Ruler:
 
         def distances(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
             mine, others = fake.features[half], real[beside]
-            return {self.names[0]: frechet_between(mine, others), **catalogue.added(others, mine)}
+            nats = {} if fake.nll is None else _likelihood(fake[half], self.reference)
+            return {self.names[0]: frechet_between(mine, others), **nats, **catalogue.added(others, mine)}
 
         def infinity(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
             smallest = None if self.smallest is None else self.smallest // 2
@@ -291,7 +298,8 @@ def floors(reference: Reference, split: str, generated: int, *, seed: int) -> di
 
     They stand in the place of the generated samples and in their number, or all where they are fewer: training images,
     or test images where the split is train itself. So chance and the bias of few samples raise the floor as they raise
-    the figure beside it. Nothing where there are no other images.
+    the figure beside it. Nothing where there are no other images. The floor of the nats of texts is that of held-out
+    texts: the language model has learnt the training ones.
     """
     other = "test" if split == "train" else "train"
     if other not in reference.card["counts"]:
@@ -301,14 +309,40 @@ def floors(reference: Reference, split: str, generated: int, *, seed: int) -> di
     ruler = Ruler.of(reference, split, len(chosen), seed=seed)
     figures = ruler.figures(Generated(real[chosen]))
     frechet, kernel = ruler.names
-    return {name: figures[name] for name in (frechet, f"{frechet}_infinity", kernel) if name in figures}
+    found = {name: figures[name] for name in (frechet, f"{frechet}_infinity", kernel) if name in figures}
+    if reference.card.get("kind") == "text":
+        found[f"nll_{reference.card['extractor']}"] = float(reference.nll(_held_out(split)).mean())
+    return found
+
+
+def _held_out(split: str) -> str:
+    """The split of honest samples: the one that is compared with, or test where that is train itself."""
+    return "test" if split == "train" else split
+
+
+def _likelihood(fake: Generated, reference: Reference) -> dict[str, float]:
+    """Mean nats of a text; nothing where samples are no texts."""
+    return {} if fake.nll is None else {f"nll_{reference.card['extractor']}": float(fake.nll.mean())}
+
+
+def _of_texts(fake: Generated, reference: Reference, split: str) -> dict[str, float]:
+    """The figures of texts that need no extractor, each beside that of held-out texts."""
+    if fake.texts is None:
+        return {}
+    train, real, ends = reference.texts("train"), reference.texts(_held_out(split)), reference.card["ends"]
+    found = {}
+    for ending, lines in (("", fake.texts), ("_held_out", real[: len(fake.texts)])):
+        found[f"self_bleu{ending}"] = texts.self_bleu(lines, ends)
+        found[f"exact_copies{ending}"] = texts.exact_copies(lines, train, ends)
+        found[f"copied_ngrams{ending}"] = texts.copied_ngrams(lines, train, ends)
+    return found
 
 
 def _copying(
     features: Features, reference: Reference, split: str, seed: int
 ) -> tuple[dict[str, float], dict[str, float] | None]:
     """The signs of memorisation and how they were looked for; nothing where samples are few."""
-    train, real = reference.features("train"), reference.features("test" if split == "train" else split)
+    train, real = reference.features("train"), reference.features(_held_out(split))
     if min(len(train), len(real), len(features)) < MIN_SAMPLES:
         return {}, None
     searched = {"train": len(train), "samples_at_most": SAMPLES, "cells": CELLS, "closest_percent": CLOSEST}

@@ -59,6 +59,8 @@ class Protocol:
     """Sources of chance that the intervals cover."""
     left_out: Mapping[str, str] | None = None
     """Figures that there are not, by name, and why."""
+    texts: Mapping[str, Any] | None = None
+    """Parameters of the figures of texts; None: samples are none."""
 
     @property
     def name(self) -> str:
@@ -69,7 +71,10 @@ class Protocol:
 
     def content(self) -> dict[str, Any]:
         """Return the protocol as plain values, its name among them."""
-        return {"name": self.name, **asdict(self)}
+        content = {"name": self.name, **asdict(self)}
+        if self.texts is None:
+            del content["texts"]
+        return content
 
 
 def require_equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:

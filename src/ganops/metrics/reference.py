@@ -5,6 +5,7 @@ card.json                     what the extractor is, its accuracy, its ladder, w
                               it, the protocol, the hashes of these files:
 <split>/features.npy          float32 [N, d]
 <split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
+<split>/texts.npy, nll.npy    of texts: uint16 [N, L], and float64 [N] by an extractor that has a likelihood
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ from safetensors.numpy import load_file, save_file
 
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic_folder, hash_file, read_json, write_json
-from ganops.kinds import Facts
+from ganops.kinds import KINDS, Facts, text
 from ganops.metrics import sight
-from ganops.metrics.extractors import EXTRACTORS
+from ganops.metrics.extractors import EXTRACTORS, of_kind
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, frechet_distance
 from ganops.metrics.inception_score import class_histogram
@@ -31,7 +32,7 @@ from ganops.metrics.protocol import names
 HELD_OUT = 50
 """The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
 
-QUANTISATIONS = {"image": "uint8", "sound": "spectrogram {bands} mel, 8 bit"}
+QUANTISATIONS = {"image": "uint8", "sound": "spectrogram {bands} mel, 8 bit", "text": "{by}, numbers"}
 """Names of the stored forms of samples in the protocol, by kind: a distance of spectrograms is none of waveforms."""
 
 
@@ -108,6 +109,24 @@ class Reference:
         stored: dict[str, NDArray[np.int64]] = load_file(self._file(split, "statistics.safetensors"))
         return stored.get("classes")
 
+    def texts(self, split: str) -> NDArray[np.uint16]:
+        """The real texts of `split`, uint16 [N, L], mapped read-only from the disk.
+
+        Raises:
+            FeatureError: There is no such split, or its file is missing or damaged, as where samples are no texts.
+        """
+        texts: NDArray[np.uint16] = np.load(self._file(split, "texts.npy"), mmap_mode="r", allow_pickle=False)
+        return texts
+
+    def nll(self, split: str) -> NDArray[np.float64]:
+        """-log p of the real texts of `split` in nats, float64 [N], by the extractor.
+
+        Raises:
+            FeatureError: As of `texts`.
+        """
+        nll: NDArray[np.float64] = np.load(self._file(split, "nll.npy"), mmap_mode="r", allow_pickle=False)
+        return nll
+
     def _file(self, split: str, name: str) -> Path:
         """A file of `split`, known to be the one that `build` wrote."""
         if split not in self.card["counts"]:
@@ -176,9 +195,12 @@ def build(
         raise FeatureError(f"features.extractor: expected one of {list(EXTRACTORS)}, got {extractor!r}")
     images = {split: x for split, x in images.items() if len(x)}
     if "train" not in images:
-        raise FeatureError(f"the extractor needs images in the split train; got {list(images)}")
+        raise FeatureError(f"the extractor needs {KINDS[kind].UNIT}s in the split train; got {list(images)}")
+    if kind not in EXTRACTORS[extractor].kinds:
+        raise FeatureError(f"features.extractor: expected {' or '.join(of_kind(kind))} for {kind}s, got {extractor}")
     x, y, held_x, held_y = _hold_out(images, labels, seed)
-    made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **(options or {}))
+    given = {**(options or {}), **({"facts": facts or {}} if kind == "text" else {})}
+    made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **given)
     rungs = look(made, x, held_x, held_y, seed=seed, kind=kind, facts=facts)
     card = {
         "extractor": extractor,
@@ -186,15 +208,20 @@ def build(
         "published": made.published,
         "dimensions": made.dimensions,
         "details": made.card,
-        "ladder": judge(made.name, rungs),
+        "ladder": judge(made.name, rungs, kind),
         **_sight(rungs, extractor, made.published, seed),
         "counts": {split: len(x) for split, x in images.items()},
         "protocol": {"quantisation": QUANTISATIONS[kind].format_map(facts or {}), "resize": made.resize, "seed": seed},
     }
+    if kind == "text":
+        card |= {"kind": kind, "ends": (facts or {})["words"][0] == text.END}
     with atomic_folder(out) as draft:
         made.save(draft / "extractor")
         for split, x in images.items():
             _write(draft / split, *made.features(x))
+            if kind == "text":
+                np.save(draft / split / "texts.npy", np.array(x), allow_pickle=False)
+                np.save(draft / split / "nll.npy", made.nll(x), allow_pickle=False)
         written = [path for split in images for path in sorted((draft / split).iterdir())]
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
         write_json(draft / "card.json", card)
@@ -204,7 +231,7 @@ def build(
 def _sight(rungs: Rungs, extractor: str, published: bool, seed: int) -> dict[str, Any]:
     """`sight`: metric -> rung -> its figures there, and `blind`: metric -> the rungs that it does not tell."""
     frechet, kernel = names(extractor, published)
-    shown = {"fd": frechet, "kd": kernel, "is": f"is_{extractor}"}
+    shown = {"fd": frechet, "kd": kernel, **{name: f"{name}_{extractor}" for name in ("is", "nll")}}
     examined = sight.examine(rungs, seed=seed)
     blind = {shown.get(metric, metric): missed for metric, missed in sight.blind(examined).items()}
     if frechet in blind:

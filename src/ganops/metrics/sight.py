@@ -25,7 +25,10 @@ HALVES = 10
 MIN_IMAGES, MAX_IMAGES = 100, 1000
 """Held-out images: with fewer a half says nothing, more would only cost time."""
 
-NAMES = {"half": "half of the variety", "few": "few images, repeated", "black": "black images"}
+NAMES = {
+    "half": "half of the variety", "few": "few repeated images", "black": "black images",
+    "repeated": "one repeated image", "mixed_words": "words mixed across texts",
+}  # fmt: skip
 """Rungs whose name does not say it."""
 
 
@@ -38,10 +41,14 @@ class Duty:
     better: str = "higher"
     least: float = 0
     """The figure that says nothing: an inception score of 1."""
+    share: float = SHARE
+    """Share of the unharmed mean by which the harmed one must be worse."""
 
 
 DUTIES = {
-    row.name.removesuffix("_*"): Duty(row.rungs, row.because, "lower" if row.better == "lower" else "higher", row.least)
+    row.name.removesuffix("_*"): Duty(
+        row.rungs, row.because, "lower" if row.better == "lower" else "higher", row.least, row.share
+    )
     for row in catalogue.METRICS
     if row.rungs
 }
@@ -79,7 +86,12 @@ def added(real: Sample, fake: Sample) -> dict[str, float]:
     return {name: figure for name, figure in found.items() if name in DUTIES}
 
 
-FIGURES: tuple[Figures, ...] = (distances, neighbours, classes, added)
+def likelihood(_: Sample, fake: Sample) -> dict[str, float]:
+    """The mean nats of a sample, where the extractor has a likelihood."""
+    return {} if fake.nll is None else {"nll": float(fake.nll.mean())}
+
+
+FIGURES: tuple[Figures, ...] = (distances, neighbours, classes, added, likelihood)
 """The figures that are measured on each rung."""
 
 
@@ -126,7 +138,7 @@ def _finding(duty: Duty, rung: str, metric: str, table: list[dict[str, dict[str,
     unharmed, harmed = (np.array([half[name][metric] for half in table]) for name in (control, rung))
     sign = 1 if duty.better == "lower" else -1
     apart = (sign * harmed).min() > (sign * unharmed).max()
-    clear = sign * (harmed.mean() - unharmed.mean()) > SHARE * abs(unharmed.mean() - duty.least)
+    clear = sign * (harmed.mean() - unharmed.mean()) > duty.share * abs(unharmed.mean() - duty.least)
     return Finding(float(unharmed.mean()), float(harmed.mean()), bool(apart and clear))
 
 

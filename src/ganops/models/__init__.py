@@ -1,9 +1,12 @@
 """Architectures: one file each, both players side by side.
 
 A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, *shape], nominally
-in [-1, 1]. A discriminator D maps x and y to scores float [N]. Everything is plain PyTorch and made by
-`players(shape=, classes=, latent=, **options) -> (G, D)`: `shape` is that of a sample, and what an architecture
-cannot draw is its ValueError; classes = 0 means unconditional.
+in [-1, 1]; of texts, one-hot words [N, L, V]. A discriminator D maps x and y to scores float [N]. Everything is plain
+PyTorch and made by `players(shape=, classes=, latent=, **options) -> (G, D)`: `shape` is that of a sample as networks
+see it, and what an architecture cannot draw is its ValueError; classes = 0 means unconditional.
+
+A generator that has a likelihood takes `given=` samples and returns their logits in the place of samples; one that is
+`tempered` takes `temperature=` float [N], which is then what `truncation` means (`generator.artefact.draw`).
 
 Where a parameter of D moves the scores of all samples of a label alike, `D.offset` is its name: games that see only
 differences of scores leave it where it is. There must be no parameter on which no score depends, such as a bias before
@@ -14,12 +17,13 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ganops.models import began, dcgan, infogan, mlp, r3gan, sngan, stylegan2
+from ganops.models import began, dcgan, infogan, lstm, mlp, r3gan, sngan, stylegan2
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "began": began.players,
     "dcgan": dcgan.players,
     "infogan": infogan.players,
+    "lstm": lstm.players,
     "mlp": mlp.players,
     "r3gan": r3gan.players,
     "sngan": sngan.players,

@@ -333,7 +333,8 @@ def planes(shape: tuple[int, ...]) -> tuple[int, int]:
         ValueError: They are others.
     """
     if len(shape) != 3 or shape[1] != shape[2]:
-        raise ValueError(f"draws squares [C, H, W], not samples of {list(shape)}")
+        others = "; of texts, architecture: lstm does" if len(shape) == 2 else ""
+        raise ValueError(f"draws squares [C, H, W], not samples of {list(shape)}{others}")
     return shape[0], shape[1]
 
 

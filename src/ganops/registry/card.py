@@ -8,7 +8,8 @@ from typing import Any
 from ganops.core.terminal import duration
 from ganops.data.about import UNSTATED
 from ganops.kinds import Spec
-from ganops.losses import LESSONS, OBJECTIVES
+from ganops.kinds.text import END
+from ganops.losses import ALONE, LESSONS, OBJECTIVES
 from ganops.metrics.protocol import SELECTED
 from ganops.metrics.sight import blindness
 from ganops.registry.package import Package
@@ -45,7 +46,7 @@ model = mlflow.pyfunc.load_model("models:/{name}@champion")
 ```
 {_stored(spec)}
 The input is int64 seeds: one {one} for one seed, the same in any batch and at any time. `truncation`, from 0 to 1
-(default 1), trades variety for typicality.
+(default 1), {_truncation(spec)}trades variety for typicality.
 {_labels(description)}
 
 ## Intended use
@@ -90,19 +91,29 @@ def shape(spec: Spec) -> str:
 
 
 def _heard(spec: Spec) -> str:
-    """Return a line about the file in which samples are heard; empty where they have no time."""
-    return f"\n`samples.{spec.played}` has the first {CLIPS} of them, one after the other.\n" if spec.played else ""
+    """Return a line about the file in which samples follow one another; empty where they do not."""
+    form, order = spec.joined_format, "a line each" if spec.kind == "text" else "one after the other"
+    return f"\n`samples.{form}` has the first {CLIPS} of them, {order}.\n" if form else ""
+
+
+def _truncation(spec: Spec) -> str:
+    """Return the meaning of truncation, where it is more than a scale."""
+    return "is the temperature of each word's probabilities: it " if spec.kind == "text" else ""
 
 
 def _shown(spec: Spec) -> str:
     """Return the type and the shape of what `predict` gives for 16 seeds."""
     one = spec.shown(spec.empty(0))
+    if one.dtype.kind == "U":
+        return "str [16]"
     return f"{one.dtype} [16, {'H, W, C' if spec.kind == 'image' else ', '.join(map(str, one.shape[1:]))}]"
 
 
 def _stored(spec: Spec) -> str:
     """Return the difference between the graph's output and what `predict` gives, where that is more than an axis."""
-    if spec.played is None:
+    if spec.kind == "text":
+        return _stored_texts(spec)
+    if spec.kind != "sound":
         return ""
     rate, shape = spec.facts["rate"], ", ".join(map(str, spec.shape))
     return f"""
@@ -119,6 +130,21 @@ which has no random numbers. Who runs the graph alone finds in `config.json`, un
 """
 
 
+def _stored_texts(spec: Spec) -> str:
+    """Return the difference between numbers of words and texts."""
+    by = spec.facts["by"]
+    end = f" Number 0 ends a text: behind it are only zeros. {UNKNOWN}" if spec.facts["words"][0] == END else ""
+    return f"""
+`generator.onnx` gives `{spec.unit}s`, {spec.empty(0).dtype} [N, {spec.shape[0]}]: the numbers of their {by}. `predict`
+makes strings of them by `kind.py` (numpy alone). Who runs the graph alone finds the {len(spec.facts["words"]):,} {by}
+in `config.json`, under `facts.words`: the number of one is its place there.{end}
+"""
+
+
+UNKNOWN = "`<unk>` stands for all that are not in the vocabulary."
+"""Sentence about the word for others."""
+
+
 def _labels(description: Mapping[str, Any]) -> str:
     classes, names = description["classes"], description["class_names"]
     if not classes:
@@ -132,6 +158,8 @@ def _labels(description: Mapping[str, Any]) -> str:
 
 def _family(params: Mapping[str, Any]) -> str:
     name = params.get("loss", {}).get("name")
+    if name in ALONE:
+        return f"a model of maximum likelihood (`{name}`)"
     return f"the decoder of an autoencoder (`{name}`)" if name in LESSONS else "a GAN"
 
 

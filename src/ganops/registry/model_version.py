@@ -79,14 +79,14 @@ class Registered:
         """Folder of its files, while it is open."""
         self.model = mlflow.pyfunc.load_model(str(folder))
         output = self.model.metadata.signature.outputs.inputs[0]
-        self.dtype: np.dtype[Any] = output.type
-        """Type of a sample as `predict` gives it."""
         self.shape: tuple[int, ...] = tuple(output.shape[1:])
         """Shape of a sample as `predict` gives it, of an image [H, W, C]."""
         self.served = self.model.unwrap_python_model()
         """The object behind the model (`served_model.py`, as it was registered)."""
         self.spec = Spec.of(self.served.config)
         """Specification of its samples."""
+        self.dtype: np.dtype[Any] = output.type if output.type.itemsize else self.shown(self.spec.empty(0)).dtype
+        """Type of a sample as `predict` gives it; of a text with its width, which mlflow's signature leaves out."""
         self.latent: int = self.served.config["latent"]
         self.classes: int = self.spec.classes
         self.class_names: tuple[str, ...] = tuple(self.served.config.get("class_names", ()))
@@ -120,9 +120,11 @@ class Registered:
             return np.ascontiguousarray(self.served.stored(seeds, params))
         return self._channels_first(self.model.predict(seeds, params=params))
 
-    def render(self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None) -> NDArray[Any]:
+    def render(
+        self, z: NDArray[np.float32], labels: NDArray[np.int64] | None = None, *, truncation: float = 1.0
+    ) -> NDArray[Any]:
         """One stored sample for each latent: float32 [N, latent], labels int64 [N] -> [N, *shape]."""
-        inputs = {"z": np.asarray(z, np.float32), "truncation": np.ones(len(z), np.float32)}
+        inputs = {"z": np.asarray(z, np.float32), "truncation": np.full(len(z), truncation, np.float32)}
         if self.classes:
             inputs["labels"] = np.asarray(labels, np.int64)
         return self._channels_first(self.served.session.run(None, inputs)[0])

@@ -104,9 +104,10 @@ def _metadata(spec: Spec) -> dict[str, Any]:
 
 def _signature(spec: Spec) -> Any:
     types, one = mlflow.types, spec.shown(np.zeros_like(spec.empty(1)))
+    dtype = np.dtype(str) if one.dtype.kind == "U" else one.dtype  # mlflow knows no widths of strings
     return mlflow.models.ModelSignature(
         inputs=types.Schema([types.TensorSpec(np.dtype("int64"), (-1,))]),
-        outputs=types.Schema([types.TensorSpec(one.dtype, (-1, *one.shape[1:]))]),
+        outputs=types.Schema([types.TensorSpec(dtype, (-1, *one.shape[1:]))]),
         params=types.ParamSchema(
             [types.ParamSpec("truncation", "double", 1.0), types.ParamSpec("labels", "long", [], shape=(-1,))],
         ),

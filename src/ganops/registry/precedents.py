@@ -157,7 +157,7 @@ def _other_samples(theirs: str, spec: Spec | None, experiment: Experiment) -> st
     if spec:
         ours = spec.summary()
         return ours if ours != theirs else None
-    size = "x".join(map(str, experiment.data.shape[1:]))  # without the channels, which may be those of the source
+    size = "x".join(map(str, experiment.data.spec.shape[1:]))  # without the channels, which may be those of the source
     return None if f"x{size}," in theirs else size
 
 

@@ -36,7 +36,7 @@ def main(folder: str, output: str, count: int, truncation: float) -> None:
     shown = model.predict(seeds, params=params)
     seconds = time.perf_counter() - started
     for i in range(count):
-        if model.predict(seeds[i : i + 1], params=params).tobytes() != shown[i].tobytes():
+        if model.predict(seeds[i : i + 1], params=params).tobytes() != shown[i : i + 1].tobytes():
             sys.exit(f"seed {i} asked for alone is another sample than in a batch of {count}")
     stored = model.unwrap_python_model().stored(seeds, params)  # what is compared: `shown` may magnify a level
     np.save(output, stored, allow_pickle=False)

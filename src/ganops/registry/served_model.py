@@ -34,13 +34,14 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]  # mlflow is untyped
         model_input: np.ndarray,
         params: dict[str, Any] | None = None,
     ) -> np.ndarray:
-        """One sample for one seed, whatever else is in the batch: int64 [N] -> of images uint8 [N, H, W, C].
+        """One sample for one seed, whatever else is in the batch: int64 [N] -> images uint8 [N, H, W, C], or texts [N].
 
         Args:
             context: Not used; `load_context` has read it.
             model_input: The seeds; any int64, and none at all is fine.
-            params: `truncation` in [0, 1] multiplies the latents (default 1). `labels` are the classes of a conditional
-                model: none (default; the label is the seed modulo the number of classes), one for all, or one a seed.
+            params: `truncation` in [0, 1] multiplies the latents, or is the temperature of texts (default 1). `labels`
+                are the classes of a conditional model: none (default; the label is the seed modulo the number of
+                classes), one for all, or one a seed.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE, with what was expected.

@@ -50,6 +50,8 @@ def challenge(
             version, former = champion
             if former.spec.words != sampler.spec.words:
                 return Rival(version, None, f"it draws {former.spec.words}, the challenger {sampler.spec.words}")
+            if former.spec.facts.get("words") != sampler.spec.facts.get("words"):
+                return Rival(version, None, "its texts are of another vocabulary than the challenger's")
             found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
     except RegistryError as error:
         raise RegistryError(

@@ -133,6 +133,37 @@ def courses(
         return finished(figure)
 
 
+def trade_off(lines: Mapping[str, Sequence[tuple[float | None, float, float]]], across: str, label: str) -> bytes:
+    """SVG of y over x of each line's points (truncation, x, y), every point labelled with its truncation.
+
+    A line has a mark of its own besides its colour, and a point without a truncation, of real samples, stands alone.
+    """
+    with styled():
+        figure, axes = panel(300)
+        for (name, points), colour, mark in zip(lines.items(), cycle((*SERIES, MARK)), cycle("os^D"), strict=False):
+            axes.plot(
+                [x for _, x, _ in points],
+                [y for _, _, y in points],
+                mark,
+                linestyle="-",
+                color=colour,
+                linewidth=1.2,
+                markersize=5,
+                label=name,
+            )
+            for truncation, x, y in points:
+                if truncation is not None:
+                    axes.annotate(
+                        number(truncation), (x, y), xytext=(5, 4), textcoords="offset points", color=colour, fontsize=7
+                    )
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(tick_text)
+        axes.margins(0.12)
+        axes.set(xlabel=across, ylabel=label)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+        return finished(figure)
+
+
 def classes_bar(counts: Mapping[str, int]) -> bytes:
     """SVG of the number of samples of each class; with many classes the bars stay without names, largest first."""
     named = len(counts) <= MAX_NAMED_CLASSES

@@ -68,12 +68,19 @@ class Report:
     """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
     sounds: Sequence[tuple[str, Mapping[str, Path]]] = ()
     """Samples that can be heard: the class in words, and `generated` and `real` -> WAV file."""
+    sentences: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
+    """Generated texts to read: title -> texts, each with the nats of a word by the extractor."""
+    curve: Mapping[str, Any] = field(default_factory=dict)
+    """Quality-diversity curve: `model` and `baseline` [{`truncation`, figures by name, `intervals`}], `real` {figures},
+    and `domination` of the model by the baseline [{`truncation`, `by`: a truncation or None}]."""
     filmstrip: Sequence[tuple[float, Path]] = ()
     """(kimg, picture) of the same latents while G learns."""
     parameters: Mapping[str, int] = field(default_factory=dict)
     """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder`."""
     seconds: float | None = None
     """Seconds of the training's steps."""
+    improved: bool | None = None
+    """True where the game improved on its warm-up, False where these are the warm-up's weights; None: it had none."""
     reconstruction: Mapping[str, Any] = field(default_factory=dict)
     """Reconstructions of held-out samples by an autoencoder: `error`, `interval`, `samples`, `split`, `what` was
     computed, in words; or `left_out`, the reason why there are none."""
@@ -86,17 +93,23 @@ RUNGS = {
     "noise": "nothing but noise",
     "half": "half of the classes",
     "half_control": "as many, all classes",
-    "few": "few images, repeated",
+    "few": "few repeated images",
     "few_control": "as many, all different",
     "low_rank": "four principal components",
     "black": "black images",
     "spoken": "real clips as they are heard: the cost of the vocoder",
+    "faint_replaced": "5 % of the words replaced",
+    "strong_replaced": "20 % of the words replaced",
+    "shuffled_words": "words in a random order",
+    "mixed_words": "words mixed across texts",
+    "repeated": "one likely image, repeated",
 }
 """Rungs of the ladder whose name does not say it."""
 
 DISTANCES = tuple(f"{row.name}*" for row in catalogue.METRICS if row.distance)
 PANELS = (
     ("Losses", ("loss_g", "loss_d"), ""),
+    ("Likelihood", ("nll",), "Nats of a training text (-log p), of all its places: lower is better."),
     ("Loss", ("loss",), "Of a number of a sample; in a second stage of a number of its code."),
     (
         "Error of reconstructions",
@@ -173,6 +186,7 @@ def render(report: Report) -> str:
         UserError: A picture is missing or not readable.
     """
     sections = {
+        "sentences": _sentences(report),
         "decision": _decision(report),
         "data": _data(report),
         "training": _training(report),
@@ -180,6 +194,7 @@ def render(report: Report) -> str:
         "listen": _listen(report),
         "reconstructions": _reconstructions(report),
         "numbers": _numbers(report),
+        "curve": _curve(report),
         "memorisation": _memorisation(report),
         "search": _search(report),
         "reproduce": _reproduce(report),
@@ -204,6 +219,59 @@ def _worded(text: str, report: Report) -> str:
     """Return a text of the tables above, which speak of images, in the words of the report's kind."""
     unit = _unit(report)
     return text.replace("image", unit).replace("Image", unit.capitalize())
+
+
+def _sentences(report: Report) -> dict[str, Any]:
+    return {"groups": [(title, list(texts)) for title, texts in report.sentences.items() if texts]}
+
+
+CURVES = {"model": "this model", "baseline": "likelihood baseline", "real": "real samples"}
+"""Names of the lines of the quality-diversity curve."""
+
+
+def _curve(report: Report) -> dict[str, Any]:
+    """The charts of the curve, each number over the distance, its table, and whether the model is dominated."""
+    found = report.curve
+    lines = {name: found[name] if name != "real" else [found[name]] for name in CURVES if found.get(name)}
+    known = dict.fromkeys(key for points in lines.values() for point in points for key in point)
+    names = [key for key in known if key not in ("truncation", "intervals")]
+    distance = next((name for name in names if name.startswith(("fd_", "fid"))), None)
+    if distance is None or not found.get("model"):
+        return {"rows": []}
+    charts = []
+    for name in (name for name in names if name.startswith("nll_")):
+        chart = {
+            CURVES[line]: [(point.get("truncation"), point[distance], point[name]) for point in points if name in point]
+            for line, points in lines.items()
+        }
+        title = "Nats of held-out texts" if name == "nll_test" else "Nats of generated texts"
+        uri = page.svg_uri(plots.trade_off(chart, f"{distance}: variety, lower is better", f"{name}, nats a text"))
+        charts.append((title, f"{name} over {distance} at each temperature; the table holds the numbers", uri))
+    rows = [
+        (
+            CURVES[line],
+            point.get("truncation"),
+            [(point.get(name), point.get("intervals", {}).get(name)) for name in names],
+        )
+        for line, points in lines.items()
+        for point in points
+    ]
+    return {"rows": rows, "names": names, "charts": charts, "sentence": _dominated(report)}
+
+
+def _dominated(report: Report) -> str:
+    """Say whether the likelihood baseline dominates the model; nothing where there is no baseline."""
+    judged = report.curve.get("domination", ())
+    if not judged:
+        alone = report.params.get("loss", {}).get("name") == "likelihood"
+        return "The model learnt by likelihood alone: it is itself the baseline." if alone else ""
+    free = [f"{each['truncation']:g}" for each in judged if each["by"] is None]
+    better = "better in both quality and variety, beyond chance (95 %)"
+    if not free:
+        return f"Dominated: at each of its temperatures the likelihood baseline has one that is {better}."
+    if len(free) == len(judged):
+        return f"Not dominated: at none of its temperatures has the likelihood baseline one that is {better}."
+    return f"Not dominated: at temperature {', '.join(free)} the likelihood baseline has none that is {better}."
 
 
 def _decision(report: Report) -> dict[str, Any]:
@@ -252,6 +320,9 @@ def _training(report: Report) -> dict[str, Any]:
         "kimg": max((tick["kimg"] for tick in history), default=None),
         "time of the steps": duration(report.seconds) if report.seconds else None,
         f"{_unit(report)}s per second": median(speeds) if speeds else None,
+        "alarm": "the game has not improved on its warm-up, whose weights these are"
+        if report.improved is False
+        else None,
         "hardware": report.provenance.get("hardware"),
         "precision": report.provenance.get("precision"),
         **{f"parameters of the {network}": count for network, count in report.parameters.items()},
@@ -334,7 +405,7 @@ def _with_interval(figure: Mapping[str, Any], name: str) -> str | None:
 def _numbers(report: Report) -> dict[str, Any]:
     card = report.card
     ladder = {rung: value for rung, value in card.get("ladder", {}).items() if plots.is_finite(value)}
-    distances = {rung: value for rung, value in ladder.items() if not rung.endswith("_coverage")}
+    distances = {rung: value for rung, value in ladder.items() if not rung.endswith(("_coverage", "_nll"))}
     judged = "fid" if card.get("published") else f"fd_{card.get('extractor')}"
     references = {"real": ladder.get("real"), "noise": ladder.get("noise"), "rungs": list(distances.values())}
     metrics = page.present(report.metrics)
@@ -342,6 +413,7 @@ def _numbers(report: Report) -> dict[str, Any]:
     for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
         figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
         known = {"spread": metrics.get(f"{name}_std")} | (references if name == judged else {})
+        known["alone"] = bool(catalogue.partner(name, metrics))
         known["champion"] = report.champion.get("metrics", {}).get(name)
         rows.append(_row(name, known | dict(figure)))
     value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
@@ -354,6 +426,7 @@ def _numbers(report: Report) -> dict[str, Any]:
         "left_out": report.protocol.get("left_out") or {},
         "card": _card(card),
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
+        "ladder_nll": {names[rung]: ladder[f"{rung}_nll"] for rung in distances if f"{rung}_nll" in ladder},
         "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
     }
 
@@ -382,6 +455,8 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
             "accuracy": details.get("accuracy"),
             "accuracy by chance": details.get("chance"),
             "relative error of features against float32": details.get("feature_error"),
+            "nats of a held-out text": details.get("nll"),
+            "perplexity of its words": details.get("perplexity"),
             "dimensions": card.get("dimensions"),
             "weights": card.get("hash", "")[:12],
         }
@@ -396,7 +471,7 @@ def _row(name: str, figure: Mapping[str, Any]) -> dict[str, Any]:
         scale = _scale(figure, ("noise", float(noise or 0)), ("real", float(real or 0)))
     elif meaning and meaning.range:
         scale = _scale(figure, ("", meaning.range[0]), ("", meaning.range[1]))
-    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion", "floor", "blind")}
+    shown = {key: figure.get(key) for key in ("value", "interval", "spread", "champion", "floor", "blind", "alone")}
     return {"name": name, "meaning": meaning, "scale": scale, **shown}
 
 

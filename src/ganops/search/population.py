@@ -19,8 +19,8 @@ FACTORS = (0.8, 1.25)
 """Factors that change a number, one of them at random (in the paper 0.8 and 1.2)."""
 DRAWN_ANEW = 0.25
 """Chance that a parameter is drawn from its space instead."""
-FIXED = ("model", "loss.name", "loss.options", "loss.penalty", "train.batch", "train.d_steps", "train.kimg",
-         "train.precision", "train.augment.transforms")  # fmt: skip
+FIXED = ("model", "loss.name", "loss.options", "loss.penalty", "loss.warm_up", "train.batch", "train.d_steps",
+         "train.kimg", "train.precision", "train.augment.transforms")  # fmt: skip
 """Parameters that cannot change during a training: its weights, memory or count of samples depend on them."""
 
 

@@ -23,19 +23,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ganops.kinds import KINDS
-from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most pictures
+from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
 from ganops.serving.limits import HEADERS, received, shortened
-from ganops.serving.limits import SECONDS as SECONDS  # also those in which pictures have to be drawn
+from ganops.serving.limits import SECONDS as SECONDS  # also those in which samples have to be drawn
 from ganops.serving.limits import Refused as Refused
 
 REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""
-PICTURES = 1024
-"""Pictures of one request, where a picture is small."""
+SAMPLES = 1024
+"""Samples of one request, where a sample is small."""
 CLIPS = 256
 """Clips of one request: a vocoder takes 4 to 9 ms for each."""
 FORMATS = ("json", "png", "npy")
-"""Formats of all samples; those that have time have one more (`Spec.played`)."""
+"""Formats of all samples; those that can follow one another in a file have one more (`Spec.joined_format`)."""
+JOINED = ("wav", "txt")
+"""Formats of `Spec.joined_format`: wav of sounds, txt of texts."""
 PIXELS = 256 * 1024 * 1024
 """Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
 RETRY = "1"
@@ -58,13 +60,13 @@ class Order(BaseModel):
     labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
     """Classes: one for all, or one for each seed; null: the seed modulo the number of classes."""
     truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
-    """1: the distribution that was trained; less: more typical."""
-    format: str = Field("json", json_schema_extra={"enum": [*FORMATS, "wav"]})
+    """1: the distribution that was trained; less: more typical. Of texts, the temperature of their words."""
+    format: str = Field("json", json_schema_extra={"enum": [*FORMATS, *JOINED]})
     """One of `formats` of `/model`.
 
-    json: a PNG for each seed, of a sound a WAV. png: one picture, the grid; of sounds it shows spectrograms. npy: for
-    `numpy.load`, the quickest, of images uint8 [N, H, W, C], of sounds int16 [N, T]. wav, of sounds: all of them, one
-    after the other.
+    json: a PNG for each seed, of a sound a WAV, of a text the string itself. png: one picture, the grid; of sounds it
+    shows spectrograms. npy: for `numpy.load`, the quickest, of images uint8 [N, H, W, C], of sounds int16 [N, T], of
+    texts str [N]. wav, of sounds: all of them, one after the other. txt, of texts: a line each, in UTF-8.
     """
 
 
@@ -78,7 +80,7 @@ class Drawn(BaseModel, use_attribute_docstrings=True):
 
 
 class Heard(BaseModel, use_attribute_docstrings=True):
-    """Samples that are no pictures, as JSON."""
+    """Sounds as JSON."""
 
     name: str
     version: int
@@ -86,6 +88,15 @@ class Heard(BaseModel, use_attribute_docstrings=True):
     """Media type of each."""
     samples: list[str]
     """A file in base64 for each seed."""
+
+
+class Written(BaseModel, use_attribute_docstrings=True):
+    """Texts as JSON."""
+
+    name: str
+    version: int
+    texts: list[str]
+    """A text for each seed."""
 
 
 class Problem(BaseModel):
@@ -112,12 +123,17 @@ class Model(BaseModel, use_attribute_docstrings=True):
     alias: str
     version: int
     kind: str
-    """image or sound."""
+    """image, sound or text."""
     shape: tuple[int, ...]
-    """Height, width and channels of a picture; the samples of a clip."""
+    """Shape of a sample in npy: height, width and channels of a picture; the samples of a clip; of a text none."""
     dtype: str
+    """Type of a sample in npy, as numpy writes it."""
     rate: int | None
     """Samples a second of a clip; null: it is none."""
+    length: int | None
+    """Words, or characters, of a text at most; null: it is none."""
+    vocabulary: int | None
+    """Number of words, or characters, that a text is made of; null: it is none."""
     formats: tuple[str, ...]
     """Values of `format` that `/generate` takes."""
     classes: int
@@ -149,7 +165,7 @@ class State:
     alias: str
     version: str
     shape: tuple[int, ...]
-    """Shape of a sample as `predict` gives it: height, width and channels of a picture."""
+    """Shape of a sample as `predict` gives it: height, width and channels of a picture; of a text it has no axes."""
     classes: int
     class_names: tuple[str, ...]
     loaded: str
@@ -162,6 +178,10 @@ class State:
     """Type of a sample as `predict` gives it."""
     rate: int | None = None
     """Samples a second of a clip."""
+    length: int | None = None
+    """Words, or characters, of a text at most."""
+    vocabulary: int | None = None
+    """Number of words, or characters, that a text is made of."""
     formats: tuple[str, ...] = FORMATS
     """Formats in which it answers."""
 
@@ -306,15 +326,15 @@ class Front:
     def most(self) -> int:
         """Samples that one request may ask for."""
         slow = self.states and self.states[0].rate is not None
-        return max(1, min(CLIPS if slow else PICTURES, PIXELS // 8 // self._weight()))
+        return max(1, min(CLIPS if slow else SAMPLES, PIXELS // 8 // self._weight()))
 
     @property
     def noun(self) -> str:
         """Noun for several samples of what is served."""
-        return self.states[0].noun if self.states else "pictures"
+        return self.states[0].noun if self.states else "samples"
 
     def _weight(self) -> int:
-        """Bytes of a sample."""
+        """Bytes of a sample as `predict` gives it."""
         return math.prod(self.states[0].shape) * np.dtype(self.states[0].dtype).itemsize if self.states else 1
 
     async def generate(self, request: Request) -> Response:
@@ -395,7 +415,7 @@ class _Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("ganops_requests", "Answers to /generate", ["status"], registry=self.registry)
-        self.images = Counter("ganops_images", "Pictures drawn", ["version"], registry=self.registry)
+        self.samples = Counter("ganops_images", "Samples drawn", ["version"], registry=self.registry)
         self.in_flight = Gauge("ganops_requests_in_flight", "Requests now", registry=self.registry)
         self.version = Gauge("ganops_replicas", "Replicas by version", ["version"], registry=self.registry)
         self.behind = Gauge("ganops_replicas_in_trouble", "Replicas that cannot follow", registry=self.registry)
@@ -404,11 +424,11 @@ class _Metrics:
     def count(self, status: int) -> None:
         self.requests.labels(status).inc()
 
-    def drawn(self, answer: Answer, images: int, seconds: float) -> None:
+    def drawn(self, answer: Answer, samples: int, seconds: float) -> None:
         self.count(answer.status)
         self.seconds.observe(seconds)
         if answer.status == 200:
-            self.images.labels(answer.version).inc(images)
+            self.samples.labels(answer.version).inc(samples)
 
     def serve(self, states: Sequence[State]) -> None:
         self.version.clear()
@@ -479,9 +499,9 @@ _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Drawn | Heard,
+        "model": Drawn | Heard | Written,
         "description": "The samples, in the format that was asked for.",
-        "content": {"image/png": {}, "application/octet-stream": {}, "audio/wav": {}},
+        "content": {"image/png": {}, "application/octet-stream": {}, "audio/wav": {}, "text/plain": {}},
         "headers": {"X-Model-Version": {"description": "The version that drew.", "schema": {"type": "string"}}},
     },
     400: {"model": Problem, "description": "The order is not sound: what was expected, and what was got."},

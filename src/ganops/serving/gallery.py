@@ -15,6 +15,7 @@ from ganops.core.errors import RegistryError, UserError
 from ganops.core.files import embedded
 from ganops.core.labels import in_turn
 from ganops.generator import walks
+from ganops.kinds import Spec
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
@@ -23,11 +24,11 @@ from ganops.registry.registration import CHALLENGER, IDENTITY
 from ganops.serving import votes
 from ganops.serving.votes import Ballot, Side, Tally
 
-MAX_PICTURES = 100
-"""Pictures of one request."""
-STRIP_PICTURES = (3, 24)
-"""Pictures of a strip."""
-MAX_SEED = 2**53 - 1 - MAX_PICTURES
+MAX_SAMPLES = 100
+"""Samples of one request."""
+STRIP_SAMPLES = (3, 24)
+"""Samples of a strip."""
+MAX_SEED = 2**53 - 1 - MAX_SAMPLES
 """Seeds of a page: larger numbers are not exact in a browser."""
 MAX_LOADED = 4
 """Versions that stay loaded."""
@@ -37,13 +38,13 @@ HEADLINE = ("fid", "fd_", "kid", "precision", "recall", "coverage")
 
 @dataclass(frozen=True)
 class Settings:
-    """Pictures that a person asks for."""
+    """Samples that a person asks for."""
 
     seed: int = 0
     """The first one."""
     count: int = 20
     label: int | None = None
-    """Label of all pictures; None: the classes in turn, the label of a seed is the seed modulo their number."""
+    """Label of all samples; None: the classes in turn, the label of a seed is the seed modulo their number."""
     truncation: float = 1.0
 
     @classmethod
@@ -62,20 +63,20 @@ class Settings:
         """int64 [count]."""
         return self.seed + np.arange(self.count)
 
-    def checked(self, classes: int) -> "Settings":
-        """Return these settings, if a model of so many classes can be asked for them.
+    def checked(self, spec: Spec) -> "Settings":
+        """Return these settings, if a model of such samples can be asked for them.
 
         Raises:
             UserError: It cannot.
         """
         whole("seed", self.seed, 0, MAX_SEED)
-        whole("pictures", self.count, 1, MAX_PICTURES)
-        _label(self.label, classes)
-        _truncation(self.truncation)
+        whole(f"{spec.noun}s", self.count, 1, MAX_SAMPLES)
+        _label(self.label, spec.classes)
+        _truncation(self.truncation, spec)
         return self
 
     def link(self, version: int) -> str:
-        """The part of a page's address that brings these pictures back, also after the champion has changed."""
+        """The part of a page's address that brings these samples back, also after the champion has changed."""
         label = {} if self.label is None else {"label": self.label}
         settings = {"seed": self.seed, "count": self.count, **label, "truncation": f"{self.truncation:g}"}
         return "?" + urlencode({"version": version, **settings})
@@ -109,9 +110,9 @@ def _label(label: int | None, classes: int) -> None:
         whole("label", label, 0, classes - 1)
 
 
-def _truncation(value: float) -> None:
+def _truncation(value: float, spec: Spec) -> None:
     if not 0 <= value <= 1:
-        raise UserError(f"truncation: expected a number from 0 to 1, got {value:g}")
+        raise UserError(f"{spec.variety}: expected a number from 0 to 1, got {value:g}")
 
 
 @dataclass(frozen=True)
@@ -128,11 +129,16 @@ class Drawn:
 
     @property
     def sounds(self) -> list[str | None]:
-        """An address for each that holds the file in which it is heard; None where samples have no time."""
+        """An address for each that holds the file in which it is heard; None where samples are no sounds."""
         spec = self.drawer.spec
-        if spec.played is None:
+        if spec.kind != "sound":
             return [None] * len(self.stored)
         return [embedded(media, content) for _, media, content in map(spec.file, self.drawer.shown(self.stored))]
+
+    @property
+    def texts(self) -> list[str]:
+        """The samples as people read them, where they are texts."""
+        return [str(text) for text in self.drawer.shown(self.stored)]
 
 
 @dataclass(frozen=True)
@@ -165,9 +171,9 @@ class Exhibit:
         """Return a sample for each seed.
 
         Raises:
-            UserError: Such pictures cannot be asked for.
+            UserError: Such samples cannot be asked for.
         """
-        settings = settings.checked(self.drawer.classes)
+        settings = settings.checked(self.drawer.spec)
         labels = None if settings.label is None else np.full(settings.count, settings.label, np.int64)
         return Drawn(self.drawer, self.drawer.sample(settings.seeds, labels, settings.truncation))
 
@@ -179,12 +185,12 @@ class Exhibit:
         """
         ends = whole("seed A", a, 0, MAX_SEED), whole("seed B", b, 0, MAX_SEED)
         _label(label, self.drawer.classes)
-        _truncation(truncation)
-        steps = whole("steps", steps, *STRIP_PICTURES)
+        _truncation(truncation, self.drawer.spec)
+        steps = whole("steps", steps, *STRIP_SAMPLES)
         return Drawn(self.drawer, walks.between(self.drawer, ends, label, truncation, steps))
 
     def label_of(self, seed: int, label: int | None = None) -> str:
-        """The class of a picture in words; empty where there are none."""
+        """The class of a sample in words; empty where there are none."""
         if not self.drawer.classes:
             return ""
         return self.labels[int(in_turn(np.array([seed]), self.drawer.classes)[0]) if label is None else label]
@@ -260,7 +266,7 @@ class Exhibition:
         """Two versions, in an order that is drawn.
 
         Raises:
-            UserError: Their pictures would be told apart by their size alone.
+            UserError: Their samples would be told apart by their size alone.
         """
         pair = [self.exhibit(each) for each in (one, other)]
         first, second = (exhibit.drawer.spec.words for exhibit in pair)

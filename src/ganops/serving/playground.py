@@ -1,4 +1,4 @@
-"""A web page on the champion (Gradio): draw, walk from one picture to another, compare two versions blind and vote.
+"""A web page on the champion (Gradio): draw, walk from one sample to another, compare two versions blind and vote.
 
 The page needs no internet and tells nobody: it loads nothing from other hosts, which a policy in its answers makes the
 browser hold it to, and Gradio's own statistics are off.
@@ -24,17 +24,16 @@ from numpy.typing import NDArray
 from ganops.core import pictures
 from ganops.core.errors import UserError
 from ganops.core.files import embedded
-from ganops.kinds import Spec
 from ganops.registry.card import shape
 from ganops.reports.page import TEMPLATES, environment
-from ganops.serving.gallery import MAX_PICTURES, MAX_SEED, STRIP_PICTURES, Drawn, Exhibit, Exhibition, Settings, whole
+from ganops.serving.gallery import MAX_SAMPLES, MAX_SEED, STRIP_SAMPLES, Drawn, Exhibit, Exhibition, Settings, whole
 from ganops.serving.limits import Doorway, bound, serve
 from ganops.serving.votes import Ballot
 
 IN_TURN = -1
 """The choice of no label of its own."""
 PAIR = 12
-"""Pictures on each side of a ballot."""
+"""Samples on each side of a ballot."""
 PLAYER = 192
 """Pixels of the narrowest player."""
 SURPRISES = 1_000_000
@@ -142,11 +141,14 @@ def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
 class Page:
     """The page: its parts, and what happens when they are used.
 
-    A visitor's version is kept with the visit: a promotion changes no page that is open, until it is asked to.
+    A visitor's version is kept with the visit: a promotion changes no page that is open, until it is asked to. What
+    samples are called is what they are called as the page begins: the versions of a model are of one kind.
     """
 
     def __init__(self, shown: Exhibition) -> None:
         self.shown = shown
+        spec = shown.exhibit(shown.champion()).drawer.spec
+        self.samples, self.variety = f"{spec.noun}s", spec.variety.capitalize()
         templates = environment()
         templates.globals["percent"] = lambda share: f"{100 * share:.0f} %"
         self.parts: Any = templates.get_template("playground.html.j2").module
@@ -184,9 +186,9 @@ class Page:
     def _draw_tab(self, gr: Any, version: Any) -> tuple[list[Any], Any]:
         with gr.Row():
             seed = gr.Number(0, label="First seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=140)
-            count = gr.Slider(1, MAX_PICTURES, Settings.count, step=1, label="Pictures", min_width=200)
+            count = gr.Slider(1, MAX_SAMPLES, Settings.count, step=1, label=self.samples.capitalize(), min_width=200)
             label = self._label(gr)
-            truncation = gr.Slider(0, 1, 1, step=0.05, label="Truncation", info="Less: more typical.", min_width=200)
+            truncation = gr.Slider(0, 1, 1, step=0.05, label=self.variety, info="Less: more typical.", min_width=200)
         with gr.Row():
             go = gr.Button("Draw", variant="primary", scale=0, min_width=150, elem_id="draw")
             surprise = gr.Button("Surprise me", scale=0, min_width=150, elem_id="surprise")
@@ -203,8 +205,8 @@ class Page:
                 "a": gr.Number(0, label="Seed A", precision=0, minimum=0, maximum=MAX_SEED, min_width=100),
                 "b": gr.Number(1, label="Seed B", precision=0, minimum=0, maximum=MAX_SEED, min_width=100),
                 "label": self._label(gr, "of each seed"),
-                "truncation": gr.Slider(0, 1, 1, step=0.05, label="Truncation", scale=2, min_width=200),
-                "steps": gr.Slider(*STRIP_PICTURES, 9, step=1, label="Pictures", scale=2, min_width=200),
+                "truncation": gr.Slider(0, 1, 1, step=0.05, label=self.variety, scale=2, min_width=200),
+                "steps": gr.Slider(*STRIP_SAMPLES, 9, step=1, label=self.samples.capitalize(), scale=2, min_width=200),
             }
         with gr.Row():
             go = gr.Button("Walk", variant="primary", scale=0, min_width=150, elem_id="walk")
@@ -226,7 +228,7 @@ class Page:
         )
         with gr.Row():
             other = gr.Dropdown([], label="Compared with", elem_id="other", min_width=200)
-            go = gr.Button("Show pictures", variant="primary", scale=0, min_width=170, elem_id="ballot")
+            go = gr.Button(f"Show {self.samples}", variant="primary", scale=0, min_width=170, elem_id="ballot")
         pair = gr.HTML(elem_classes="page", elem_id="pair")
         with gr.Row(elem_id="vote"):
             buttons = {
@@ -254,7 +256,7 @@ class Page:
         named = query.get("version", "")
         version = int(named) if named.isdecimal() else self.shown.champion()
         exhibit = self.shown.exhibit(version)
-        settings.checked(exhibit.drawer.classes)
+        settings.checked(exhibit.drawer.spec)
         about = self._about(exhibit, settings.label)
         return [*about[:3], settings.seed, settings.count, about[3], settings.truncation, *about[4:]]
 
@@ -286,38 +288,33 @@ class Page:
 
     @_told
     def draw(self, version: int, seed: float, count: float, label: int, truncation: float) -> str:
-        """The grid, and how it is had again."""
+        """The grid, or the list of texts, and how it is had again."""
         exhibit = self._exhibit(version)
-        seed, count = whole("first seed", seed, 0, MAX_SEED), whole("pictures", count, 1, MAX_PICTURES)
+        spec = exhibit.drawer.spec
+        seed, count = whole("first seed", seed, 0, MAX_SEED), whole(f"{spec.noun}s", count, 1, MAX_SAMPLES)
         settings = Settings(seed, count, _chosen(label), truncation)
-        drawn, spec = exhibit.draw(settings), exhibit.drawer.spec
-        width = 256 if settings.count == 1 else _width(spec, 96)
-        shown = []
-        for one, image, sound in zip(settings.seeds.tolist(), drawn.stills, drawn.sounds, strict=True):
+        shown = _items(exhibit.draw(settings), 256 if settings.count == 1 else 96)
+        for one, item in zip(settings.seeds.tolist(), shown, strict=True):
             note, link = exhibit.label_of(one, settings.label), replace(settings, seed=one, count=1).link(version)
-            words = {"caption": f"seed {one}", "note": note, "alt": f"seed {one}"}
-            shown.append(_image(image, width, **words, link=link, sound=sound))
+            item |= {"caption": f"seed {one}", "note": note, "alt": f"seed {one}", "link": link}
         program = settings.program(exhibit.name, version, spec.unit)
         again = self.parts.again(settings.link(version), program, spec.noun)
-        return str(self.parts.pictures(shown)) + str(again)
+        return str(self.parts.samples(shown)) + str(again)
 
     @_told
     def walk(self, version: int, a: float, b: float, label: int, truncation: float, steps: float) -> str:
         """The strip from one seed to the other."""
         exhibit = self._exhibit(version)
         drawn = exhibit.walk(a, b, _chosen(label), truncation, steps)
-        last, width = len(drawn.stored) - 1, _width(exhibit.drawer.spec, 96)
+        last = len(drawn.stored) - 1
         captions = [f"{100 * i / last:.0f} %" for i in range(last + 1)]
         captions[0], captions[-1] = f"seed {int(a)}", f"seed {int(b)}"
-        shown = [
-            _image(image, width, caption, caption, sound=sound)
-            for image, sound, caption in zip(drawn.stills, drawn.sounds, captions, strict=True)
-        ]
-        return str(self.parts.pictures(shown))
+        items = zip(_items(drawn, 96), captions, strict=True)
+        return str(self.parts.samples([{**item, "caption": caption, "alt": caption} for item, caption in items]))
 
     @_told
     def compare(self, version: int, other: int | None) -> list[Any]:
-        """A new ballot: pictures left and right, nothing that tells which is which.
+        """A new ballot: samples left and right, nothing that tells which is which.
 
         Raises:
             UserError: There is no other version.
@@ -336,22 +333,21 @@ class Page:
 
     def _side(self, side: str, version: int, seeds: Sequence[int]) -> list[dict[str, Any]]:
         drawer = self.shown.exhibit(version).drawer
-        drawn, width = Drawn(drawer, drawer.sample(np.array(seeds, np.int64))), _width(drawer.spec, 64)
-        pairs = zip(drawn.stills, drawn.sounds, strict=True)
-        return [_image(image, width, f"{side} {i}", sound=sound) for i, (image, sound) in enumerate(pairs, start=1)]
+        items = _items(Drawn(drawer, drawer.sample(np.array(seeds, np.int64))), 64)
+        return [{**item, "alt": f"{side} {i}"} for i, item in enumerate(items, start=1)]
 
     @_told
     def vote(self, choice: str, ballot: Ballot | None) -> list[Any]:
         """Keep a vote, and tell which side was which, and how the votes stand.
 
         Raises:
-            UserError: There are no pictures to vote on yet.
+            UserError: There are no samples to vote on yet.
         """
         gr = _gradio()
         if ballot is None:
-            raise UserError("there are no pictures to vote on yet: Show pictures")
+            raise UserError(f"there are no {self.samples} to vote on yet: Show {self.samples}")
         if not self.shown.cast(ballot, choice):
-            gr.Info("This pair has your vote already: Show pictures brings new ones.")
+            gr.Info(f"This pair has your vote already: Show {self.samples} brings new ones.")
         one, other = sorted((ballot.left, ballot.right), key=lambda side: side.version, reverse=True)
         verdict = self.parts.verdict(ballot, choice, one.version, other.version, self.shown.tally(one, other))
         return [str(verdict), *[gr.Button(interactive=False)] * 3]
@@ -370,20 +366,19 @@ def _chosen(label: int | None) -> int | None:
     return None if label is None or label == IN_TURN else int(label)
 
 
-def _width(spec: Spec, least: int) -> int:
-    """Return the least pixels of one of many pictures: those of sounds leave room for a player."""
-    return least if spec.played is None else PLAYER
+def _items(drawn: Drawn, width: int) -> list[dict[str, Any]]:
+    """Each sample as the page shows it: a text as it is; of others the still, and of a sound its file.
 
-
-def _image(
-    image: NDArray[np.uint8], width: int, alt: str, caption: str = "", note: str = "", link: str | None = None,
-    sound: str | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small.
-
-    `sound` is the address of the file in which it is heard, if it can be.
+    A picture has `width` pixels at least, with a player beneath it `PLAYER`.
     """
+    if drawn.drawer.spec.kind == "text":
+        return [{"text": text} for text in drawn.texts]
+    pairs = zip(drawn.stills, drawn.sounds, strict=True)
+    return [_picture(still, max(width, PLAYER) if sound else width) | {"sound": sound} for still, sound in pairs]
+
+
+def _picture(image: NDArray[np.uint8], width: int) -> dict[str, Any]:
+    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
     height, own = image.shape[1:]
     src, factor = embedded("image/png", pictures.to_bytes(pictures.picture(image))), max(1, -(-width // own))
-    words = {"alt": alt, "caption": caption, "note": note, "link": link, "sound": sound}
-    return {"src": src, "width": own, "height": height, "factor": factor, **words}
+    return {"src": src, "width": own, "height": height, "factor": factor}

@@ -26,7 +26,7 @@ from ganops.kinds import Spec
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import FORMATS, Answer, Drawn, Heard, Order, State
+from ganops.serving.app import FORMATS, Answer, Drawn, Heard, Order, State, Written
 
 RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -129,8 +129,8 @@ class Replica:
         drawer = current.drawer
         return State(
             self.target.name, self.target.alias, current.version, drawer.shape, drawer.classes, drawer.class_names,
-            current.at, self.trouble, drawer.spec.kind, str(drawer.dtype), drawer.spec.facts.get("rate"),
-            formats(drawer.spec),
+            current.at, self.trouble, drawer.spec.kind, str(drawer.dtype), formats=formats(drawer.spec),
+            **_measures(drawer.spec),
         )  # fmt: skip
 
     def draw(self, orders: list[Order]) -> list[Answer]:
@@ -178,7 +178,14 @@ def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
 
 def formats(spec: Spec) -> tuple[str, ...]:
     """Return the formats in which samples are answered with."""
-    return (*FORMATS, spec.played) if spec.played else FORMATS
+    return (*FORMATS, spec.joined_format) if spec.joined_format else FORMATS
+
+
+def _measures(spec: Spec) -> dict[str, int]:
+    """Return what a client has to know of clips, or of texts, beside their shape."""
+    if spec.kind == "text":
+        return {"length": spec.shape[0], "vocabulary": len(spec.facts["words"])}
+    return {"rate": spec.facts["rate"]} if spec.kind == "sound" else {}
 
 
 def encode(format_: str, stored: NDArray[Any], name: str, current: Loaded) -> Answer:
@@ -191,7 +198,7 @@ def encode(format_: str, stored: NDArray[Any], name: str, current: Loaded) -> An
         buffer = io.BytesIO()
         np.save(buffer, shown, allow_pickle=False)
         return Answer(200, "application/octet-stream", buffer.getvalue(), version)
-    if format_ == spec.played and (joined := spec.joined(shown)):
+    if format_ == spec.joined_format and (joined := spec.joined(shown)):
         return Answer(200, joined[1], joined[2], version)
     if format_ != "json":  # the alias has moved to samples of another kind since the order was checked
         known = ", ".join(formats(spec))
@@ -200,7 +207,9 @@ def encode(format_: str, stored: NDArray[Any], name: str, current: Loaded) -> An
 
 
 def _content(stored: NDArray[Any], shown: NDArray[Any], spec: Spec, name: str, version: str) -> str:
-    """Return samples as JSON, a file in base64 for each."""
+    """Return samples as JSON: texts as they are, of others a file in base64 for each."""
+    if spec.kind == "text":
+        return Written(name=name, version=int(version), texts=shown.tolist()).model_dump_json()
     if spec.kind == "image":  # packed loosely: quicker than the files that `spec.file` gives
         files = [to_bytes(picture(image), compress_level=1) for image in stored]
         encoded = [base64.b64encode(file).decode() for file in files]

@@ -67,7 +67,7 @@ def estimate(plan: Plan) -> float:
 def _seconds(experiment: Experiment, device: torch.device) -> float:
     """Seconds of a training: those of each of its phases, and of the densities that are fitted to codes at ticks."""
     experiment = experiment.override({"train.d_steps": 1})
-    noise = _Noise(Spec(experiment.data.kind, experiment.data.shape))
+    noise = _Noise(experiment.data.spec)
     run = Run(experiment, noise, None, device, cores=experiment.compute.trial.cpus)
     phases = [*run.before, run.last]
     steps = sum(phase.recipe.steps for phase in phases)
@@ -94,8 +94,8 @@ class _Noise:
     hash: str = "noise"
 
     def samples(self, split: str) -> NDArray[Any]:
-        like = self.spec.empty(CODES)
-        return np.random.default_rng(0).integers(0, 256, like.shape, like.dtype)
+        like, values = self.spec.empty(CODES), len(self.spec.facts.get("words", range(256)))
+        return np.random.default_rng(0).integers(0, values, like.shape, like.dtype)
 
     def labels(self, split: str) -> None:
         """No labels."""

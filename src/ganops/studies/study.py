@@ -195,13 +195,20 @@ def plan(study: Study, scale: float, *, data: str | None = None, models: Sequenc
         raise ConfigError(f"models: {', '.join(unknown)} not known; known: {', '.join(study.models)}")
     values = scaled(study, scale) | ({"data.source": data} if data else {})
     base = config.parse(study.base).override(values)
+    share = base.train.kimg / config.parse(study.base).train.kimg
     experiments = {
-        name: base.override({**model.parameters, "tune.space": study.space_of(name)})
+        name: _warmed_up(base.override({**model.parameters, "tune.space": study.space_of(name)}), share)
         for name, model in study.models.items() if name in names
     }  # fmt: skip
     first = base.seed + 1
     seeds = tuple(range(first, first + _count(study.seeds, study.least.seeds, scale)))
     return Plan(study, scale, values["tune.trials"] + 1, seeds, experiments)
+
+
+def _warmed_up(experiment: Experiment, share: float) -> Experiment:
+    """Return an experiment whose warm-up, where it has one, is of the scale that the rest of its training is of."""
+    first = experiment.loss.warm_up
+    return experiment.override({"loss.warm_up.kimg": share * first.kimg}) if first else experiment
 
 
 class Point(NamedTuple):

@@ -1,4 +1,4 @@
-"""The lesson: a step in which both networks help one another, such as the halves of an autoencoder."""
+"""The lesson: a step in which the networks do not play: the halves of an autoencoder, or G alone, down one loss."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -19,7 +19,7 @@ class Loss(Protocol):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Names of the parts of both networks that it teaches; empty: all."""
+        """Names of the parts that it teaches, behind G. or D.: all of G, or G.decoder; empty: all of both."""
 
     def __call__(self, G: nn.Module, D: nn.Module, turn: Turn, /) -> tuple[Tensor, Terms]:
         """Return the loss of each sample [N], and what there is to report; both are shared with the other workers."""
@@ -30,7 +30,7 @@ class Loss(Protocol):
 
 @dataclass(frozen=True)
 class Lesson:
-    """Both networks go down the gradient of one loss."""
+    """The networks that learn go down the gradient of one loss."""
 
     loss: Loss
     autocast: Callable[[], AbstractContextManager[None]]
@@ -44,16 +44,15 @@ class Lesson:
 
     def learns(self, name: str) -> bool:
         """Return True where the loss teaches the part of a network to which the parameter belongs."""
-        return not self.loss.parts or name.partition(".")[0] in self.loss.parts
+        return not self.loss.parts or name.startswith(tuple(f"{part}." for part in self.loss.parts))
 
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step for each turn."""
         for turn in turns:
             with self.autocast():
                 loss, terms = self.loss(G.shared, D.shared, turn)
-            loss = wide(loss).mean()
-            descend(loss, G.optimizer, D.optimizer)
-        return {"loss": loss.detach()} | {name: value.detach() for name, value in terms.items()}
+            descend(wide(loss).mean(), G.optimizer, D.optimizer)
+        return {name: value.detach() for name, value in terms.items()}
 
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return those of the loss."""

@@ -127,8 +127,8 @@ def _phase(
 ) -> Iterator[Tick]:
     """Plays a phase on up to step `end`."""
     objective, recipe = phase.objective, phase.recipe
-    G = Player(state.G, _shared(state.G, objective), state.adam_G)
-    D = Player(state.D, _shared(state.D, objective), state.adam_D)
+    G = Player(state.G, _shared("G", state.G, objective), state.adam_G)
+    D = Player(state.D, _shared("D", state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
     terms: list[Terms] = []
     started = time.perf_counter()
@@ -171,9 +171,9 @@ def _turn(
     return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report)
 
 
-def _shared(network: nn.Module, objective: Objective) -> nn.Module:
+def _shared(player: str, network: nn.Module, objective: Objective) -> nn.Module:
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(objective.learns(name))
+        parameter.requires_grad_(objective.learns(f"{player}.{name}"))
     if not workers() > 1 or not any(parameter.requires_grad for parameter in network.parameters()):
         return network
     # buffers are statistics of the global batch and equal on all workers already

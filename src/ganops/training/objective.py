@@ -60,7 +60,7 @@ class Objective(Protocol):
         """All that is remembered from one step to the next, by name; moved in place."""
 
     def learns(self, name: str) -> bool:
-        """Return True where the parameter of this name, of G or of D, is learnt; the others rest."""
+        """Return True where the parameter of this name, behind G. or D., is learnt; the others rest."""
 
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step: the networks move, by gradients averaged over the workers."""

@@ -7,6 +7,7 @@ import pytest
 
 from ganops.core.errors import FeatureError
 from ganops.kinds import sound
+from ganops.metrics.extractors import corruptions
 from ganops.metrics.extractors.corruptions import (
     blur,
     drop_classes,
@@ -217,3 +218,64 @@ def test_what_is_spoken_is_what_the_clip_sounds_like():
     spectra = generator().integers(0, 256, (2, 1, 32, 16), np.uint8)
     clips = sound.shown(spectra, facts)
     assert np.array_equal(speak(spectra, facts), sound.quantised(sound.spectrogram(clips, facts), facts))
+
+
+FACTS = {"words": ["", *(f"w{i}" for i in range(30))], "by": "words"}
+ENDLESS = {"words": [f"w{i}" for i in range(31)], "by": "words"}
+
+
+def written(count=400, length=12, seed=0):
+    """Texts of words 1 to 30 and of 3 to 12 places, padded by 0."""
+    rng = np.random.default_rng(seed)
+    texts = rng.integers(1, 31, (count, length)).astype(np.uint16)
+    return np.where(np.arange(length) < rng.integers(3, length + 1, (count, 1)), texts, 0).astype(np.uint16)
+
+
+TEXT_HARMS = {
+    "replaced": lambda x, g, facts: corruptions.replace_words(x, 0.2, g, facts),
+    "uniform": lambda x, g, facts: corruptions.replace_words(x, 1, g, facts),
+    "shuffled": corruptions.shuffle_words,
+    "mixed": corruptions.mix_words,
+}
+
+
+@pytest.mark.parametrize("harm", TEXT_HARMS)
+def test_harms_of_texts_leave_their_padding(harm):
+    texts = written()
+    harmed = TEXT_HARMS[harm](texts, np.random.default_rng(1), FACTS)
+    assert harmed.dtype == np.uint16
+    assert ((harmed == 0) == (texts == 0)).all()
+    assert (harmed != texts).any()
+
+
+def test_words_are_replaced_in_their_share():
+    texts = written(4000)
+    for share in (0.05, 0.2):
+        harmed = corruptions.replace_words(texts, share, np.random.default_rng(0), FACTS)
+        words = texts > 0
+        # one of 30 is replaced by itself
+        assert (harmed != texts)[words].mean() == pytest.approx(share * 29 / 30, abs=0.01)
+
+
+def test_shuffled_texts_keep_their_words_and_mixed_ones_those_of_all():
+    texts = written()
+    shuffled = corruptions.shuffle_words(texts, np.random.default_rng(1), FACTS)
+    mixed = corruptions.mix_words(texts, np.random.default_rng(1), FACTS)
+    assert (np.sort(shuffled, axis=1) == np.sort(texts, axis=1)).all()
+    assert (np.sort(mixed, axis=None) == np.sort(texts, axis=None)).all()
+    assert (np.sort(mixed, axis=1) != np.sort(texts, axis=1)).any(axis=1).mean() > 0.9
+
+
+def test_where_no_word_ends_a_text_zero_is_a_word_like_the_others():
+    texts = written()
+    harmed = corruptions.replace_words(texts, 1, np.random.default_rng(1), ENDLESS)
+    assert (harmed == 0).mean() == pytest.approx(1 / 31, abs=0.01)
+    shuffled = corruptions.shuffle_words(texts, np.random.default_rng(1), ENDLESS)
+    assert ((shuffled == 0) != (texts == 0)).any()
+
+
+def test_the_repeated_text_is_that_of_the_commonest_words():
+    texts = np.array([[1, 2, 0], [3, 3, 3], [3, 3, 0], [3, 4, 0]], np.uint16)
+    repeated = corruptions.repeat_likeliest(texts, FACTS)
+    assert (repeated == [3, 3, 3]).all()
+    assert repeated.shape == texts.shape

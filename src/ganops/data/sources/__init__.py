@@ -9,7 +9,7 @@ from typing import Protocol
 
 from ganops.core.errors import DataError
 from ganops.core.storage import scheme
-from ganops.data.sources import archive, download, folder, idx, objects, parquet
+from ganops.data.sources import archive, download, folder, idx, lines, objects, parquet
 from ganops.data.sources.item import IMAGES, Item, Source, Wanted, check_count, reading
 from ganops.data.sources.storage import Store
 
@@ -30,6 +30,7 @@ SOURCES: dict[str, Reader] = {
     "download": download,
     "idx": idx,
     "parquet": parquet,
+    "lines": lines,
     "archive": archive,
     "folder": folder,  # last: it takes every folder
 }
@@ -88,17 +89,23 @@ def read_source(path: Path | Store, wanted: Wanted = IMAGES) -> Source:
     """
     with reading(path):
         source = _read(path, wanted)
-    check_count(source.count, path)
+    if source.count is not None:
+        check_count(source.count, path)
     return replace(source, items=_walked(source.items, path))
 
 
 def _read(path: Path | Store, wanted: Wanted) -> Source:
     if isinstance(path, Store):
-        return objects.read(path, wanted)
+        return _divided(objects.read(path, wanted), wanted)
     for reader in SOURCES.values():
         if reader.recognises(path):
-            return reader.read(path, wanted)
+            return _divided(reader.read(path, wanted), wanted)
     raise DataError(f"data.source: {path} is not a known kind of source\n{_accepted()}")
+
+
+def _divided(source: Source, wanted: Wanted) -> Source:
+    """Return the lines of a source's files where these are wanted; a table has a row for each already."""
+    return lines.split(source) if wanted.lines and source.kind != "parquet" else source
 
 
 def _walked(items: Iterator[Item], path: Path | Store) -> Iterator[Item]:

@@ -18,7 +18,7 @@ from ganops.core.redaction import reason
 from ganops.data.sources import tree
 from ganops.data.sources.item import FILE_LIMIT, IMAGES, Item, ItemError, Source, Wanted, check_count, reading
 
-ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images or sounds"
+ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images, sounds or texts"
 
 DIRECTORY_LIMIT = 256 * 2**20
 """Bytes of the list of members at the end of a zip file: some two million of them."""

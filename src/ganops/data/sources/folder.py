@@ -7,7 +7,7 @@ from pathlib import Path
 from ganops.data.sources import tree
 from ganops.data.sources.item import IMAGES, Content, Item, ItemError, Source, Wanted, check_count
 
-ACCEPTS = "a folder of images or sounds (its sub-folders are the classes)"
+ACCEPTS = "a folder of images, sounds or texts (its sub-folders are the classes)"
 
 
 def recognises(path: Path) -> bool:

@@ -2,9 +2,9 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -53,8 +53,8 @@ class Deferred(ABC):
         """Return the bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
 
 
-Content = Path | bytes | Pixels | Deferred | ItemError
-"""A file, an encoded image, gray pixels [H, W], an image elsewhere, or the reason why there is none of these."""
+Content = Path | bytes | str | Pixels | Deferred | ItemError
+"""A file, an encoded image, a text, gray pixels [H, W], an image elsewhere, or the reason why there is none."""
 
 
 def check_size(size: int) -> None:
@@ -102,6 +102,8 @@ class Wanted:
     """Names of the columns that a table may keep them in, the first of which wins."""
     paths: bool = False
     """True where the paths that a table states beside them are asked for."""
+    lines: bool = False
+    """True where each line of a file is one."""
 
     def named(self, name: str) -> bool:
         """Return True where the extension is that of a sample: then the file is one, or it is rejected."""
@@ -123,16 +125,18 @@ IMAGES = Wanted(
 class Source:
     """An opened source: `count` items that can be walked once, and the names of the files that are no samples.
 
-    `class_names` is the order of the classes where the source states one. `raw` items are pixels already: to resize
-    them costs less than to send them to another process.
+    `count` is None where it is known only in the end. `class_names` is the order of the classes where the source states
+    one. `raw` items are pixels or texts already: to decode them costs less than to send them to another process.
+    `stated` are parameters of the decoder that the source decides.
     """
 
     kind: str
-    count: int
+    count: int | None
     items: Iterator[Item]
     ignored: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
     raw: bool = False
+    stated: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager

@@ -5,7 +5,9 @@ from ganops.data.sources import parquet, tree
 from ganops.data.sources.item import IMAGES, Item, Source, Wanted
 from ganops.data.sources.storage import Store, Stored
 
-ACCEPTS = "a folder of images or sounds, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
+ACCEPTS = (
+    "a folder of images, sounds or texts, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
+)
 
 
 def read(store: Store, wanted: Wanted = IMAGES) -> Source:

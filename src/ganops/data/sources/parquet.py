@@ -1,7 +1,7 @@
 """Parquet files as Hugging Face lays them out: a column of samples, and perhaps a column of labels.
 
-A sample is a struct of `bytes` and `path`, or plain binary. Class names come from the ClassLabel in the metadata of the
-schema, else from the values themselves.
+A sample is a struct of `bytes` and `path`, or plain binary; of texts it is a string. Class names come from the
+ClassLabel in the metadata of the schema, else from the values themselves.
 
 A value can repeat in a few bytes, so no more than one row is unpacked at a time.
 """
@@ -32,7 +32,7 @@ from ganops.data.sources.item import (
 )  # fmt: skip
 from ganops.data.sources.storage import Store
 
-ACCEPTS = "a .parquet file (a column of images or sounds, perhaps a column `label`), or a folder of them"
+ACCEPTS = "a .parquet file (a column of images, sounds or texts, perhaps a column `label`), or a folder of them"
 
 _ROWS = 1  # unpacked at a time
 _GROUP_ROWS, _GROUP_BYTES = 1024, 64 * 2**20  # of a row group that is decoded in one piece; more is divided
@@ -63,7 +63,8 @@ def from_files(files: list[Store], wanted: Wanted = IMAGES) -> Source:
     tables = [_table(file, wanted) for file in files]
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))
-    return Source("parquet", sum(table.rows for table in tables), rows, class_names=tuple(names))
+    count = sum(table.rows for table in tables)
+    return Source("parquet", count, rows, class_names=tuple(names), raw=wanted.lines)
 
 
 def choose(store: Store, names: list[str]) -> list[Store]:
@@ -83,6 +84,8 @@ class _Table(NamedTuple):
     class_names: tuple[str, ...]
     paths: bool
     """True where the names of the samples' files are read, too."""
+    texts: bool
+    """True where the samples are strings."""
 
 
 @dataclass(frozen=True)
@@ -149,11 +152,14 @@ def _walk(group: _Group) -> _Walk:
     return _Walk(group)
 
 
-def _values(group: _Group, column: str) -> Iterator[Any]:
-    """Yield the values of a column of a row group, row by row."""
+def _values(group: _Group, column: str, *, binary: bool = False) -> Iterator[Any]:
+    """Yield the values of a column of a row group, row by row, of strings perhaps the bytes."""
+    import pyarrow as pa
+
     with _opened(group.file) as file:
         for batch in file.iter_batches(_ROWS, row_groups=[group.number], columns=[column], use_threads=False):
-            yield from (value.as_py() for value in batch.column(0))
+            values = batch.column(0).cast(pa.large_string()).cast(pa.large_binary()) if binary else batch.column(0)
+            yield from (value.as_py() for value in values)
 
 
 def _sample(value: Any) -> bytes:
@@ -189,9 +195,9 @@ def _table(path: Store, wanted: Wanted) -> _Table:
         if label and not _is_label(schema.field(label).type):
             got = schema.field(label).type
             raise DataError(f"data.source: {path}: expected integers or text in column {label}, got {got}; rename it")
-        column = _sample_column(path, schema, wanted)
+        column = _sample_column(path, schema, wanted, label)
         paths = wanted.paths and _has_paths(schema.field(column).type)
-        return _Table(file.metadata.num_rows, column, label, _class_names(path, schema, label), paths)
+        return _Table(file.metadata.num_rows, column, label, _class_names(path, schema, label), paths, wanted.lines)
 
 
 def _check_unpacked(path: Store, about: Any) -> None:
@@ -220,7 +226,7 @@ def _has_paths(kind: Any) -> bool:
     return bool(types.is_string(path) or types.is_large_string(path))
 
 
-def _sample_column(path: Store, schema: Any, wanted: Wanted) -> str:
+def _sample_column(path: Store, schema: Any, wanted: Wanted, label: str | None) -> str:
     """The column that is named as samples are, such as image or img, else the only one that can be samples."""
     import pyarrow.types as types
 
@@ -230,11 +236,17 @@ def _sample_column(path: Store, schema: Any, wanted: Wanted) -> str:
         values = kind.value_type if types.is_dictionary(kind) else kind
         return types.is_binary(values) or types.is_large_binary(values)
 
-    columns = [field.name for field in schema if holds_bytes(field.type)]
+    def holds_texts(kind: Any) -> Any:
+        values = kind.value_type if types.is_dictionary(kind) else kind
+        return types.is_string(values) or types.is_large_string(values)
+
+    holds = holds_texts if wanted.lines else holds_bytes
+    columns = [field.name for field in schema if holds(field.type) and field.name != label]
     named = [name for name in wanted.columns if name in columns] or columns
     if len(named) == 1 or named[:1] == [wanted.columns[0]]:
         return named[0]
-    what = f"one column of {wanted.unit}s (binary, or a struct with `bytes`), or one of them named"
+    form = "strings" if wanted.lines else "binary, or a struct with `bytes`"
+    what = f"one column of {wanted.unit}s ({form}), or one of them named"
     expected = f"expected {what} `{wanted.columns[0]}`"
     raise DataError(f"data.source: {path}: {expected}; got {columns} of the columns {schema.names}")
 
@@ -261,7 +273,7 @@ def _items(path: Store, table: _Table) -> Iterator[Item]:
             labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
             paths = _values(group, f"{table.column}.path") if table.paths else repeat({}, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES
-            contents = (_cells if light else _contents)(group, about)
+            contents = (_texts if table.texts else _cells if light else _contents)(group, about)
             for label, content, stated in zip(labels, contents, paths, strict=True):
                 name, own = f"{path.name}[{row}]", (stated or {}).get("path") or ""
                 yield Item(name, _label(label, table.class_names, path), content, path=own)
@@ -280,6 +292,12 @@ def _contents(group: _Group, about: Any) -> Iterator[Content]:
             yield _sample(value)
         except ItemError as reason:
             yield reason
+
+
+def _texts(group: _Group, about: Any) -> Iterator[Content]:
+    """The texts of a row group; bytes that are no UTF-8 become U+FFFD, as in a file."""
+    for value in _values(group, group.column, binary=True):
+        yield ItemError("no text in this row") if value is None else value.decode(errors="replace")
 
 
 def _label(value: int | str | None, names: tuple[str, ...], path: Store) -> str | None:

@@ -1,6 +1,7 @@
 """Harms: real images damaged on purpose, at five strengths each, to see which metric notices what.
 
-Spectrograms, uint8 [N, 1, bands, frames], are images of one channel; some harms are theirs alone.
+Spectrograms, uint8 [N, 1, bands, frames], are images of one channel; some harms are theirs alone. Texts are numbers of
+words, uint16 [N, L]: their harms leave each as long as it is, and its padding where it is.
 """
 
 from collections.abc import Callable
@@ -11,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import FeatureError
-from ganops.kinds import Facts, sound
+from ganops.kinds import Facts, sound, text
 
 Images = NDArray[np.uint8]
+Texts = NDArray[np.uint16]
 Labels = NDArray[np.integer[Any]]
 Generator = np.random.Generator
 
@@ -153,6 +155,44 @@ def memorise(images: Images, train: Images, share: float, generator: Generator) 
     count = round(share * len(images))
     copies = train[generator.choice(len(train), count, replace=count > len(train))]
     return np.concatenate([copies, images[count:]])
+
+
+def replace_words(texts: Texts, share: float, generator: Generator, facts: Facts) -> Texts:
+    """The texts with a `share` of their words replaced, each by any word of the vocabulary, all equally likely."""
+    first = int(_ends(facts))
+    others = generator.integers(first, len(facts["words"]), texts.shape, np.uint16)
+    return np.where(_words(texts, facts) & (generator.random(texts.shape) < share), others, texts)
+
+
+def shuffle_words(texts: Texts, generator: Generator, facts: Facts) -> Texts:
+    """Each text with its own words in a random order."""
+    order = np.argsort(generator.random(texts.shape) + ~_words(texts, facts), axis=1)  # padding stays behind the words
+    return np.take_along_axis(texts, order, axis=1)
+
+
+def mix_words(texts: Texts, generator: Generator, facts: Facts) -> Texts:
+    """Texts whose words have changed places with those of all the others: the right words, in no right place."""
+    mixed, words = texts.copy(), _words(texts, facts)
+    mixed[words] = generator.permutation(texts[words])
+    return mixed
+
+
+def repeat_likeliest(texts: Texts, facts: Facts) -> Texts:
+    """Return one text in the place of each: that of the commonest words, as of a generator that has collapsed."""
+    words = _words(texts, facts)
+    shares = np.bincount(texts[words], minlength=len(facts["words"])) / words.sum()
+    likelihood = np.where(words, np.log(np.maximum(shares, 1e-12))[texts], 0).sum(1) / words.sum(1).clip(1)
+    return np.repeat(texts[[np.argmax(likelihood)]], len(texts), axis=0)
+
+
+def _words(texts: Texts, facts: Facts) -> NDArray[np.bool_]:
+    """True where a text has a word, and no padding: [N, L]."""
+    return np.logical_and.accumulate((texts > 0) | (not _ends(facts)), axis=1)
+
+
+def _ends(facts: Facts) -> bool:
+    """Return True where the vocabulary has an end, number 0."""
+    return bool(facts["words"][0] == text.END)
 
 
 def _scale(images: Images) -> float:

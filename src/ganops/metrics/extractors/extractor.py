@@ -17,6 +17,7 @@ from ganops.core.errors import FeatureError
 from ganops.core.files import atomic, read_json, write_json
 
 Images = NDArray[np.uint8]
+Texts = NDArray[np.uint16]
 Labels = NDArray[np.integer[Any]]
 Features = NDArray[np.float32]
 Weights = dict[str, Tensor]
@@ -33,6 +34,7 @@ class Extractor(ABC):
         resize: how an image is brought to the network's size; part of the protocol of every metric.
         batch: images in one pass unless asked otherwise.
         classifier: whether it may give probabilities.
+        kinds: the kinds of samples that it looks at.
         hash: SHA-256 of the weights, or of all that decides the features; only distances under equal hashes can be
             compared.
         card: what a reader must know in order to trust it; JSON-ready.
@@ -44,6 +46,7 @@ class Extractor(ABC):
     resize: ClassVar[str] = "none"
     batch: ClassVar[int] = 256
     classifier: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ("image", "sound")
 
     def __init__(self, network: nn.Module, hash: str, card: dict[str, Any], device: str) -> None:
         self.network = planar(network.to(device)).eval().requires_grad_(False)
@@ -67,14 +70,18 @@ class Extractor(ABC):
         """The tensors that `save` writes, and of which `load` makes the network again."""
         return self.network.state_dict()
 
-    def features(self, images: Images, batch: int | None = None) -> tuple[Features, Features | None]:
+    def features(self, images: Images | Texts, batch: int | None = None) -> tuple[Features, Features | None]:
         """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K].
+
+        An extractor of texts takes them as uint16 [N, L].
 
         Raises:
             FeatureError: The images are no such array, or none.
         """
-        if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
-            raise FeatureError(f"expected images uint8 [N, C, H, W], N >= 1; got {images.dtype} {list(images.shape)}")
+        words, dtype, axes = ("texts", "uint16", "L") if "text" in self.kinds else ("images", "uint8", "C, H, W")
+        if images.ndim != 2 + axes.count(",") or images.dtype != dtype or not len(images):
+            expected = f"{words} {dtype} [N, {axes}], N >= 1"
+            raise FeatureError(f"expected {expected}; got {images.dtype} {list(images.shape)}")
         size = batch or self.batch
 
         @torch.inference_mode()
@@ -86,6 +93,14 @@ class Extractor(ABC):
         starts = range(0, len(images), size)
         features, probabilities = zip(*side_by_side(look, starts, torch.device(self.device).type), strict=True)
         return np.concatenate(features), None if probabilities[0] is None else np.concatenate(probabilities)
+
+    def nll(self, texts: NDArray[Any]) -> NDArray[np.float64]:
+        """-log p of each text in nats, uint16 [N, L] -> [N], by an extractor of texts.
+
+        Raises:
+            FeatureError: It is none.
+        """
+        raise FeatureError(f"the {self.name} extractor has no likelihood: {' and '.join(self.kinds)}s are what it sees")
 
     def save(self, folder: Path) -> None:
         """Writes `weights.safetensors` and `description.json`."""
