@@ -27,7 +27,8 @@ class Phrases:
 
 
 PARAMS = {
-    "data.kind": "text", "data.length": 4, "data.words": 6, "model.architecture": "lstm", "model.latent": 8,
+    "data.kind": "text", "data.length": 4, "data.words": 6, "features.extractor": "language",
+    "model.architecture": "lstm", "model.latent": 8,
     "model.options": {"width": 8, "embedding": 4}, "loss.name": "relativistic", "loss.r1": 0.01, "loss.r2": 0.01,
     "loss.warm_up": {"kimg": 0.12, "learning_rate": 0.02}, "train.batch": 10, "train.d_steps": 2, "train.kimg": 0.28,
     "train.tick_kimg": 0.04, "train.checkpoint_kimg": 0.04, "train.ema_kimg": 0.02, "tune.trials": 0,

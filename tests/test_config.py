@@ -378,7 +378,11 @@ def test_every_network_is_measured_without_its_memory(architecture):
     """What `check` counts is what a training holds."""
     content = {"model": {"architecture": architecture}, "data": {"resolution": 16}}
     if architecture == "lstm":
-        content = {"model": {"architecture": "lstm", "latent": 8}, "data": {"kind": "text", "length": 4, "words": 50}}
+        content = {
+            "model": {"architecture": "lstm", "latent": 8},
+            "data": {"kind": "text", "length": 4, "words": 50},
+            "features": {"extractor": "language"},
+        }
     experiment = config.parse(content)
     with pytest.MonkeyPatch.context() as patch:
         built = build.networks(experiment, experiment.data.spec)

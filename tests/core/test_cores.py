@@ -107,6 +107,8 @@ def test_one_place_is_this_thread(two, monkeypatch, device):
 class Sampler:
     """Notes the threads that it draws with."""
 
+    spec = Spec("image", (1, 32, 32))
+
     def __init__(self):
         self.threads, self.places = set(), set()
 

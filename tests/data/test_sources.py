@@ -68,10 +68,11 @@ def test_all_packings_give_the_same_set(packed, run):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_kind_of_source_is_recognised_before_the_others(name, packed):
+def test_every_kind_of_source_is_recognised_before_the_others(name, packed, tmp_path):
+    (tmp_path / "lines.txt").write_text("a text\n")
     data = Path(__file__).parents[2] / "data"
     examples = {"download": data / "fashion-mnist", "idx": data / "fashion-mnist-10k", "folder": packed[0]}
-    examples |= {"archive": packed[2], "parquet": packed[-1]}
+    examples |= {"archive": packed[2], "parquet": packed[-1], "lines": tmp_path / "lines.txt"}
     assert next(kind for kind, reader in SOURCES.items() if reader.recognises(examples[name])) == name
 
 

@@ -44,7 +44,8 @@ class Source:
     def __init__(self, classes, side=8, channels=1):
         self.classes, self.side, self.channels = classes, side, channels
 
-    def render(self, z, labels):
+    def render(self, z, labels, *, truncation=1.0):
+        z = z * np.float32(truncation)
         images = np.empty((len(z), self.channels, self.side, self.side), np.uint8)
         images[:] = np.clip(128 + 40 * z[:, 0], 0, 255).astype(np.uint8)[:, None, None, None]
         images[:, :, 0, 0] = 0 if labels is None else labels[:, None]

@@ -26,7 +26,7 @@ def texts(count=50, length=6, facts=FACTS, seed=0):
 def test_it_is_a_kind():
     assert KINDS["text"] is text
     spec = Spec("text", (6,), 2, FACTS)
-    assert (spec.inputs, spec.unit, spec.noun, spec.played) == ((6, 9), "text", "text", "txt")
+    assert (spec.inputs, spec.unit, spec.noun, spec.joined_format) == ((6, 9), "text", "text", "txt")
     assert spec.described == "texts of up to 6 words, of a vocabulary of 9"
     assert Spec("text", (6,), 0, ORACLE).described == "texts of 6 words, of a vocabulary of 9"
     assert spec.summary() == "6x9, 2 classes"

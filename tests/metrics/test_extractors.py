@@ -8,8 +8,8 @@ from ganops.metrics.extractors.extractor import Extractor, hash_weights
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 1, 32, 32), np.uint8)
 
 
-@pytest.mark.parametrize("name", EXTRACTORS)
-def test_every_extractor_keeps_the_contract(name, torch_home, monkeypatch, tmp_path):
+@pytest.mark.parametrize("name", [name for name, extractor in EXTRACTORS.items() if "image" in extractor.kinds])
+def test_every_extractor_of_images_keeps_the_contract(name, torch_home, monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(torch_home))
     made = EXTRACTORS[name].make(IMAGES, None, IMAGES, None, seed=0)
     assert isinstance(made, Extractor)

@@ -29,7 +29,11 @@ NETWORKS = {
     "r3gan": ("r3gan", {"widths": 16, "groups": 2}),
     "sngan": ("sngan", {"width": 16}),
     "stylegan2": ("stylegan2", {"base": 256, "maximum": 16}),
+    "lstm": ("lstm", {"width": 8, "embedding": 4}),
 }
+PLANES = (1, 16, 16)
+SHAPES = {"lstm": (2, 5)}
+"""Shape of a sample where it is no plane."""
 ROUNDING = 1e-11
 """Share of the largest gradient of a network, far above the rounding of float64 and far below every true gradient."""
 
@@ -38,7 +42,7 @@ def players(name, classes):
     """In float64, with weights that no start has made zero."""
     architecture, options = NETWORKS[name]
     torch.manual_seed(0)
-    networks = ARCHITECTURES[architecture](shape=(1, 16, 16), classes=classes, latent=4, **options)
+    networks = ARCHITECTURES[architecture](shape=SHAPES.get(name, PLANES), classes=classes, latent=4, **options)
     for network in networks:
         network.double()
         for parameter in network.parameters():
@@ -46,9 +50,10 @@ def players(name, classes):
     return networks
 
 
-def turn_of(classes):
+def turn_of(name, classes):
     source = torch.Generator().manual_seed(1)
-    x, z = (torch.randn(6, *shape, generator=source, dtype=torch.float64) for shape in ((1, 16, 16), (4,)))
+    shapes = SHAPES.get(name, PLANES), (4,)
+    x, z = (torch.randn(6, *shape, generator=source, dtype=torch.float64) for shape in shapes)
     draws = Draws((0, 0), 6, slice(None), x.device, x.dtype)
     return Turn(x.tanh(), torch.arange(6) % 3 if classes else None, z, draws)
 
@@ -102,7 +107,7 @@ def test_the_table_is_walked():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_adam_moves_what_has_an_effect_and_nothing_else(name, classes):
     G, D = players(name, classes)
-    turn = turn_of(classes)
+    turn = turn_of(name, classes)
     every = {f"{player}.{name}" for player, net in (("G", G), ("D", D)) for name, _ in net.named_parameters()}
     offset = {f"D.{D.offset}"} if hasattr(D, "offset") else set()
     for loss in LOSSES:

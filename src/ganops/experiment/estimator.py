@@ -99,6 +99,7 @@ class GAN:
                 "seed": seed,
                 "compute.device": device,
                 "data.kind": kind,
+                **({"features.extractor": "language"} if kind == "text" else {}),
                 **({} if rate is None else {"data.rate": rate}),
                 **(params or {}),
             }

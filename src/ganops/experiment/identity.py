@@ -139,8 +139,13 @@ def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | N
 
 
 def decisive(experiment: Experiment) -> dict[str, Any]:
-    """The sections that decide the weights: what a generator is said to have been trained with."""
+    """The sections that decide the weights: what a generator is said to have been trained with.
+
+    A warm-up that there is not is not in it, so that trainings of before there were any are what they were.
+    """
     content = experiment.content()
+    if content["loss"]["warm_up"] is None:
+        del content["loss"]["warm_up"]
     return {key: content[key] for key in ("seed", "model", "loss", "train")}
 
 

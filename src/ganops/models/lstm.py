@@ -206,9 +206,9 @@ def players(
     if len(shape) != 2:
         raise ValueError(f"lstm writes texts, data.kind: text; got samples of {' x '.join(map(str, shape))}")
     length, words = shape
-    numbers = 2 if softness is None else words
+    numbers, count = (2, "two") if softness is None else (words, f"{words:,}")
     if latent != numbers * length:
-        expected = f"{numbers} numbers a word, {numbers * length} for texts of {length}"
+        expected = f"{count} numbers a word, {numbers * length} for texts of {length}"
         raise ValueError(f"latent: expected {expected}, got {latent}")
     if softness is not None and softness <= 0:
         raise ValueError(f"softness: expected a temperature above 0, got {softness:g}")
