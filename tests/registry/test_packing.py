@@ -10,9 +10,9 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from packages import SOUND, package
+from packages import SOUND, TEXT, package
 
-from ganops.kinds import KINDS, image, sound
+from ganops.kinds import KINDS, image, sound, text
 from ganops.registry import packing
 from ganops.registry.card import CLIPS, model_card
 from ganops.registry.model_version import Registered
@@ -140,7 +140,8 @@ def test_samples_of_each_kind_in_words():
     )
     assert image.words((1, 32, 32), {}) == "32x32 grey images"
     assert image.words((3, 64, 48), {}) == "64x48 colour images"
-    assert all(kind.UNIT in kind.words((1, 32, 32), SOUND) for kind in KINDS.values())
+    assert text.words((3,), TEXT) == "texts of up to 3 words, of a vocabulary of 10"
+    assert all(kind.UNIT in kind.words((1, 32, 32), {**SOUND, **TEXT}) for kind in KINDS.values())
 
 
 def test_clips_follow_one_another_and_images_do_not():

@@ -72,7 +72,7 @@ def test_who_has_the_graph_alone_finds_the_words(folder, model):
 def test_the_card_speaks_of_texts(made):
     card = model_card("phrases", made)
     for words in (
-        "A generator of texts of up to 3 words, of a vocabulary of 6, trained as a GAN on `photos`.",
+        "A generator of texts of up to 3 words, of a vocabulary of 10, trained as a GAN on `photos`.",
         "`samples.txt` has the first 16 of them, a line each.",
         'texts = model.predict(np.arange(16), params={"truncation": 0.8})     # seeds -> str [16]',
         "one text for one seed",

@@ -276,7 +276,7 @@ def test_texts_stand_in_the_place_of_pictures(written):
     assert passages(pair) == sides[0] + sides[1]
     assert not re.search(r"v\d|version|identity", pair)
     head = str(page.renew()[1])
-    assert "The champion.\nTexts of up to 6 words, of a vocabulary of 10, 3 classes. Every text is invented" in head
+    assert "The champion.\nTexts of up to 3 words, of a vocabulary of 10, 3 classes. Every text is invented" in head
 
 
 def test_words_of_a_text_are_no_html(written):

@@ -126,7 +126,7 @@ def test_a_replica_tells_the_kind_the_rate_and_the_formats(served):
     state = served["text"].state()
     assert (state.kind, state.rate, state.shape, state.formats) == ("text", None, (), (*FORMATS, "txt"))
     assert (state.length, state.vocabulary) == (LENGTH, len(TEXT["words"]))
-    assert state.dtype == served["text"].current.drawer.model.predict(np.arange(2)).dtype.str == "<U54", "6 x (8 + 1)"
+    assert state.dtype == served["text"].current.drawer.model.predict(np.arange(2)).dtype.str == "<U27", "3 x (8 + 1)"
     state = served["image"].state()
     assert (state.kind, state.rate, state.dtype, state.formats) == ("image", None, "uint8", FORMATS)
     assert (state.length, state.vocabulary) == (None, None)
@@ -193,7 +193,7 @@ def test_a_server_of_texts_over_http(served):
         ("POST", "/generate", {"seeds": SEEDS, "format": "wav"}),
     )
     told, wanted = model.json(), expected(served, "text").tolist()
-    assert (told["kind"], told["shape"], told["dtype"], told["rate"]) == ("text", [], "<U54", None)
+    assert (told["kind"], told["shape"], told["dtype"], told["rate"]) == ("text", [], "<U27", None)
     assert (told["length"], told["vocabulary"]) == (LENGTH, len(TEXT["words"]))
     assert (told["formats"], told["limits"]["seeds"]) == (["json", "png", "npy", "txt"], 1024)
     assert lines.headers["content-type"] == "text/plain; charset=utf-8"
@@ -224,5 +224,5 @@ def test_a_clip_weighs_its_bytes(served):
 def test_a_text_weighs_its_bytes_as_predict_gives_it(served):
     front = Front(Backend(served["text"]), lambda line: None)
     asyncio.run(front.look())
-    assert front._weight() == expected(served, "text")[:1].nbytes == 4 * 54
+    assert front._weight() == expected(served, "text")[:1].nbytes == 4 * 27
     assert front.noun == "texts"
