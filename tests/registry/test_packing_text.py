@@ -78,7 +78,7 @@ def test_the_card_speaks_of_texts(made):
         "one text for one seed",
         "is the temperature of each word's probabilities",
         "`generator.onnx` gives `texts`, uint16 [N, 3]: the numbers of their words.",
-        "the 6 words\nin `config.json`, under `facts.words`",
+        "the 10 words\nin `config.json`, under `facts.words`",
         "`<unk>` stands for",
         "It invents its texts",
     ):
