@@ -229,12 +229,12 @@ def test_the_law_would_notice():
 
 
 SABOTAGES = {
-    "core/latents.py": ("return table[", "return 2 * table[", {"tune", "train", "evaluate", "register"}),
+    "core/latents.py": ("return table[", "return 2 * table[", {"features", "tune", "train", "evaluate", "register"}),
     "evaluation/gate.py": ("value <= limit", "value >= limit", {"register"}),
     "generator/artefact.py": ("labels = in_turn(", "labels = 0 * in_turn(", {"tune", "train", "evaluate", "register"}),
     "losses/adversarial.py": ("F.relu(1 - real)", "F.relu(2 - real)", {"tune", "train", "register"}),
     "training/ema.py": ("0.05 * seen", "0.5 * seen", {"tune", "train"}),
-    "core/randomness.py": ('"little"', '"big"', {"tune", "train", "evaluate", "register"}),
+    "core/randomness.py": ('"little"', '"big"', {"features", "tune", "train", "evaluate", "register"}),
     "metrics/frechet.py": ("- 2 * fidelity", "- fidelity", {"features", "tune", "train", "evaluate", "register"}),
     "models/dcgan.py": ("class Generator", "class  Generator", {"tune", "train", "evaluate", "register"}),
     "data/decode.py": ("import ", "import  ", {"prepare"}),
