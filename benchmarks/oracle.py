@@ -68,7 +68,7 @@ class Language:
     held_out: Tensor
     """int64 [TEST, L]."""
     statistics: Statistics
-    """Those of the oracle's states on the texts held out."""
+    """Statistics of the oracle's states on the texts held out."""
 
     @classmethod
     def of(cls, oracle: OracleNetwork, seed: int, count: int = TRAIN) -> "Language":

@@ -32,7 +32,8 @@ def test_an_oracle_becomes_a_prepared_set_of_its_words(tmp_path):
     assert done.exit_code == 0, done.exception
     said = done.output.replace("\n", " ")
     assert "300 texts of 4 words, of a vocabulary of 9; entropy" in said
-    assert f"next: data: {{kind: text, source: {folder}, length: 4, words: 9}} in params.yaml" in said
+    assert f"next, in params.yaml: data: {{kind: text, source: {folder}, length: 4, words: 9}}" in said
+    assert f"features: {{extractor: oracle, weights: {folder}}}; model: {{architecture: lstm, latent: 8}}" in said
     about = json.loads((folder / "oracle.json").read_text())
     assert {name: about[name] for name in ("words", "length", "hidden", "embedding", "seed", "count")} == {
         "words": 9, "length": 4, "hidden": 5, "embedding": 3, "seed": 7, "count": 300,

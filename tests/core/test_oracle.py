@@ -118,6 +118,12 @@ def test_a_folder_gives_it_back(tmp_path):
     (tmp_path / "oracle.safetensors").write_bytes(content)
     with pytest.raises(ValueError, match=r"oracle\.safetensors: expected the SHA-256 "):
         OracleNetwork.load(tmp_path)
+    model.save(tmp_path)
+    about = json.loads((tmp_path / "oracle.json").read_text())
+    for name, size in (("hidden", 10**9), ("words", 10**9), ("length", 10**9), ("length", 0)):
+        (tmp_path / "oracle.json").write_text(json.dumps({**about, name: size}))
+        with pytest.raises(ValueError, match=r"oracle\.json: expected the sizes of its weights"):
+            OracleNetwork.load(tmp_path)
     (tmp_path / "oracle.json").write_text("{}")
     with pytest.raises(ValueError, match="expected words, length, hidden, embedding and sha256"):
         OracleNetwork.load(tmp_path)

@@ -156,7 +156,7 @@ def test_texts_of_one_word_are_refused():
 
 
 def test_texts_of_which_most_words_are_unknown_are_refused():
-    """By the share of words that were seen once (Good 1953): that of new words, here and there."""
+    """The share of words that were seen once (Good 1953) is that of new words, here and there."""
     unspaced = [f"{chr(0x4E00 + i % 10)}{chr(0x4E00 + i % 9)}好" for i in range(20)]
     assert max(Counter(word for text in unspaced for word in words(text)).values()) == 1
     with pytest.raises(

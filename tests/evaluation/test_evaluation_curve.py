@@ -106,6 +106,12 @@ def test_the_model_stands_beside_its_warm_up_and_real_texts(reference, tmp_path)
     assert [each["by"] for each in found["domination"]] == [None, None]
     assert curve.look(folder, model, prepared, reference, (), **how) == {}
 
+    generator(1).save(tmp_path / "other")
+    (tmp_path / "other" / "generator.safetensors").rename(folder / WARM_UP)
+    found = curve.look(folder, model, prepared, reference, (1.0,), **how)["curve"]
+    alone = curve.look(tmp_path, generator(1), prepared, reference, (1.0,), **how)["curve"]
+    assert found["baseline"] == alone["model"] != found["model"]
+
 
 def test_sentences_are_ranked_by_the_nats_of_a_word(reference):
     """Each of them is read again by the extractor: as many words as it shows, and its end."""

@@ -15,7 +15,7 @@ def test_equal_texts_are_entirely_alike():
 
 
 def test_self_bleu_by_hand():
-    """Of 1 2 3 4 5 and 1 2 3 9 5: 4 of 5 words, 2 of 4 pairs, 1 of 3 triples and no run of four are shared."""
+    """Texts 1 2 3 4 5 and 1 2 3 9 5: 4 of 5 words, 2 of 4 pairs, 1 of 3 triples and no run of four are shared."""
     expected = (4 / 5 * 2 / 4 * 1 / 3 * SMOOTHING / 2) ** (1 / 4)
     assert self_bleu(of((1, 2, 3, 4, 5), (1, 2, 3, 9, 5)), True) == pytest.approx(expected)
 

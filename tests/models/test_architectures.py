@@ -33,7 +33,7 @@ SAME_G = ("infogan-none", "infogan-autoencoder", "mlp-autoencoder")
 """Variants of D."""
 
 OF_TEXTS = {"lstm"}
-"""Those that draw no planes: see their own tests."""
+"""Architectures that draw no planes: see their own tests."""
 
 
 def make(name, **given):
@@ -51,7 +51,7 @@ def test_the_table_is_walked():
 @pytest.mark.parametrize("resolution", [16, 32, 64])
 @pytest.mark.parametrize("name", SMALL)
 def test_shapes_and_gradients(name, resolution, channels, classes):
-    """Of a step with R1: the scores, and the gradient of their gradient, reach every parameter."""
+    """The scores, and the gradient of their gradient, reach every parameter in a step with R1."""
     G, D = make(name, shape=(channels, resolution, resolution), classes=classes, latent=12)
     y = torch.tensor([0, 2, 1]) if classes else None
     x = G(torch.randn(3, 12), y)

@@ -112,7 +112,7 @@ def test_the_gradient_of_a_drawn_word_is_that_of_its_probabilities():
 @pytest.mark.parametrize("classes", [0, 2])
 @pytest.mark.parametrize("length", [2, 3, 7])
 def test_shapes_and_gradients(length, classes):
-    """Of a step with R1: the scores, and the gradient of their gradient, reach every parameter."""
+    """The scores, and the gradient of their gradient, reach every parameter in a step with R1."""
     G, D = make(length=length, classes=classes, layers=2)
     y = torch.tensor([0, 1, 1]) if classes else None
     x = G(z_of(3, length), y)
@@ -157,7 +157,7 @@ def test_a_seed_decides_the_weights():
 
 
 def test_likelihood_of_words_without_a_preference():
-    """Of logits that are all equal: L log V nats (a closed form)."""
+    """Logits that are all equal have L log V nats (a closed form)."""
     _, texts = every_text(2, 4)
     assert torch.allclose(nll(torch.zeros_like(texts), texts), torch.full((16,), 2 * math.log(4)))
 

@@ -702,7 +702,11 @@ def test_the_curve_is_a_chart_a_table_and_a_sentence():
 )
 def test_the_sentence_says_where_it_is_dominated(by, words):
     judged = [{"truncation": t, "by": each} for t, each in zip((1.0, 0.8), by, strict=True)]
-    assert words in Page(render(Report(title="t", curve={**READ["curve"], "domination": judged}))).text
+    curve = {**READ["curve"], "domination": judged}
+    assert words in Page(render(Report(title="t", curve=curve, improved=True))).text
+    same = Page(render(Report(title="t", curve=curve, improved=False))).text  # nothing was held against itself
+    assert words not in same
+    assert "the model is itself the baseline" in same
 
 
 def test_a_model_of_likelihood_alone_is_its_own_baseline():

@@ -55,5 +55,7 @@ def oracle(
         model.save(draft, seed=seed, count=count, floor=floor._asdict(), uniform=uniform._asdict())
     told = f"{folder}: {count:,} texts of {model.length} words, of a vocabulary of {model.words:,}"
     say("oracle", f"{told}; entropy {floor.word:.3f} nats a word, uniform words {uniform.word:.2f}")
-    data = f"{{kind: text, source: {folder}, length: {model.length}, words: {max(4, model.words)}}}"
-    say("oracle", f"next: data: {data} in params.yaml (source: an absolute path, or below data/)")
+    data = f"{{kind: text, source: {folder.resolve()}, length: {model.length}, words: {max(4, model.words)}}}"
+    say("oracle", f"next, in params.yaml: data: {data}")
+    say("oracle", f"features: {{extractor: oracle, weights: {folder.resolve()}}}; model: {{architecture: lstm, "
+                  f"latent: {2 * model.length}}}")  # fmt: skip

@@ -30,6 +30,8 @@ PRECISION = 0.001
 """Standard error of an estimate, as a share of it."""
 ROUND, ROUNDS = 2000, 100
 """Texts by which an estimate grows until it is as precise, and times that it may."""
+LONGEST = 1024
+"""Most words of a text."""
 PUBLISHED_LENGTH = 20
 """Words of a text of the published oracle."""
 GATES = ("i", "f", "c", "og")
@@ -121,8 +123,13 @@ class OracleNetwork(nn.Module):
             raise ValueError(f"{folder / DESCRIPTION}: expected {', '.join(SIZES)} and sha256")
         if (got := hash_file(folder / WEIGHTS)) != about["sha256"]:
             raise ValueError(f"{folder / WEIGHTS}: expected the SHA-256 {about['sha256']}, got {got}")
+        weights = load_file(folder / WEIGHTS)
+        # before a network is made of them: a description may claim any size
+        if about | _sizes(weights) != about or not 1 <= about["length"] <= LONGEST:
+            expected = f"expected the sizes of its weights, {_sizes(weights)}, and a length from 1 to {LONGEST:,}"
+            raise ValueError(f"{folder / DESCRIPTION}: {expected}, got {about}")
         made = cls(**{name: about[name] for name in SIZES})
-        made.load_state_dict(load_file(folder / WEIGHTS))
+        made.load_state_dict(weights)
         return made.eval()
 
     def save(self, folder: Path, **facts: Any) -> None:
@@ -187,6 +194,12 @@ class OracleNetwork(nn.Module):
 
 SIZES = ("words", "length", "hidden", "embedding")
 """Sizes of an oracle, as its description names them."""
+
+
+def _sizes(weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Return the sizes that weights have."""
+    (words, embedding), hidden = weights["embedding.weight"].shape, weights["writer.weight"].shape[1]
+    return {"words": words, "hidden": hidden, "embedding": embedding}
 
 
 def _shapes(words: int, hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ganops.core.labels import Labelling
@@ -79,12 +80,19 @@ def look(
     }
     if generator.spec.kind == "text" and (folder / WARM_UP).is_file():
         device = next(generator.network.parameters()).device
-        warm = Generator.load(folder, device, weights_file=WARM_UP)
-        baseline = _with_test(points(warm, reference, truncations, **how), warm, prepared, seed)
+        warm, baseline = Generator.load(folder, device, weights_file=WARM_UP), model
+        if not _equal(warm, generator):
+            baseline = _with_test(points(warm, reference, truncations, **how), warm, prepared, seed)
         found["baseline"] = [each.content() for each in baseline]
         judged = curve.domination(model, baseline, curve.axes(reference))
         found["domination"] = [each.content() for each in judged]
     return {"curve": found}
+
+
+def _equal(one: Generator, other: Generator) -> bool:
+    """Return True where both have the same weights: a game that has not improved on its warm-up ends with those."""
+    weights = other.network.state_dict()
+    return all(torch.equal(value, weights[name]) for name, value in one.network.state_dict().items())
 
 
 def _real(reference: Reference, split: str, samples: int, seed: int) -> dict[str, float]:

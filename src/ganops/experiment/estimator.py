@@ -69,7 +69,7 @@ class GAN:
     Args:
         architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`; of texts `lstm`.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
-            `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`.
+            `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`, or of texts `likelihood`.
         kind: Of the samples: `image`, `sound` or `text`.
         rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
         kimg: Thousands of samples shown to D.

@@ -37,6 +37,10 @@ class Turn(Protocol):
         """Labels [N]."""
 
     @property
+    def z(self) -> Tensor:
+        """Latents [N, latent]."""
+
+    @property
     def draws(self) -> Draws:
         """Random numbers."""
 

@@ -2,26 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-
-class Turn(Protocol):
-    """The part of a turn that this objective needs."""
-
-    @property
-    def x(self) -> Tensor:
-        """Real samples [N, L, V], one-hot at each place."""
-
-    @property
-    def y(self) -> Tensor | None:
-        """Labels [N]."""
-
-    @property
-    def z(self) -> Tensor:
-        """Latents [N, latent]."""
+from ganops.losses.autoencoding import Turn
 
 
 @dataclass(frozen=True)

@@ -262,6 +262,8 @@ def _curve(report: Report) -> dict[str, Any]:
 def _dominated(report: Report) -> str:
     """Say whether the likelihood baseline dominates the model; nothing where there is no baseline."""
     judged = report.curve.get("domination", ())
+    if judged and report.improved is False:
+        return "The game has not improved on its warm-up, whose weights these are: the model is itself the baseline."
     if not judged:
         alone = report.params.get("loss", {}).get("name") == "likelihood"
         return "The model learnt by likelihood alone: it is itself the baseline." if alone else ""
