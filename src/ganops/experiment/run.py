@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -151,8 +152,7 @@ class Run:
         each = self.operations / workers if device.type == "cpu" else math.inf
         self.threads = machine.threads(experiment.compute, each, self.cores)
         self.latent = coded.latent(experiment.model.latent, self.family.prior if self.family else {})
-        memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
-        self.state = State.fresh(G.to(device), D.to(device), memory)
+        self.players = G, D
         stored, labels = samples.samples("train"), samples.labels("train") if self.spec.classes else None
         self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
         self.batches = Batches(
@@ -190,6 +190,16 @@ class Run:
         """A line for a person where `load` has read what another commit wrote."""
         self._alarms: list[str] = []
         self._notes: list[str] = []
+
+    @cached_property
+    def state(self) -> State:
+        """State of the training: made when it is asked for, as optimisers take torch a second to import.
+
+        So a driver, whose workers train, makes it while they end and not while they start.
+        """
+        memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
+        G, D = (player.to(self.device) for player in self.players)
+        return State.fresh(G, D, memory)
 
     def play(self, until: int | None = None) -> Iterator[Progress]:
         """Plays on; yields at each tick, after the validation and the picture that are due."""

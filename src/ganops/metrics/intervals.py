@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from ganops.core.cores import side_by_side
 from ganops.core.errors import FeatureError
@@ -49,6 +48,8 @@ class Interval:
     @classmethod
     def about(cls, value: float, replicates: Sequence[float] | NDArray[np.float64]) -> "Interval":
         """Return an interval from the figure of all samples and those of random halves: by Student's t."""
+        from scipy.special import stdtrit  # with all of scipy's functions: workers of a training need it not
+
         margin = float(stdtrit(len(replicates) - 1, 0.975) * np.std(replicates, ddof=1))
         return cls(value, value - margin, value + margin)
 
