@@ -51,8 +51,8 @@ check: setup  ## lint and types
 	mypy
 
 test: setup check  ## lint, types and all tests that end within minutes
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not chaos and not engines"
-	pytest -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not chaos and engines"
+	OMP_NUM_THREADS=1 pytest --durations=25 -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not chaos and not engines"
+	pytest --durations=25 -n 2 --dist loadgroup --no-loadscope-reorder -m "not slow and not chaos and engines"
 
 test-slow: setup  ## the tests that take longer
 	pytest -m slow
