@@ -43,7 +43,7 @@ def main() -> None:
             page = reporting.report(
                 project, trained, results, prepared, reference, shown,
                 sounds=pictures.listen(generator, prepared, folder), stage=name, known=known,
-                sentences=pictures.sentences(generator, reference),
+                sentences=pictures.sentences(generator, reference), again=pictures.again_in_words(prepared, again),
             )  # fmt: skip
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)

@@ -221,7 +221,7 @@ class Model(Section):
     architecture: str = "dcgan"
     """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2; of texts lstm."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
-    """Dimensions of the latent z."""
+    """Dimensions of the latent z; of texts two for each word, after those of the code, model.options.code."""
     conditional: bool = True
     """false: labels serve the extractor only."""
     options: dict[str, Any] = {}
@@ -245,8 +245,8 @@ class Loss(Section):
     name: str = "non_saturating"
     """A game: began, hinge, least_squares, minimax, non_saturating, relativistic, relativistic_average, wasserstein.
 
-    Or a family of autoencoders, where D without its score is the encoder: autoencoder, vae or two_stage_vae.
-    Or likelihood, of texts: D rests.
+    Or a family of autoencoders, where D without its score is the encoder: autoencoder, vae or two_stage_vae; of texts
+    vae. Or likelihood, of texts: D rests.
     """
     options: dict[str, Any] = {}
     """Keyword arguments of the objective (see src/ganops/losses/)."""

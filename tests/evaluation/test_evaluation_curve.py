@@ -9,6 +9,7 @@ import torch
 from languages import FACTS, LENGTH, chain, extractor
 
 from ganops.core.errors import UserError
+from ganops.core.latents import latents, normal_table
 from ganops.evaluation import curve, pictures
 from ganops.evaluation.comparison import of_samplers
 from ganops.evaluation.verdict import FIRST_SEED
@@ -77,9 +78,9 @@ def test_only_texts_have_the_pair(reference):
         of_samplers(images, images, reference, samples=100, split="test", seed=0, truncations=(1.0,))
 
 
-def generator(seed):
-    options = {"width": 8, "embedding": 8}
-    description = Description("lstm", options, 2 * LENGTH, 0, (), (LENGTH,), 1.0, "", kind="text", facts=FACTS)
+def generator(seed, code=0):
+    options = {"width": 8, "embedding": 8, **({"code": code} if code else {})}
+    description = Description("lstm", options, code + 2 * LENGTH, 0, (), (LENGTH,), 1.0, "", kind="text", facts=FACTS)
     torch.manual_seed(seed)
     return Generator(generator_network(description), description)
 
@@ -111,6 +112,25 @@ def test_the_model_stands_beside_its_warm_up_and_real_texts(reference, tmp_path)
     found = curve.look(folder, model, prepared, reference, (1.0,), **how)["curve"]
     alone = curve.look(tmp_path, generator(1), prepared, reference, (1.0,), **how)["curve"]
     assert found["baseline"] == alone["model"] != found["model"]
+
+
+def test_a_model_with_a_code_has_no_likelihood_and_says_why(reference, tmp_path):
+    prepared = SimpleNamespace(samples=lambda split: chain(400, 2), labels=lambda split: None)
+    how = {"samples": 100, "split": "test", "seed": 0}
+    found = curve.look(tmp_path, generator(0, code=3), prepared, reference, (1.0, 0.7), **how)["curve"]
+    assert found["left_out"] == {"nll_test": curve.NO_LIKELIHOOD}
+    assert all("nll_test" not in point and "nll_language" in point for point in found["model"])
+
+
+def test_between_two_codes_each_text_is_that_of_its_code_alone(reference):
+    model = generator(1, code=3)
+    found = pictures.sentences(model, reference, count=200)
+    title = list(found)[-1]
+    assert title.startswith("From one code to another")
+    z = latents(FIRST_SEED + np.arange(2), model.latent, normal_table())
+    ends = model.shown(model.render(z, truncation=0.0)).tolist()
+    assert [found[title][0][0], found[title][-1][0]] == ends
+    assert len(found[title]) == 6
 
 
 def test_sentences_are_ranked_by_the_nats_of_a_word(reference):

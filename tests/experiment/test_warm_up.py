@@ -194,7 +194,6 @@ def test_without_a_warm_up_nothing_is_said_of_one(tmp_path):
     [
         ({"loss.warm_up.kimg": 0.28}, r"loss\.warm_up\.kimg: expected less than train\.kimg, 0\.28"),
         ({"loss.warm_up.name": "vae"}, r"loss\.warm_up\.name: unknown 'vae'; known: likelihood"),
-        ({"loss.name": "vae"}, r"loss\.name: vae .*the decoder of a text has no code"),
         ({"model.architecture": "dcgan", "model.options": {}}, r"draws squares .*lstm does"),
         ({"model.architecture": "mlp", "model.options": {}}, r"loss\.warm_up\.name: likelihood needs .*lstm"),
         ({"model.architecture": "mlp", "model.options": {}, "loss.name": "likelihood"}, r"loss\.name: .*needs a G"),

@@ -63,6 +63,15 @@ def test_an_autoencoder_says_what_it_can_apart_from_the_metrics(tmp_path):
     assert not [row for row in rows if "24.38" in row or "6.832" in row or "bound" in row]
 
 
+def test_a_vae_of_texts_says_how_much_its_code_does(tmp_path):
+    bound = {"nats": 32.85, "interval": [31.95, 33.74], "divergence": 0.0113, "what": "An upper bound."}
+    said = card(tmp_path, "vae", evaluation={**EVALUATION, "bound": bound})
+    assert "\n* Nats: at most 32.85 [31.95, 33.74], 0.0113 of them divergence. An upper bound.\n" in said
+    said = card(tmp_path, "vae", evaluation={**EVALUATION, "bound": {**bound, "alarm": "it says nothing"}})
+    assert " divergence. Alarm: it says nothing. An upper bound." in said
+    assert "Bits per dimension" not in said
+
+
 def test_what_is_not_known_leaves_no_trace(tmp_path):
     said = card(tmp_path, "hinge")
     assert "## Reconstructions" not in said

@@ -381,6 +381,27 @@ def test_reconstructions_have_a_section_of_their_own(report, tmp_path):
     assert "24.38" not in numbers
 
 
+def test_texts_stand_beside_their_reconstructions():
+    error = {"error": 0.321, "interval": [0.31, 0.33], "whole": 0.12, "samples": 923, "split": "test", "what": "Share."}
+    bound = {"nats": 32.85, "interval": [31.95, 33.74], "divergence": 0.0113, "alarm": "it says nothing", "what": "A."}
+    curve = {"model": [{"truncation": 1.0, "fd_language": 1.0}], "left_out": {"nll_test": "it is not known"}}
+    made = Report(
+        title="x", manifest={"sample": {"kind": "text", "shape": [12]}}, reconstruction=error, bound=bound,
+        again=[("a <red> dog", "a red cat")], curve=curve,
+        history=[{"kimg": k, "bound": 30.0, "reconstruction": 29.0, "divergence": 1.0, "beta": k} for k in (0.5, 1.0)],
+    )  # fmt: skip
+    read = Page(render(made))
+    for words in (
+        "words that differ, share0.321 [0.31, 0.33]", "texts that come back whole, share0.12",
+        "nats per sample, at most32.85 [31.95, 33.74]", "what the code says0.0113", "alarmit says nothing",
+        "a <red> doga red cat", "nll_test is left out: it is not known.", "Bound of the likelihood",
+        "Weight of the divergence",
+    ):  # fmt: skip
+        assert words.replace(" ", "") in read.text.replace(" ", ""), words
+    assert "grey levels" not in read.text
+    assert "bits per" not in read.text
+
+
 def test_an_autoencoder_without_a_bound_or_an_encoder_says_so():
     figures = {"error": 24.4, "interval": [23.9, 24.8], "samples": 10, "split": "test", "what": "Root of it."}
     text = Page(render(Report(title="x", reconstruction=figures))).text
@@ -457,6 +478,7 @@ def test_every_field_is_a_part_that_was_tested():
         "summary",
         "pictures",
         "sounds",
+        "again",
         "improved",
         *PARTS,
         *LEARNT,

@@ -54,9 +54,12 @@ GAMES = {
     "lesson of stylegan2": {"architecture": "stylegan2", "base": 64, "maximum": 8, "loss": "vae"},
     "texts": {**TEXTS, "loss": "relativistic", "r1": 0.5, "r2": 0.5, "d_steps": 2, "warm_up": 0.4},
     "texts by likelihood": {**TEXTS, "loss": "likelihood", "layers": 2},
+    "texts by a vae": {**TEXTS, "loss": "vae", "code": 2, "layers": 2, "anneal": 0.5, "word_dropout": 0.3},
+    "texts of a code": {**TEXTS, "loss": "relativistic", "code": 2, "r1": 0.5},
 }
 QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive",
-         "lesson two_stage_vae", "lesson of a mixture", "texts", "texts by likelihood")  # fmt: skip
+         "lesson two_stage_vae", "lesson of a mixture", "texts", "texts by likelihood",
+         "texts by a vae")  # fmt: skip
 """Games with each kind of sum over workers, in which three share 32 samples; others, and five workers, are slow."""
 UNEQUAL = [
     pytest.param(workers, game, marks=() if game in QUICK and workers == 3 else pytest.mark.slow)
@@ -64,6 +67,8 @@ UNEQUAL = [
     for game in GAMES
     if game != "float32"  # one rounding more or less, and a leaky ReLU is on its other side
 ]
+OF_LESSON = ("prior", "second", "anneal", "word_dropout")
+"""Options of an objective, among those of an architecture."""
 STEPS = 20
 ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-6}
 """How far the weights of 20 steps of 1e-3 may lie apart."""
@@ -74,8 +79,9 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     options = dict(GAMES[name])
     dtype = getattr(torch, options.pop("dtype", "float64"))
     architecture, loss = options.pop("architecture"), options.pop("loss", "non_saturating")
-    of_lesson = {key: options.pop(key) for key in ("prior", "second") if key in options}
+    of_lesson = {key: options.pop(key) for key in OF_LESSON if key in options}
     family = LESSONS[loss](**of_lesson) if loss in LESSONS else None
+    family = family.of_texts() if family and architecture == "lstm" else family
     classes = options.pop("classes", 3)
     r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
@@ -86,8 +92,9 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     torch.manual_seed(0)
     spec = WORDS if architecture == "lstm" else Spec("image", (1, 16, 16))
     warm_up = options.pop("warm_up", 0)
-    players = ARCHITECTURES[architecture](shape=spec.inputs, classes=classes, latent=6, **options)
-    G, D = build.halves(family, players, 6, classes)
+    latent = 6 + options.get("code", 0)
+    players = ARCHITECTURES[architecture](shape=spec.inputs, classes=classes, latent=latent, **options)
+    G, D = build.halves(family, players, latent, classes)
     if family:
         objectives = [Lesson(stage, nullcontext) for stage in family.stages]
     elif loss in ALONE:
@@ -108,7 +115,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
         size=batch, seed=3, rank=rank, workers=workers, dtype=dtype, group=getattr(D, "group", 1),
     )  # fmt: skip
     recipe = Recipe(
-        steps=steps, tick_steps=5, batch=batch, latent=6, learning_rate_G=cosine(2e-3, 1e-3),
+        steps=steps, tick_steps=5, batch=batch, latent=latent, learning_rate_G=cosine(2e-3, 1e-3),
         learning_rate_D=constant(1e-3), beta1=0.5, beta2=constant(0.99), r1=constant(r1), r2=constant(r2),
         penalty=constant(10), interval=2, half_life=constant(100), d_steps=d_steps or 1,
     )  # fmt: skip

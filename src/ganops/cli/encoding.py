@@ -54,6 +54,8 @@ def encode(
 
     found = trained(model)
     generator = found.generator
+    if found.encoder and generator.spec.kind == "text":
+        raise UserError("encode reads pictures; in Python `generator.encoder.Encoder` finds the codes of stored texts")
     expect_gradient(generator.spec)
     if by == "encoder" and not found.encoder:
         raise UserError(f"--by: {model} has no encoder; expected optimisation, or the model of an autoencoder")

@@ -154,8 +154,9 @@ SLOW, BACK = 0.5, 0.75
 """Shares of the median speed of a training: below the one it is told to be slow, above the other that is over."""
 
 
-TOLD = {"loss_g": ("G", 2), "loss_d": ("D", 2), "error": ("error", 4), "divergence": ("divergence", 1),
-        "code_error": ("error of codes", 3), "code_divergence": ("divergence", 1), "nll": ("nll", 3)}  # fmt: skip
+TOLD = {"loss_g": ("G", 2), "loss_d": ("D", 2), "error": ("error", 4), "bound": ("bound", 2),
+        "divergence": ("divergence", 1), "code_error": ("error of codes", 3), "code_divergence": ("divergence", 1),
+        "nll": ("nll", 3)}  # fmt: skip
 """Terms of a history that its line shows: their words and decimals; of a game, of autoencoders, of a likelihood."""
 
 

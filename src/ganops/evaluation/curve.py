@@ -25,6 +25,12 @@ from ganops.metrics.measure import floors
 from ganops.metrics.reference import Reference
 from ganops.metrics.texts import self_bleu
 
+NO_LIKELIHOOD = (
+    "the probability of a text is an integral over all codes, which is not known; of an autoencoder, `bound` in "
+    "metrics/evaluation.json is an upper bound of its nats at temperature 1"
+)
+"""The reason why a generator of texts with a code has no `nll_test`."""
+
 
 @dataclass(frozen=True)
 class Tempered:
@@ -68,7 +74,7 @@ def look(
         `curve`: `model`, a point for each truncation; of texts `baseline`, the same of the weights before the game,
         where there are some, with `domination` of the model by it; and `real`, the figures that other real samples
         have. A point has `truncation`, figures by name and their `intervals`; `nll_test` is -log p of held-out texts
-        under the generator at that temperature.
+        under the generator at that temperature, or `left_out` has the reason why there is none.
     """
     if not truncations:
         return {}
@@ -78,6 +84,8 @@ def look(
         "model": [each.content() for each in model],
         "real": _real(reference, split, samples, seed),
     }
+    if generator.spec.kind == "text" and not generator.has_likelihood:
+        found["left_out"] = {"nll_test": NO_LIKELIHOOD}
     if generator.spec.kind == "text" and (folder / WARM_UP).is_file():
         device = next(generator.network.parameters()).device
         warm, baseline = Generator.load(folder, device, weights_file=WARM_UP), model

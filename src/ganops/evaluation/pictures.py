@@ -31,6 +31,8 @@ MAX_CLASSES = 20
 """The most classes that a picture has a row for."""
 RANKED, SENTENCES, OF_CLASS = 1000, 8, 3
 """Generated texts that are ranked by their likelihood, those that are shown of each rank, and of each class."""
+PAIRS = 12
+"""Texts that are shown beside their reconstructions."""
 
 
 def draw(
@@ -88,8 +90,7 @@ def sentences(generator: Generator, reference: Reference, count: int = RANKED) -
     labelling, seeds = Labelling.of(generator), FIRST_SEED + np.arange(count)
     drawn, labels = labelling.draw(generator, seeds), labelling(seeds)
     texts = generator.shown(drawn).tolist()
-    lengths = np.array([max(1, len(line)) for line in spoken(drawn, reference.card["ends"])])
-    nats = reference.extractor.nll(drawn) / (lengths + bool(reference.card["ends"]))
+    nats = _nats_of_a_word(drawn, reference)
     order, middle = np.argsort(nats, kind="stable"), (len(nats) - SENTENCES) // 2
     rows = {
         "Most likely": order[:SENTENCES],
@@ -99,7 +100,43 @@ def sentences(generator: Generator, reference: Reference, count: int = RANKED) -
     if labels is not None:
         names = enumerate(generator.description.class_names[:MAX_CLASSES])
         rows |= {name: np.flatnonzero(labels == label)[:OF_CLASS] for label, name in names}
-    return {title: [(texts[i], float(nats[i])) for i in chosen] for title, chosen in rows.items()}
+    found = {title: [(texts[i], float(nats[i])) for i in chosen] for title, chosen in rows.items()}
+    return found | _between_codes(generator, reference)
+
+
+def _between_codes(generator: Generator, reference: Reference, steps: int = 6) -> dict[str, list[tuple[str, float]]]:
+    """Texts on the way from one code to another (Bowman et al. 2016, table 1), where texts have a code.
+
+    Each word is the likeliest after those before it, so that a text follows from its code alone; the label is fixed.
+    """
+    size = getattr(generator.network, "code", 0)
+    if not size:
+        return {}
+    one, other = latents(FIRST_SEED + np.arange(2), generator.latent, normal_table())[:, :size]
+    codes = np.stack([slerp(one, other, t) for t in np.linspace(0, 1, steps)])
+    drawn = generator.render(codes, np.zeros(steps, np.int64) if generator.classes else None)
+    texts, nats = generator.shown(drawn).tolist(), _nats_of_a_word(drawn, reference).tolist()
+    return {"From one code to another, the likeliest words": list(zip(texts, nats, strict=True))}
+
+
+def _nats_of_a_word(drawn: NDArray[Any], reference: Reference) -> NDArray[np.float64]:
+    """Nats of a word by the extractor, of stored texts [N, L] -> [N]."""
+    lengths = np.array([max(1, len(line)) for line in spoken(drawn, reference.card["ends"])])
+    nats: NDArray[np.float64] = reference.extractor.nll(drawn) / (lengths + bool(reference.card["ends"]))
+    return nats
+
+
+def again_in_words(prepared: Prepared, again: NDArray[Any] | None) -> list[tuple[str, str]]:
+    """Return the first held-out texts, each with its reconstruction; nothing of other kinds, or without an encoder.
+
+    Args:
+        prepared: The real samples.
+        again: Reconstructions of those held out, stored, in their order; None: there are none.
+    """
+    if again is None or prepared.spec.kind != "text":
+        return []
+    texts = (prepared.spec.shown(np.array(each[:PAIRS])).tolist() for each in (prepared.samples(HELD_OUT), again))
+    return list(zip(*texts, strict=True))
 
 
 def listen(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:

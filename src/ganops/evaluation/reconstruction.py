@@ -18,8 +18,11 @@ from ganops.data import Prepared
 from ganops.evaluation.verdict import HELD_OUT
 from ganops.generator import Generator
 from ganops.generator.encoder import WEIGHTS, Encoder
-from ganops.losses.autoencoding import normal_nats, sampled
+from ganops.kinds.text import END
+from ganops.losses.autoencoding import COLLAPSED, SILENT_TEXT, normal_nats, sampled
+from ganops.losses.likelihood import nll
 from ganops.metrics.intervals import Interval
+from ganops.metrics.texts import spoken
 
 PIECE = 50
 """Samples that are looked at as one."""
@@ -37,6 +40,15 @@ BOUND = (
     "of one level (Theis et al. 2016, section 3.1), and the evidence bound (Kingma & Welling 2014, equation 3) is that "
     "of the averaged decoder with the encoder, the divergence with weight 1, one code a sample."
 )
+WORDS = (
+    "Share of the words that differ at their place, over those of the longer of a text and its reconstruction, mean of "
+    "all texts of the split; the code is the encoder's mean, and each word the likeliest after those before it."
+)
+BOUND_OF_TEXTS = (
+    "An upper bound of -log p(x) of a text in nats, of all its places{of}: the evidence bound (Kingma & Welling 2014, "
+    "equation 3) of the averaged decoder with the encoder, the divergence with weight 1, one code a text, no word left "
+    "out. The nll_test of a model without a code counts the same places and is exact: it may be less for that alone."
+)
 """Words of what was computed."""
 
 
@@ -52,7 +64,8 @@ def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -
     Returns:
         `reconstruction` and, where the codes have distributions, `bound`, each with `what` was computed in words, or
         `left_out`: the reason why there is none; and the reconstructions, stored, of the samples in their
-        order. Nothing where a game was trained.
+        order. Nothing where a game was trained. Of texts `reconstruction` has `whole` too, the share that comes back
+        word for word, and `bound` the `divergence`, and an `alarm` where that is near 0.
 
     Raises:
         UserError: The encoder's file is damaged.
@@ -65,11 +78,64 @@ def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -
     samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
     again = encoder.decode(encoder.encode(samples, labels), labels)
     about = {"samples": len(samples), "split": HELD_OUT}
+    if generator.spec.kind == "text":
+        texts = wrong(samples, again, ends=generator.spec.facts["words"][0] == END)
+        error = _mean(texts, seed)
+        said = {"error": error.value, "interval": error.ends, "whole": float((texts == 0).mean()), "what": WORDS}
+        found = {"reconstruction": said | about, "bound": bound_of_texts(encoder, samples, labels, seed=seed) | about}
+        return found, again
     error = _mean(errors(samples, again), seed, of=math.sqrt)
     found = {"reconstruction": {"error": error.value, "interval": error.ends, "what": ERROR, **about}}
     if encoder.variance:
         found["bound"] = bound(encoder, samples, labels, seed=seed) | about
     return found, again
+
+
+def wrong(texts: NDArray[Any], again: NDArray[Any], *, ends: bool) -> NDArray[np.float64]:
+    """Share of the words of each text that differ at their place, over those of the longer one, [N, L] -> [N]."""
+    lengths = [max(map(len, pair), default=0) for pair in zip(spoken(texts, ends), spoken(again, ends), strict=True)]
+    shares: NDArray[np.float64] = (texts != again).sum(1) / np.maximum(1, lengths)
+    return shares
+
+
+def bound_of_texts(
+    encoder: Encoder, texts: NDArray[Any], labels: NDArray[np.int64] | None, *, seed: int
+) -> dict[str, Any]:
+    """The mean bound in `nats` of a text, its `interval`, the mean `divergence` in it, an `alarm`, and `what` it is."""
+    words, divergence = nats_of_texts(encoder, texts, labels, seed=seed)
+    mean, said = _mean(words + divergence, seed), float(divergence.mean())
+    of = ", given its class" if encoder.description.classes else ""
+    return {
+        "nats": mean.value,
+        "interval": mean.ends,
+        "divergence": said,
+        **({"alarm": COLLAPSED} if said < SILENT_TEXT else {}),
+        "what": BOUND_OF_TEXTS.format(of=of),
+    }
+
+
+def nats_of_texts(
+    encoder: Encoder, texts: NDArray[Any], labels: NDArray[np.int64] | None, *, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Estimates of -E_q log P(x | code), and KL(q(code | x) || N(0, 1)) in nats, uint16 [N, L] -> two times [N].
+
+    Their sum is at least -log P(x), but for the chance of the one code that is drawn for each text.
+    """
+    weight = next(encoder.network.parameters())
+
+    @torch.no_grad()  # of each thread
+    def read(start: int) -> NDArray[np.float64]:
+        piece = slice(start, start + PIECE)
+        x = encoder.description.spec.floats(torch.from_numpy(np.array(texts[piece])).to(weight.device), weight.dtype)
+        y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
+        draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
+        code, divergence = sampled(encoder.network(x, y).to("cpu", torch.float64), draws, "code")
+        words = nll(encoder.decoder(code.to(weight), y, given=x).double(), x)
+        found: NDArray[np.float64] = torch.stack([words.cpu(), divergence]).numpy()
+        return found
+
+    found = np.concatenate(list(side_by_side(read, range(0, len(texts), PIECE), weight.device.type)), 1)
+    return found[0], found[1]
 
 
 def errors(images: NDArray[np.uint8], again: NDArray[np.uint8]) -> NDArray[np.float64]:

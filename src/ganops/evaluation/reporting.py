@@ -31,8 +31,8 @@ ELSEWHERE = ("register", "compute")
 def report(
     project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
     pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
-    sounds: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, stage: str = "evaluate",
-    known: Revision | None = None,
+    sounds: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, again: Sequence[tuple[str, str]] = (),
+    stage: str = "evaluate", known: Revision | None = None,
 ) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
 
@@ -47,6 +47,7 @@ def report(
         decision: Likewise.
         sounds: Files of samples that can be heard, as `pictures.listen` names them.
         sentences: Texts to read, as `pictures.sentences` gives them.
+        again: Texts and their reconstructions, as `pictures.again_in_words` gives them.
         stage: That which writes the report.
         known: The code, whose patch lies beside the report; None: as git says it.
     """
@@ -77,6 +78,7 @@ def report(
         parameters=parameters(generator),
         seconds=training.get("seconds"),
         sentences=sentences or {},
+        again=again,
         curve=results.get("curve", {}),
         improved=training.get("improved_on_warm_up"),
         reconstruction=results.get("reconstruction", {}),

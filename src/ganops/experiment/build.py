@@ -53,11 +53,14 @@ def shown(experiment: Experiment, spec: Spec) -> Spec:
 def family(experiment: Experiment) -> Family | None:
     """The family of autoencoders that is trained; None: a game is, or G alone."""
     make = LESSONS.get(experiment.loss.name)
-    return make(**experiment.loss.options) if make else None
+    if make is None:
+        return None
+    made = make(**experiment.loss.options)
+    return made.of_texts() if experiment.data.kind == "text" else made
 
 
 def halves(
-    kind: Family | None, players: tuple[nn.Module, nn.Module], code: int, classes: int
+    kind: Family | None, players: tuple[nn.Module, nn.Module], latent: int, classes: int
 ) -> tuple[nn.Module, nn.Module]:
     """The players of a game as they are, or as decoder and encoder where a family of autoencoders is trained.
 
@@ -67,7 +70,7 @@ def halves(
     G, D = players
     if kind is None:
         return G, D
-    learnt = {} if kind.fitted else kind.prior
+    code, learnt = coded.code_of(G, latent), {} if kind.fitted else kind.prior
     return coded.with_prior(G, code, classes, learnt), coded.encoder(D, code, classes, kind.moments, kind.prior)
 
 

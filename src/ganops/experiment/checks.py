@@ -22,9 +22,9 @@ from ganops.core.collective import shares
 from ganops.core.errors import ConfigError, FeatureError, problems
 from ganops.core.project import expect_link
 from ganops.experiment import build
-from ganops.generator.artefact import takes_given
+from ganops.generator.artefact import has_likelihood
 from ganops.kinds import KINDS
-from ganops.losses import ALONE, LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES
+from ganops.losses import ALONE, LESSONS, LOSSES, OBJECTIVES, OF_GAMES, PENALTIES, Family
 from ganops.metrics import catalogue, sight
 from ganops.metrics.extractors import EXTRACTORS, of_kind
 from ganops.metrics.frechet import MANY_DIMENSIONS, infinity_smallest
@@ -148,17 +148,11 @@ def _together(networks: _Networks) -> int:
                 pair = players(shape=shape, classes=0, latent=latent, **given)
             if family and not hasattr(pair[1], "features"):
                 raise ConfigError(_without_trunk(architecture, loss, given))
-            if family and getattr(pair[0], "tempered", False):
-                raise ConfigError(
-                    f"params.loss.name: {loss} decodes a code, and the decoder of a text has no code: {architecture} "
-                    f"draws each word by numbers of z of its own; expected {', '.join([*ALONE, *LOSSES])}"
-                )
+            if family:
+                family = _decoding(family, pair[0], networks)
             for path, name in (("name", loss), ("warm_up.name", before)):
-                if name in ALONE and not takes_given(pair[0]):
-                    raise ConfigError(
-                        f"params.loss.{path}: {name} needs a G that knows the probabilities of its samples, and that "
-                        f"of {architecture} does not; expected model.architecture: lstm, of data.kind: text"
-                    )
+                if name in ALONE and not has_likelihood(pair[0]):
+                    raise ConfigError(_without_likelihood(path, name, architecture, given))
             with _bounded("loss", loss):
                 _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
@@ -168,6 +162,42 @@ def _together(networks: _Networks) -> int:
         message = str(error).split("\n")[0].replace("players() got ", "")
         raise ConfigError(f"params.model.options: {message}; {architecture} takes {taken}") from None
     return group(D)
+
+
+def _decoding(family: Family, G: nn.Module, networks: "_Networks") -> Family:
+    """Return the family as the samples of G learn it.
+
+    Raises:
+        ConfigError: Texts do not, or G has no code, or what is of texts is asked of other samples.
+    """
+    texts = [name for name, make in LESSONS.items() if make().texts]
+    if not getattr(G, "tempered", False):
+        if family.texts and family.texts.dropout:
+            raise ConfigError("params.loss.options.word_dropout: leaves out words of data.kind: text; expected 0")
+        return family
+    if family.texts is None:
+        raise ConfigError(
+            f"params.loss.name: {networks.loss} does not learn texts; expected {', '.join([*texts, *ALONE, *LOSSES])}"
+        )
+    if not getattr(G, "code", 0):
+        raise ConfigError(
+            f"params.model.options.code: {networks.loss} decodes a code, and G has none; expected its numbers, such as "
+            f"32, which come to model.latent: {networks.latent + 32}"
+        )
+    return family.of_texts()
+
+
+def _without_likelihood(path: str, name: str, architecture: str, options: Mapping[str, Any]) -> str:
+    """Words for a G that does not know the probabilities of its samples."""
+    if options.get("code"):
+        return (
+            f"params.model.options.code: {name} (loss.{path}) needs a G that knows the probabilities of its samples, "
+            f"and with a code it knows those of texts of that code alone; expected 0, or loss.name: vae"
+        )
+    return (
+        f"params.loss.{path}: {name} needs a G that knows the probabilities of its samples, and that of {architecture} "
+        "does not; expected model.architecture: lstm, of data.kind: text"
+    )
 
 
 def _without_trunk(architecture: str, loss: str, options: Mapping[str, Any]) -> str:

@@ -69,14 +69,15 @@ class GAN:
     Args:
         architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`; of texts `lstm`.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
-            `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`, or of texts `likelihood`.
+            `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`; of texts `likelihood` or `vae`.
         kind: Of the samples: `image`, `sound` or `text`.
         rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
         kimg: Thousands of samples shown to D.
         seed: Everything random follows from it.
         device: `auto`, `cpu` or `cuda`.
         params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
-            Of texts, `model.latent` is 2 `data.length` where it is not stated: two numbers for each word.
+            Of texts, `model.latent` is 2 `data.length` where it is not stated: two numbers for each word, and before
+            them those of the code, `model.options.code`, which `vae` needs.
     """
 
     def __init__(
@@ -105,7 +106,8 @@ class GAN:
             }
         )
         if self.experiment.data.kind == "text" and "model.latent" not in (params or {}):
-            self.experiment = self.experiment.override({"model.latent": 2 * self.experiment.data.length})
+            code = self.experiment.model.options.get("code", 0)
+            self.experiment = self.experiment.override({"model.latent": code + 2 * self.experiment.data.length})
         checks.check(self.experiment)
         self.generator: Generator | None = None
         self.encoder: Encoder | None = None
@@ -177,27 +179,30 @@ class GAN:
             steps: Steps of the optimisation.
 
         Raises:
-            UserError: It has not been trained, or the arrays are not such samples or labels, or texts.
+            UserError: It has not been trained, or the arrays are not such samples or labels, or texts without encoder.
         """
         generator = self._learnt()
-        expect_gradient(generator.spec)
+        if not self.encoder:
+            expect_gradient(generator.spec)
         if self._store is None:
             stored = _channels_first(np.asarray(samples), fewest=1)
         else:
             stored = np.stack([self._store(raw) for raw in self._raw(samples, fewest=1)])
         y = self._labels(labels, len(stored))
+        if self.encoder and generator.spec.kind == "text":  # between texts there are no distances
+            return self.encoder.encode(stored, y)
         return invert(generator, self.encoder, stored, y, steps=steps).latents
 
     def decode(self, latents: ArrayLike, labels: ArrayLike | None = None) -> NDArray[Any]:
         """One sample for each latent that `encode` found, float32 [N, D], as `predict` gives them.
 
         Raises:
-            UserError: It has not been trained, or they are not its latents or labels, or it draws texts.
+            UserError: It has not been trained, or they are not its latents or labels, or texts without encoder.
         """
-        expect_gradient(self._learnt().spec)
         generator, z = self._learnt(), np.asarray(latents, np.float32)
-        y = self._labels(labels, len(z))
-        return generator.shown(draw(generator, z, y, "code" if self.encoder else "z"))
+        if not self.encoder:
+            expect_gradient(generator.spec)
+        return generator.shown(draw(generator, z, self._labels(labels, len(z)), "code" if self.encoder else "z"))
 
     def save(self, folder: Path) -> None:
         """Writes the generator as `artifacts/generator` of the pipeline is written, an encoder beside it.

@@ -146,6 +146,7 @@ class Run:
         self.border = build.warm_up_steps(experiment)
         """Steps of the warm-up before a game; 0: there is none."""
         G, D = build.networks(experiment, self.spec)
+        self.code = coded.code_of(G, experiment.model.latent) if self.family else 0
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
         """Multiplications of all workers for one forward pass of both players."""
@@ -386,7 +387,7 @@ class Run:
             params=identity.decisive(self.experiment),
             class_counts=self.class_counts,
             prior=family.prior if family else {},
-            code=model.latent if family else 0,
+            code=self.code,
             moments=family.moments if family else 1,
         )
 

@@ -152,7 +152,7 @@ class Generator:
     @property
     def has_likelihood(self) -> bool:
         """True where it knows the probability of a sample (`nll`)."""
-        return takes_given(self.network)
+        return has_likelihood(self.network)
 
     def shown(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Return stored samples as a reader of the registered model gets them."""
@@ -212,9 +212,9 @@ def draw(G: nn.Module, z: Tensor, truncation: Tensor, y: Tensor | None) -> Tenso
     return samples
 
 
-def takes_given(G: nn.Module) -> bool:
-    """Return True where G gives the logits of given samples: `G(z, y, given=x)`."""
-    return "given" in inspect.signature(G.forward).parameters
+def has_likelihood(G: nn.Module) -> bool:
+    """Return True where `G(z, y, given=x)` gives the logits of samples; with a code, it gives those of one code."""
+    return "given" in inspect.signature(G.forward).parameters and not getattr(G, "code", 0)
 
 
 def nll(
@@ -237,7 +237,11 @@ def nll(
     """
     spec, network = generator.spec, generator.network
     if not generator.has_likelihood:
-        raise UserError(f"{generator.description.architecture} has no likelihood: expected a generator of texts, lstm")
+        code = " whose code is known" if getattr(network, "code", 0) else ""
+        raise UserError(
+            f"{generator.description.architecture} has no likelihood of samples{code}: expected a generator of texts, "
+            "lstm with options.code: 0"
+        )
     if spec.classes and labels is None:
         raise UserError(f"labels: expected one for each text, of {spec.classes} classes, got none")
     found = np.empty(len(stored))
@@ -283,7 +287,7 @@ def players(description: Description) -> tuple[nn.Module, nn.Module]:
     return ARCHITECTURES[description.architecture](
         shape=description.spec.inputs,
         classes=description.classes,
-        latent=description.code or description.latent,
+        latent=description.code if description.prior else description.latent,
         **description.options,
     )
 

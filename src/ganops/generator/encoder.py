@@ -64,7 +64,7 @@ class Encoder:
     def decode(
         self, codes: NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
     ) -> NDArray[Any]:
-        """Stored samples of codes, float32 [N, code] -> [N, *shape]."""
+        """Stored samples of codes, float32 [N, code] -> [N, *shape]; of texts the likeliest word at each place."""
         weight, spec, drawn = next(self.network.parameters()), self.description.spec, []
         with torch.no_grad():
             for start in range(0, len(codes), batch):

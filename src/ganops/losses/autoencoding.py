@@ -7,13 +7,15 @@ logarithms of the variances.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ganops.core.collective import mean_over_workers
 from ganops.core.randomness import Draws
+from ganops.losses.likelihood import nll
+from ganops.losses.turn import Turn
 
 PACE = 0.01
 """Weight of a step in the running error of a reconstruction."""
@@ -23,26 +25,10 @@ LOG_VARIANCES = (-14.0, 8.0)
 """Bounds of the logarithm of a code's variance."""
 SILENT = 1e-3
 """Nats of divergence below which a code says nothing of its sample."""
-
-
-class Turn(Protocol):
-    """The part of a turn that these objectives need."""
-
-    @property
-    def x(self) -> Tensor:
-        """Real samples [N, ...]."""
-
-    @property
-    def y(self) -> Tensor | None:
-        """Labels [N]."""
-
-    @property
-    def z(self) -> Tensor:
-        """Latents [N, latent]."""
-
-    @property
-    def draws(self) -> Draws:
-        """Random numbers."""
+SILENT_TEXT = 0.1
+"""The same of a text, whose decoder can do without: it knows the words before each place."""
+COLLAPSED = "the code says nothing of its sample: its divergence is near 0"
+"""Alarm of a code that is silent."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +41,28 @@ class Autoencoding:
     """The running mean squared error of a number, which is the decoder's variance; empty where β is 0."""
     parts: tuple[str, ...] = ()
     """Names of the parts that are taught, behind G. or D.; empty: all."""
+    anneal: float = 0.0
+    """Share of the phase in which the weight rises from 0 to β, in a straight line."""
+    silent = SILENT
 
     def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of each sample [N], and the terms `loss`, `error` and `divergence` (nats)."""
         out = E(turn.x, turn.y)
         code, nats = sampled(out, turn.draws, "code") if self.beta else (out, None)
-        return self.loss(turn.x, G(code, turn.y), nats, "error", "divergence")
+        weight = self.weight(turn)
+        loss, terms = self.loss(turn.x, G(code, turn.y), nats, "error", "divergence", weight)
+        return loss, terms | self.told(weight, turn.x)
+
+    def weight(self, turn: Turn) -> float:
+        """Return the weight of the divergence in a turn: β, or less while it rises (Bowman et al. 2016, 3.1)."""
+        return self.beta * min(1.0, turn.progress / self.anneal) if self.anneal else self.beta
+
+    def told(self, weight: float, like: Tensor) -> dict[str, Tensor]:
+        """Return the weight as the term `beta` where it changes."""
+        return {"beta": torch.tensor(weight, dtype=torch.float64, device=like.device)} if self.anneal else {}
 
     def loss(
-        self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str
+        self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str, weight: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Mean squared errors, or -E_q[log p(x | code)] + β KL(q(code | x) || N(0, 1)) over the numbers of a sample.
 
@@ -76,13 +75,47 @@ class Autoencoding:
             return errors, terms | {"loss": errors.mean()}
         variance, numbers = self.memory[error], squares.shape[1]
         _remember(variance, errors.detach().mean())
-        loss = (normal_nats(errors, variance, numbers) + self.beta * nats) / numbers
+        loss = (normal_nats(errors, variance, numbers) + weight * nats) / numbers
         return loss, terms | {"loss": loss.mean(), divergence: nats.mean()}
 
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
-        """Return what the means since the last tick warn a person of."""
-        silent = metrics.get("divergence", 1.0) < SILENT
-        return ("the code says nothing of its sample: its divergence is near 0",) if silent else ()
+        """Return what the means since the last tick warn a person of; nothing before the weight is all of β."""
+        silent = metrics.get("divergence", math.inf) < self.silent
+        return (COLLAPSED,) if silent and metrics.get("beta", self.beta) > RISEN * self.beta else ()
+
+
+RISEN = 0.999
+"""Share of β from which on the weight has risen: a mean of equal numbers is rounded."""
+
+
+@dataclass(frozen=True)
+class Sentences(Autoencoding):
+    """A decoder that writes a text word by word, and an encoder (Bowman et al. 2016, section 3).
+
+    The loss is in nats of a text, and β above 0: a decoder that has a likelihood needs no variance.
+    """
+
+    dropout: float = 0.0
+    """Share of the words that the decoder does not see before the next one."""
+    silent = SILENT_TEXT
+
+    def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return -E_q[log p(x | code)] + β KL(q(code | x) || N(0, 1)) in nats, [N], and its terms.
+
+        They are `reconstruction` and `divergence`, and their sum, `bound`, which is at least -log p(x) where no words
+        are left out.
+        """
+        code, nats = sampled(E(turn.x, turn.y), turn.draws, "code")
+        words = nll(G(code, turn.y, given=self.seen(turn)), turn.x)
+        weight = self.weight(turn)
+        terms = {"bound": (words + nats).mean(), "reconstruction": words.mean(), "divergence": nats.mean()}
+        return words + weight * nats, terms | self.told(weight, turn.x)
+
+    def seen(self, turn: Turn) -> Tensor:
+        """The texts as the decoder sees them, no word in the place of those left out (section 3.1): [N, L, V]."""
+        if not self.dropout:
+            return turn.x
+        return turn.x * (turn.draws.uniform("words", turn.x.shape[1]) >= self.dropout)[..., None]
 
 
 class SecondStage(Autoencoding):
@@ -93,7 +126,8 @@ class SecondStage(Autoencoding):
         with torch.no_grad():  # no gradient, nothing to share
             code, _ = sampled(_bare(E)(turn.x, turn.y), turn.draws, "code")
         second, nats = sampled(E(code, turn.y, second=True), turn.draws, "second code")
-        loss = self.loss(code, G(second, turn.y, second=True), nats, "code_error", "code_divergence")
+        again = G(second, turn.y, second=True)
+        loss = self.loss(code, again, nats, "code_error", "code_divergence", self.beta)
         _bare(G).vary(self.memory["code_error"])
         return loss
 
@@ -146,6 +180,18 @@ class Family:
     """Share of each stage in the training."""
     prior: dict[str, Any] = field(default_factory=dict)
     """Network before the decoder: its name in `models.coded.PRIORS`, and its options; empty: there is none."""
+    texts: Sentences | None = None
+    """The objective of texts, in the place of the stages; None: the family has none."""
+
+    def of_texts(self) -> "Family":
+        """Return the family as texts learn it.
+
+        Raises:
+            ValueError: It does not learn texts.
+        """
+        if self.texts is None:
+            raise ValueError("it has no decoder of texts: a density of codes would stand before the numbers of words")
+        return Family((self.texts,))
 
     @property
     def fitted(self) -> bool:
@@ -167,13 +213,19 @@ def autoencoder(prior: Literal["gaussian", "mixture"] = "gaussian") -> Family:
     return Family((Autoencoding(),), prior={"name": "fitted", "components": {"gaussian": 1, "mixture": 10}[prior]})
 
 
-def vae(beta: float = 1.0) -> Family:
-    """A variational autoencoder (Kingma & Welling 2014).
+def vae(beta: float = 1.0, anneal: float = 0.0, word_dropout: float = 0.0) -> Family:
+    """A variational autoencoder (Kingma & Welling 2014), of texts that of Bowman et al. (2016).
 
     Args:
         beta: Weight of the divergence, above 0 (Higgins et al. 2017). At 1 the loss is a bound of -log p(x).
+        anneal: Share of the training in which the weight rises from 0 to `beta`, in a straight line.
+        word_dropout: Of texts: share of the words that the decoder does not see, so that it needs its code.
     """
-    return Family((Autoencoding(_positive(beta), _memory("error")),))
+    for name, share in (("anneal", anneal), ("word_dropout", word_dropout)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name}: expected a share between 0 and 1, got {share:g}")
+    texts = Sentences(_positive(beta), anneal=anneal, dropout=word_dropout)
+    return Family((Autoencoding(beta, _memory("error"), anneal=anneal),), texts=texts)
 
 
 def two_stage_vae(beta: float = 1.0, second: float = 0.5, hidden: int = 512) -> Family:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ganops.losses.autoencoding import Turn
+from ganops.losses.turn import Turn
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ PyTorch and made by `players(shape=, classes=, latent=, **options) -> (G, D)`: `
 see it, and what an architecture cannot draw is its ValueError; classes = 0 means unconditional.
 
 A generator that has a likelihood takes `given=` samples and returns their logits in the place of samples; one that is
-`tempered` takes `temperature=` float [N], which is then what `truncation` means (`generator.artefact.draw`).
+`tempered` takes `temperature=` float [N], which is then what `truncation` means (`generator.artefact.draw`). Where only
+the first numbers of z say what a sample is, and the others decide its details, `G.code` is their number: z may end
+behind them, and then the sample is the likeliest one at each place.
 
 Where a parameter of D moves the scores of all samples of a label alike, `D.offset` is its name: games that see only
 differences of scores leave it where it is. There must be no parameter on which no score depends, such as a bias before

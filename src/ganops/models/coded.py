@@ -144,6 +144,11 @@ def with_prior(decoder: nn.Module, code: int, classes: int, prior: Mapping[str, 
     return PRIORS[options.pop("name")](decoder, code, classes, **options) if options else decoder
 
 
+def code_of(G: nn.Module, latent: int) -> int:
+    """Return how many numbers of z, the first ones, an encoder finds: those of `G.code`, else all of them."""
+    return int(getattr(G, "code", latent))
+
+
 def latent(code: int, prior: Mapping[str, Any]) -> int:
     """Return the numbers of z for a code, with the network that `prior` names before the decoder."""
     options = dict(prior)

@@ -4,6 +4,9 @@ A text is x float [N, L, V]: a one-hot word at each of L places. Every decision 
 own: they give a uniform number u, and the word is the first one whose cumulative probability exceeds u (inversion,
 Devroye 1986, chapter III.2). So a latent is one text, and ancestral sampling is exact. In training the words are hard,
 as real ones are, and their gradient is that of their probabilities (straight-through, Bengio et al. 2013).
+
+With a code, z begins with its numbers, which all words depend on: they make the first state of the LSTMs, and stand
+beside each word, as a label does (Bowman et al. 2016, "Generating sentences from a continuous space", section 3).
 """
 
 import math
@@ -30,11 +33,12 @@ class Generator(nn.Module):
 
     def __init__(
         self, *, length: int, words: int, classes: int, width: int, embedding: int, layers: int,
-        softness: float | None = None,
+        softness: float | None = None, code: int = 0,
     ) -> None:  # fmt: skip
         """Args as in `players`."""
         super().__init__()
         self.length, self.layers, self.width, self.softness = length, layers, width, softness
+        self.code, self.numbers = code, length * (2 if softness is None else words)
         self.reader = nn.Linear(words, embedding, bias=False)
         self.first = nn.Parameter(torch.zeros(embedding))
         self.label = nn.Embedding(classes, embedding) if classes else None
@@ -44,6 +48,8 @@ class Generator(nn.Module):
         nn.init.normal_(self.first)
         if self.label is not None:
             nn.init.normal_(self.label.weight)
+        self.beside = nn.Linear(code, embedding, bias=False) if code else None
+        self.states = nn.Linear(code, 2 * layers * width) if code else None
 
     def forward(
         self, z: Tensor, y: Tensor | None = None, *, temperature: Tensor | None = None, given: Tensor | None = None
@@ -51,15 +57,20 @@ class Generator(nn.Module):
         """Float z [N, latent], int64 [N] -> one-hot words [N, L, V], whose gradient is that of their probabilities.
 
         Args:
-            z: As many standard normal numbers for each word.
+            z: Those of the code, if there is one, and as many standard normal numbers for each word. The code alone:
+                each word is the likeliest one after those before it.
             y: Labels.
             temperature: Divides the logits, [N]; None: 1.
-            given: Texts [N, L, V]; then the result are the logits of each of their words, given those before it.
+            given: Texts [N, L, V]; then the result are the logits of each of their words, given those before it, and
+                of z the code alone is looked at. A row of zeros is a word that is not seen.
         """
+        code, state = self._code(z), self._first_state(z)
         if given is not None:
-            return _tempered(self.writer(self._recur(self._read(given, y))[0]), temperature)
-        chances = _uniform(z) if self.softness is None else _gumbel(z)
-        word, state, texts = self._start(z.shape[0], y), None, []
+            return _tempered(self.writer(self._recur(self._read(given, y, code), state)[0]), temperature)
+        if z.shape[1] == self.code:
+            z, temperature = F.pad(z, (0, self.numbers)), z.new_zeros(len(z))
+        chances = _uniform(z[:, self.code :]) if self.softness is None else _gumbel(z[:, self.code :])
+        word, texts = self._start(z.shape[0], y, code), []
         for chance in chances.chunk(self.length, 1):
             hidden, state = self._recur(word[:, None], state)
             logits = self.writer(hidden[:, 0])
@@ -68,7 +79,7 @@ class Generator(nn.Module):
             else:
                 drawn = _raced(logits, chance, temperature, self.softness if self.training else None)
             texts.append(drawn)
-            word = self._shown(drawn, y)
+            word = self._shown(drawn, y, code)
         return torch.stack(texts, 1)
 
     def _recur(self, seen: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -77,23 +88,36 @@ class Generator(nn.Module):
             found: tuple[Tensor, tuple[Tensor, Tensor]] = self.recurrent(_wide(seen), state)
         return found
 
-    def _read(self, texts: Tensor, y: Tensor | None) -> Tensor:
+    def _first_state(self, z: Tensor) -> tuple[Tensor, Tensor] | None:
+        """The LSTMs' outputs and cells before the first word, each [layers, N, width]; None: zeros."""
+        if self.states is None:
+            return None
+        found = _wide(self.states(z[:, : self.code])).view(-1, 2, self.layers, self.width)
+        hidden, cell = found.permute(1, 2, 0, 3).contiguous().unbind()
+        return hidden.tanh(), cell
+
+    def _code(self, z: Tensor) -> Tensor | None:
+        """Embed the code, which stands beside each word: [N, embedding]; None: there is none."""
+        return None if self.beside is None else self.beside(z[:, : self.code])
+
+    def _read(self, texts: Tensor, y: Tensor | None, code: Tensor | None) -> Tensor:
         """Embed the words before each place of given texts: [N, L, V] -> [N, L, embedding]."""
-        start = self._start(texts.shape[0], y)[:, None]
-        return torch.cat([start, self._shown(texts[:, :-1], y)], 1) if self.length > 1 else start
+        start = self._start(texts.shape[0], y, code)[:, None]
+        return torch.cat([start, self._shown(texts[:, :-1], y, code)], 1) if self.length > 1 else start
 
-    def _start(self, count: int, y: Tensor | None) -> Tensor:
-        first = self.first.expand(count, -1)
-        started: Tensor = first if self.label is None else first + self.label(y)
-        return started
+    def _start(self, count: int, y: Tensor | None, code: Tensor | None) -> Tensor:
+        return self._with(self.first.expand(count, -1), y, code)
 
-    def _shown(self, words: Tensor, y: Tensor | None) -> Tensor:
-        """Embed words [N, V], or [N, L, V], and their label."""
-        seen: Tensor = self.reader(words.to(self.reader.weight.dtype))
-        if self.label is None:
-            return seen
-        label: Tensor = self.label(y)
-        return seen + (label if seen.dim() == 2 else label[:, None])
+    def _shown(self, words: Tensor, y: Tensor | None, code: Tensor | None) -> Tensor:
+        """Embed words [N, V], or [N, L, V], and what stands beside them."""
+        return self._with(self.reader(words.to(self.reader.weight.dtype)), y, code)
+
+    def _with(self, seen: Tensor, y: Tensor | None, code: Tensor | None) -> Tensor:
+        """Add the label and the code to embedded words, [N, embedding] or [N, L, embedding]."""
+        for beside in (None if self.label is None else self.label(y), code):
+            if beside is not None:
+                seen = seen + (beside if seen.dim() == 2 else beside[:, None])
+        return seen
 
 
 def _uniform(z: Tensor) -> Tensor:
@@ -189,26 +213,30 @@ def _soft_maximum(x: Tensor) -> Tensor:
 
 def players(
     *, shape: tuple[int, ...], classes: int, latent: int, width: int = 128, embedding: int = 64, layers: int = 1,
-    softness: float | None = None,
+    softness: float | None = None, code: int = 0,
 ) -> tuple[Generator, Discriminator]:  # fmt: skip
     """Both players.
 
     Args:
         shape: [L, V]: places of a text, and words of the vocabulary.
         classes: 0 is unconditional.
-        latent: 2 L: two numbers for each word; with `softness` L V.
+        latent: `code` + 2 L: two numbers for each word; with `softness` `code` + L V.
         width: Units of each LSTM, and filters of D of each width.
         embedding: Dimensions of a word.
         layers: LSTMs of G, one behind the other: 1, 2 or 3.
         softness: Temperature of the Gumbel softmax (Jang et al. 2017) that D is shown in training in the place of
             words, as in RelGAN (Nie et al. 2019). Real words are hard, so D sees at once which are real.
+        code: Numbers of a text's code, on which all its words depend, and which `vae` decodes; 0: there is none.
     """
     if len(shape) != 2:
         raise ValueError(f"lstm writes texts, data.kind: text; got samples of {' x '.join(map(str, shape))}")
     length, words = shape
     numbers, count = (2, "two") if softness is None else (words, f"{words:,}")
-    if latent != numbers * length:
-        expected = f"{count} numbers a word, {numbers * length} for texts of {length}"
+    if code < 0:
+        raise ValueError(f"code: expected at least 0, got {code}")
+    if latent != code + numbers * length:
+        first = f"{code} of the code and " if code else ""
+        expected = f"{first}{count} numbers a word, {code + numbers * length} for texts of {length}"
         raise ValueError(f"latent: expected {expected}, got {latent}")
     if softness is not None and softness <= 0:
         raise ValueError(f"softness: expected a temperature above 0, got {softness:g}")
@@ -217,4 +245,5 @@ def players(
     if not 1 <= layers <= 3:
         raise ValueError(f"layers: expected 1, 2 or 3, got {layers}")
     sizes = {"length": length, "words": words, "classes": classes, "embedding": embedding}
-    return Generator(width=width, layers=layers, softness=softness, **sizes), Discriminator(width=width, **sizes)
+    G = Generator(width=width, layers=layers, softness=softness, code=code, **sizes)
+    return G, Discriminator(width=width, **sizes)

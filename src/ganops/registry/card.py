@@ -196,7 +196,11 @@ def _reconstructions(evaluation: Mapping[str, Any]) -> str:
     if "error" in error:
         figures = "{:.4g} [{:.4g}, {:.4g}]".format(error["error"], *error["interval"])
         lines.append(f"* Error: {figures}. {error['what']}")
-    if bound:
+    if "divergence" in bound:
+        figures = "{:.4g} [{:.4g}, {:.4g}]".format(bound["nats"], *bound["interval"])
+        alarm = f" Alarm: {bound['alarm']}." if "alarm" in bound else ""
+        lines.append(f"* Nats: at most {figures}, {bound['divergence']:.3g} of them divergence.{alarm} {bound['what']}")
+    elif bound:
         figures = "{:.4g} [{:.4g}, {:.4g}]".format(bound["bits_per_dimension"], *bound["interval"])
         lines.append(f"* Bits per dimension: at most {figures} ({bound['nats']:,.0f} nats per sample). {bound['what']}")
     if not lines:

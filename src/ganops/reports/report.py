@@ -72,7 +72,8 @@ class Report:
     """Generated texts to read: title -> texts, each with the nats of a word by the extractor."""
     curve: Mapping[str, Any] = field(default_factory=dict)
     """Quality-diversity curve: `model` and `baseline` [{`truncation`, figures by name, `intervals`}], `real` {figures},
-    and `domination` of the model by the baseline [{`truncation`, `by`: a truncation or None}]."""
+    `domination` of the model by the baseline [{`truncation`, `by`: a truncation or None}], and what is `left_out`
+    {figure: reason}."""
     filmstrip: Sequence[tuple[float, Path]] = ()
     """(kimg, picture) of the same latents while G learns."""
     parameters: Mapping[str, int] = field(default_factory=dict)
@@ -85,7 +86,10 @@ class Report:
     """Reconstructions of held-out samples by an autoencoder: `error`, `interval`, `samples`, `split`, `what` was
     computed, in words; or `left_out`, the reason why there are none."""
     bound: Mapping[str, Any] = field(default_factory=dict)
-    """The bound of their likelihood: `bits_per_dimension`, `interval`, `nats`, `what`."""
+    """The bound of their likelihood: `bits_per_dimension`, `interval`, `nats`, `what`. Of texts the interval is that of
+    the `nats`, beside them is the `divergence`, and an `alarm` where the code says nothing."""
+    again: Sequence[tuple[str, str]] = ()
+    """Held-out texts and their reconstructions."""
 
 
 RUNGS = {
@@ -116,7 +120,14 @@ PANELS = (
         ("error",),
         "Mean square of a number's error, of training samples; numbers are between -1 and 1.",
     ),
+    (
+        "Bound of the likelihood",
+        ("bound", "reconstruction"),
+        "Nats of a training text: -log p is at most the bound, which is the reconstruction, what its words cost where "
+        "the code is known, and the divergence. Words that the decoder is not shown cost both.",
+    ),
     ("Divergence", ("divergence",), "Nats that a code says of its sample; near 0 it says nothing."),
+    ("Weight of the divergence", ("beta",), "It rises from 0: at first the code may say all that it can."),
     ("Second stage: error of codes", ("code_error",), "Mean square of a code's error."),
     ("Second stage: divergence", ("code_divergence",), "Nats that a code's code says of it."),
     (
@@ -256,7 +267,8 @@ def _curve(report: Report) -> dict[str, Any]:
         for line, points in lines.items()
         for point in points
     ]
-    return {"rows": rows, "names": names, "charts": charts, "sentence": _dominated(report)}
+    left_out = list(found.get("left_out", {}).items())
+    return {"rows": rows, "names": names, "charts": charts, "sentence": _dominated(report), "left_out": left_out}
 
 
 def _dominated(report: Report) -> str:
@@ -384,10 +396,14 @@ def _sound(path: Path) -> str:
 def _reconstructions(report: Report) -> dict[str, Any]:
     """The figures of an autoencoder, apart from the metrics: a GAN has no such numbers."""
     error, bound = report.reconstruction, report.bound
+    texts = _unit(report) == "text"
     facts = {
-        "error, grey levels of 255": _with_interval(error, "error"),
+        "words that differ, share" if texts else "error, grey levels of 255": _with_interval(error, "error"),
+        "texts that come back whole, share": error.get("whole"),
         "bits per dimension, at most": _with_interval(bound, "bits_per_dimension"),
-        "nats per sample, at most": bound.get("nats"),
+        "nats per sample, at most": _with_interval(bound, "nats") if texts else bound.get("nats"),
+        "of them divergence, what the code says": bound.get("divergence"),
+        "alarm": bound.get("alarm"),
         "samples of the " + error.get("split", "") + " split": error.get("samples"),
         "left out": error.get("left_out"),
     }
@@ -395,6 +411,7 @@ def _reconstructions(report: Report) -> dict[str, Any]:
         "facts": page.present(facts),
         "sentences": [each["what"] for each in (error, bound) if "what" in each],
         "picture": _picture(report.pictures.get("reconstructions"), 2 * BYTES_OF_PICTURE),
+        "texts": list(report.again),
     }
 
 

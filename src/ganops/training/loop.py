@@ -168,7 +168,7 @@ def _turn(
     lazy = recipe.interval if turn % recipe.interval == 0 else 0
     progress = turn / (recipe.steps * recipe.d_steps)
     weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
-    return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report)
+    return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report, progress)
 
 
 def _shared(player: str, network: nn.Module, objective: Objective) -> nn.Module:

@@ -50,6 +50,8 @@ class Turn:
     weights: Weights = field(default_factory=Weights)
     report: bool = False
     """True to measure what is too dear for every step."""
+    progress: float = 0.0
+    """Share of the phase that is done, in [0, 1)."""
 
 
 class Objective(Protocol):
