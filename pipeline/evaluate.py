@@ -42,7 +42,7 @@ def main() -> None:
                 known.save(folder)
             page = reporting.report(
                 project, trained, results, prepared, reference, shown,
-                sounds=pictures.listen(generator, prepared, folder), stage=name, known=known,
+                played=pictures.play(generator, prepared, folder), stage=name, known=known,
                 sentences=pictures.sentences(generator, reference), again=pictures.again_in_words(prepared, again),
             )  # fmt: skip
             write(page, folder / "report.html")

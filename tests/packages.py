@@ -25,6 +25,10 @@ SOUND = {
 
 TEXT = {"words": ["", "<unk>", "<b>", "a", "dog", "${runs}", "{{home}}", "&amp;", "שלום", "🐕"], "by": "words"}
 """Facts of short texts, with words that a page must not take for its own."""
+WAVE = {"rate": 8000, "samples": 128}
+"""Facts of short waves, [1, 128]."""
+FILM = {"fps": 12.5}
+"""Facts of short films of three frames."""
 LENGTH = LATENT // 2
 """Words of a text."""
 
@@ -44,8 +48,14 @@ class Tiny(nn.Module):
 def package(folder, fd=9.0, seed=0, classes=3, channels=3, kind="image"):
     """A generator that looks as trained; another seed is another training."""
     torch.manual_seed(seed)
-    shapes = {"image": (channels, 8, 8), "sound": (1, 16, 16), "text": (LENGTH,)}
-    shape, facts = shapes[kind], {"sound": SOUND, "text": TEXT}.get(kind, {})
+    shapes = {
+        "image": (channels, 8, 8),
+        "sound": (1, 16, 16),
+        "text": (LENGTH,),
+        "video": (channels, 3, 8, 8),
+        "wave": (1, 128),
+    }
+    shape, facts = shapes[kind], {"sound": SOUND, "text": TEXT, "video": FILM, "wave": WAVE}.get(kind, {})
     sizes = {"shape": (LENGTH, len(TEXT["words"])), "classes": classes, "latent": LATENT, "width": 8, "embedding": 4}
     G = lstm.players(**sizes)[0] if kind == "text" else Tiny(classes, shape)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,13 @@
 """The command line, and what a stage says to its user."""
 
 import wave
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from packages import LENGTH, SOUND, TEXT
+from packages import FILM, LENGTH, SOUND, TEXT
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -73,7 +75,7 @@ def test_sample_walks_and_draws_one_by_one(here):
             shown = np.asarray(film.convert("L"))[8::16, 8::16].astype(int)  # magnified sixteenfold
             assert np.abs(shown - generator.sample(np.array([seed]), np.array([1]))[0, 0]).max() <= 2
     assert sample("walk.mp4", "--walk", "--count", "2", "--frames", "3").exit_code == 0
-    assert "ends in .gif or .mp4" in str(sample("walk.png", "--walk").exception)
+    assert "ends in .gif, .mp4 or .webp" in str(sample("walk.png", "--walk").exception)
     assert sample("--separate", "each", "--count", "2", "--seed", "4").exit_code == 0
     for seed in (4, 5):
         with Image.open(f"each/{seed}.png") as picture:
@@ -232,11 +234,77 @@ def test_a_walk_of_sounds_is_one_file_that_walks(speaking, here):
 def test_images_are_not_heard(here):
     description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(here / "artifacts/generator")
-    for options, known in ((("out.wav",), ".png"), (("out.wav", "--walk"), ".gif or .mp4")):
+    for options, known in ((("out.wav",), ".png"), (("out.wav", "--walk"), ".gif, .mp4 or .webp")):
         error = CliRunner().invoke(app, ["sample", *options]).exception
         assert isinstance(error, UserError)
         assert str(error) == f"out.wav: expected a name that ends in {known}: images cannot be heard"
     assert not (here / "out.wav").exists()
+
+
+@pytest.fixture
+def moving(here):
+    """An untrained generator of films in `artifacts/generator`."""
+    description = Description("mlp", {"width": 4}, 8, 3, ("a", "b", "c"), (1, 3, 8, 8), 0.0, "f", kind="video",
+                              facts=FILM)  # fmt: skip
+    generator = Generator(generator_network(description), description)
+    generator.save(here / "artifacts/generator")
+    return generator
+
+
+def frames(path):
+    """uint8 [T, H, W] of an animated picture."""
+    with Image.open(path) as film:
+        found = []
+        for number in range(film.n_frames):
+            film.seek(number)
+            found.append(np.asarray(film.convert("L")))
+        return np.stack(found)
+
+
+def test_sample_writes_films_as_the_name_says(moving, here):
+    def sample(*options):
+        return CliRunner().invoke(app, ["sample", *options, "--seed", "5", "--count", "3"])
+
+    films = moving.shown(moving.sample(np.array([5, 6, 7])))[..., 0]
+    assert sample("out.webp").exit_code == 0
+    for i, film in enumerate(films):
+        assert np.array_equal(frames("out.webp")[:, ::8, 72 * i : 72 * i + 64 : 8], film)
+    assert sample("--separate", "each").exit_code == 0
+    assert sorted(path.name for path in (here / "each").iterdir()) == ["5.webp", "6.webp", "7.webp"]
+    assert np.array_equal(frames("each/6.webp"), films[1])
+    assert sample("out.png").exit_code == 0
+    with Image.open("out.png") as strips:
+        assert strips.size == (2 * (2 * 27 - 1), 2 * 17)
+    assert sample("out.mp4").exit_code == 0
+    with av.open("out.mp4") as film:
+        (stream,) = film.streams
+        assert (stream.frames, stream.average_rate) == (3, Fraction(25, 2))
+    assert sample("out.gif").exit_code == 0
+    assert len(frames("out.gif")) == 3
+    error = str(sample("out.jpg").exception)
+    assert error == "out.jpg: expected a name that ends in .png, .gif, .mp4 or .webp, got .jpg"
+    assert str(sample("out.wav").exception).endswith(".png, .gif, .mp4 or .webp: films cannot be heard")
+
+
+@pytest.mark.parametrize("name", ["walk.webp", "walk.gif", "walk.mp4"])
+def test_a_walk_of_films_is_one_film(moving, here, name):
+    """Four films of three frames a leg, two legs."""
+    done = CliRunner().invoke(app, ["sample", name, "--walk", "--count", "2", "--label", "1"])
+    assert done.exit_code == 0, done.exception
+    if name.endswith(".mp4"):
+        with av.open(name) as film:
+            assert film.streams.video[0].frames == 24
+    else:
+        assert len(frames(name)) == 24
+
+
+def test_images_do_not_move_but_walk(here):
+    description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
+    Generator(generator_network(description), description).save(here / "artifacts/generator")
+    error = str(CliRunner().invoke(app, ["sample", "out.webp"]).exception)
+    assert error == "out.webp: expected a name that ends in .png: images do not move"
+    assert CliRunner().invoke(app, ["sample", "out.webp", "--walk", "--count", "2", "--frames", "3"]).exit_code == 0
+    assert len(frames("out.webp")) >= 1  # equal neighbours are one frame, shown longer
 
 
 @pytest.fixture
@@ -287,7 +355,10 @@ def test_a_walk_of_texts_is_its_sentences_or_stills(writing, here):
     ("options", "told"),
     [
         (("out.wav",), "out.wav: expected a name that ends in .png or .txt: texts cannot be heard"),
-        (("out.wav", "--walk"), "out.wav: expected a name that ends in .gif, .mp4 or .txt: texts cannot be heard"),
+        (
+            ("out.wav", "--walk"),
+            "out.wav: expected a name that ends in .gif, .mp4, .webp or .txt: texts cannot be heard",
+        ),
         (("out.md",), "out.md: expected a name that ends in .png or .txt, got .md"),
     ],
 )

@@ -13,6 +13,7 @@ from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import RATES, SoundDecoder
 
 ROOT = Path(__file__).parents[1]
+KINDS = "image, sound, text, video or wave"
 
 
 def refused(data):
@@ -39,10 +40,10 @@ def test_defaults_are_those_of_the_decoders():
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"kind": "soud"}, "params.data.kind: expected image, sound or text, got 'soud'; did you mean sound?"),
-        ({"kind": "film"}, "params.data.kind: expected image, sound or text, got 'film'"),
-        ({"kind": 3}, "params.data.kind: expected image, sound or text, got '3'"),
-        ({"kind": ["sound"]}, "params.data.kind: expected image, sound or text"),
+        ({"kind": "soud"}, f"params.data.kind: expected {KINDS}, got 'soud'; did you mean sound?"),
+        ({"kind": "film"}, f"params.data.kind: expected {KINDS}, got 'film'"),
+        ({"kind": 3}, f"params.data.kind: expected {KINDS}, got '3'"),
+        ({"kind": ["sound"]}, f"params.data.kind: expected {KINDS}"),
         ({"kind": "sound", "windw": 256}, "params.data.windw: unknown; did you mean window?"),
         ({"kind": "sound", "sample": 8192}, "params.data.sample: unknown; did you mean samples?"),
         ({"kind": "sound", "smurf": 1}, "params.data.smurf: unknown; known: source, labels, group, validation, test, "),
@@ -50,6 +51,7 @@ def test_defaults_are_those_of_the_decoders():
             {"kind": "sound", "resolution": 32},
             "params.data.resolution: unknown for data.kind: sound; it is a key of data.kind: image",
         ),
+        ({"every": 2}, "params.data.every: unknown for data.kind: image; it is a key of data.kind: video"),
         ({"rate": 8000}, "params.data.rate: unknown for data.kind: image; it is a key of data.kind: sound"),
         ({"kind": "sound", "rate": 999}, "params.data.rate: expected greater than or equal to 1000, got 999"),
         ({"kind": "sound", "rate": 10**6}, "params.data.rate: expected less than or equal to 384000, got 1000000"),

@@ -33,7 +33,7 @@ def test_the_kind_decides_the_section_and_defaults_are_those_of_the_decoder():
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
-        ({"kind": "texts"}, "params.data.kind: expected image, sound or text, got 'texts'; did you mean text?"),
+        ({"kind": "texts"}, "expected image, sound, text, video or wave, got 'texts'; did you mean text?"),
         ({"kind": "text", "length": 0}, "params.data.length: expected greater than or equal to 1, got 0"),
         ({"kind": "text", "length": 1025}, "params.data.length: expected less than or equal to 1024, got 1025"),
         ({"kind": "text", "length": "long"}, "params.data.length: expected integer"),

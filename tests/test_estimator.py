@@ -7,6 +7,7 @@ import wave
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ganops import GAN
 from ganops.core.errors import ConfigError, UserError
@@ -184,7 +185,7 @@ def test_clips_in_clips_out(spoken, tmp_path):
 def test_it_learns_from_what_the_pipeline_would_store(spoken):
     decoder = SoundDecoder(rate=8000, samples=2048, bands=16)
     raw = [decoder.decode(clip)[0] for clip in CLIPS]
-    shape, facts, store, _ = decoder.finish(raw, raw[0].shape)
+    shape, facts, store, _ = decoder.finish(raw, raw[0].shape, {})
     assert (spoken.generator.spec.shape, dict(spoken.generator.spec.facts)) == (shape, facts)
     stored, found = speaking()._learnable(CLIPS)
     assert found == facts
@@ -203,7 +204,7 @@ def test_a_notebook_plays_what_it_draws(spoken):
                 assert file.readframes(file.getnframes()) == clip.tobytes()
     with pytest.raises(UserError, match=r"expected int16 \[2048\] or \[N, 2048\], got float64 \(2, 2048\)"):
         spoken.player(clips / 1)
-    with pytest.raises(UserError, match="images cannot be heard, expected a GAN of kind sound"):
+    with pytest.raises(UserError, match="images are not played, expected a GAN of kind sound, video or wave"):
         small().fit(IMAGES).player(clips)
 
 
@@ -250,6 +251,44 @@ def test_an_autoencoder_of_sounds_encodes_and_decodes_clips():
     np.testing.assert_allclose(gan.encode(CLIPS[1:2]), codes[1:2], atol=1e-5)
 
 
+# Waves.
+
+
+def sounding(loss="relativistic", **params):
+    kept = {key: value for key, value in SHORT.items() if key != "data.bands"}
+    return GAN("wavegan", loss, kind="wave", rate=8000, kimg=0.2, params=kept | {"data.samples": 2048} | params)
+
+
+def test_waves_in_waves_out(tmp_path):
+    gan = sounding().fit(CLIPS, np.arange(20) % 3)
+    clips = gan.predict(16)
+    assert (clips.dtype, clips.shape) == (np.int16, (16, 2048))
+    assert np.array_equal(gan.predict([3])[0], clips[3])
+    assert not np.array_equal(gan.predict([1], labels=0), gan.predict([1], labels=2))
+    gan.save(tmp_path / "generator")
+    loaded = Generator.load(tmp_path / "generator")
+    assert loaded.spec.facts == {"rate": 8000, "samples": 2048}
+    assert np.array_equal(loaded.shown(loaded.sample(np.arange(16))), clips)
+    assert gan.player(clips[:2])._repr_html_().count("<audio") == 2
+
+
+def test_a_wave_is_learnt_as_it_is():
+    """But for its loudness: the peak is that of 16 bits."""
+    stored, facts = sounding()._learnable(CLIPS)
+    assert facts == {"rate": 8000, "samples": 2048}
+    peaks = np.abs(CLIPS).max(axis=1, keepdims=True)
+    assert np.array_equal(stored[:, 0], np.rint(CLIPS * (32767 / peaks)).astype(np.int16))
+
+
+def test_the_latent_of_a_wave_is_found():
+    gan = sounding("vae").fit(CLIPS)
+    codes = gan.encode(CLIPS[:3])
+    assert codes.shape == (3, 8)
+    assert (gan.decode(codes).dtype, gan.decode(codes).shape) == (np.int16, (3, 2048))
+    game = sounding().fit(CLIPS)
+    assert game.decode(game.encode(CLIPS[:1], steps=2)).shape == (1, 2048)
+
+
 # Texts.
 
 SENTENCES = ["a red dog runs", "the dog sleeps", "a cat sleeps here", "the red cat runs"] * 5
@@ -282,7 +321,7 @@ def test_texts_in_texts_out(written, tmp_path):
 def test_it_learns_from_the_texts_that_the_pipeline_would_store(written):
     decoder = TextDecoder(length=5)
     raw = [decoder.decode(text)[0] for text in SENTENCES]
-    shape, facts, store, _ = decoder.finish(raw, ())
+    shape, facts, store, _ = decoder.finish(raw, (), {})
     assert (written.generator.spec.shape, dict(written.generator.spec.facts)) == (shape, facts)
     for samples in (SENTENCES, tuple(SENTENCES), np.array(SENTENCES), np.array(SENTENCES, object)):
         stored, found = writing()._learnable(samples)
@@ -317,7 +356,7 @@ def test_texts_that_it_cannot_learn_from_are_refused(texts, words):
 
 
 def test_texts_are_neither_heard_nor_encoded(written):
-    with pytest.raises(UserError, match="player: texts cannot be heard, expected a GAN of kind sound"):
+    with pytest.raises(UserError, match="player: texts are not played, expected a GAN of kind sound or video"):
         written.player(written.predict(2))
     for call in (lambda: written.encode(SENTENCES), lambda: written.decode(np.zeros((1, 10)), [0])):
         with pytest.raises(UserError, match="latents of texts cannot be found: no gradient leads from word to word"):
@@ -329,3 +368,108 @@ def test_texts_are_neither_heard_nor_encoded(written):
 def test_texts_that_were_cut_are_told(capsys):
     writing(**{"data.length": 3})._learnable(SENTENCES)
     assert "15 of 20 texts: cut behind its first 3 words" in capsys.readouterr().out
+
+
+# Films.
+
+FILMS = np.random.default_rng(4).integers(0, 256, (20, 4, 16, 16), np.uint8)
+
+
+def watching(loss="non_saturating", **params):
+    small = {**SMALL, "model.options": {"width": 8}, "data.frames": 4, "data.resolution": 16, **params}
+    return GAN("mlp", loss, kind="video", fps=12.5, kimg=0.2, params=small)
+
+
+@pytest.fixture(scope="module")
+def watched():
+    return watching().fit(FILMS, np.arange(20) % 3)
+
+
+def test_films_in_films_out(watched, tmp_path):
+    films = watched.predict(8)
+    assert (films.dtype, films.shape) == (np.uint8, (8, 4, 16, 16, 1))
+    assert np.array_equal(watched.predict([3])[0], films[3])
+    assert not np.array_equal(watched.predict([1], labels=0), watched.predict([1], labels=2))
+    assert watched.generator.spec.facts == {"fps": 12.5}
+    watched.save(tmp_path / "generator")
+    loaded = Generator.load(tmp_path / "generator")
+    assert loaded.spec == watched.generator.spec
+    assert np.array_equal(loaded.shown(loaded.sample(np.arange(8))), films)
+
+
+def test_it_learns_from_the_films_as_they_are_where_they_fit():
+    stored, facts = watching()._learnable(FILMS)
+    assert np.array_equal(stored[:, 0], FILMS)
+    assert facts == {"fps": 12.5}
+    assert np.array_equal(watching()._learnable(FILMS[..., None])[0], stored)
+    assert watching()._learnable(FILMS[..., None].repeat(3, -1))[0].shape == (20, 3, 4, 16, 16)
+    mixed, _ = watching()._learnable([FILMS[0], FILMS[1][..., None].repeat(3, -1)])
+    assert mixed.shape == (2, 3, 4, 16, 16)
+
+
+def test_films_of_several_lengths_and_sizes_are_told_how_they_were_made_one(capsys):
+    stored, _ = watching()._learnable([FILMS[0], FILMS[1][:2], np.tile(FILMS[2], (2, 1, 1)), FILMS[3].repeat(2, 1)])
+    assert stored.shape == (4, 1, 4, 16, 16)
+    told = capsys.readouterr().out
+    assert "1 of 4 films: its last frame is held" in told
+    assert "1 of 4 films: cut behind its first 4 frames" in told
+
+
+def test_a_notebook_shows_films_that_move(watched):
+    films = watched.predict(2)
+    for shown, count in ((films[0], 1), (films, 2)):
+        html = watched.player(shown)._repr_html_()
+        pictures = re.findall(r'<img [^>]*src="data:image/webp;base64,([^"]*)">', html)
+        assert len(pictures) == count
+        for picture, film in zip(pictures, films, strict=False):
+            with Image.open(io.BytesIO(base64.b64decode(picture))) as moving:
+                assert moving.n_frames == 4
+                assert np.array_equal(np.asarray(moving.convert("L")), film[0, ..., 0])
+    with pytest.raises(UserError, match=r"player: expected uint8 \[4, 16, 16, 1\] or \[N, 4, 16, 16, 1\], got float64"):
+        watched.player(films / 1)
+
+
+@pytest.mark.parametrize(
+    ("films", "words"),
+    [
+        (FILMS[:1], r"uint8 \[N, T, H, W\] or \[N, T, H, W, C\] of at least 2 films, got 1"),
+        (FILMS[0], r"films\[0\]: expected uint8 \[T, H, W\] or \[T, H, W, 1 or 3\], got uint8 \[16, 16\]"),
+        (FILMS / 255, r"films\[0\]: expected uint8 .* got float64"),
+        ([FILMS[0], FILMS[1][:1]], r"films\[1\]: one frame: expected a film, got a still"),
+    ],
+)
+def test_films_that_it_cannot_learn_from_are_refused(films, words):
+    with pytest.raises(UserError, match=words):
+        watching().fit(films)
+
+
+def test_an_autoencoder_of_films_encodes_and_decodes():
+    gan = watching(loss="autoencoder").fit(FILMS)
+    codes = gan.encode(FILMS[:3])
+    assert codes.shape == (3, 8)
+    assert gan.decode(codes).shape == (3, 4, 16, 16, 1)
+
+
+def test_latents_of_films_are_found_by_search(watched):
+    seeds = np.arange(2)
+    found = watched.encode(watched.predict(seeds), seeds % 3, steps=20)
+    assert found.shape == (2, 8)
+    again = watched.decode(found, seeds % 3)
+    assert (
+        np.abs(again.astype(int) - watched.predict(seeds)).mean()
+        < np.abs(128 - watched.predict(seeds).astype(int)).mean()
+    )
+
+
+def test_a_latent_of_films_has_a_content_and_the_motion_in_each_frame():
+    assert GAN(kind="video", fps=8).experiment.model.latent == 48 + 8 * 8
+    params = {"data.frames": 4, "model.options": {"content": 10, "motion": 2, "width": 4}}
+    assert GAN(kind="video", params=params).experiment.model.latent == 10 + 4 * 2
+    assert GAN("mlp", kind="video").experiment.model.latent == 128
+
+
+def test_a_rate_of_films_is_none_of_images():
+    with pytest.raises(
+        ConfigError, match=r"data\.fps: unknown for data\.kind: image; it is a key of data\.kind: video"
+    ):
+        GAN(fps=8)

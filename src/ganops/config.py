@@ -191,10 +191,57 @@ class TextData(Data):
         return Spec("text", (self.length,), facts={"words": words, "by": self.by})
 
 
-SECTIONS: dict[str, type[ImageData] | type[SoundData] | type[TextData]] = {
+class WaveData(Data):
+    """Clips of sound, as their samples."""
+
+    kind: Literal["wave"]
+    """The kind of the samples."""
+    rate: Annotated[int, Field(ge=1000, le=384_000)] = 8000
+    """Samples a second of a clip: files of others are resampled."""
+    samples: Annotated[int, Field(ge=64, le=2**20)] = 8192
+    """Samples of a clip: shorter ones are padded on both sides, longer ones cut."""
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of the samples."""
+        return Spec("wave", (1, self.samples), facts={"rate": self.rate, "samples": self.samples})
+
+
+class VideoData(Data):
+    """Films of one length and size."""
+
+    kind: Literal["video"]
+    """The kind of the samples."""
+    frames: Annotated[int, Field(ge=2, le=256)] = 8
+    """Frames of a film: of longer ones the beginning is taken, the last frame of shorter ones is held."""
+    every: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Takes one frame of so many."""
+    fps: Literal["auto"] | Positive = "auto"
+    """Frames a second that are counted, taken by their times; auto: all frames, at the rate of most films."""
+    resolution: Literal[16, 32, 64, 128, 256] = 32
+    """Height and width in pixels of the prepared frames."""
+    channels: Literal["auto", 1, 3] = "auto"
+    """1 (gray) or 3 (colour); auto: what the source has."""
+    fit: Literal["crop", "pad", "stretch"] = "pad"
+    """Way in which a frame becomes a square: centre crop, pad with the background, or stretch."""
+    background: str = "black"
+    """The colour behind transparent pixels and in the padding."""
+    resize: Literal["lanczos", "bicubic", "bilinear", "box"] = "lanczos"
+    """The antialiased filter that changes the resolution."""
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of the samples, as far as it is known before the source is read: `auto` channels are 1."""
+        channels = 1 if self.channels == "auto" else self.channels
+        return Spec("video", (channels, self.frames, self.resolution, self.resolution), facts={"fps": 8})
+
+
+SECTIONS: dict[str, type[ImageData] | type[SoundData] | type[TextData] | type[VideoData] | type[WaveData]] = {
     "image": ImageData,
     "sound": SoundData,
     "text": TextData,
+    "video": VideoData,
+    "wave": WaveData,
 }
 """Section `data` of each kind."""
 
@@ -208,7 +255,8 @@ class Features(Section):
 
     extractor: str = "domain"
     """domain: a CNN of this data; inception: that of FID; inception_bf16: quicker, never FID; pixels: no network. Of
-    texts language: a language model of this data; oracle: the true one."""
+    texts language: a language model of this data; oracle: the true one. Of films
+    also motion: what changes between frames, which judges beside the others anyway."""
     weights: Path | None = None
     """Path of the Inception weights (null: torch's hub cache, else their published address), or of an oracle."""
     minimum_accuracy: Share = 0.5
@@ -219,7 +267,8 @@ class Model(Section):
     """The two players."""
 
     architecture: str = "dcgan"
-    """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2; of texts lstm."""
+    """began, dcgan, infogan, mlp, r3gan, sngan or stylegan2; of texts lstm; of films mlp or mocogan; of waves mlp or
+    wavegan."""
     latent: Annotated[int, Field(ge=1, le=4096)] = 128
     """Dimensions of the latent z; of texts two for each word, after those of the code, model.options.code."""
     conditional: bool = True
@@ -518,7 +567,11 @@ class Experiment(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Everything random follows from it."""
     data: Annotated[
-        Annotated[ImageData, Tag("image")] | Annotated[SoundData, Tag("sound")] | Annotated[TextData, Tag("text")],
+        Annotated[ImageData, Tag("image")]
+        | Annotated[SoundData, Tag("sound")]
+        | Annotated[TextData, Tag("text")]
+        | Annotated[VideoData, Tag("video")]
+        | Annotated[WaveData, Tag("wave")],
         Discriminator(_kind),
     ] = ImageData()
     """The source of the samples, and their preparation; its keys are those of its kind."""
@@ -638,6 +691,7 @@ _UNION_BRANCHES = {
     "course",
     "int",
     "literal['auto']",
+    "constrained-float",
     "constrained-int",
     "tuple[constrained-int, constrained-int]",
     "one",

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,19 @@ def test_its_parameters_are_sound(written, monkeypatch):
     assert "params.yaml and data/sounds.zip are fine" in done.output
 
 
+def test_the_example_of_waves_has_the_same_sounds(few, tmp_path, monkeypatch):
+    monkeypatch.setitem(init.EXAMPLES, "wave", init.EXAMPLES["sound"])
+    for kind in ("sound", "wave"):
+        assert invoke("--example", kind, tmp_path / kind).exit_code == 0
+    own, other = (yaml.safe_load((tmp_path / kind / "params.yaml").read_text())["data"] for kind in ("wave", "sound"))
+    shared = {key: value for key, value in other.items() if key not in ("bands", "window", "hop")}
+    assert own == shared | {"kind": "wave"}
+    assert (tmp_path / "wave/data/sounds.zip").read_bytes() == (tmp_path / "sound/data/sounds.zip").read_bytes()
+    monkeypatch.chdir(tmp_path / "wave")
+    done = CliRunner().invoke(app, ["check"])
+    assert done.exit_code == 0, done.exception
+
+
 @pytest.fixture(scope="module")
 def sentences(tmp_path_factory):
     """The example of texts, as it is."""
@@ -127,6 +141,38 @@ def test_parameters_of_the_sentences_are_sound(sentences, monkeypatch):
     done = CliRunner().invoke(app, ["check"])
     assert done.exit_code == 0, done.exception
     assert "params.yaml and data/glosses are fine" in done.output
+
+
+@pytest.fixture(scope="module")
+def garments(tmp_path_factory):
+    """The example of films, with few of them."""
+    folder = tmp_path_factory.mktemp("init") / "garments"
+    with pytest.MonkeyPatch.context() as patch:
+        name, make = init.EXAMPLES["video"]
+        patch.setitem(init.EXAMPLES, "video", (name, partial(make, count=60)))
+        done = invoke("--example", "video", folder)
+    assert done.exit_code == 0, done.exception
+    assert "data/films.zip (1 MB)" in done.output.replace("\n", " ")
+    return folder
+
+
+def test_the_films_become_a_set_as_their_parameters_say(garments, tmp_path):
+    experiment = config.load(garments / "params.yaml")
+    data = experiment.data
+    assert (data.source, data.frames, data.resolution) == ("films.zip", toys.FRAMES, toys.SIDE)
+    assert experiment.model.latent == 48 + 8 * toys.FRAMES
+    manifest = prepare(garments / "data/films.zip", tmp_path / "set", tmp_path / "preview.png", decoders.of(data))
+    assert manifest["classes"] == sorted(toys.GARMENTS)
+    assert (manifest["rejected"], manifest["duplicates"], manifest["ignored"]) == ([], 0, ["LICENSE"])
+    assert manifest["sample"] == {"kind": "video", "shape": [1, 8, 32, 32], "dtype": "uint8", "facts": {"fps": 8.0}}
+    assert sum(part["samples"] for part in manifest["splits"].values()) == 60
+
+
+def test_parameters_of_the_films_are_sound(garments, monkeypatch):
+    monkeypatch.chdir(garments)
+    done = CliRunner().invoke(app, ["check"])
+    assert done.exit_code == 0, done.exception
+    assert "params.yaml and data/films.zip are fine" in done.output
 
 
 def test_dvc_watches_the_package_that_runs(few, tmp_path):
@@ -212,7 +258,7 @@ def test_what_cannot_become_a_project_is_refused_in_words(few, tmp_path, monkeyp
         "--example", "sound", tmp_path / "full"
     )
     assert "expected a new or an empty folder, got a file" in refusal("--example", "sound", tmp_path / "file")
-    assert "--example: expected sound or text, got sounds" in refusal("--example", "sounds", tmp_path / "new")
+    assert "--example: expected sound, text or video, got sounds" in refusal("--example", "sounds", tmp_path / "new")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git: expected it to be installed" in refusal("--example", "sound", tmp_path / "new")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "mine.txt"]

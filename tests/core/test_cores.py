@@ -178,6 +178,18 @@ def test_operations_are_those_that_torch_counts(name, resolution, classes):
     assert found == pytest.approx(counter.get_total_flops() / 2 / number, rel=0.01)
 
 
+@pytest.mark.parametrize("frames", [2, 8])
+def test_each_frame_of_a_film_is_counted(frames):
+    options = {"model.latent": 4 + frames, "model.options": {"content": 4, "motion": 1}}
+    experiment = config.parse({}).override({"model.architecture": "mocogan", **options})
+    G, D = build.networks(experiment, Spec("video", (1, frames, 32, 32), 0, {"fps": 8}))
+    found = build.operations(G, D, experiment.model.latent, 0)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        D.eval()(G.eval()(torch.zeros(1, experiment.model.latent)))
+    # but for the GRU, which is small
+    assert found == pytest.approx(counter.get_total_flops() / 2, rel=0.02)
+
+
 def test_a_small_network_takes_one_thread_and_a_large_one_as_many_as_it_keeps_busy():
     auto = Compute()
     (G, D), latent = built("dcgan", 32, 10)

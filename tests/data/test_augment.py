@@ -9,8 +9,11 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torchvision.transforms.v2 import functional as vision
 
+from ganops import config
 from ganops.core.errors import ConfigError
-from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Drawn, adapt, apply, draw, names_of
+from ganops.core.randomness import Draws
+from ganops.data.augment import NAMES, PRESETS, TRANSFORMS, Augmentation, Drawn, adapt, apply, draw, names_of
+from ganops.experiment import build
 
 GRAY_IDENTITY = {"hue", "saturation", "diff_saturation"}
 
@@ -486,7 +489,33 @@ def test_sound_moves_in_time_alone_and_gain_is_one_number_for_all_bands():
     expect(many(gain=1).colour[:, 0, -1], mean=0, std=0.1)
 
 
+def test_a_wave_moves_by_whole_samples_and_its_gain_is_a_factor():
+    drawn = draw({"time": 1, "gain": 1}, MANY, (1, 1, 64), generator=source())
+    moved = drawn.affine[:, 0, 2]
+    assert drawn.whole
+    assert torch.equal(moved, moved.round())
+    assert moved.abs().max() == 8
+    factors = drawn.colour[:, 0, 0].log2()
+    expect(factors, mean=0, std=0.5)
+    assert not drawn.colour[:, 0, 1].any(), "silence stays silent"
+
+
+def test_waves_are_augmented_as_rows_and_their_gradients_pass():
+    x = torch.arange(24.0).view(2, 1, 12).requires_grad_()
+    augment = Augmentation.on(torch.device("cpu"), {"time": 1})
+    augment.memory["strength"].fill_(1)
+    seen = augment(x, Draws((0, 0), 2, slice(None), x.device, torch.float32), "fake")
+    assert seen.shape == x.shape
+    middle = seen[:, 0, 2:-2].detach()
+    assert torch.equal(middle[:, 1:] - middle[:, :-1], torch.ones(2, 7)), "each is moved as a whole"
+    (gradient,) = torch.autograd.grad(seen.sum(), x)
+    assert gradient.sum() == 24
+    half = Draws((0, 0), 2, slice(1, 2), x.device, torch.float32)
+    assert torch.equal(augment(x[1:], half, "fake"), seen[1:]), "a worker's share is moved as it is in the batch"
+
+
 def test_flips_and_turns_are_not_for_sounds():
+    assert set(names_of("wave")) == {"gain", "time"}
     assert set(names_of("sound")) == {"gain", "time", "gap", "band", "cutout"}
     assert set(names_of("image")) == set(NAMES) - {"gain", "time", "gap", "band"}
 
@@ -532,3 +561,51 @@ def test_the_strength_crosses_its_range_in_the_given_number_of_samples():
     for _ in range(500):
         p = adapt(p, torch.tensor(1.0), images=900)
     assert p.item() == pytest.approx(0.9, abs=1e-3)
+
+
+def films(count=4, channels=3, frames=5, size=16, dtype=torch.float64):
+    return torch.rand(count, channels, frames, size, size, generator=source(1), dtype=dtype) * 2 - 1
+
+
+def test_films_have_the_transforms_of_images_and_none_of_sounds():
+    assert names_of("video") == names_of("image")
+    given = {"data.kind": "video", "model.architecture": "mocogan", "model.latent": 112}
+    experiment = config.parse({}).override({**given, "train.augment.transforms": {"time": 1, "xint": 1}})
+    with pytest.raises(ConfigError, match=r"transforms: time would make something else of data\.kind: video"):
+        build.augmentation(experiment, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_all_frames_of_a_film_are_augmented_alike(channels, preset):
+    """A frame that is held is held afterwards, and each is what it would be as a picture, but for its own contrast."""
+    still = films(6, channels)[:, :, :1].expand(-1, -1, 5, -1, -1)
+    drawn = draw(PRESETS[preset], 6, (channels, 16, 16), 1.0, generator=source())
+    augmented = apply(still, drawn)
+    assert augmented.shape == still.shape
+    assert (augmented == augmented[:, :, :1]).all()
+    assert torch.allclose(augmented[:, :, 0], apply(still[:, :, 0], drawn), atol=1e-12)
+    plain = {name: factor for name, factor in PRESETS[preset].items() if name != "diff_contrast"}
+    drawn, moving = draw(plain, 6, (channels, 16, 16), 1.0, generator=source()), films(6, channels)
+    frames = [apply(moving[:, :, t], drawn) for t in range(5)]
+    assert torch.allclose(apply(moving, drawn), torch.stack(frames, 2), atol=1e-12)
+
+
+def test_the_contrast_of_a_film_is_about_its_own_mean():
+    x = films(3)
+    drawn = always(x[:, :, 0], diff_contrast=1)
+    low, high = (apply(x + by, drawn).mean((1, 2, 3, 4)) for by in (0, 0.5))
+    assert torch.allclose(high - low, torch.full((3,), 0.5, dtype=x.dtype))
+
+
+def test_the_gradient_of_the_gradient_of_augmented_films():
+    x = films(2, 1, 3, 8).requires_grad_()
+    drawn = draw(PRESETS["ada"], 2, (1, 8, 8), 1.0, generator=source())
+    assert torch.autograd.gradcheck(lambda x: apply(x, drawn), x)
+    assert torch.autograd.gradgradcheck(lambda x: apply(x, drawn).square(), x)
+
+
+def test_draws_of_other_films_are_refused():
+    x = films(2)
+    with pytest.raises(ValueError, match=r"the draws are for samples \[2, 1, 16, 16\], got \[2, 3, 5, 16, 16\]"):
+        apply(x, draw({"xint": 1}, 2, (1, 16, 16), generator=source()))

@@ -309,7 +309,7 @@ def test_no_file_leads_to_another_one(tmp_path):
 
 def test_statistics_are_those_of_the_training_clips():
     clips = [DECODER.decode(sounds.wav(sounds.noise(seed, 8192)))[0] for seed in range(5)]
-    shape, facts, store, _ = DECODER.finish(iter(clips), (8192,))
+    shape, facts, store, _ = DECODER.finish(iter(clips), (8192,), {})
     assert shape == (1, 64, 64)
     nepers = sound.spectrogram(np.stack(clips), DECODER.shown()).astype(np.float64)
     np.testing.assert_allclose(facts["mean"], nepers.mean((0, 2)), rtol=1e-9)

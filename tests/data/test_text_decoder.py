@@ -122,7 +122,7 @@ def test_impossible_values_are_refused(options, words):
 
 def finished(texts, **options):
     decoder = TextDecoder(**options)
-    return decoder, *decoder.finish((decoder.decode(text)[0] for text in texts), ())
+    return decoder, *decoder.finish((decoder.decode(text)[0] for text in texts), (), {})
 
 
 def test_the_vocabulary_are_the_commonest_words_and_ties_go_by_alphabet():
@@ -178,7 +178,7 @@ ORACLE = Language(("w0", "w1", "w2"), 2)
 
 def test_the_words_of_an_oracle_are_in_its_order_without_an_end():
     decoder = TextDecoder(length=2, words=4, oracle=ORACLE)
-    shape, facts, store, notes = decoder.finish(iter([]), ())
+    shape, facts, store, notes = decoder.finish(iter([]), (), {})
     assert (shape, facts, notes) == ((2,), {"words": ["w0", "w1", "w2"], "by": "words"}, {})
     assert store(decoder.decode("w2 w0")[0]).tolist() == [2, 0]
     for text, reason in {"w1": "expected 2 words", "w1 w0 w1": "got 3", "w1 w9": "'w9' is no word of the"}.items():

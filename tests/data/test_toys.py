@@ -8,9 +8,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from ganops.cli.init import OWN
+from ganops.data import toys
 from ganops.data.sources import archive
 from ganops.data.toys import HALVING, RATE, SAMPLES, SINE, VOICES, sound, sounds
+from ganops.data.video_decoder import VideoDecoder
 
 SHA256 = "566850b6b279788d08648a536fdea2570738866ec5b438de08a3c70d8d2c6a4b"
 """The whole set, as seed 0 makes it."""
@@ -120,3 +124,84 @@ def test_a_seed_and_a_number_are_one_sound(tmp_path):
     assert len(names) == 20
     assert all(re.fullmatch(r"[a-z-]+/000[01](_\d+hz)?\.wav", name) for name in names)
     assert archive.recognises(tmp_path / "a.zip")
+
+
+# Films.
+
+SPRITES = OWN / "garments" / "garments.png"
+PIXELS = "b80da1fea0467748b98c14aacdaf9b966b23a612f74fef1ce2ed34e93e34cad6"
+"""SHA-256 of the names and the pixels of the first 60 films, as seed 0 makes them."""
+MOTIONS = [toys.motion(name, number) for name in toys.GARMENTS for number in range(1000)]
+
+
+@pytest.fixture(scope="module")
+def reel(tmp_path_factory):
+    """Name -> film uint8 [8, 32, 32], of the first 60."""
+    path = tmp_path_factory.mktemp("toys") / "films.zip"
+    toys.films(path, SPRITES, 60)
+    decoder = VideoDecoder(channels=1)
+    with zipfile.ZipFile(path) as members:
+        assert members.read("LICENSE").startswith(b"The MIT License")
+        names = [name for name in members.namelist() if name != "LICENSE"]
+        found = {}
+        for name in names:
+            (found[name],), notes = decoder.decode(members.read(name))
+            assert set(notes) == {"colour to luma", "8 frames a second"}
+    return found
+
+
+def centres(film):
+    """Centre of the light of each frame, in pixels: down, right."""
+    places = np.arange(toys.SIDE)
+    light = film.astype(float)
+    total = light.sum((1, 2))
+    return np.stack([(light.sum(2) * places).sum(1) / total, (light.sum(1) * places).sum(1) / total], 1)
+
+
+def test_films_are_the_same_to_the_pixel(reel):
+    digest = hashlib.sha256()
+    for name, film in reel.items():
+        digest.update(name.encode() + film.tobytes())
+    assert digest.hexdigest() == PIXELS
+
+
+def test_films_are_read_as_they_were_made(reel):
+    sheet = np.asarray(Image.open(SPRITES))
+    for number, (name, film) in enumerate(reel.items()):
+        label, row, turn = number % 6, 14 * (number % 6), 14 * (number // 6)
+        moved = toys.motion(toys.GARMENTS[label], number // 6)
+        assert np.array_equal(film, toys.film(sheet[row : row + 14, turn : turn + 14], moved))
+        garment, speed, degrees = re.fullmatch(r"(.+)/\d{4}_(\d\.\d\d)_(\d{3})\.webp", name).groups()
+        assert (garment, float(speed), int(degrees)) == (toys.GARMENTS[label], round(moved.speed, 2), moved.degrees)
+
+
+def test_a_sprite_moves_straight_at_the_speed_of_its_name(reel):
+    for name, film in reel.items():
+        steps = np.diff(centres(film), axis=0)
+        _, speed, degrees = name.removesuffix(".webp").split("_")
+        angle = np.radians(float(degrees))
+        wanted = float(speed) * np.array([-np.sin(angle), np.cos(angle)])
+        assert np.abs(steps - wanted).max() < 0.03, name  # of pixels; names are rounded, and so are gray levels
+
+
+def test_speeds_and_directions_are_uniform_within_their_ranges():
+    speeds, degrees = np.array([each.speed for each in MOTIONS]), np.array([each.degrees for each in MOTIONS])
+    slow, fast = toys.SPEEDS
+    assert slow - 0.01 < speeds.min() < slow + 0.01 < fast - 0.01 < speeds.max() < fast + 0.01
+    shares = [np.histogram(speeds, 6, (slow, fast))[0] / 6000, np.histogram(degrees, 6, (0, 360))[0] / 6000]
+    assert np.abs(np.array(shares) - 1 / 6).max() < 4 * np.sqrt(1 / 6 * 5 / 6 / 6000)
+
+
+def test_a_sprite_stays_within_the_frame():
+    for each in MOTIONS:
+        for start, step in zip(each.start, each.velocity, strict=True):
+            assert 0 <= start <= toys.ROOM
+            assert 0 <= start + (toys.FRAMES - 1) * step <= toys.ROOM
+
+
+def test_light_is_neither_lost_nor_made():
+    """Between pixels a sprite is spread, but its light stays the same, up to the rounding of each pixel."""
+    sprite = np.asarray(Image.open(SPRITES))[:14, :14]
+    for number in range(20):
+        film = toys.film(sprite, toys.motion("bag", number)).astype(int)
+        assert np.abs(film.sum((1, 2)) - int(sprite.astype(int).sum())).max() <= 0.5 * 15 * 15

@@ -154,4 +154,4 @@ def test_pictures_of_texts_are_those_that_say_something(reference, tmp_path):
     features, _ = extractor().features(model.sample(np.arange(100)))
     prepared = SimpleNamespace(spec=SPEC)
     assert {*pictures.draw(model, prepared, reference, features, tmp_path)} == {"samples", "memorisation"}
-    assert pictures.listen(model, prepared, tmp_path) == []
+    assert pictures.play(model, prepared, tmp_path) == []

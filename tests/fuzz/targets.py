@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import reels
 import sounds
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -36,6 +37,7 @@ from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.sources import read_source
 from ganops.data.sources.item import ItemError
 from ganops.data.text_decoder import TextDecoder
+from ganops.data.video_decoder import VideoDecoder
 from ganops.registry.model import Model
 
 REFUSALS = (UserError, ItemError)
@@ -183,6 +185,33 @@ def clips(_: Path) -> Target:
         assert np.abs(found[0].astype(int)).max() == 32767
 
     return Target(st.tuples(mutated(files) | headers | st.binary(max_size=64), decoders), check)
+
+
+def films(_: Path) -> Target:
+    """Decoding of one film: a container, an animation, or numbered images."""
+    files = [reels.contained(reels.moving(4), form) for form in reels.CONTAINERS]
+    files += [reels.animated(reels.noise(0), form) for form in reels.ANIMATED]
+    stills = reels.stills(reels.noise(1))
+    decoders = st.builds(
+        VideoDecoder,
+        st.sampled_from([2, 8]),
+        st.sampled_from([1, 3]),
+        st.sampled_from(["auto", 0.5, 24.0]),
+        st.sampled_from([1, 16]),
+        st.sampled_from(["auto", 1, 3]),
+        st.sampled_from(["crop", "pad", "stretch"]),
+    )
+    frames = st.lists(mutated(stills) | st.sampled_from(stills), min_size=1, max_size=4).map(tuple)
+
+    def check(case: tuple[bytes | tuple[bytes, ...], VideoDecoder]) -> None:
+        data, decoder = case
+        (found,) = decode_all([data], decoder)
+        if isinstance(found, ItemError):
+            raise found
+        assert found[0].shape[1:] == (decoder.frames, decoder.resolution, decoder.resolution)
+        assert found[0].dtype == np.uint8
+
+    return Target(st.tuples(mutated(files) | frames | st.binary(max_size=64), decoders), check)
 
 
 def lines(folder: Path) -> Target:
@@ -539,5 +568,5 @@ def tags(_: Path) -> Target:
 
 TARGETS: dict[str, Callable[[Path], Target]] = {
     each.__name__: each
-    for each in (images, clips, lines, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
+    for each in (images, clips, films, lines, archives, parquet, idx, descriptions, params, requests, checkpoints, tags)
 }

@@ -105,7 +105,7 @@ def test_the_likelihood_of_a_text_is_the_share_of_its_draws():
 
 def test_a_generator_without_a_likelihood_says_so():
     assert not made().has_likelihood
-    with pytest.raises(UserError, match="mlp has no likelihood: expected a generator of texts"):
+    with pytest.raises(UserError, match="mlp has no likelihood of samples: expected a generator of texts, lstm with"):
         nll(made(), np.zeros((1, 1, 16, 16), np.uint8))
     with pytest.raises(UserError, match="labels: expected one for each text, of 2 classes, got none"):
         nll(of_texts(), np.zeros((1, 2), np.uint16))

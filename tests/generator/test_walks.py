@@ -97,5 +97,5 @@ def test_gif_has_every_frame_and_repeats(tmp_path):
 
 
 def test_another_suffix_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"ends in .gif or .mp4, got .png"):
+    with pytest.raises(UserError, match=r"ends in .gif, .mp4 or .webp, got .png"):
         walks.save(tmp_path / "walk.png", [], fps=25)

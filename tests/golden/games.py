@@ -108,6 +108,16 @@ GAMES = {
     },
     "vae": {"model.architecture": "dcgan", "model.options": {"width": 4}, "loss.name": "vae"},
     "lstm": {**OF_TEXTS, "loss.name": "relativistic", "loss.r2": 0.5, "loss.warm_up": {"kimg": 0.12}},
+    "wavegan": {
+        "data.kind": "wave", "data.samples": 128, "model.architecture": "wavegan", "model.options": {"width": 4},
+        "loss.name": "wasserstein", "loss.penalty": "wgan_gp", "loss.r1": 0, "train.d_steps": 2,
+        "train.augment.transforms": {"time": 1, "gain": 0.5}, "train.augment.strength": 0.5,
+    },
+    "mocogan": {
+        "data.kind": "video", "data.frames": 2, "model.architecture": "mocogan", "loss.r2": 0.5,
+        "model.options": {"width": 4, "content": 2, "motion": 2, "hidden": 4}, "loss.name": "relativistic",
+        "train.augment.transforms": "diffaugment", "train.augment.strength": 0.5,
+    },
     "likelihood": {**OF_TEXTS, "model.options": {"width": 4, "embedding": 4, "layers": 2}, "loss.name": "likelihood"},
 }  # fmt: skip
 """Name -> what differs from `COMMON`."""
@@ -116,6 +126,7 @@ COLOUR = ("stylegan2", "diffaugment")
 SHARED = (
     "began", "dcgan", "infogan", "mlp", "r3gan", "sngan", "stylegan2", "bf16", "fp64", "relativistic_average",
     "wasserstein, clipped", "dragan", "ada, adaptive", "autoencoder", "two_stage_vae", "lstm", "likelihood",
+    "wavegan", "mocogan",
 )  # fmt: skip
 """The games that two workers play as well: each architecture, and each sum over workers."""
 
@@ -161,10 +172,41 @@ class Texts(Shapes):
         return np.where(place <= self.labels(split)[:, None], 2 + (i * 7 + place * 5) % 11 % 6, 0).astype(np.uint16)
 
 
+class Waves(Shapes):
+    """Tones of three shapes, likewise."""
+
+    def __init__(self, count: int = 50) -> None:
+        self.spec = Spec("wave", (1, 128), 3, {"rate": 8000, "samples": 128})
+        self.count = count
+        self.hash = hash_json([self.samples(split).tolist() for split in ("train", "validation")])
+
+    def samples(self, split: str) -> np.ndarray:
+        """int16 [count, 1, 128]: saws, squares and triangles."""
+        i, _, t = np.ogrid[: self.count, :1, :128]
+        i = i + (0 if split == "train" else 1000)
+        label, saw = self.labels(split)[:, None, None], (t * (3 + i * 7 % 11) + i * 13) % 64 - 32
+        tone = np.where(label == 0, saw, np.where(label == 1, np.sign(saw) * 32, 2 * np.abs(saw) - 32))
+        return (tone * (300 + i * 31 % 600)).astype(np.int16)
+
+
+class Films(Shapes):
+    """The same shapes, which move to the right by two pixels."""
+
+    def __init__(self, count: int = 50) -> None:
+        self.spec = Spec("video", (1, 2, 16, 16), 3, {"fps": 8})
+        self.count = count
+        self.hash = hash_json([self.samples(split).tolist() for split in ("train", "validation")])
+
+    def samples(self, split: str) -> np.ndarray:
+        """uint8 [count, 1, 2, 16, 16]."""
+        still = super().samples(split)
+        return np.stack([still, np.roll(still, 2, axis=3)], axis=2)
+
+
 def experiment(name: str, **changes: object) -> config.Experiment:
     """The parameters of a game."""
     params = {**COMMON, **GAMES[name], **changes}
-    if params.get("data.kind") == "text":
+    if "data.kind" in params:
         del params["data.resolution"]
     kimg = STEPS * BATCH * params.get("train.d_steps", 1) / 1000
     lengths = {"train.kimg": kimg, "train.tick_kimg": kimg / TICKS, "train.checkpoint_kimg": kimg}
@@ -174,7 +216,8 @@ def experiment(name: str, **changes: object) -> config.Experiment:
 def play(name: str, **changes: object) -> dict[str, dict[str, object]]:
     """The outcome of a game from the first step to the last, as one of the workers that there are."""
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    samples = Texts() if "data.kind" in GAMES[name] else Shapes(3 if name in COLOUR else 1)
+    others = {"text": Texts, "video": Films, "wave": Waves}.get(str(GAMES[name].get("data.kind")))
+    samples = others() if others else Shapes(3 if name in COLOUR else 1)
     run = Run(experiment(name, **changes), samples, None, torch.device("cpu"), rank=rank, workers=workers)
     began = flat(run)
     list(run.play())

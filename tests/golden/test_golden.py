@@ -43,7 +43,8 @@ def test_everything_that_can_be_played_is_played():
     assert {games.experiment(name).model.architecture for name in games.SHARED} == ARCHITECTURES.keys()
     assert {game.loss.name for game in played} == OBJECTIVES.keys()
     assert {game.loss.penalty for game in played} == {"none", *PENALTIES}
-    assert {game.train.augment.transforms for game in played} == PRESETS.keys()
+    named = {game.train.augment.transforms for game in played if isinstance(game.train.augment.transforms, str)}
+    assert named == PRESETS.keys()
     assert {game.train.precision for game in played} == {"fp32", "bf16", "fp64"}
     assert {game.model.conditional for game in played} == {True, False}
     assert all(any(used(game) for game in played) for used in USED)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from films import sprites
 
 from ganops import config
 from ganops.core.errors import ConfigError
@@ -16,13 +17,15 @@ from ganops.metrics.catalogue import METRICS, Metric
 from ganops.metrics.frechet import Statistics
 from ganops.metrics.ladder import RUNGS, Rungs, Sample
 from ganops.metrics.measure import Generated, compare, measure
+from ganops.metrics.movement import tracks
 from ganops.reports.report import Report, render
 
 DOCS = Path(__file__).parents[2] / "docs/evaluation.md"
 ROWS = pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
 CLASSES, DIMENSIONS = 3, 4
 TEXT = {"data": {"kind": "text", "length": 8}, "model": {"architecture": "lstm", "latent": 16}}
-OF_KIND = {"language": TEXT}
+FILM = {"data": {"kind": "video"}, "model": {"architecture": "mocogan", "latent": 112}}
+OF_KIND = {"language": TEXT, "domain of films": FILM}
 
 
 def drawn(seed, count, shift=0.0):
@@ -72,23 +75,38 @@ class OfTexts(Features):
         return np.ones(300)
 
 
+@dataclass
+class OfFilms(Features):
+    """The same of films, by the extractor of motion as well."""
+
+    @property
+    def companion(self):
+        return Features(self.card)
+
+    def tracks(self, split):
+        return tracks(sprites(300, seed=["train", "validation", "test"].index(split), size=16, sprite=6)[0])
+
+
 def lines(seed):
     return np.random.default_rng(seed).integers(1, 9, (300, 6)).astype(np.uint16)
 
 
 @pytest.fixture(scope="module")
 def found():
-    """Figures by an extractor of this data, by one with the published weights, and by one of texts."""
+    """Figures by an extractor of this data, by one with the published weights, by one of texts, and of films."""
     fake = Generated(*drawn(9, 300))
     found = {name: measure(fake, reference(name == "inception"), "test", seed=0) for name in ("domain", "inception")}
     card = {**reference().card, "extractor": "language", "kind": "text", "ends": True}
     written = replace(fake, texts=lines(9), nll=np.random.default_rng(9).normal(3, 1, 300))
-    return {**found, "language": measure(written, OfTexts(card), "test", seed=0)}
+    moving = replace(fake, motion=drawn(8, 300)[0], tracks=tracks(sprites(300, seed=9, size=16, sprite=6)[0]))
+    of_films = measure(moving, OfFilms(reference().card), "test", seed=0)
+    return {**found, "language": measure(written, OfTexts(card), "test", seed=0), "domain of films": of_films}
 
 
 def name_of(row):
     """The figure of a row in an evaluation that has it, and the name of the extractor there."""
-    extractor = "inception" if "published" in row.needs else "language" if "texts" in row.needs else "domain"
+    of = {"published": "inception", "texts": "language", "films": "domain of films"}
+    extractor = next((of[need] for need in row.needs if need in of), "domain")
     return row.name.replace("*", extractor), extractor
 
 
@@ -130,7 +148,8 @@ def test_each_row_is_documented(row):
 def test_each_row_may_be_a_limit_or_says_why_not(row):
     name, extractor = name_of(row)
     gate = {each: {"at_most": 1} for each in (name, row.beside.replace("*", extractor)) if each}
-    limit = {"features": {"extractor": extractor}, "register": {"gate": gate}, **OF_KIND.get(extractor, {})}
+    limit = {"features": {"extractor": extractor.split()[0]}, "register": {"gate": gate}}
+    limit |= OF_KIND.get(extractor, {})
     experiment = config.parse(limit)
     if row.ungated:
         with pytest.raises(ConfigError, match=rf"register\.gate\.{name}: unknown"):
@@ -140,12 +159,12 @@ def test_each_row_may_be_a_limit_or_says_why_not(row):
         assert row.rungs or row.distance or row.panel != "extractor", "it must tell rungs before it may decide"
 
 
-@pytest.mark.parametrize("need", ["published", "classifier", "labels", "pixels", "texts"])
+@pytest.mark.parametrize("need", ["published", "classifier", "labels", "pixels", "texts", "films"])
 def test_what_a_metric_needs_is_asked_for(need):
     rows = [row for row in METRICS if need in row.needs]
     without = {"published": {"features": {"extractor": "domain"}}, "classifier": {"features": {"extractor": "pixels"}},
                "labels": {"data": {"labels": "none"}}, "pixels": {"features": {"extractor": "language"}, **TEXT},
-               "texts": {}}[need]  # fmt: skip
+               "texts": {}, "films": {}}[need]  # fmt: skip
     experiment = config.parse(without)
     extractor = experiment.features.extractor
     assert rows

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from films import sprites
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -28,7 +29,7 @@ from ganops.metrics.classifiers import (
     judge,
     two_sample_test,
 )
-from ganops.metrics.extractors.corruptions import blur, low_rank, noise
+from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_frames
 from ganops.metrics.intervals import Z
 
 EMBEDDED = Path(__file__).parents[2] / "data/fashion-mnist-10k"
@@ -244,3 +245,12 @@ def test_a_gate_can_limit_them_and_labels_are_needed_for_some():
 
 def test_which_way_is_better():
     assert [catalogue.of(name).better for name in NAMES] == ["lower", "higher", "higher", "lower"]
+
+
+def test_films_are_told_apart_by_their_motion_alone():
+    """The frames of shuffled films are real ones; other real films are not told apart."""
+    real, other = sprites(800, seed=0)[0], sprites(800, seed=1)[0]
+    broken = shuffle_frames(other, np.random.default_rng(0))
+    split = lambda films: Side(films[:600], films[600:])  # noqa: E731
+    assert two_sample_test(split(real), split(broken), seed=0).value > 0.9
+    assert two_sample_test(split(real), split(other), seed=0).value < 0.65

@@ -18,7 +18,7 @@ def test_names_are_those_of_the_field():
 
 
 def test_every_part_of_a_protocol_must_agree():
-    one = dataclasses.replace(ONE, texts={"copied_ngrams": 4}).content()
+    one = dataclasses.replace(ONE, texts={"copied_ngrams": 4}, films={"range": "known"}).content()
     require_equal(one, one)
     for field in dataclasses.fields(ONE):
         other = one | {field.name: "something else"}
@@ -28,5 +28,5 @@ def test_every_part_of_a_protocol_must_agree():
             require_equal(one, {k: v for k, v in one.items() if k != field.name})
 
 
-def test_protocols_of_other_kinds_know_nothing_of_texts():
-    assert "texts" not in ONE.content()
+def test_protocols_of_other_kinds_know_nothing_of_texts_and_films():
+    assert not {"texts", "films"} & ONE.content().keys()

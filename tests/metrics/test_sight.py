@@ -6,10 +6,13 @@ import pytest
 from ganops import config
 from ganops.experiment import checks
 from ganops.metrics import classifiers, sight
+from ganops.metrics.catalogue import MOTIONLESS
 from ganops.metrics.ladder import RUNGS, Rungs, Sample
 from ganops.metrics.memorisation import SIGNS
 
 DIMENSIONS = 8
+OF_OTHERS = {"nll", "motion_in_range", "motion_straight", "motion_directions"}
+"""Figures that texts or films alone have."""
 generator = np.random.default_rng(0)
 
 
@@ -46,7 +49,7 @@ def missed(metric, **harmed):
 
 def test_metrics_that_see_are_not_blind():
     found = sight.examine(rungs(), seed=0)
-    assert found.keys() == sight.DUTIES.keys() - {"nll"}  # which texts alone have
+    assert found.keys() == sight.DUTIES.keys() - OF_OTHERS
     # seven images are too few for an unbiased distance: what it says of them is mostly chance
     assert sight.blind(found) in ({}, {"kd": ["few"]})
 
@@ -80,14 +83,14 @@ def test_each_metric_has_its_duties_only():
     assert not {"half", "few"} & (table["precision"] | table["density"])
     assert not {"noise", "heavy_blur"} & table["recall"]
     assert table["class_kl"] == {"half", "black", "silence"}
-    assert table["fd"] == table["kd"] == table["coverage"] == set.union(*table.values())
-    assert set.union(*table.values()) <= {*RUNGS["image"], *RUNGS["sound"], *RUNGS["text"], "half", "few"}
+    assert table["fd"] == table["kd"] == table["coverage"] | {*MOTIONLESS} == set.union(*table.values())
+    assert set.union(*table.values()) <= {"half", "few"}.union(*RUNGS.values())
 
 
 @pytest.mark.parametrize(("kind", "own", "other"), [("image", "heavy_blur", "silence"), ("sound", "silence", "black")])
 def test_a_metric_answers_for_the_rungs_of_the_kind(kind, own, other):
     found = sight.examine(rungs(kind), seed=0)
-    assert found.keys() == sight.DUTIES.keys() - {"nll"}  # which texts alone have
+    assert found.keys() == sight.DUTIES.keys() - OF_OTHERS
     assert own in found["fd"]
     assert all(other not in told for told in found.values())
 

@@ -18,10 +18,15 @@ OPTIONS = {
     "dcgan": {"width": 8},
     "infogan": {"width": 16, "hidden": 32},
     "mlp": {"width": 16},
+    "mocogan": {"width": 8, "content": 2, "motion": 1, "hidden": 4},
     "r3gan": {"widths": 16, "groups": 2},
     "sngan": {"width": 16},
     "stylegan2": {"base": 256, "maximum": 16},
+    "wavegan": {"width": 4},
 }
+SHAPES = {"mocogan": (1, 2, 16, 16), "wavegan": (1, 128)}
+"""Shape of a sample where it is no plane."""
+PLANES = (1, 16, 16)
 FAMILIES = {
     "autoencoder": {},
     "autoencoder, mixture": {"prior": "mixture"},
@@ -34,23 +39,25 @@ CODE, CLASSES = 4, 3
 def players(architecture, classes=CLASSES):
     torch.manual_seed(0)
     return ARCHITECTURES[architecture](
-        shape=(1, 16, 16), classes=classes, latent=CODE, **OPTIONS[architecture]
-    )  # fmt: skip
+        shape=SHAPES.get(architecture, PLANES), classes=classes, latent=CODE, **OPTIONS[architecture]
+    )
 
 
-def samples(classes=CLASSES, number=6):
+def samples(architecture=None, classes=CLASSES, number=6):
     torch.manual_seed(1)
-    return torch.rand(number, 1, 16, 16) * 2 - 1, torch.arange(number) % classes if classes else None
+    return torch.rand(number, *SHAPES.get(architecture, PLANES)) * 2 - 1, torch.arange(
+        number
+    ) % classes if classes else None
 
 
 def test_the_table_is_walked():
-    assert OPTIONS.keys() == ARCHITECTURES.keys() - {"lstm"}, "the decoder of a text has no code"
+    assert OPTIONS.keys() == ARCHITECTURES.keys() - {"lstm"}, "a text has its own: see test_lstm"
 
 
 @pytest.mark.parametrize("architecture", OPTIONS)
 def test_a_score_follows_from_the_features_and_the_label_alone(architecture):
     D = players(architecture)[1].eval()
-    x, y = samples()
+    x, y = samples(architecture)
     features = D.features(x)
     assert features.shape == (6, D.width)
     assert all(hasattr(D, part) for part in D.beyond)
@@ -69,7 +76,7 @@ def test_a_score_follows_from_the_features_and_the_label_alone(architecture):
 def test_every_architecture_is_taught_by_every_family_and_samples(architecture, family, classes):
     kind = LESSONS[family.partition(",")[0]](**FAMILIES[family])
     G, E = build.halves(kind, players(architecture, classes), CODE, classes)
-    x, y = samples(classes)
+    x, y = samples(architecture, classes)
     latent = coded.latent(CODE, {} if kind.fitted else kind.prior)
     z = torch.randn(6, latent)
     turn = Turn(x, y, z, Draws((0, 0), 6, slice(None), x.device, x.dtype))
@@ -100,7 +107,7 @@ def test_every_architecture_is_taught_by_every_family_and_samples(architecture, 
 def test_the_code_of_a_sample_does_not_depend_on_the_others(architecture, family):
     kind = LESSONS[family]()
     _, E = build.halves(kind, players(architecture), CODE, CLASSES)
-    x, y = samples()
+    x, y = samples(architecture)
     E.eval()
     with torch.no_grad():
         together = E(x, y)

@@ -10,9 +10,9 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
-from packages import SOUND, TEXT, package
+from packages import FILM, SOUND, TEXT, package
 
-from ganops.kinds import KINDS, image, sound, text
+from ganops.kinds import KINDS, image, sound, text, video
 from ganops.registry import packing
 from ganops.registry.card import CLIPS, model_card
 from ganops.registry.model_version import Registered
@@ -141,7 +141,11 @@ def test_samples_of_each_kind_in_words():
     assert image.words((1, 32, 32), {}) == "32x32 grey images"
     assert image.words((3, 64, 48), {}) == "64x48 colour images"
     assert text.words((3,), TEXT) == "texts of up to 3 words, of a vocabulary of 10"
-    assert all(kind.UNIT in kind.words((1, 32, 32), {**SOUND, **TEXT}) for kind in KINDS.values())
+    assert video.words((1, 8, 32, 32), {"fps": 8.0}) == "films of 8 32x32 grey frames, 8 a second"
+    assert video.words((3, 16, 64, 48), FILM) == "films of 16 64x48 colour frames, 12.5 a second"
+    facts = {**SOUND, **TEXT, **FILM}
+    assert all(kind.UNIT in kind.words((1, 8, 32, 32)[-axes:], facts)
+               for kind, axes in zip(KINDS.values(), (3, 3, 1, 4, 2), strict=True))  # fmt: skip
 
 
 def test_clips_follow_one_another_and_images_do_not():

@@ -15,7 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from ganops.core.errors import UserError
 from ganops.core.pictures import save_grid
-from ganops.kinds import sound
+from ganops.kinds import sound, video
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.protocol import SELECTED
 from ganops.reports import plots
@@ -477,7 +477,7 @@ def test_every_field_is_a_part_that_was_tested():
         "title",
         "summary",
         "pictures",
-        "sounds",
+        "played",
         "again",
         "improved",
         *PARTS,
@@ -765,7 +765,7 @@ def heard(report, tmp_path):
         (name, {side: wav(tmp_path / f"{side}-{i}.wav", 0.1 * (i + 1)) for side in ("generated", "real")})
         for i, name in enumerate(CLASSES)
     ]
-    return replace(report, manifest=manifest, sounds=sounds)
+    return replace(report, manifest=manifest, played=sounds)
 
 
 def test_sounds_are_heard_in_the_page_itself(heard):
@@ -774,7 +774,7 @@ def test_sounds_are_heard_in_the_page_itself(heard):
     assert len(players) == 20
     assert all("controls" in attrs and attrs["aria-label"] for attrs in players)
     sides = ("generated", "real")
-    wanted = [sides_of[side].read_bytes() for _, sides_of in heard.sounds for side in sides]
+    wanted = [sides_of[side].read_bytes() for _, sides_of in heard.played for side in sides]
     assert [base64.b64decode(attrs["src"].removeprefix("data:audio/wav;base64,")) for attrs in players] == wanted
     assert all(name in read.text for name in CLASSES)
     assert "media-src data:" in render(heard)
@@ -793,9 +793,40 @@ def test_a_report_of_sounds_speaks_of_clips_and_one_of_images_has_no_players(hea
     assert ".heard" not in page
 
 
+@pytest.fixture
+def watched(report, tmp_path):
+    """The report of a training on films, with samples that move."""
+    facts = {"fps": 8.0}
+    manifest = {**report.manifest, "sample": {"kind": "video", "shape": [1, 3, 8, 8], "dtype": "uint8", "facts": facts}}
+    rng, files = np.random.default_rng(0), []
+
+    def film(name):
+        files.append(tmp_path / f"{name}.webp")
+        files[-1].write_bytes(video.file(rng.integers(0, 256, (3, 8, 8, 1), np.uint8), facts)[2])
+        return files[-1]
+
+    played = [(name, {side: film(f"{side}-{i}") for side in ("generated", "real")}) for i, name in enumerate(CLASSES)]
+    pictures = {**report.pictures, "samples": film("samples"), "preview": film("preview")}
+    return replace(report, manifest=manifest, played=played, pictures=pictures), files
+
+
+def test_films_move_in_the_page_itself(watched):
+    report, files = watched
+    html = render(report)
+    read = Page(html)
+    shown = [attrs["src"] for tag, attrs in read.tags if tag == "img" and "image/webp" in attrs.get("src", "")]
+    moving = {base64.b64decode(src.removeprefix("data:image/webp;base64,")) for src in shown}
+    assert {path.read_bytes() for path in files} <= moving
+    assert "watch" in read.sections
+    assert "listen" not in read.sections
+    assert "media-src" not in html
+    for words in ("Films per second", "Nearest training films", "Generated films, and beside each a real one"):
+        assert words in read.text, words
+
+
 def test_a_sound_that_is_missing_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"expected a sound at .*real-0\.wav.*Run the stage"):
-        render(Report(title="t", sounds=[("one", {"real": tmp_path / "real-0.wav"})]))
+    with pytest.raises(UserError, match=r"expected a sample at .*real-0\.wav.*Run the stage"):
+        render(Report(title="t", played=[("one", {"real": tmp_path / "real-0.wav"})]))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")

@@ -20,6 +20,7 @@ import httpx
 import numpy as np
 import pytest
 from packages import SOUND, TEXT, package
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from registering import NAME, register
 
@@ -63,9 +64,23 @@ def spoken(empty_store, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def sampled(empty_store, tmp_path_factory):
+    """An exhibition of waves."""
+    with exhibition(empty_store, tmp_path_factory.mktemp("sampled"), "wave") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
 def written(empty_store, tmp_path_factory):
     """An exhibition of texts."""
     with exhibition(empty_store, tmp_path_factory.mktemp("written"), "text") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def moving(empty_store, tmp_path_factory):
+    """An exhibition of films."""
+    with exhibition(empty_store, tmp_path_factory.mktemp("moving"), "video") as found:
         yield found
 
 
@@ -226,7 +241,15 @@ def clips(html):
     return np.array(heard)
 
 
-def test_each_sound_has_a_player_of_the_clip_that_predict_gives(spoken):
+@pytest.mark.parametrize(
+    ("exhibited", "words"),
+    [
+        ("spoken", "0.256 s clips at 8,000 Hz (16 mel bands, Griffin-Lim)"),
+        ("sampled", "0.016 s clips at 8,000 Hz (waveforms)"),
+    ],
+)
+def test_each_sound_has_a_player_of_the_clip_that_predict_gives(exhibited, words, request):
+    spoken = request.getfixturevalue(exhibited)
     page, exhibit = playground.Page(spoken), spoken.exhibit(1)
     drawn = page.draw(1, 40, 5, 2, 0.5)
     expected = exhibit.drawer.model.predict(40 + np.arange(5), params={"labels": [2], "truncation": 0.5})
@@ -242,10 +265,7 @@ def test_each_sound_has_a_player_of_the_clip_that_predict_gives(spoken):
              for side in (ballot.left, ballot.right)]  # fmt: skip
     assert clips(pair).tobytes() == np.concatenate(sides).tobytes()
     head = str(page.renew()[1])
-    assert (
-        "The champion.\n0.256 s clips at 8,000 Hz (16 mel bands, Griffin-Lim), 3 classes. Every clip is invented"
-        in head
-    )
+    assert f"The champion.\n{words}, 3 classes. Every clip is invented" in head
 
 
 def test_images_have_no_players(shown):
@@ -277,6 +297,39 @@ def test_texts_stand_in_the_place_of_pictures(written):
     assert not re.search(r"v\d|version|identity", pair)
     head = str(page.renew()[1])
     assert "The champion.\nTexts of up to 3 words, of a vocabulary of 10, 3 classes. Every text is invented" in head
+
+
+def films(html):
+    """What the pictures of a page show that move: uint8 [N, T, H, W, 1]."""
+    found = []
+    for source in re.findall(r'<img src="data:image/webp;base64,([^"]*)"', html):
+        with Image.open(io.BytesIO(base64.b64decode(source))) as film:
+            frames = []
+            for number in range(film.n_frames):
+                film.seek(number)
+                frames.append(np.asarray(film.convert("L"))[..., None])
+        found.append(np.stack(frames))
+    return np.stack(found)
+
+
+def test_films_move_in_the_place_of_pictures(moving):
+    page, exhibit = playground.Page(moving), moving.exhibit(1)
+    drawn = page.draw(1, 40, 5, 2, 0.5)
+    expected = exhibit.drawer.model.predict(40 + np.arange(5), params={"labels": [2], "truncation": 0.5})
+    assert films(drawn).tobytes() == expected.tobytes()
+    assert 'width="96" height="96" class="enlarged"' in drawn
+    assert "films = model.predict(" in drawn
+    assert "Link to these films" in drawn
+    assert "<audio" not in drawn
+    strip = films(page.walk(1, 5, 7, 2, 1.0, 9))
+    ends = exhibit.drawer.model.predict(np.array([5, 7]), params={"labels": [2]})
+    assert (strip[0].tobytes(), strip[-1].tobytes()) == (ends[0].tobytes(), ends[1].tobytes())
+    ballot, pair, *_ = page.compare(1, 2)
+    sides = [moving.exhibit(side.version).drawer.model.predict(np.array(ballot.seeds))
+             for side in (ballot.left, ballot.right)]  # fmt: skip
+    assert films(pair).tobytes() == np.concatenate(sides).tobytes()
+    head = str(page.renew()[1])
+    assert "The champion.\nFilms of 3 8x8 grey frames, 12.5 a second, 3 classes. Every film is invented" in head
 
 
 def test_words_of_a_text_are_no_html(written):

@@ -11,7 +11,7 @@ import httpx
 import jsonschema
 import numpy as np
 import pytest
-from packages import LENGTH, SOUND, TEXT, package
+from packages import FILM, LENGTH, SOUND, TEXT, package
 from PIL import Image
 
 from ganops.core.pictures import grid
@@ -37,7 +37,7 @@ def replica(folder, kind):
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     """A replica of each kind."""
-    return {kind: replica(tmp_path_factory.mktemp(kind), kind) for kind in ("image", "sound", "text")}
+    return {kind: replica(tmp_path_factory.mktemp(kind), kind) for kind in ("image", "sound", "text", "video", "wave")}
 
 
 def draw(served, kind, format_, **order):
@@ -50,12 +50,13 @@ def expected(served, kind, **params):
 
 
 def read(content):
+    """Samples int16 [T] of a WAV."""
     with wave.open(io.BytesIO(content)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, RATE)
         return np.frombuffer(file.readframes(file.getnframes()), "<i2")
 
 
-@pytest.mark.parametrize("kind", ["image", "sound", "text"])
+@pytest.mark.parametrize("kind", ["image", "sound", "text", "video", "wave"])
 def test_npy_is_what_predict_gives(served, kind):
     answer = draw(served, kind, "npy", truncation=0.5, labels=[2])
     got = np.load(io.BytesIO(answer.body), allow_pickle=False)
@@ -63,15 +64,16 @@ def test_npy_is_what_predict_gives(served, kind):
     assert (got.dtype, got.tobytes()) == (wanted.dtype, wanted.tobytes())
 
 
-def test_json_of_sounds_has_a_wav_for_each_seed(served):
-    answer = draw(served, "sound", "json")
+@pytest.mark.parametrize("kind", ["sound", "wave"])
+def test_json_of_sounds_has_a_wav_for_each_seed(served, kind):
+    answer = draw(served, kind, "json")
     content = json.loads(answer.body)
     assert (answer.media, content["name"], content["version"], content["media"]) == (
         "application/json", "digits", 7, "audio/wav",
     )  # fmt: skip
     assert set(content) == {"name", "version", "media", "samples"}
     clips = np.stack([read(base64.b64decode(each)) for each in content["samples"]])
-    assert clips.tobytes() == expected(served, "sound").tobytes()
+    assert clips.tobytes() == expected(served, kind).tobytes()
 
 
 def test_json_of_images_is_as_it_was(served):
@@ -81,7 +83,7 @@ def test_json_of_images_is_as_it_was(served):
     assert images.tobytes() == expected(served, "image").tobytes()
 
 
-@pytest.mark.parametrize("kind", ["image", "sound", "text"])
+@pytest.mark.parametrize("kind", ["image", "sound", "text", "video", "wave"])
 def test_png_is_the_grid_of_their_look(served, kind):
     answer = draw(served, kind, "png")
     drawer = served[kind].current.drawer
@@ -90,11 +92,12 @@ def test_png_is_the_grid_of_their_look(served, kind):
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(answer.body))), np.asarray(grid(drawer.spec.look(stored))))
 
 
-def test_wav_is_the_clips_one_after_the_other(served):
-    answer = draw(served, "sound", "wav")
+@pytest.mark.parametrize("kind", ["sound", "wave"])
+def test_wav_is_the_clips_one_after_the_other(served, kind):
+    answer = draw(served, kind, "wav")
     assert answer.media == "audio/wav"
     gap = np.zeros(round(0.1 * RATE), np.int16)
-    a, b, c = expected(served, "sound")
+    a, b, c = expected(served, kind)
     assert read(answer.body).tobytes() == np.concatenate([a, gap, b, gap, c]).tobytes()
 
 
@@ -110,11 +113,14 @@ def test_txt_is_a_text_a_line(served):
     assert answer.body.decode("utf-8") == "".join(f"{text}\n" for text in expected(served, "text"))
 
 
-@pytest.mark.parametrize(("kind", "format_"), [("image", "wav"), ("text", "wav"), ("image", "txt"), ("sound", "txt")])
+@pytest.mark.parametrize(
+    ("kind", "format_"),
+    [("image", "wav"), ("text", "wav"), ("image", "txt"), ("sound", "txt"), ("image", "webp"), ("video", "wav")],
+)
 def test_an_order_finds_samples_of_another_kind_in_words(served, kind, format_):
     """The alias moved between the check of the order and its turn."""
     answer = draw(served, kind, format_)
-    own = {"image": "", "sound": ", wav", "text": ", txt"}[kind]
+    own = {"image": "", "sound": ", wav", "text": ", txt", "video": ", webp"}[kind]
     assert answer.status == 400
     assert json.loads(answer.body)["error"] == f"format: expected json, png, npy{own}"
 
@@ -123,6 +129,10 @@ def test_a_replica_tells_the_kind_the_rate_and_the_formats(served):
     state = served["sound"].state()
     assert (state.kind, state.rate, state.dtype, state.shape) == ("sound", RATE, "int16", (SAMPLES,))
     assert state.formats == (*FORMATS, "wav")
+    state = served["wave"].state()
+    assert (state.kind, state.rate, state.dtype, state.shape, state.formats) == (
+        "wave", RATE, "int16", (128,), (*FORMATS, "wav"),
+    )  # fmt: skip
     state = served["text"].state()
     assert (state.kind, state.rate, state.shape, state.formats) == ("text", None, (), (*FORMATS, "txt"))
     assert (state.length, state.vocabulary) == (LENGTH, len(TEXT["words"]))
@@ -176,11 +186,46 @@ def test_a_server_of_sounds_over_http(served):
     assert len(read(heard.content)) == 3 * SAMPLES + 2 * round(0.1 * RATE)
     assert refused.json()["error"] == "format: expected 'json', 'png', 'npy' or 'wav', got \"gif\""
     assert many.json()["error"] == "seeds: expected 1 to 256 of them, got 257"
-    jsonschema.validate(files.json(), {"$ref": "#/components/schemas/Heard", "components": api["components"]})
+    jsonschema.validate(files.json(), {"$ref": "#/components/schemas/Played", "components": api["components"]})
     generate = api["paths"]["/generate"]["post"]
     assert "audio/wav" in generate["responses"]["200"]["content"]
     order = generate["requestBody"]["content"]["application/json"]["schema"]
-    assert order["properties"]["format"]["enum"] == [*told["formats"], "txt"]
+    assert order["properties"]["format"]["enum"] == [*told["formats"], "txt", "webp"]
+
+
+def frames(content):
+    """uint8 [T, H, W, 3] of an animated WebP, and the milliseconds of each frame."""
+    found, shown = [], []
+    with Image.open(io.BytesIO(content)) as film:
+        for number in range(film.n_frames):
+            film.seek(number)
+            found.append(np.asarray(film.convert("RGB")))
+            shown.append(film.info["duration"])
+    return np.stack(found), shown
+
+
+def test_a_server_of_films_over_http(served):
+    (model, together, files, refused), api = asked(
+        served["video"],
+        ("GET", "/model", None),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "webp"}),
+        ("POST", "/generate", {"seeds": SEEDS}),
+        ("POST", "/generate", {"seeds": SEEDS, "format": "mp4"}),
+    )
+    told, wanted = model.json(), expected(served, "video")
+    assert (told["kind"], told["shape"], told["dtype"]) == ("video", [3, 8, 8, 3], "uint8")
+    assert (told["fps"], told["rate"], told["formats"]) == (FILM["fps"], None, ["json", "png", "npy", "webp"])
+    assert files.json()["media"] == together.headers["content-type"] == "image/webp"
+    for content, film in zip(files.json()["samples"], wanted, strict=True):
+        seen, shown = frames(base64.b64decode(content))
+        assert seen.tobytes() == film.tobytes()
+        assert shown == [80, 80, 80]
+    seen, _ = frames(together.content)
+    for i, film in enumerate(wanted):  # eight times as large, a pixel between two
+        assert np.array_equal(seen[:, ::8, 72 * i : 72 * i + 64 : 8], film)
+    assert refused.json()["error"] == "format: expected 'json', 'png', 'npy' or 'webp', got \"mp4\""
+    jsonschema.validate(files.json(), {"$ref": "#/components/schemas/Played", "components": api["components"]})
+    assert "image/webp" in api["paths"]["/generate"]["post"]["responses"]["200"]["content"]
 
 
 def test_a_server_of_texts_over_http(served):

@@ -30,9 +30,14 @@ NETWORKS = {
     "sngan": ("sngan", {"width": 16}),
     "stylegan2": ("stylegan2", {"base": 256, "maximum": 16}),
     "lstm": ("lstm", {"width": 8, "embedding": 4}),
+    "mocogan": ("mocogan", {"width": 8, "content": 2, "motion": 1, "hidden": 4}),
+    "mocogan-r3gan": ("mocogan", {"width": 16, "content": 2, "motion": 1, "hidden": 4, "frame": "r3gan"}),
+    "mocogan-sngan": ("mocogan", {"width": 16, "content": 2, "motion": 1, "hidden": 4, "frame": "sngan"}),
+    "wavegan": ("wavegan", {"width": 8}),
 }
 PLANES = (1, 16, 16)
-SHAPES = {"lstm": (2, 5)}
+FILM = (1, 2, 16, 16)
+SHAPES = {"lstm": (2, 5), "mocogan": FILM, "mocogan-r3gan": FILM, "mocogan-sngan": FILM, "wavegan": (1, 128)}
 """Shape of a sample where it is no plane."""
 ROUNDING = 1e-11
 """Share of the largest gradient of a network, far above the rounding of float64 and far below every true gradient."""

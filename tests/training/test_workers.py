@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from ganops.data.augment import PRESETS, Augmentation
 from ganops.data.batches import Batches
 from ganops.experiment import build
-from ganops.kinds import Spec, image
+from ganops.kinds import KINDS, Spec, image
 from ganops.losses import ALONE, LESSONS, LOSSES, PENALTIES, square_norms
 from ganops.models import ARCHITECTURES, coded
 from ganops.training.lesson import Lesson
@@ -32,7 +32,11 @@ from ganops.training.step import Game
 SMOOTH = {"architecture": "dcgan", "width": 4, "norm": "none"}
 SMALL = {"architecture": "infogan", "width": 4, "hidden": 16}
 TEXTS = {"architecture": "lstm", "width": 8, "embedding": 4}
+FILMS = {"architecture": "mocogan", "width": 4, "content": 2, "motion": 2, "hidden": 4}
+WAVES = {"architecture": "wavegan", "width": 4}
 WORDS = Spec("text", (3,), facts={"words": ["", *"abcdefg"], "by": "words"})
+SPECS = {"lstm": WORDS, "mocogan": Spec("video", (1, 2, 16, 16), facts={"fps": 8}), "wavegan": Spec("wave", (1, 128))}
+"""Samples of the architectures that draw no planes."""
 GAMES = {
     "began": {"architecture": "began", "width": 2, "loss": "began"},
     "dcgan": {"architecture": "dcgan", "width": 4},
@@ -56,10 +60,21 @@ GAMES = {
     "texts by likelihood": {**TEXTS, "loss": "likelihood", "layers": 2},
     "texts by a vae": {**TEXTS, "loss": "vae", "code": 2, "layers": 2, "anneal": 0.5, "word_dropout": 0.3},
     "texts of a code": {**TEXTS, "loss": "relativistic", "code": 2, "r1": 0.5},
+    "films": {**FILMS, "loss": "relativistic", "r1": 0.5, "r2": 0.5, "augment": "diffaugment"},
+    "lesson of films": {**FILMS, "loss": "vae"},
+    "waves": {**WAVES, "loss": "relativistic", "r1": 0.5, "r2": 0.5, "augment": {"time": 1, "gain": 0.5}},
+    "waves, five turns of D": {
+        **WAVES,
+        "loss": "wasserstein",
+        "penalty": "wgan_gp",
+        "d_steps": 5,
+        "augment": {"time": 1},
+    },
+    "lesson of waves": {**WAVES, "loss": "vae"},
 }
 QUICK = ("dcgan", "stylegan2", "loss began", "penalty dragan", "consistent", "relativistic and adaptive",
-         "lesson two_stage_vae", "lesson of a mixture", "texts", "texts by likelihood",
-         "texts by a vae")  # fmt: skip
+         "lesson two_stage_vae", "lesson of a mixture", "texts", "texts by likelihood", "texts by a vae", "films",
+         "waves")  # fmt: skip
 """Games with each kind of sum over workers, in which three share 32 samples; others, and five workers, are slow."""
 UNEQUAL = [
     pytest.param(workers, game, marks=() if game in QUICK and workers == 3 else pytest.mark.slow)
@@ -85,12 +100,13 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     classes = options.pop("classes", 3)
     r1, r2, d_steps, clip, consistency = (options.pop(key, 0) for key in ("r1", "r2", "d_steps", "clip", "consistency"))
     penalty = PENALTIES.get(options.pop("penalty", "none"))
-    transforms = PRESETS[options.pop("augment", "none")]
+    transforms = options.pop("augment", "none")
+    transforms = PRESETS.get(transforms) if isinstance(transforms, str) else transforms
     adaptive = {"adaptive": True, "target": options.pop("target", -1), "per_images": 200}  # within 20 steps from 0 to 1
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
-    spec = WORDS if architecture == "lstm" else Spec("image", (1, 16, 16))
+    spec = SPECS.get(architecture, Spec("image", (1, 16, 16)))
     warm_up = options.pop("warm_up", 0)
     latent = 6 + options.get("code", 0)
     players = ARCHITECTURES[architecture](shape=spec.inputs, classes=classes, latent=latent, **options)
@@ -105,10 +121,8 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     memory = {name: value for objective in objectives for name, value in objective.memory.items()}
     state = State.fresh(G.to(dtype), D.to(dtype), memory)
     source = torch.Generator().manual_seed(1)
-    if spec is WORDS:
-        stored = torch.randint(0, 8, (50, 3), generator=source).to(torch.uint16)
-    else:
-        stored = torch.randint(0, 256, (50, 1, 16, 16), dtype=torch.uint8, generator=source)
+    low, high = {"text": (0, 8), "wave": (-32768, 32768)}.get(spec.kind, (0, 256))
+    stored = torch.randint(low, high, (50, *spec.shape), generator=source).to(getattr(torch, KINDS[spec.kind].STORED))
     batches = Batches(
         samples=stored.numpy(), spec=spec,
         labels=torch.randint(0, 3, (50,), generator=source).numpy() if classes else None,

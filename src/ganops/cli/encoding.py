@@ -57,6 +57,8 @@ def encode(
     if found.encoder and generator.spec.kind == "text":
         raise UserError("encode reads pictures; in Python `generator.encoder.Encoder` finds the codes of stored texts")
     expect_gradient(generator.spec)
+    if generator.spec.kind == "video":
+        raise UserError(f"encode: {model} draws films, and files of pictures are none; expected GAN.encode with arrays")
     if by == "encoder" and not found.encoder:
         raise UserError(f"--by: {model} has no encoder; expected optimisation, or the model of an autoencoder")
     names, images = read(pictures, _decoder(generator.description, found))

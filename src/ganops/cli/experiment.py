@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ganops.kinds import Spec
     from ganops.registry.model_version import Registered
 
-JOINED = {".wav": "cannot be heard", ".txt": "are no texts"}
-"""Suffixes of files in which samples follow one another, and why samples of other kinds are in none."""
+JOINED = {".wav": "cannot be heard", ".txt": "are no texts", ".webp": "do not move"}
+"""Suffixes of files that hold several samples, and why samples of other kinds are in none."""
 
 
 @app.command()
@@ -87,7 +87,8 @@ def write_schema(root: Path) -> None:
 @app.command()
 def sample(
     out: Annotated[
-        Path, typer.Argument(help="Picture to write; or of sounds .wav, of texts .txt; with --walk .gif or .mp4.")
+        Path,
+        typer.Argument(help="Picture to write; or .wav, .txt, of films .webp, .mp4, .gif; with --walk one of these."),
     ] = Path("samples.png"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
@@ -99,9 +100,12 @@ def sample(
     separate: Annotated[Path | None, typer.Option(help="A file for each seed into this folder; no grid.")] = None,
     walk: Annotated[bool, typer.Option("--walk", help="From the latent of one seed to the next, and back.")] = False,
     frames: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="Samples of a leg of the walk: 24; of a .wav or .txt 4.")
+        int | None,
+        typer.Option(min=1, max=1000, help="Samples of a leg of the walk: 24; of sounds, texts, films 4."),
     ] = None,
-    fps: Annotated[int, typer.Option(min=1, max=50, help="Pictures a second of the walk.")] = 25,
+    fps: Annotated[
+        int | None, typer.Option(min=1, max=50, help="Pictures a second of the walk: 25; of films as they have.")
+    ] = None,
     latents: Annotated[Path | None, typer.Option(help="What `ganops encode` wrote, in the place of seeds.")] = None,
 ) -> None:
     """Draw: a grid, a file for each seed, a walk through the latents, or the samples of latents that were found."""
@@ -116,7 +120,7 @@ def sample(
         _draw(latents, model, out, separate)
         return
     seeds = seed + np.arange(count or (8 if walk else 64))
-    joined = out.suffix.lower() in JOINED
+    joined = out.suffix.lower() in (".wav", ".txt")
     if walk and not joined:
         walks.expect(out)
     with sampler(model) as source:
@@ -128,11 +132,13 @@ def sample(
             )
         labels = None if label is None else np.full(len(seeds), label)
         if walk:
-            pieces = walks.through(source, seeds, labels, truncation, frames or (4 if joined else 24))
+            few = joined or source.spec.kind == "video"
+            pieces = walks.through(source, seeds, labels, truncation, frames or (4 if few else 24))
             if joined:
                 _write(out, np.concatenate([*pieces]), source)
             else:
-                walks.save(out, map(source.spec.look, pieces), fps)
+                seen = walks.frames if source.spec.kind == "video" else source.spec.look
+                walks.save(out, map(seen, pieces), fps or source.spec.facts.get("fps", 25))
         elif separate:
             save_separate(separate, seeds, source.shown(source.sample(seeds, labels, truncation)), source.spec)
         else:
@@ -143,21 +149,25 @@ def sample(
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
     suffix, own = out.suffix.lower(), f".{spec.joined_format}"
-    names = [".gif", ".mp4"] if walk else [".png"]
-    names += [own] if own in JOINED else []
+    names = [] if walk else [".png"]
+    names += walks.SUFFIXES if walk or spec.kind == "video" else []
+    names += [own] if own in JOINED and own not in names else []
     known = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    if suffix in JOINED and suffix != own:
+    if suffix in JOINED and suffix not in names:
         raise UserError(f"{out}: expected a name that ends in {known}: {spec.unit}s {JOINED[suffix]}")
     if own in JOINED and suffix not in names:
         raise UserError(f"{out}: expected a name that ends in {known}, got {out.suffix or 'none'}")
 
 
 def _write(out: Path, stored: Any, source: "Generator | Registered", columns: int = 8) -> None:
-    """Write samples into one file, as its name says: the grid of their stills, or one after the other."""
+    """Write samples into one file, as its name says: the grid of their stills, or all of them as they are played."""
     from ganops.core.pictures import save_grid
 
-    if out.suffix.lower() not in JOINED:
-        save_grid(out, source.spec.look(stored), columns)
+    spec = source.spec
+    if spec.kind == "video" and out.suffix.lower() in (".gif", ".mp4"):
+        walks.save_films(out, source.shown(stored), spec.facts["fps"])
+    elif out.suffix.lower() not in JOINED:
+        save_grid(out, spec.look(stored), None if spec.strips else columns)
     elif joined := source.spec.joined(source.shown(stored)):
         with atomic(out) as draft:
             draft.write_bytes(joined[2])

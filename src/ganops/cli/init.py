@@ -23,6 +23,8 @@ OWN = Path(__file__).parent / "examples"
 EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "sound": ("sounds.zip", toys.sounds),
     "text": ("glosses", partial(shutil.copytree, OWN / "glosses")),
+    "video": ("films.zip", partial(toys.films, sprites=OWN / "garments" / "garments.png")),
+    "wave": ("sounds.zip", toys.sounds),
 }
 """Example -> its data, below data/, and what writes them; examples/NAME.yaml are its parameters, NAME.md its README."""
 IGNORED = f"""
@@ -41,7 +43,8 @@ def init(
 ) -> None:
     """Write a project of its own for an example: all that `dvc repro` needs beside the installed ganops."""
     if example not in EXAMPLES:
-        raise UserError(f"--example: expected {' or '.join(EXAMPLES)}, got {example}")
+        *others, last = EXAMPLES
+        raise UserError(f"--example: expected {', '.join(others)} or {last}, got {example}")
     _expect_room(folder)
     if folder.exists():  # nobody may pull the folder from under the shell that stands in it
         with atomic_folder(folder / DRAFT) as draft:

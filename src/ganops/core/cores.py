@@ -44,10 +44,11 @@ def threads_for(operations: float, most: int) -> int:
     return max(1, int(min(most, operations / OPERATIONS)))
 
 
-def operations(networks: "Iterable[nn.Module]", forward: Callable[[], object]) -> int:
+def operations(networks: "Iterable[nn.Module]", forward: Callable[[], object], samples: int = 1) -> int:
     """Multiplications of one sample's way through networks, by a forward pass that leaves them as they were.
 
-    A layer with a matrix of weights uses each at every place of its output; where it is transposed, of its input.
+    A layer with a matrix of weights uses each at every place of its output; where it is transposed, of its input. It
+    does so for each frame of a film, if it sees these one by one. `samples` is how many `forward` takes.
     """
     import torch
     from torch import nn
@@ -55,7 +56,8 @@ def operations(networks: "Iterable[nn.Module]", forward: Callable[[], object]) -
     counts: list[int] = []
 
     def add(layer: Any, given: "tuple[Tensor, ...]", made: "Tensor") -> None:
-        counts.append(layer.weight.numel() * min(given[0][0, 0].numel(), made[0, 0].numel()))
+        rows = max(1, len(given[0]) // samples)
+        counts.append(rows * layer.weight.numel() * min(given[0][0, 0].numel(), made[0, 0].numel()))
 
     modules = [module for network in networks for module in network.modules()]
     modes = [module.training for module in modules]

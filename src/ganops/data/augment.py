@@ -1,9 +1,13 @@
 """Augmentations of samples [N, C, H, W] in [-1, 1] on the device, inside the graph.
 
+Films are [N, C, T, H, W], all frames of one augmented alike, and waves [N, 1, T].
+
 D is shown augmented samples only, real and generated ones alike, so that G is not taught the augmentations (Karras et
 al. 2020, "Training Generative Adversarial Networks with Limited Data", section 2; Zhao et al. 2020, "Differentiable
 Augmentation for Data-Efficient GAN Training"). `draw` makes the parameters of the whole batch of a step, of which each
 worker takes its slice; `apply` is affine in x and can be differentiated any number of times.
+
+One draw is for a whole film: all its frames are changed alike, so that it moves as before, seen from another side.
 
 The order is colour, geometry, cutout. ADA puts geometry first; its colour acts on each pixel alone and thus commutes
 with any resampling. All geometry of a sample is one affine matrix and one bilinear resampling, all colour one matrix.
@@ -74,7 +78,7 @@ def draw(
     Args:
         transforms: name -> factor of p in [0, 1], as in `PRESETS`. 0: off.
         count: samples of the step over all workers.
-        shape: of a sample.
+        shape: of a sample, or of a frame of a film.
         p: strength in [0, 1]; a tensor [] on the generator's device is not waited for.
         generator: the only source of randomness.
 
@@ -111,22 +115,25 @@ def draw(
 
 
 def apply(x: Tensor, draws: Drawn) -> Tensor:
-    """The augmented samples, in the memory format of x [N, C, H, W] and at least float32.
+    """The augmented samples, in the memory format of x [N, C, H, W] or [N, C, T, H, W] and at least float32.
 
     Outside, an image is continued by reflection about its outermost pixels. On CUDA the gradient is summed in an order
     that may vary, unless `torch.use_deterministic_algorithms` is on.
     """
-    if x.shape != (len(draws), *draws.shape):
+    if x.dim() not in (4, 5) or (*x.shape[:2], *x.shape[-2:]) != (len(draws), *draws.shape):
         raise ValueError(f"the draws are for samples {[len(draws), *draws.shape]}, got {list(x.shape)}")
-    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+    planar = x.dim() == 4
+    last = planar and x.is_contiguous(memory_format=torch.channels_last)
+    layout, shape = torch.channels_last if last else torch.contiguous_format, x.shape
     x = (x if x.dtype == torch.float64 else x.float()).contiguous()  # plane by plane is faster here
-    if draws.colour is not None:
-        x = _recolour(x, draws.colour, draws.pivot)
+    if draws.colour is not None:  # the frames of a film below one another: their mean colour is that of the film
+        x = _recolour(x if planar else x.flatten(2, 3), draws.colour, draws.pivot)
+    x = x.reshape(shape[0], -1, *shape[-2:])  # the frames of a film beside one another, as channels
     if draws.affine is not None:
         x = _resample(x, draws.affine, whole=draws.whole)
     if draws.holes is not None:
         x = x.masked_fill(_inside(draws.holes, draws.shape), 0)
-    return x.contiguous(memory_format=layout)
+    return x.reshape(shape).contiguous(memory_format=layout)
 
 
 def adapt(p: Tensor, signs: Tensor, *, images: int, target: float = 0.6, per_images: int = 500_000) -> Tensor:
@@ -166,11 +173,12 @@ class Augmentation:
         return cls(transforms, **options, memory={key: torch.zeros((), device=device) for key in ("strength", "signs")})
 
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
-        """Return this worker's samples [N, C, H, W], augmented by what the step draws under this name."""
-        channels, height, width = x.shape[1:]
+        """Return this worker's samples [N, C, H, W], films or waves, augmented by what the step draws by a name."""
+        planes = x.unsqueeze(2) if x.ndim == 3 else x
+        channels, height, width = planes.shape[1], *planes.shape[-2:]
         source, strength = draws.source(f"augment {name}"), self.memory["strength"]
         drawn = draw(self.transforms, draws.batch, (channels, height, width), strength, generator=source)
-        return apply(x, drawn[draws.part])
+        return apply(planes, drawn[draws.part]).view(x.shape)
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
         """Note after each step of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""

@@ -1,6 +1,6 @@
 """Items of a source, wherever they lie, to raw samples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.data.decoders import Decoder
-from ganops.data.sources.item import Content, Deferred, ItemError, Pixels, check_size
+from ganops.data.sources.item import Content, Deferred, ItemError, Pixels, Single, check_size
 
 _REQUESTS = 16  # files that one process asks object storage for at a time
 
@@ -39,21 +39,34 @@ def decode_all(contents: Sequence[Content], decoder: Decoder) -> list[Decoded]:
 
 def _fetched(contents: Sequence[Content]) -> Iterable[Content]:
     """Files that lie elsewhere are asked for at once: a request waits for most of its time."""
-    if not any(isinstance(content, Deferred) and content.group is None for content in contents):
+    if not any(map(_waits, contents)):
         return contents
     with ThreadPoolExecutor(_REQUESTS) as threads:
         return list(threads.map(_fetch, contents))
 
 
+def _waits(content: Content) -> bool:
+    parts = content if isinstance(content, tuple) else (content,)
+    return any(isinstance(part, Deferred) and part.group is None for part in parts)
+
+
 def _fetch(content: Content) -> Content:
+    return tuple(map(_fetched_one, content)) if isinstance(content, tuple) else _fetched_one(content)
+
+
+def _fetched_one(content: Single) -> Single:
     try:
         return content.read() if isinstance(content, Deferred) else content
     except ItemError as failure:
         return failure
 
 
-def _encoded(content: Content) -> bytes | str | Pixels:
-    """Return the bytes, text or pixels to be decoded."""
+def _encoded(content: Content) -> bytes | str | Pixels | Iterator[bytes]:
+    """Return the bytes, text or pixels to be decoded; of frames that are files those of each, when asked for."""
+    return (_bytes(part) for part in content) if isinstance(content, tuple) else _bytes(content)
+
+
+def _bytes(content: Single) -> Any:
     if isinstance(content, ItemError):
         raise content
     if isinstance(content, np.ndarray | str):

@@ -1,15 +1,16 @@
 """Decoders: one file for each kind of samples. They make raw samples of a source's items, and stored ones of those."""
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol
 
 from numpy.typing import NDArray
 
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.sound_decoder import SoundDecoder
+from ganops.data.sound_decoder import SoundDecoder, WaveDecoder
 from ganops.data.sources.item import Wanted
 from ganops.data.text_decoder import TextDecoder
+from ganops.data.video_decoder import VideoDecoder
 
 Store = Callable[[NDArray[Any]], NDArray[Any]]
 """Makes a stored sample of a raw one."""
@@ -51,18 +52,25 @@ class Decoder(Protocol):
         """
 
     def finish(
-        self, train: Iterable[NDArray[Any]], shape: tuple[int, ...]
+        self, train: Iterable[NDArray[Any]], shape: tuple[int, ...], conversions: Mapping[str, int]
     ) -> tuple[tuple[int, ...], dict[str, Any], Store, dict[str, int]]:
         """Return the shape of stored samples, the facts of their kind, what stores a raw sample, and conversions.
 
         What is learnt of samples is learnt of `train` alone: raw training samples of that shape, walked once or not.
+        `conversions` are those of all samples so far, and how many went through each.
         """
 
     def shown(self) -> dict[str, Any]:
         """Return the parameters as a user gives them."""
 
 
-DECODERS: dict[str, Callable[..., Decoder]] = {"image": ImageDecoder, "sound": SoundDecoder, "text": TextDecoder}
+DECODERS: dict[str, Callable[..., Decoder]] = {
+    "image": ImageDecoder,
+    "sound": SoundDecoder,
+    "text": TextDecoder,
+    "video": VideoDecoder,
+    "wave": WaveDecoder,
+}
 
 
 def of(parameters: Any) -> Decoder:

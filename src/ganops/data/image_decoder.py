@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
 
@@ -116,7 +116,7 @@ class ImageDecoder:
         return (depth, self.resolution, self.resolution), converted
 
     def finish(
-        self, train: Iterable[Pixels], shape: tuple[int, ...]
+        self, train: Iterable[Pixels], shape: tuple[int, ...], conversions: Mapping[str, int]
     ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Pixels], Pixels], dict[str, int]]:
         """Images are stored as they were decoded."""
         return shape, {}, lambda sample: sample, {}
@@ -127,29 +127,32 @@ class ImageDecoder:
 
 
 def _sample(data: bytes | Pixels, decoder: ImageDecoder) -> tuple[Pixels, tuple[str, ...]]:
-    image, notes = (Image.fromarray(data), ()) if isinstance(data, np.ndarray) else _parse(data)
-    _check_area(image)
-    image, more = _plain(image, decoder)
-    pixels = np.asarray(_square(image, decoder))
+    image, notes = (Image.fromarray(data), ()) if isinstance(data, np.ndarray) else parse(data)
+    check_area(*image.size)
+    image, more = plain(image, decoder)
+    pixels = np.asarray(square(image, decoder))
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), (*notes, *more)
 
 
-def _check_area(image: Image.Image) -> None:
-    """ItemError where an image has no pixels or too many; Pillow knows it before it takes memory for them."""
-    width, height = image.size
+def check_area(width: int, height: int) -> None:
+    """ItemError where an image has no pixels or too many; its size is known before it takes memory."""
     if not 0 < width * height <= PIXEL_LIMIT:
         raise ItemError(f"{width} x {height} pixels: from 1 to {PIXEL_LIMIT:,} are decoded")
     if max(width, height) > SIDE_LIMIT:
         raise ItemError(f"{width} x {height} pixels: sides of at most {SIDE_LIMIT:,} are decoded")
 
 
-def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    """The first frame, upright, in the file's own mode."""
+def parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return the first image of a file, upright, in the file's own mode, and the notes of that.
+
+    Raises:
+        ItemError: It has no pixels or too many. What else Pillow raises is as it raises it.
+    """
     try:
         image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise ItemError(f"too large: at most {PIXEL_LIMIT:,} pixels are decoded") from None
-    _check_area(image)
+    check_area(*image.size)
     image.load()
     notes = []
     if getattr(image, "is_animated", False):
@@ -161,8 +164,8 @@ def _parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
     return image, tuple(notes)
 
 
-def _plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple[str, ...]]:
-    """Convert an image to mode L or RGB: 8 bits, no palette, no alpha."""
+def plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple[str, ...]]:
+    """Convert an image to mode L or RGB: 8 bits, no palette, no alpha; with the notes of that."""
     notes = [_CONVERSIONS[image.mode]] if image.mode in _CONVERSIONS else []
     if image.mode.startswith("I") or image.mode == "F":
         image = _eight_bits(image)
@@ -198,7 +201,7 @@ def _canvas(gray: bool, size: tuple[int, int], decoder: ImageDecoder) -> Image.I
     return Image.new("RGB", size, (red, green, blue))
 
 
-def _square(image: Image.Image, decoder: ImageDecoder) -> Image.Image:
+def square(image: Image.Image, decoder: ImageDecoder) -> Image.Image:
     """Bring an image to resolution x resolution; see `ImageDecoder` for the three ways."""
     size = decoder.resolution
     if decoder.fit == "pad":

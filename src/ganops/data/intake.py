@@ -185,6 +185,8 @@ def _group(item: Item) -> object:
 
 
 def _size(content: Content) -> int:
+    if isinstance(content, tuple):
+        return sum(map(_size, content))
     if isinstance(content, Deferred):
         return content.size
     return len(content) if isinstance(content, bytes | str) else 0

@@ -53,7 +53,7 @@ def prepare(
         source: a path, the name of a folder in `data`, or a URI such as s3://bucket/folder; see `sources.SOURCES` for
             what is accepted.
         out: replaced as a whole when all went well, else left as it was.
-        preview: a PNG; of sound, a WAV of some clips is written beside it, of texts, a file of some.
+        preview: a PNG; of sound, a WAV of some clips is written beside it, of texts a file of some, of films a WebP.
         decoder: what makes samples of the items of the source; see `decoders.DECODERS`.
         labels: `auto`: those of the source, and then a sample without one is rejected; `none`: unconditional; else a
             pattern, whose one group is the label in the name of a file (without its suffix).
@@ -93,7 +93,7 @@ def prepare(
         samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror, groups=taken.groups)
         splits = _dealt(samples, shares, decoder.mirror)
         read = partial(_read, spool, common)
-        shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common)
+        shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
         taken.conversions.update(notes)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
         for split, rows in splits.items():
@@ -200,14 +200,14 @@ def _examples(prepared: Prepared) -> NDArray[np.intp]:
 
 
 def _show(prepared: Prepared, preview: Path) -> None:
-    """Write a picture of some samples and, beside it, texts as one file, or clips: one of each class, or ten."""
+    """Write a picture of some samples and, beside it, one file of texts, of films, or of clips: one a class, or ten."""
     samples, labels, spec = prepared.samples("train"), prepared.labels("train"), prepared.spec
     picked = _examples(prepared)
     save_grid(preview, spec.look(samples[picked]))
-    if spec.kind == "sound":  # to listen takes time
+    if spec.heard:  # to listen takes time
         picked = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
         picked = picked[:HEARD]
-    for suffix in (".wav", ".txt"):  # of a former set
+    for suffix in (".wav", ".txt", ".webp"):  # of a former set
         remove(preview.with_suffix(suffix))
     if joined := spec.joined(spec.shown(samples[picked])):
         suffix, _, content = joined

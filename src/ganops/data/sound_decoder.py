@@ -2,7 +2,7 @@
 
 import io
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
@@ -50,40 +50,35 @@ Clip = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
-class SoundDecoder:
-    """A decoder that makes a clip of a file of sound.
+class WaveDecoder:
+    """A decoder that makes a clip of a file of sound, and stores its samples, see `kinds.wave`.
 
     Channels are averaged, the rate is changed by a polyphase filter (scipy's `resample_poly`), the peak becomes 32,767.
-    A shorter clip gets silence on both sides, of a longer one the beginning is taken. A clip is stored as its log mel
-    spectrogram, see `kinds.sound`.
+    A shorter clip gets silence on both sides, of a longer one the beginning is taken.
 
-    `rate`: samples a second. `samples`: of a clip. `bands`: mel bands of a spectrogram. `window`, `hop`: samples of the
-    short-time Fourier transform's window, and between two of them.
+    `rate`: samples a second. `samples`: of a clip.
 
     Raises:
         ConfigError: a value that is not possible.
     """
 
-    kind: ClassVar[str] = "sound"
+    kind: ClassVar[str] = "wave"
     wanted: ClassVar[Wanted] = CLIPS
     mirror: ClassVar[bool] = False
 
     rate: int = 8000
     samples: int = 8192
-    bands: int = 64
-    window: int = 256
-    hop: int = 128
 
     def __post_init__(self) -> None:
         if not RATES[0] <= self.rate <= RATES[1]:
             raise ConfigError(f"data.rate: expected from {RATES[0]:,} to {RATES[1]:,} Hz, got {self.rate}")
-        for key, least in (("samples", self.hop), ("bands", 1), ("window", 2), ("hop", 1)):
-            if getattr(self, key) < least:
-                raise ConfigError(f"data.{key}: expected at least {least}, got {getattr(self, key)}")
-        try:
-            sound.check(self.shown())
-        except ValueError as error:
-            raise ConfigError(f"data.samples, data.hop, data.window, data.bands: {error}") from error
+        self._expect(samples=1)
+
+    def _expect(self, **least: int) -> None:
+        """Refuse parameters below their least values."""
+        for key, bound in least.items():
+            if getattr(self, key) < bound:
+                raise ConfigError(f"data.{key}: expected at least {bound}, got {getattr(self, key)}")
 
     def decode(self, data: bytes | NDArray[Any]) -> tuple[Clip, tuple[str, ...]]:
         """Return the clip in a file, or in an array [T] at the decoder's rate, and the conversions worth a note.
@@ -105,23 +100,10 @@ class SoundDecoder:
         return (self.samples,), {}
 
     def finish(
-        self, train: Iterable[Clip], shape: tuple[int, ...]
-    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Clip], NDArray[np.uint8]], dict[str, int]]:
-        """Return the shape of a spectrogram, the facts, what makes one of a clip, and no notes.
-
-        Mean and standard deviation of each band, in nepers, are those of all frames of `train`.
-        """
-        facts = self.shown()
-        count, total, squares = 0, np.zeros(self.bands), np.zeros(self.bands)
-        for clip in train:
-            nepers = sound.spectrogram(clip[None], facts)[0].astype(np.float64)
-            count += nepers.shape[1]
-            total += nepers.sum(1)
-            squares += (nepers**2).sum(1)
-        mean = total / count
-        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-        facts |= {"mean": mean.tolist(), "deviation": deviation.tolist()}
-        return (1, self.bands, self.samples // self.hop), facts, partial(_stored, facts=facts), {}
+        self, train: Iterable[Clip], shape: tuple[int, ...], conversions: Mapping[str, int]
+    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Clip], NDArray[Any]], dict[str, int]]:
+        """Return the shape of a stored clip, the facts, what stores one, and no notes."""
+        return (1, self.samples), self.shown(), _as_it_is, {}
 
     def shown(self) -> dict[str, Any]:
         """The parameters as a user gives them."""
@@ -160,11 +142,61 @@ class SoundDecoder:
         return clip, notes
 
 
+@dataclass(frozen=True)
+class SoundDecoder(WaveDecoder):
+    """A decoder that makes clips as `WaveDecoder` does, and stores their log mel spectrograms, see `kinds.sound`.
+
+    `bands`: mel bands of a spectrogram. `window`, `hop`: samples of the short-time Fourier transform's window, and
+    between two of them.
+
+    Raises:
+        ConfigError: a value that is not possible.
+    """
+
+    kind: ClassVar[str] = "sound"
+
+    bands: int = 64
+    window: int = 256
+    hop: int = 128
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._expect(samples=self.hop, bands=1, window=2, hop=1)
+        try:
+            sound.check(self.shown())
+        except ValueError as error:
+            raise ConfigError(f"data.samples, data.hop, data.window, data.bands: {error}") from error
+
+    def finish(
+        self, train: Iterable[Clip], shape: tuple[int, ...], conversions: Mapping[str, int]
+    ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[Clip], NDArray[Any]], dict[str, int]]:
+        """Return the shape of a spectrogram, the facts, what makes one of a clip, and no notes.
+
+        Mean and standard deviation of each band, in nepers, are those of all frames of `train`.
+        """
+        facts = self.shown()
+        count, total, squares = 0, np.zeros(self.bands), np.zeros(self.bands)
+        for clip in train:
+            nepers = sound.spectrogram(clip[None], facts)[0].astype(np.float64)
+            count += nepers.shape[1]
+            total += nepers.sum(1)
+            squares += (nepers**2).sum(1)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        facts |= {"mean": mean.tolist(), "deviation": deviation.tolist()}
+        return (1, self.bands, self.samples // self.hop), facts, partial(_stored, facts=facts), {}
+
+
 def _ratio(rate: int, other: int) -> tuple[int, int]:
     """Return two numbers whose ratio is that of the rates, or of odd ones the nearest of two small ones."""
     ratio = Fraction(min(rate, other), max(rate, other)).limit_denominator(RATIO_LIMIT)
     less, more = max(1, ratio.numerator), ratio.denominator
     return (less, more) if rate <= other else (more, less)
+
+
+def _as_it_is(clip: Clip) -> Clip:
+    """Return a clip as int16 [1, samples]."""
+    return clip[None]
 
 
 def _stored(clip: Clip, facts: dict[str, Any]) -> NDArray[np.uint8]:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
@@ -131,7 +131,7 @@ class TextDecoder:
         return (), {}
 
     def finish(
-        self, train: Iterable[NDArray[np.uint8]], shape: tuple[int, ...]
+        self, train: Iterable[NDArray[np.uint8]], shape: tuple[int, ...], conversions: Mapping[str, int]
     ) -> tuple[tuple[int, ...], dict[str, Any], Callable[[NDArray[np.uint8]], NDArray[np.uint16]], dict[str, int]]:
         """Return the shape of a text, the facts, what makes numbers of words, and the number of unknown words of train.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Shape = tuple[int, int, int]
-"""Channels, height and width of a sample."""
+"""Channels, height and width of a sample, or of each frame of a film; a wave is one row."""
 
 Strength = float | Tensor
 """p of ADA: the chance of each transform. A tensor [] stays on the device."""
@@ -37,7 +37,7 @@ class Transform:
     """-> [N, K, 4]."""
     chance: Callable[[Strength], Strength] = lambda p: p
     """Function from the strength to the chance of this entry."""
-    kinds: tuple[str, ...] = ("image",)
+    kinds: tuple[str, ...] = ("image", "video")
     """Kinds of samples that remain such samples under it: names in `kinds.KINDS`."""
 
 
@@ -128,8 +128,13 @@ def _square(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _later(shape: Shape, u: Tensor) -> Tensor:
-    """A sound that is moved by whole frames, up to an eighth of its length."""
+    """A sound that is moved by whole frames, or a wave by whole samples, up to an eighth of its length."""
     return _moved((shape[2] * (2 * u - 1) / 8).round(), torch.zeros_like(u))
+
+
+def _loudness(shape: Shape, z: Tensor) -> Tensor:
+    """A louder or softer sound: a sum in a spectrogram, which is a logarithm; a factor in a wave, which is a row."""
+    return _brightness(shape, 0.1 * z) if shape[1] > 1 else _contrast(shape, (0.5 * z).exp2())
 
 
 def _gap(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
@@ -219,10 +224,10 @@ TRANSFORMS = (
         "translate", uniform=2, whole=True, geometry=lambda shape, u, v: _moved(*_shift(shape, u, v)), hole=_strips
     ),
     # both papers
-    Transform("cutout", uniform=2, hole=_square, kinds=("image", "sound")),
-    # of spectrograms: loudness is a sum there; masks as in Park et al. 2019, "SpecAugment", section 2
-    Transform("gain", normal=1, colour=lambda shape, z: _brightness(shape, 0.1 * z), kinds=("sound",)),
-    Transform("time", uniform=1, whole=True, geometry=_later, kinds=("sound",)),
+    Transform("cutout", uniform=2, hole=_square, kinds=("image", "sound", "video")),
+    # of sounds; the masks of spectrograms as in Park et al. 2019, "SpecAugment", section 2
+    Transform("gain", normal=1, colour=_loudness, kinds=("sound", "wave")),
+    Transform("time", uniform=1, whole=True, geometry=_later, kinds=("sound", "wave")),
     Transform("gap", uniform=2, hole=_gap, kinds=("sound",)),
     Transform("band", uniform=2, hole=_missing_band, kinds=("sound",)),
 )

@@ -14,7 +14,7 @@ from ganops.core.cores import in_order
 from ganops.core.errors import DataError
 from ganops.data.decode import Decoded, read_file
 from ganops.data.intake import ENDED, Block, Decode, Mapper, here
-from ganops.data.sources.item import Content, Deferred, ItemError
+from ganops.data.sources.item import Content, Deferred, ItemError, Single
 
 WORTH = 20_000
 """Images; fewer are decoded here before the workers have started: one core decodes some 2,300 small files a second."""
@@ -73,12 +73,16 @@ def _sent(block: Block) -> Block:
 
 
 def _read(content: Content) -> Content:
+    return tuple(map(_part, content)) if isinstance(content, tuple) else _part(content)
+
+
+def _part(content: Single) -> Single:
     if isinstance(content, Deferred) and content.local:
         return _or_reason(content.read)
     return _or_reason(lambda: read_file(content)) if isinstance(content, Path) else content
 
 
-def _or_reason(read: Callable[[], bytes]) -> Content:
+def _or_reason(read: Callable[[], bytes]) -> Single:
     try:
         return read()
     except ItemError as reason:

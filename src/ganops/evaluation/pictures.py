@@ -1,4 +1,4 @@
-"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real; what is heard and read."""
+"""The pictures of an evaluation: samples, walks, neighbours, the most and the least real; what is played and read."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ganops.evaluation.reconstruction import errors
 from ganops.evaluation.verdict import FIRST_SEED, HELD_OUT
 from ganops.generator import Generator
 from ganops.generator.walks import slerp
+from ganops.kinds import Spec
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.memorisation import MIN_SAMPLES, examine
 from ganops.metrics.neighbours import nearest, realism
@@ -21,12 +22,14 @@ from ganops.metrics.reference import Reference
 from ganops.metrics.texts import spoken
 from ganops.reports.plots import distances, sheet
 
-WALK_PICTURES = 9
-"""Pictures of a walk from one latent to another."""
+WALK_PICTURES, WALK_FILMS = 9, 8
+"""Pictures of a walk from one latent to another, and films."""
 SHOWN_SAMPLES = 2000
 """Generated images whose distances are drawn."""
-SOUNDS = 10
-"""Generated samples that can be heard, and real ones."""
+PLAYED = 10
+"""Generated samples that are heard or watched, and real ones."""
+STRIPS = 2
+"""Film strips in a row of a picture."""
 MAX_CLASSES = 20
 """The most classes that a picture has a row for."""
 RANKED, SENTENCES, OF_CLASS = 1000, 8, 3
@@ -41,7 +44,8 @@ def draw(
 ) -> dict[str, Path]:  # fmt: skip
     """Writes the pictures of a report into `folder`: name -> path.
 
-    Texts are read (`sentences`): of them there is a still of samples, and the distances to the training texts.
+    Texts are read (`sentences`): of them there is a still of samples, and the distances to the training texts. Of films
+    samples and walks move, as animated WebP, and a PNG of each has their strips.
 
     Args:
         generator: The generator.
@@ -57,9 +61,12 @@ def draw(
         save_grid(paths["samples"], look(generator.sample(FIRST_SEED + np.arange(2 * SENTENCES))), 2)
         return _written(_distances(features, reference, generator.spec.unit), folder, paths)
     columns = min(generator.description.classes or 8, 10)
-    paths = {name: folder / f"{name}.png" for name in ("samples", "interpolation")}
-    save_grid(paths["samples"], look(generator.sample(FIRST_SEED + np.arange(columns * 8))), columns)
-    save_grid(paths["interpolation"], look(_interpolation(generator)), WALK_PICTURES)
+    steps = WALK_FILMS if generator.spec.strips else WALK_PICTURES
+    samples, walks = generator.sample(FIRST_SEED + np.arange(columns * 8)), _interpolation(generator, steps)
+    paths = {
+        "samples": _grid(generator.spec, samples, folder / "samples.png", columns),
+        "interpolation": _grid(generator.spec, walks, folder / "interpolation.png", steps),
+    }
     drawn = {
         **_by_class(generator),
         "truncation": _truncations(generator, columns),
@@ -69,6 +76,23 @@ def draw(
         **({} if again is None else {"reconstructions": reconstructions(prepared, again)}),
     }
     return _written(drawn, folder, paths)
+
+
+def _grid(spec: Spec, stored: NDArray[Any], path: Path, columns: int) -> Path:
+    """Write a grid of stills, and of films the file in which they move beside it; return the one that is shown."""
+    save_grid(path, spec.look(stored), STRIPS if spec.strips else columns)
+    if not spec.strips or not (joined := spec.joined(spec.shown(stored))):
+        return path
+    moving = path.with_suffix(joined[0])
+    moving.write_bytes(joined[2])
+    return moving
+
+
+def found(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The pictures that `draw` wrote into a folder, by name, and the files of `play`."""
+    played = sorted(path for side in ("generated", "real") for path in folder.glob(f"{side}-*.w*"))
+    names = [path for suffix in (".png", ".svg", ".webp") for path in sorted(folder.glob(f"*{suffix}"))]
+    return {path.stem: path for path in names if path not in played}, played
 
 
 def _written(drawn: dict[str, bytes], folder: Path, paths: dict[str, Path]) -> dict[str, Path]:
@@ -139,16 +163,16 @@ def again_in_words(prepared: Prepared, again: NDArray[Any] | None) -> list[tuple
     return list(zip(*texts, strict=True))
 
 
-def listen(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:
-    """Write samples that can be heard, one file each: `generated-<i>.wav`, and held out ones as `real-<i>.wav`.
+def play(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:
+    """Write samples that are heard or watched, one file each: `generated-<i>`, and held out ones as `real-<i>`.
 
-    The classes come in turn on both sides. Real ones are heard as they are stored: through the vocoder, too. Samples
-    of other kinds give no files.
+    The classes come in turn on both sides. Real ones are played as they are stored: spectrograms through the vocoder,
+    too. Samples that take no time give no files.
     """
-    if generator.spec.kind != "sound":
+    if not generator.spec.played:
         return []
     samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
-    turns, numbers = max(1, generator.classes), np.arange(SOUNDS)
+    turns, numbers = max(1, generator.classes), np.arange(PLAYED)
     drawn = generator.sample(FIRST_SEED + numbers, in_turn(numbers, turns))
     stored = {f"generated-{i}": drawn[i : i + 1] for i in numbers}
     for i in numbers:
@@ -164,6 +188,7 @@ def listen(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]
 
 def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
     """A row of samples of each class under its name, the same latents in each; nothing where there are no classes."""
+    columns = STRIPS if generator.spec.strips else columns
     names, seeds = generator.description.class_names[:MAX_CLASSES], FIRST_SEED + np.arange(columns)
     rows = [generator.spec.look(generator.sample(seeds, np.full(columns, label))) for label in range(len(names))]
     return {"by_class": sheet(rows, names)} if names else {}
@@ -171,21 +196,23 @@ def _by_class(generator: Generator, columns: int = 8) -> dict[str, bytes]:
 
 def _truncations(generator: Generator, columns: int) -> bytes:
     """One row for each truncation, the same seeds in each."""
+    columns = STRIPS if generator.spec.strips else columns
     seeds, scales = FIRST_SEED + np.arange(columns), (0.2, 0.4, 0.6, 0.8, 1.0)
     rows = [generator.spec.look(generator.sample(seeds, truncation=t)) for t in scales]
     return sheet(rows, [f"truncation {t:g}" for t in scales])
 
 
-def _interpolation(generator: Generator, rows: int = 6) -> NDArray[Any]:
+def _interpolation(generator: Generator, steps: int, rows: int = 6) -> NDArray[Any]:
     """Each row walks from one latent to another on the sphere between them (White 2016), the label fixed."""
     z = latents(FIRST_SEED + np.arange(2 * rows), generator.latent, normal_table())
-    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, WALK_PICTURES)]
-    labels = np.repeat(np.arange(rows) % max(1, generator.classes), WALK_PICTURES)
+    walk = [slerp(a, b, t) for a, b in zip(z[:rows], z[rows:], strict=True) for t in np.linspace(0, 1, steps)]
+    labels = np.repeat(np.arange(rows) % max(1, generator.classes), steps)
     return generator.render(np.stack(walk), labels)
 
 
 def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
     """Each row: a generated image, then its nearest training images in feature space, nearest first."""
+    k = STRIPS if generator.spec.strips else k
     drawn, train, look = generator.sample(FIRST_SEED + np.arange(rows)), prepared.samples("train"), prepared.spec.look
     features, _ = reference.extractor.features(drawn)
     indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
@@ -198,6 +225,7 @@ def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, 
 
 def _realism(generator: Generator, reference: Reference, count: int = 1000, columns: int = 10) -> bytes:
     """The first samples of the evaluation that lie deepest among real ones, and those that lie farthest from them."""
+    columns = STRIPS if generator.spec.strips else columns
     drawn = Labelling.of(generator).draw(generator, FIRST_SEED + np.arange(count))
     values = realism(reference.features(HELD_OUT), reference.extractor.features(drawn)[0])
     order = np.argsort(values, kind="stable")
@@ -214,6 +242,7 @@ def reconstructions(prepared: Prepared, again: NDArray[Any], pairs: int = 5) -> 
         pairs: The number in a row.
     """
     samples, labels, look = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT), prepared.spec.look
+    pairs, side = (STRIPS, 2) if prepared.spec.strips else (pairs, 3)  # the axis along which the two of a pair lie
     if labels is None:
         parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(samples)), 4), 1)}
     else:
@@ -223,7 +252,7 @@ def reconstructions(prepared: Prepared, again: NDArray[Any], pairs: int = 5) -> 
     for name, members in parts.items():
         if len(members):
             first = members[:pairs]
-            rows.append(np.concatenate([look(samples[first]), look(again[first])], axis=3))
+            rows.append(np.concatenate([look(samples[first]), look(again[first])], axis=side))
             error = np.sqrt(errors(samples[members], again[members]).mean())
             words.append(f"{name}: error {error:.1f} of 255 ({len(members):,} samples)")
     return sheet(rows, words)

@@ -28,17 +28,17 @@ PIECE = 50
 """Samples that are looked at as one."""
 REPETITIONS = 1000
 """Bootstrap samples behind an interval."""
-LEVELS = 127.5
-"""Grey levels in a unit of the numbers that networks see."""
+LEVELS = {"uint8": 127.5, "int16": 32768.0}
+"""Levels of stored samples, by their type, in a unit of the numbers that networks see."""
 
 ERROR = (
     "Root of the mean squared error of a number in grey levels of 255, over all samples of the split; the code is the "
     "encoder's mean."
 )
 BOUND = (
-    "An upper bound of -log2 p(x) for each number of a sample, 8 bits each, {of}: its levels are given uniform noise "
-    "of one level (Theis et al. 2016, section 3.1), and the evidence bound (Kingma & Welling 2014, equation 3) is that "
-    "of the averaged decoder with the encoder, the divergence with weight 1, one code a sample."
+    "An upper bound of -log2 p(x) for each number of a sample, {bits} bits each, {of}: its levels are given uniform "
+    "noise of one level (Theis et al. 2016, section 3.1), and the evidence bound (Kingma & Welling 2014, equation 3) "
+    "is that of the averaged decoder with the encoder, the divergence with weight 1, one code a sample."
 )
 WORDS = (
     "Share of the words that differ at their place, over those of the longer of a text and its reconstruction, mean of "
@@ -139,8 +139,9 @@ def nats_of_texts(
 
 
 def errors(images: NDArray[np.uint8], again: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean squared error of each sample in grey levels squared, uint8 [N, ...] -> [N]."""
-    return np.array([np.square(x.astype(float) - y).mean() for x, y in zip(images, again, strict=True)])
+    """Mean squared error of each sample in grey levels squared, [N, ...] -> [N]; 255 are the range of waves as well."""
+    level = (np.iinfo(images.dtype).max - np.iinfo(images.dtype).min) / 255
+    return np.array([np.square((x.astype(float) - y) / level).mean() for x, y in zip(images, again, strict=True)])
 
 
 def bound(
@@ -156,20 +157,21 @@ def bound(
         "bits_per_dimension": bits.value,
         "interval": bits.ends,
         "nats": float(values.mean()),
-        "what": BOUND.format(of=of),
+        "what": BOUND.format(of=of, bits=8 * images.dtype.itemsize),
     }
 
 
 def nats(
     encoder: Encoder, images: NDArray[np.uint8], labels: NDArray[np.int64] | None, *, seed: int
 ) -> NDArray[np.float64]:
-    """Estimates of an upper bound of -log P(x) in nats, uint8 [N, C, H, W] -> [N]; their mean has no bias.
+    """Estimates of an upper bound of -log P(x) in nats, stored samples [N, ...] -> [N]; their mean has no bias.
 
     P(x) is the chance that what the decoder's normal distribution gives is x when it is rounded to grey levels. With
     noise u of one level, -log P(x) <= -E_u log p(x + u) (Theis et al. 2016, "A note on the evaluation of generative
     models", section 3.1), and that is at most the evidence bound of x + u.
     """
     weight, variance = next(encoder.network.parameters()), torch.tensor(encoder.variance, dtype=torch.float64)
+    spec, levels = encoder.description.spec, LEVELS[images.dtype.name]
 
     @torch.no_grad()  # of each thread
     def read(start: int) -> NDArray[np.float64]:
@@ -177,12 +179,12 @@ def nats(
         x = torch.from_numpy(np.array(images[piece])).double()
         y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
         draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
-        x = (x + draws.uniform("level", *x.shape[1:]) - 0.5) / LEVELS - 1
+        x = spec.floats(x + draws.uniform("level", *x.shape[1:]) - 0.5, torch.float64)
         code, divergence = sampled(encoder.network(x.to(weight), y).to("cpu", torch.float64), draws, "code")
         again = encoder.decoder(code.to(weight), y).to(x)
         squares = (again - x).square().flatten(1)
-        # a density of grey levels is that of the networks' numbers, LEVELS times smaller in each
-        density = normal_nats(squares.mean(1), variance, squares.shape[1]) + squares.shape[1] * math.log(LEVELS)
+        # a density of levels is that of the networks' numbers, so many times smaller in each
+        density = normal_nats(squares.mean(1), variance, squares.shape[1]) + squares.shape[1] * math.log(levels)
         found: NDArray[np.float64] = (density + divergence).numpy()
         return found
 

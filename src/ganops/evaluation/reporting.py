@@ -31,7 +31,7 @@ ELSEWHERE = ("register", "compute")
 def report(
     project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
     pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
-    sounds: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, again: Sequence[tuple[str, str]] = (),
+    played: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, again: Sequence[tuple[str, str]] = (),
     stage: str = "evaluate", known: Revision | None = None,
 ) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
@@ -45,7 +45,7 @@ def report(
         pictures: Name -> file.
         champion: As the report wants it.
         decision: Likewise.
-        sounds: Files of samples that can be heard, as `pictures.listen` names them.
+        played: Files of samples that are heard or watched, as `pictures.play` names them.
         sentences: Texts to read, as `pictures.sentences` gives them.
         again: Texts and their reconstructions, as `pictures.again_in_words` gives them.
         stage: That which writes the report.
@@ -72,8 +72,8 @@ def report(
             "hardware": training["hardware"],
             "precision": training["precision"],
         },
-        pictures={**pictures, "preview": project / layout.PREVIEW},
-        sounds=_sounds(sounds, generator.class_names),
+        pictures={**pictures, "preview": _preview(project)},
+        played=_played(played, generator.class_names),
         filmstrip=strip,
         parameters=parameters(generator),
         seconds=training.get("seconds"),
@@ -86,8 +86,15 @@ def report(
     )
 
 
-def _sounds(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[str, dict[str, Path]]]:
-    """Return files of `pictures.listen` by their numbers: the class in words, and side -> file."""
+def _preview(project: Path) -> Path:
+    """Return the picture of the prepared samples, of films that in which they move."""
+    still = project / layout.PREVIEW
+    moving = still.with_suffix(".webp")
+    return moving if moving.is_file() else still
+
+
+def _played(paths: Sequence[Path], names: Sequence[str]) -> list[tuple[str, dict[str, Path]]]:
+    """Return files of `pictures.play` by their numbers: the class in words, and side -> file."""
     found: dict[int, dict[str, Path]] = {}
     for path in paths:
         side, _, number = path.stem.rpartition("-")

@@ -20,7 +20,7 @@ from ganops.data import Prepared
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
 from ganops.kinds import Spec
-from ganops.metrics import catalogue, classifiers
+from ganops.metrics import catalogue, classifiers, movement
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.intervals import Interval
 from ganops.metrics.measure import Generated, floors
@@ -65,12 +65,15 @@ def look(
 ) -> Generated:
     """Return the features of the samples with these consecutive seeds; without `labelling`, under their own.
 
-    Texts, which are small, come with them, and with their likelihood by the extractor.
+    Texts, which are small, come with them, and with their likelihood by the extractor; films with their motion.
     """
     labelling = labelling or Labelling.of(generator)
     drawn = labelling.draw(generator, seeds)
     features, probabilities = reference.extractor.features(drawn)
     found = Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
+    if generator.spec.kind == "video":
+        motion = reference.companion.extractor.features(drawn)[0] if reference.companion else None
+        return replace(found, motion=motion, tracks=movement.tracks(drawn))
     return replace(found, texts=drawn, nll=reference.extractor.nll(drawn)) if generator.spec.kind == "text" else found
 
 
@@ -102,6 +105,8 @@ def gather(stage: str, looks: Iterable[Generated], count: int, unit: str) -> Gen
         parts[0].drawn,
         joined("texts"),
         joined("nll"),
+        joined("motion"),
+        joined("tracks"),
     )
 
 

@@ -42,7 +42,7 @@ def operations(G: nn.Module, D: nn.Module, latent: int, classes: int) -> int:
     number, like = group(D), next(G.parameters())
     z = torch.zeros(number, latent, dtype=like.dtype, device=like.device)
     y = torch.zeros(number, dtype=torch.long, device=like.device) if classes else None
-    return cores.operations((G, D), lambda: D(G(z, y), y))
+    return cores.operations((G, D), lambda: D(G(z, y), y), number)
 
 
 def shown(experiment: Experiment, spec: Spec) -> Spec:

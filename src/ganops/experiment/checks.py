@@ -383,6 +383,7 @@ def _measured(experiment: Experiment) -> dict[str, catalogue.Metric]:
         "labels": experiment.model.conditional and experiment.data.labels != "none",
         "pixels": experiment.data.kind != "text",
         "texts": experiment.data.kind == "text",
+        "films": experiment.data.kind == "video",
     }
     return catalogue.names(extractor, [need for need, there in given.items() if there])
 

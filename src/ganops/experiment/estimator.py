@@ -44,6 +44,19 @@ class _Arrays:
         return self.y
 
 
+SOUND, FILM = '<audio controls src="{}"></audio>', '<img style="image-rendering: pixelated; min-width: 96px" src="{}">'
+"""HTML in which a file is played."""
+ARCHITECTURES = {"text": "lstm", "video": "mocogan", "wave": "wavegan"}
+"""Architecture of a kind where none is asked for; of others dcgan."""
+EXPECTED = {
+    "sound": "int16 [N, T]",
+    "text": "a list of str",
+    "video": "uint8 [N, T, H, W] or [N, T, H, W, C]",
+    "wave": "int16 [N, T]",
+}
+"""Samples of each kind, in words, but for images."""
+
+
 @dataclass(frozen=True)
 class Player:
     """Samples that a notebook plays where this is the last line of a cell."""
@@ -52,41 +65,50 @@ class Player:
     """Media type and content of each."""
 
     def _repr_html_(self) -> str:
-        """Return a player for each, as HTML that holds the sounds."""
-        return "\n".join(f'<audio controls src="{embedded(*each)}"></audio>' for each in self.files)
+        """Return a player for each sound, or each film as a picture that moves, as HTML that holds them."""
+        return "\n".join((SOUND if media.startswith("audio") else FILM).format(embedded(media, content))
+                         for media, content in self.files)  # fmt: skip
 
 
 class GAN:
-    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures, clips of sound, or texts.
+    """A GAN, or an autoencoder in its place, that learns from arrays and draws pictures, clips, films or texts.
 
     >>> GAN(architecture="r3gan", loss="relativistic").fit(images).predict(16)  # doctest: +SKIP
     >>> GAN(loss="vae").fit(images).encode(images[:16])  # doctest: +SKIP
     >>> gan = GAN(kind="sound", rate=8000).fit(clips, labels)  # doctest: +SKIP
     >>> gan.player(gan.predict(16))  # doctest: +SKIP
-    >>> gan = GAN(kind="text", architecture="lstm", loss="likelihood").fit(["a b c", "a b d"])  # doctest: +SKIP
+    >>> gan = GAN(kind="video", fps=8).fit(films, labels)  # doctest: +SKIP
+    >>> gan.player(gan.predict(16))  # doctest: +SKIP
+    >>> gan = GAN(kind="wave", rate=8000).fit(clips, labels)  # doctest: +SKIP
+    >>> gan = GAN(kind="text", loss="likelihood").fit(["a b c", "a b d"])  # doctest: +SKIP
     >>> gan.predict(4, truncation=0.7)  # doctest: +SKIP
 
     Args:
-        architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`; of texts `lstm`.
+        architecture: `began`, `dcgan`, `infogan`, `mlp`, `r3gan`, `sngan` or `stylegan2`; of texts `lstm`, of films
+            `mlp` or `mocogan`, of waves `mlp` or `wavegan`. None: `dcgan`, `lstm`, `mocogan` or `wavegan`, as the kind
+            is.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
             `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`; of texts `likelihood` or `vae`.
-        kind: Of the samples: `image`, `sound` or `text`.
+        kind: Of the samples: `image`, `sound` (spectrograms of clips), `text`, `video` or `wave` (clips as they are).
         rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
+        fps: Frames a second of the films that it learns from and gives, 8 where it is not stated.
         kimg: Thousands of samples shown to D.
         seed: Everything random follows from it.
         device: `auto`, `cpu` or `cuda`.
         params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
-            Of texts, `model.latent` is 2 `data.length` where it is not stated: two numbers for each word, and before
-            them those of the code, `model.options.code`, which `vae` needs.
+            Where it is not stated, `model.latent` of texts is two numbers for each word, behind those of the code
+            (`model.options.code`), which `vae` needs; of `mocogan` the numbers of the content, and of the motion in
+            each frame.
     """
 
     def __init__(
         self,
-        architecture: str = "dcgan",
+        architecture: str | None = None,
         loss: str = "non_saturating",
         *,
         kind: str = "image",
         rate: int | None = None,
+        fps: float | None = None,
         kimg: float = 100,
         seed: int = 0,
         device: str = "auto",
@@ -94,7 +116,7 @@ class GAN:
     ) -> None:
         self.experiment = config.parse({}).override(
             {
-                "model.architecture": architecture,
+                "model.architecture": architecture or ARCHITECTURES.get(kind, "dcgan"),
                 "loss.name": loss,
                 "train.kimg": kimg,
                 "seed": seed,
@@ -102,12 +124,12 @@ class GAN:
                 "data.kind": kind,
                 **({"features.extractor": "language"} if kind == "text" else {}),
                 **({} if rate is None else {"data.rate": rate}),
+                **({} if fps is None else {"data.fps": fps}),
                 **(params or {}),
             }
         )
-        if self.experiment.data.kind == "text" and "model.latent" not in (params or {}):
-            code = self.experiment.model.options.get("code", 0)
-            self.experiment = self.experiment.override({"model.latent": code + 2 * self.experiment.data.length})
+        if (latent := _latent(self.experiment)) and "model.latent" not in (params or {}):
+            self.experiment = self.experiment.override({"model.latent": latent})
         checks.check(self.experiment)
         self.generator: Generator | None = None
         self.encoder: Encoder | None = None
@@ -123,7 +145,9 @@ class GAN:
             samples: Images uint8 [N, H, W], [N, H, W, C] or [N, C, H, W]; squares of 16, 32, 64, 128 or 256 pixels. Or
                 clips int16 [N, T], or floats between -1 and 1, at `rate`; a list of them may have several lengths. They
                 are made as loud as 16 bits can be, and cut or padded to `data.samples` (8,192), as the pipeline does.
-                Or texts, a list or an array of str; the vocabulary is of all of them.
+                Or texts, a list or an array of str; the vocabulary is of all of them. Or films uint8 [N, T, H, W] or
+                [N, T, H, W, C], or a list of several lengths and sizes; they are cut, or their last frame is held, to
+                `data.frames` (8), and made squares of `data.resolution` (32), as the pipeline does.
             labels: Integers [N] from 0 on make the GAN conditional; None: unconditional.
 
         Raises:
@@ -143,7 +167,8 @@ class GAN:
     def predict(self, seeds: int | ArrayLike, labels: ArrayLike | None = None, truncation: float = 1.0) -> NDArray[Any]:
         """One sample for each seed; a number N stands for the seeds 0 ... N-1.
 
-        Images are uint8 [N, H, W, C], clips int16 [N, T], texts str [N]; `truncation` of these is the temperature.
+        Images are uint8 [N, H, W, C], films uint8 [N, T, H, W, C], clips int16 [N, T], texts str [N]; `truncation` of
+        these is the temperature.
 
         Raises:
             UserError: The GAN has not been trained.
@@ -154,18 +179,22 @@ class GAN:
         return generator.shown(generator.sample(wanted, y, truncation))
 
     def player(self, shown: ArrayLike) -> Player:
-        """Return players of one clip int16 [T], or of several [N, T], for a notebook.
+        """Return players of one clip int16 [T] or film uint8 [T, H, W, C], or of several, for a notebook.
 
         Raises:
-            UserError: It has not been trained, or draws what cannot be heard.
+            UserError: It has not been trained, or draws what takes no time.
         """
-        spec, clips = self._learnt().spec, np.asarray(shown)
-        if spec.kind != "sound":
-            raise UserError(f"player: {spec.unit}s cannot be heard, expected a GAN of kind sound")
-        length = spec.shown(spec.empty(0)).shape[1]
-        if clips.dtype != np.int16 or clips.ndim not in (1, 2) or clips.shape[-1] != length:
-            raise UserError(f"player: expected int16 [{length}] or [N, {length}], got {clips.dtype} {clips.shape}")
-        return Player(tuple(spec.file(clip)[1:] for clip in np.atleast_2d(clips)))
+        spec, samples = self._learnt().spec, np.asarray(shown)
+        if not spec.played:
+            raise UserError(f"player: {spec.unit}s are not played, expected a GAN of kind sound, video or wave")
+        like = spec.shown(spec.empty(0))
+        one = like.shape[1:]
+        if samples.dtype != like.dtype or samples.shape not in (one, (len(samples), *one)):
+            axes = ", ".join(map(str, one))
+            raise UserError(
+                f"player: expected {like.dtype} [{axes}] or [N, {axes}], got {samples.dtype} {samples.shape}"
+            )
+        return Player(tuple(spec.file(sample)[1:] for sample in samples.reshape(-1, *one)))
 
     def encode(self, samples: ArrayLike, labels: ArrayLike | None = None, *, steps: int = STEPS) -> NDArray[np.float32]:
         """The latent of each sample, float32 [N, D], of which `decode` makes the nearest sample that it can.
@@ -174,7 +203,7 @@ class GAN:
         seconds for each sample (`generator.projection`).
 
         Args:
-            samples: Images or clips as for `fit`, one or more, of the shape that it learnt.
+            samples: Images, clips or films as for `fit`, one or more, of the shape that it learnt.
             labels: Integers [N]; a conditional GAN needs them.
             steps: Steps of the optimisation.
 
@@ -187,7 +216,9 @@ class GAN:
         if self._store is None:
             stored = _channels_first(np.asarray(samples), fewest=1)
         else:
-            stored = np.stack([self._store(raw) for raw in self._raw(samples, fewest=1)])
+            raw = self._raw(samples, fewest=1)
+            depth = generator.spec.shape[0] if generator.spec.kind == "video" else 1
+            stored = np.stack([self._store(each if depth == 1 else _deep(each, depth)) for each in raw])
         y = self._labels(labels, len(stored))
         if self.encoder and generator.spec.kind == "text":  # between texts there are no distances
             return self.encoder.encode(stored, y)
@@ -215,18 +246,19 @@ class GAN:
             self.encoder.save(folder)
 
     def _learnable(self, samples: ArrayLike) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return stored samples, and the facts of their kind; of clips and texts by what is learnt of all of them."""
+        """Return stored samples, and the facts of their kind; but for images by what is learnt of all of them."""
         if self.experiment.data.kind == "image":
             return _channels_first(np.asarray(samples)), {}
         raw, decoder = self._raw(samples), decoders.of(self.experiment.data)
         shape, _ = decoder.common(each.shape for each in raw)
-        _, facts, self._store, _ = decoder.finish(raw, shape)
-        return np.stack([self._store(each) for each in raw]), facts
+        _, facts, self._store, _ = decoder.finish(raw, shape, {})
+        # films among which some are coloured all get three channels; texts have no shape in common
+        return np.stack([self._store(np.broadcast_to(each, shape or each.shape)) for each in raw]), facts
 
     def _raw(self, samples: ArrayLike, fewest: int = 2) -> list[NDArray[Any]]:
-        """Return clips or texts as the pipeline decodes files of them, and tell what was changed."""
+        """Return clips, films or texts as the pipeline decodes files of them, and tell what was changed."""
         decoder, kind = decoders.of(self.experiment.data), self.experiment.data.kind
-        what, expected = f"{KINDS[kind].UNIT}s", {"sound": "int16 [N, T]", "text": "a list of str"}[kind]
+        what, expected = f"{KINDS[kind].UNIT}s", EXPECTED[kind]
         if isinstance(samples, str | bytes):
             raise UserError(f"{what}: expected {expected}, got one string")
         raw: list[NDArray[Any]] = []
@@ -264,6 +296,22 @@ class GAN:
         if y.max() >= classes:
             raise UserError(f"labels: expected integers from 0 to {classes - 1}, got {y.max()}")
         return y
+
+
+def _latent(experiment: config.Experiment) -> int | None:
+    """Return the dimensions of a latent, where samples and architecture leave no choice."""
+    data, model = experiment.data, experiment.model
+    if isinstance(data, config.TextData):
+        return int(model.options.get("code", 0)) + 2 * data.length
+    if isinstance(data, config.VideoData) and model.architecture == "mocogan":
+        content, motion = (model.options.get(name, usual) for name, usual in (("content", 48), ("motion", 8)))
+        return int(content + data.frames * motion)
+    return None
+
+
+def _deep(film: NDArray[Any], depth: int) -> NDArray[Any]:
+    """A film [C, T, H, W] with so many channels, where it is gray."""
+    return np.broadcast_to(film, (max(depth, len(film)), *film.shape[1:]))
 
 
 def _text(sample: Any) -> str:

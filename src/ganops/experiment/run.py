@@ -230,10 +230,11 @@ class Run:
             yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
 
     def _draw(self, generator: Generator) -> None:
-        """A picture of fixed latents: a column for each class."""
-        columns = min(self.spec.classes or 8, 10)
+        """A picture of fixed latents: a column for each class; of films a strip for each."""
+        classes = min(self.spec.classes or 8, 10)
+        count, columns = (classes, 1) if self.spec.strips else (classes * 4, classes)
         self.pictures[f"{generator.description.kimg:09.3f}.png"] = to_bytes(
-            grid(self.spec.look(generator.sample(np.arange(columns * 4))), columns)
+            grid(self.spec.look(generator.sample(np.arange(count))), columns)
         )
 
     def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:

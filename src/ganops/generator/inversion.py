@@ -149,10 +149,13 @@ def _codes(
 
 
 def distances(images: Images, others: Images) -> NDArray[np.float32]:
-    """Root mean squared error in grey levels of each picture against another, two times [N, C, H, W] -> [N]."""
-    return np.array(
-        [np.sqrt(np.square(a.astype(np.float32) - b).mean()) for a, b in zip(images, others, strict=True)], np.float32
-    )
+    """Root mean squared error in grey levels of each picture against another, two times [N, C, H, W] -> [N].
+
+    Of waves [N, 1, T] it is in as many levels of their range: 255.
+    """
+    level = (np.iinfo(images.dtype).max - np.iinfo(images.dtype).min) / 255
+    errors = [np.sqrt(np.square(a.astype(np.float32) - b).mean()) / level for a, b in zip(images, others, strict=True)]
+    return np.array(errors, np.float32)
 
 
 def sheet(images: Images, others: Images) -> tuple[Images, int]:

@@ -138,9 +138,10 @@ def _starts(
 
 
 def _errors(drawn: NDArray[np.uint8], image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean squared errors of pictures [N, C, H, W] against one."""
+    """Mean squared errors of stored samples [N, *shape] against one."""
     pieces = (drawn[start : start + BATCH].astype(np.float32) for start in range(0, len(drawn), BATCH))
-    return np.concatenate([np.square(piece - image).mean((1, 2, 3)) for piece in pieces])
+    axes = tuple(range(1, drawn.ndim))
+    return np.concatenate([np.square(piece - image).mean(axes) for piece in pieces])
 
 
 class _Search:

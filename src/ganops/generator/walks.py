@@ -1,6 +1,7 @@
 """A walk through latents as a moving picture: from stop to stop on great circles, and back to the first."""
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +15,9 @@ from ganops.core.files import atomic
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
 from ganops.core.pictures import picture
+from ganops.kinds import video
 
-SUFFIXES = (".gif", ".mp4")
+SUFFIXES = (".gif", ".mp4", ".webp")
 PIECE_PICTURES = 64
 """Pictures drawn at once."""
 SMALLEST = 256
@@ -104,11 +106,11 @@ def expect(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         got = path.suffix or "none"
-        raise UserError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}, got {got}")
+        raise UserError(f"{path}: expected a name that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}, got {got}")
 
 
-def save(path: Path, pieces: Iterable[NDArray[np.uint8]], fps: int) -> None:
-    """Writes frames, given in pieces uint8 [N, C, H, W], as a GIF that repeats or as an MP4 (H.264), atomically.
+def save(path: Path, pieces: Iterable[NDArray[np.uint8]], fps: float) -> None:
+    """Writes frames, given in pieces uint8 [N, C, H, W], as a GIF or WebP that repeats or an MP4 (H.264), atomically.
 
     Raises:
         UserError: The name has another suffix.
@@ -116,7 +118,21 @@ def save(path: Path, pieces: Iterable[NDArray[np.uint8]], fps: int) -> None:
     expect(path)
     frames = (_frame(image) for piece in pieces for image in piece)
     with atomic(path) as draft:
-        (_gif if path.suffix.lower() == ".gif" else _mp4)(draft, frames, fps)
+        {".gif": _gif, ".mp4": _mp4, ".webp": _webp}[path.suffix.lower()](draft, frames, fps)
+
+
+def frames(films: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Stored films one after the other: [N, C, T, H, W] -> [N T, C, H, W]."""
+    return np.ascontiguousarray(films.swapaxes(1, 2)).reshape(-1, *films.shape[1:2], *films.shape[3:])
+
+
+def save_films(path: Path, shown: NDArray[np.uint8], fps: float) -> None:
+    """Writes films uint8 [N, T, H, W, C] so that they play side by side, as `save` writes frames.
+
+    Raises:
+        UserError: The name has none of `SUFFIXES`.
+    """
+    save(path, [np.moveaxis(video.beside(shown), -1, 1)], fps)
 
 
 def _frame(image: NDArray[np.uint8]) -> Image.Image:
@@ -126,17 +142,23 @@ def _frame(image: NDArray[np.uint8]) -> Image.Image:
     return picture(image.repeat(factor, axis=1).repeat(factor, axis=2))
 
 
-def _gif(path: Path, frames: Iterator[Image.Image], fps: int) -> None:
+def _gif(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
     first = next(frames)
     # GIF counts in hundredths of a second
     first.save(path, save_all=True, append_images=frames, duration=max(20, round(100 / fps) * 10), loop=0)
 
 
-def _mp4(path: Path, frames: Iterator[Image.Image], fps: int) -> None:
+def _webp(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
+    first = next(frames)
+    duration = max(1, round(1000 / fps))
+    first.save(path, "WEBP", save_all=True, append_images=frames, duration=duration, loop=0, quality=90, method=2)
+
+
+def _mp4(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
     import av  # only who wants a film needs it
 
     with av.open(str(path), "w") as film:
-        stream: Any = film.add_stream("libx264", rate=fps, options={"crf": "18"})
+        stream: Any = film.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options={"crf": "18"})
         stream.pix_fmt = "yuv420p"  # what every player can
         first = next(frames)
         stream.width, stream.height = first.size

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.kinds import image, sound, text
+from ganops.kinds import image, sound, text, video, wave
 
 if TYPE_CHECKING:
     import torch
@@ -60,9 +60,24 @@ class Spec:
         return "picture" if self.kind == "image" else self.unit
 
     @property
+    def played(self) -> bool:
+        """True where a sample takes time: it is heard, or watched."""
+        return self.kind in ("sound", "video", "wave")
+
+    @property
+    def strips(self) -> bool:
+        """True where a still is many times as wide as high: a film strip, of which few stand side by side."""
+        return self.kind == "video"
+
+    @property
     def variety(self) -> str:
         """Noun for what `truncation` sets, as pages speak of it: truncation, or the temperature of a text's words."""
         return "temperature" if self.kind == "text" else "truncation"
+
+    @property
+    def heard(self) -> bool:
+        """True where a sample is a sound: pages have a player for each, and the facts a rate."""
+        return self.kind in ("sound", "wave")
 
     def empty(self, count: int) -> NDArray[Any]:
         """Return an array for so many stored samples."""
@@ -89,12 +104,12 @@ class Spec:
         return KINDS[self.kind].file(shown, self.facts)
 
     def joined(self, shown: NDArray[Any]) -> tuple[str, str, bytes] | None:
-        """Return shown samples as one file in which they follow one another (`Kind.joined`)."""
+        """Return shown samples as one file that holds all of them (`Kind.joined`)."""
         return KINDS[self.kind].joined(shown, self.facts)
 
     @property
     def joined_format(self) -> str | None:
-        """Name of the format of `joined`, such as wav; None: samples do not follow one another."""
+        """Name of the format of `joined`, such as wav; None: there is none."""
         found = self.joined(self.shown(self.empty(0)))
         return found and found[0].removeprefix(".")
 
@@ -144,7 +159,7 @@ class Kind(Protocol):
         """Return one shown sample as a file: its suffix with the dot, its media type (RFC 6838), its bytes."""
 
     def joined(self, shown: NDArray[Any], facts: Facts) -> tuple[str, str, bytes] | None:
-        """Return shown samples as one file in which they follow one another; None where they do not."""
+        """Return shown samples as one file: one after the other, or side by side; None: there is no such file."""
 
     def words(self, shape: tuple[int, ...], facts: Facts) -> str:
         """Return stored samples of a shape as a person speaks of them: 32x32 grey images."""
@@ -153,10 +168,14 @@ class Kind(Protocol):
         """Return how stored samples of two runtimes differ by more than their rounding, or None."""
 
 
-KINDS: dict[str, Kind] = {"image": image, "sound": sound, "text": text}
+KINDS: dict[str, Kind] = {"image": image, "sound": sound, "text": text, "video": video, "wave": wave}
 """Images: uint8 [C, H, W] with 1 or 3 channels, shown as uint8 [H, W, C].
 
 Sounds: log mel spectrograms uint8 [1, bands, frames], shown as clips int16 [T].
 
 Texts: numbers of words uint16 [L], shown as strings.
+
+Videos: films uint8 [C, T, H, W], shown as uint8 [T, H, W, C].
+
+Waves: clips int16 [1, T], shown as int16 [T].
 """

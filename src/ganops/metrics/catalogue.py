@@ -16,12 +16,15 @@ Figure = Callable[[NDArray[Any], NDArray[Any]], float]
 """Real features [N, d] and generated features [M, d] -> the figure."""
 
 SHAPELESS = (
-    "noise", "low_rank", "shuffled_patches", "heavy_blur", "heavy_smear", "black", "silence", "mixed_words",
+    "noise", "low_rank", "shuffled_patches", "shuffled_pieces", "heavy_blur", "heavy_smear", "black", "silence",
+    "mixed_words",
 )  # fmt: skip
 """Rungs of the ladder, of any kind, on which no sample is like a real one."""
 MONOTONOUS = ("half", "few", "black", "silence", "repeated")
 """Rungs of the ladder that lack variety."""
 ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS, "shuffled_words")))
+MOTIONLESS = ("shuffled_frames", "frozen")
+"""Rungs of films whose frames are real ones, and whose motion is none."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class Metric:
     """A sentence for people."""
     range: tuple[float, float] | None = None
     """The worst and the best value, where it has both."""
-    needs: tuple[Literal["published", "classifier", "labels", "pixels", "texts"], ...] = ()
+    needs: tuple[Literal["published", "classifier", "labels", "pixels", "texts", "films"], ...] = ()
     """The published weights of FID, an extractor that is a classifier, a conditional generator, samples that the
-    networks of `metrics.classifiers` can look at, texts."""
+    networks of `metrics.classifiers` can look at, texts, films."""
     panel: Literal["extractor", "classifiers", "memorisation"] = "extractor"
     """The part that computes it: features, `metrics.classifiers`, or `metrics.memorisation`, a section of its own."""
     distance: bool = False
@@ -78,9 +81,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("fid", "lower", f"{FRECHET} {PUBLISHED}", needs=("published",), distance=True, headline=True),
     Metric("fid_infinity", "lower", INFINITY, needs=("published",), distance=True),
     Metric("kid", "lower", f"{KERNEL} {PUBLISHED}", needs=("published",), distance=True),
-    Metric("fd_*", "lower", FRECHET, distance=True, headline=True, rungs=ALL, because=CROWDS),
+    Metric("fd_*", "lower", FRECHET, distance=True, headline=True, rungs=(*ALL, *MOTIONLESS), because=CROWDS),
+    Metric("fd_motion", "lower", "Fréchet distance of the differences between frames: how far the motion of generated "
+           "films is from that of real ones, which the other distance hardly sees.", needs=("films",), distance=True,
+           headline=True),
     Metric("fd_*_infinity", "lower", INFINITY, distance=True),
-    Metric("kd_*", "lower", KERNEL, distance=True, rungs=ALL, because=CROWDS),
+    Metric("kd_*", "lower", KERNEL, distance=True, rungs=(*ALL, *MOTIONLESS), because=CROWDS),
     Metric("nll_*", "lower", "Nats of a generated text by the extractor's language model: quality. Low for likely "
            "texts, lowest for one of them repeated: nothing without the distance.", needs=("texts",), headline=True,
            rungs=ALL, share=0.05, beside="fd_*",
@@ -103,6 +109,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("coverage", "higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1),
            headline=True, limited=True, rungs=ALL,
            because="a real image is covered by a sample that is like it: neither bad nor missing ones are"),
+    Metric("motion_in_range", "higher", "Share of generated films that move as fast as nearly all real ones: films "
+           "that stand still or jump lie outside.", (0, 1), needs=("films",), rungs=("frozen",),
+           because="it claims that films move as fast as real ones; films that jitter may well do so"),
+    Metric("motion_straight", "higher", "Share of generated films that move as straight as nearly all real ones: films "
+           "that jitter or turn back lie outside.", (0, 1), needs=("films",), rungs=("shuffled_frames",),
+           because="it claims that films keep their way as real ones do; a still keeps any"),
+    Metric("motion_directions", "lower", "Share of generated films that would have to move in another direction to be "
+           "spread as real ones are.", (1, 0), needs=("films",),
+           rungs=("frozen",), because="it claims that films go somewhere; shuffled ones go anywhere, as real ones do"),
     Metric("modes", "higher", "Classes that the extractor sees among the generated samples.", needs=("classifier",),
            ungated="a count without an interval; class_kl tells more of the classes"),
     Metric("authenticity", "near the control", "Share of images that are farther from their nearest training image "

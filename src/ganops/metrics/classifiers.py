@@ -32,7 +32,7 @@ from ganops.core.cores import side_by_side
 from ganops.core.errors import FeatureError
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import progress
-from ganops.metrics.extractors.domain import batches, descend, scale, tower
+from ganops.metrics.extractors.domain import as_planes, batches, descend, scale, tower
 from ganops.metrics.extractors.extractor import Images, Labels, planar
 from ganops.metrics.intervals import Interval, Z
 
@@ -68,7 +68,7 @@ class Side:
     """Samples of one kind, real or generated."""
 
     learnt: Images
-    """uint8 [N, C, H, W], for the networks to learn from."""
+    """uint8 [N, C, H, W], or films [N, C, T, H, W], for the networks to learn from."""
     judging: Images
     """uint8 [M, C, H, W], others: for judging the networks."""
     learnt_labels: Labels | None = None
@@ -244,11 +244,11 @@ def _taught(lessons: Sequence[Lesson], device: str) -> list[nn.Module]:
 
 
 def _network(lesson: Lesson) -> nn.Module:
-    """Images [N, C, H, W] in [-1, 1] -> logits [N, K], with the first weights of the lesson's seed."""
-    channels, height, width = lesson.images.shape[1:]
+    """Samples [N, *shape] in [-1, 1] -> logits [N, K], with the first weights of the lesson's seed."""
+    shape = as_planes(torch.empty(1, *lesson.images.shape[1:], device="meta")).shape[1:]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(lesson.seed)
-        layers, outcome = tower(channels, height, width, WIDTHS)
+        layers, outcome = tower(shape, WIDTHS)
         hidden = nn.Linear(outcome, HIDDEN, bias=False)
         last = nn.Linear(HIDDEN, lesson.classes)
         return nn.Sequential(*layers, nn.Flatten(), hidden, nn.BatchNorm1d(HIDDEN), nn.ReLU(), last)
@@ -280,5 +280,5 @@ def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -
 
 
 def _scale(images: Images, device: str) -> Tensor:
-    """uint8 -> [-1, 1] on the device, planes with channels last."""
-    return scale(torch.from_numpy(np.array(images)).to(device))  # a copy: prepared images are read-only
+    """Stored samples -> [-1, 1] on the device, planes with channels last; the frames of a film are channels."""
+    return scale(as_planes(torch.from_numpy(np.array(images)).to(device)))  # a copy: prepared images are read-only

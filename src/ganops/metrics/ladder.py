@@ -15,12 +15,18 @@ from ganops.core.errors import FeatureError
 from ganops.kinds import KINDS, Facts
 from ganops.metrics.extractors.corruptions import (
     blur,
+    freeze,
+    low_pass,
     low_rank,
     mix_words,
     noise,
+    overdrive,
     repeat_likeliest,
     replace_words,
+    reverse,
+    shuffle_frames,
     shuffle_patches,
+    shuffle_pieces,
     shuffle_words,
     silence_band,
     smear,
@@ -28,6 +34,7 @@ from ganops.metrics.extractors.corruptions import (
 )
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, distance_to
+from ganops.metrics.movement import Tracks, tracks
 from ganops.metrics.neighbours import precision_recall_density_coverage
 
 Generator = np.random.Generator
@@ -71,22 +78,46 @@ RUNGS: dict[str, dict[str, Rung]] = {
         "mixed_words": lambda texts, generator, facts: mix_words(texts, generator, facts),
         "repeated": lambda texts, _, facts: repeat_likeliest(texts, facts),
     },
+    "wave": {
+        "real": lambda waves, *_: waves,
+        "faint_noise": lambda waves, generator, _: noise(waves, 0.02, generator),
+        "strong_noise": lambda waves, generator, _: noise(waves, 0.1, generator),
+        "faint_low_pass": lambda waves, *_: low_pass(waves, 0.5),
+        "strong_low_pass": lambda waves, *_: low_pass(waves, 0.125),
+        "clipped": lambda waves, *_: overdrive(waves, 8),
+        "noise": lambda waves, generator, _: generator.integers(-32768, 32768, waves.shape, np.int16),
+        "low_rank": lambda waves, *_: low_rank(waves, 4),
+        "shuffled_pieces": lambda waves, generator, _: shuffle_pieces(waves, 16, generator),
+        "silence": lambda waves, *_: np.zeros_like(waves),
+    },
+}
+RUNGS["video"] = {
+    **RUNGS["image"],
+    "shuffled_frames": lambda films, generator, _: shuffle_frames(films, generator),
+    "frozen": lambda films, *_: freeze(films),
+    "backwards": lambda films, *_: reverse(films),
 }
 """Harms of samples by their kind, in the order in which they are measured and drawn.
 
-`spoken` is judged by no chain: its distance is the vocoder's, whatever the extractor makes of it.
+Two are judged by no chain: the distance of `spoken` is the vocoder's, whatever the extractor makes of it, and films
+that are played `backwards` may be as good as others.
 """
 CHAINS = (
     ("real", "faint_noise", "strong_noise", "noise"),
     ("real", "faint_blur", "strong_blur"),
     ("real", "faint_smear", "strong_smear"),
     ("real", "missing_band"),
+    ("real", "faint_low_pass", "strong_low_pass"),
+    ("real", "clipped"),
     ("real", "low_rank"),
     ("real", "shuffled_patches"),
+    ("real", "shuffled_pieces"),
     ("real", "heavy_blur"),
     ("real", "heavy_smear"),
     ("real", "black"),
     ("real", "silence"),
+    ("real", "shuffled_frames"),
+    ("real", "frozen"),
     ("real", "faint_replaced", "strong_replaced", "noise"),
     ("real", "shuffled_words"),
     ("real", "mixed_words"),
@@ -96,19 +127,26 @@ CHAINS = (
 
 Where an extractor has a likelihood, its nats grow along them as well, but for those of `LIKELY`.
 """
+CHAINS_OF = {"motion": tuple(("real", rung) for rung in RUNGS["video"] if rung not in ("real", "backwards"))}
+"""Chains of an extractor that has its own: where there is any noise, all differences of frames are noise, so that more
+of it need not be further away.
+"""
 LIKELY = ("repeated",)
 """Rungs whose samples a likelihood finds as good as real ones: it does not see that there is but one."""
 CERTAIN = 250
 """Held-out images below which the distance is mostly bias: rungs of UNCERTAIN are measured, but not judged."""
 UNCERTAIN = (
     "faint_noise", "faint_blur", "faint_smear", "missing_band", "half", "low_rank", "shuffled_patches", "heavy_blur",
-    "heavy_smear", "black", "silence", "faint_replaced", "shuffled_words", "mixed_words",
+    "heavy_smear", "black", "silence", "faint_replaced", "shuffled_words", "mixed_words", "faint_low_pass", "clipped",
+    "shuffled_pieces", "shuffled_frames", "frozen",
 )  # fmt: skip
 SAMPLES = 2000
 MIN_IMAGES = 12
 NEIGHBOURS = 5
 CHUNK = 256
-"""Most and fewest images of a side; k of the coverage; images that are harmed at once."""
+"""Most and fewest images of a side; k of the coverage; images, or frames of films, that are harmed at once."""
+FEWEST_FILMS = 32
+"""Films that are harmed at once, however long they are: of fewer, four principal components would be nearly all."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +161,11 @@ class Sample:
     """int [N]."""
     nll: NDArray[np.float64] | None = None
     """-log p of each text in nats, [N], by an extractor that has a likelihood."""
+    tracks: Tracks | None = None
+    """The motion of each film, [N, 4]."""
 
     def __getitem__(self, rows: NDArray[np.int64] | slice) -> "Sample":
-        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.nll)
+        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.nll, self.tracks)
         return Sample(self.features[rows], *(None if part is None else part[rows] for part in parts))
 
 
@@ -147,10 +187,14 @@ def climb(
     in the place of images), and those that generators really make: `low_rank` (rebuilt from four principal components),
     `shuffled_patches` (4 x 4 of them: texture without shape), `heavy_blur` (of a quarter of the image) and `black`.
     Spectrograms are smeared in time in the place of blurs, lack a quarter of their bands (`missing_band`), or are at
-    their lowest (`silence`); `spoken` are those of the clips that they are shown as: what the vocoder costs. Two more
-    sets lack variety: `half` of the classes (without labels: one side of the first principal component) and `few`
-    images repeated; each stands beside a control of as many varied images, with the distance and the coverage of both.
-    Sets that are compared have equal counts, hence an equal bias.
+    their lowest (`silence`); `spoken` are those of the clips that they are shown as: what the vocoder costs. Films have
+    the rungs of images, all frames harmed alike, and three of their own: frames in a random order (`shuffled_frames`),
+    the first frame held (`frozen`), and `backwards`. Two more sets lack variety: `half` of the classes (without labels:
+    one side of the first principal component) and `few` images repeated; each stands beside a control of as many varied
+    images, with the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
+
+    Waves lose their high tones in the place of blurs (`faint_low_pass`, `strong_low_pass`), are 8 times as loud as the
+    range has room for (`clipped`), or cut into 16 pieces that change places (`shuffled_pieces`).
 
     Of texts, 5 and 20 % of the words are replaced, their order is shuffled within a text (`shuffled_words`), and their
     places across texts (`mixed_words`); `noise` are uniform words, and `repeated` is one likely text. Beside the
@@ -222,12 +266,20 @@ def _sample(extractor: Extractor, images: Images, labels: Labels | None, harm: C
         harmed = harm(images)
         found, classes = extractor.features(harmed)
         return Sample(found, classes, labels, extractor.nll(harmed))
-    chunks = (harm(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK))
-    features, probabilities = zip(*map(extractor.features, chunks), strict=True)
+    size = max(FEWEST_FILMS, CHUNK // images.shape[2]) if images.ndim == 5 else CHUNK
+    ways: list[Tracks] = []
+
+    def see(start: int) -> tuple[Features, Features | None]:
+        harmed = harm(images[start : start + size])
+        if images.ndim == 5:
+            ways.append(tracks(harmed))
+        return extractor.features(harmed)
+
+    features, probabilities = zip(*map(see, range(0, len(images), size)), strict=True)
     if not all(np.isfinite(part).all() for part in features):
         raise FeatureError(f"the extractor {extractor.name} gives features that are not finite")
     classes = None if probabilities[0] is None else np.concatenate(probabilities)
-    return Sample(np.concatenate(features), classes, labels)
+    return Sample(np.concatenate(features), classes, labels, tracks=np.concatenate(ways) if ways else None)
 
 
 def monotonous(varied: Sample) -> dict[str, Sample]:
@@ -255,7 +307,7 @@ def few(sample: Sample) -> Sample:
 
 def _verify(name: str, ladder: dict[str, float], skip: tuple[str, ...], unit: str) -> None:
     """Refuses an extractor whose ladder does not hold; the rungs in `skip` are not judged."""
-    chains = [[rung for rung in chain if rung not in skip] for chain in CHAINS]
+    chains = [[rung for rung in chain if rung not in skip] for chain in CHAINS_OF.get(name, CHAINS)]
     chains += [[f"{rung}_nll" for rung in chain if rung not in LIKELY] for chain in chains]
     faults = [
         f"{low} ({ladder[low]:.4g}) is not below {high} ({ladder[high]:.4g})"

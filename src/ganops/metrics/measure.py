@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ganops.core.cores import threads
 from ganops.core.errors import FeatureError
-from ganops.metrics import catalogue, texts
+from ganops.metrics import catalogue, movement, texts
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
     MANY_DIMENSIONS,
@@ -50,11 +50,15 @@ class Generated:
     """Generated texts, uint16 [N, L]; None: samples are none."""
     nll: NDArray[np.float64] | None = None
     """-log p of each text in nats by the extractor, [N]; None: likewise."""
+    motion: Features | None = None
+    """Features of generated films by the extractor of motion, [N, d']; None: samples are none, or it is the judge."""
+    tracks: movement.Tracks | None = None
+    """Motion of generated films, [N, 4]; None: samples are none."""
 
     def __getitem__(self, rows: NDArray[np.int64]) -> "Generated":
-        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.texts, self.nll)
-        probabilities, labels, lines, nll = (None if part is None else part[rows] for part in parts)
-        return Generated(self.features[rows], probabilities, None, labels, self.drawn, lines, nll)
+        parts: tuple[Any, ...] = (self.probabilities, self.labels, self.texts, self.nll, self.motion, self.tracks)
+        probabilities, labels, *rest = (None if part is None else part[rows] for part in parts)
+        return Generated(self.features[rows], probabilities, None, labels, self.drawn, *rest)
 
 
 @threads(1)  # its matrices are small; what there is many times of is computed side by side
@@ -88,6 +92,7 @@ def measure(
     )  # fmt: skip
     copying, searched = _copying(fake.features, reference, split, seed)
     result: dict[str, Any] = ruler.figures(fake) | copying | _of_texts(fake, reference, split)
+    result |= _held_out_motion(fake, reference, split)
     spread = ruler.replicates(fake)
     result["intervals"] = {name: Interval.about(result[name], values).ends for name, values in spread.items()}
     result["protocol"] = Protocol(
@@ -111,6 +116,7 @@ def measure(
         memorisation=searched,
         singular=statistics.singular or len(fake.features) <= reference.card["dimensions"],
         texts=None if fake.texts is None else texts.PROTOCOL,
+        films=None if fake.tracks is None else _of_films(reference),
     ).content()
     return result
 
@@ -171,6 +177,7 @@ class Ruler:
             kernel: float(subsets.mean()),
             f"{kernel}_std": float(subsets.std()),
             **_likelihood(fake, self.reference),
+            **self._motion(fake),
             **_classes(fake.probabilities, self.reference, self.reference.classes(self.split)),
             **_class_details(fake.probabilities, self.reference),
             **self._of_neighbours(fake.features[self.rows], self.near),
@@ -188,7 +195,8 @@ class Ruler:
         def distances(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
             mine, others = fake.features[half], real[beside]
             nats = {} if fake.nll is None else _likelihood(fake[half], self.reference)
-            return {self.names[0]: frechet_between(mine, others), **nats, **catalogue.added(others, mine)}
+            moving = {} if fake.tracks is None else self._motion(fake[half], beside)
+            return {self.names[0]: frechet_between(mine, others), **nats, **moving, **catalogue.added(others, mine)}
 
         def infinity(half: NDArray[np.int64], beside: NDArray[np.int64]) -> dict[str, float]:
             smallest = None if self.smallest is None else self.smallest // 2
@@ -210,6 +218,18 @@ class Ruler:
         if smallest is None:
             return {}
         return {f"{self.names[0]}_infinity": frechet_infinity(features, real, smallest=smallest, seed=self.seed)}
+
+    def _motion(self, fake: Generated, beside: NDArray[np.int64] | None = None) -> dict[str, float]:
+        """Return the figures of films' motion, against some of the real ones or all; nothing of other samples."""
+        found: dict[str, float] = {}
+        if fake.motion is not None and (companion := self.reference.companion):
+            real = companion.features(self.split)
+            found["fd_motion"] = frechet_between(fake.motion, real if beside is None else real[beside])
+        if fake.tracks is not None:
+            real = self.reference.tracks(self.split)
+            train = self.reference.tracks("train")
+            found |= movement.figures(train, real if beside is None else real[beside], fake.tracks)
+        return found
 
     def _kernel_distances(self, fake: Generated) -> NDArray[np.float64]:
         """Return the kernel distance of each subset."""
@@ -307,9 +327,10 @@ def floors(reference: Reference, split: str, generated: int, *, seed: int) -> di
     real = reference.features(other)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(real))[:generated])
     ruler = Ruler.of(reference, split, len(chosen), seed=seed)
-    figures = ruler.figures(Generated(real[chosen]))
+    motion = reference.companion.features(other)[chosen] if reference.companion else None
+    figures = ruler.figures(Generated(real[chosen], motion=motion))
     frechet, kernel = ruler.names
-    found = {name: figures[name] for name in (frechet, f"{frechet}_infinity", kernel) if name in figures}
+    found = {name: figures[name] for name in (frechet, f"{frechet}_infinity", kernel, "fd_motion") if name in figures}
     if reference.card.get("kind") == "text":
         found[f"nll_{reference.card['extractor']}"] = float(reference.nll(_held_out(split)).mean())
     return found
@@ -336,6 +357,20 @@ def _of_texts(fake: Generated, reference: Reference, split: str) -> dict[str, fl
         found[f"exact_copies{ending}"] = texts.exact_copies(lines, train, ends)
         found[f"copied_ngrams{ending}"] = texts.copied_ngrams(lines, train, ends)
     return found
+
+
+def _held_out_motion(fake: Generated, reference: Reference, split: str) -> dict[str, float]:
+    """The figures of motion of held-out films; nothing where samples are none."""
+    if fake.tracks is None:
+        return {}
+    train, real = reference.tracks("train"), reference.tracks(_held_out(split))[: len(fake.tracks)]
+    return {f"{name}_held_out": figure for name, figure in movement.figures(train, train, real).items()}
+
+
+def _of_films(reference: Reference) -> dict[str, Any]:
+    """Return the conditions of the figures of motion."""
+    companion = reference.companion
+    return movement.PROTOCOL | ({"weights": companion.card["hash"]} if companion else {})
 
 
 def _copying(

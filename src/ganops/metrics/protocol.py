@@ -61,6 +61,8 @@ class Protocol:
     """Figures that there are not, by name, and why."""
     texts: Mapping[str, Any] | None = None
     """Parameters of the figures of texts; None: samples are none."""
+    films: Mapping[str, Any] | None = None
+    """Parameters of the figures of motion, and the weights behind `fd_motion`; None: samples are no films."""
 
     @property
     def name(self) -> str:
@@ -72,8 +74,9 @@ class Protocol:
     def content(self) -> dict[str, Any]:
         """Return the protocol as plain values, its name among them."""
         content = {"name": self.name, **asdict(self)}
-        if self.texts is None:
-            del content["texts"]
+        for kind in ("texts", "films"):
+            if content[kind] is None:
+                del content[kind]
         return content
 
 

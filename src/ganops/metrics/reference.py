@@ -6,6 +6,8 @@ card.json                     what the extractor is, its accuracy, its ladder, w
 <split>/features.npy          float32 [N, d]
 <split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
 <split>/texts.npy, nll.npy    of texts: uint16 [N, L], and float64 [N] by an extractor that has a likelihood
+<split>/tracks.npy            of films: their motion, float32 [N, 4]
+motion/                       of films: such a folder of their own by the extractor of motion, for `fd_motion`
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic_folder, hash_file, read_json, write_json
 from ganops.kinds import KINDS, Facts, text
-from ganops.metrics import sight
+from ganops.metrics import movement, sight
 from ganops.metrics.extractors import EXTRACTORS, of_kind
 from ganops.metrics.extractors.extractor import Extractor, Features, Images, Labels
 from ganops.metrics.frechet import Statistics, frechet_distance
@@ -32,7 +34,15 @@ from ganops.metrics.protocol import names
 HELD_OUT = 50
 """The fewest validation images that can judge an extractor; below, a fifth of the training images is held out."""
 
-QUANTISATIONS = {"image": "uint8", "sound": "spectrogram {bands} mel, 8 bit", "text": "{by}, numbers"}
+COMPANION = "motion"
+"""Name of the extractor, and of the folder, of the motion of films."""
+QUANTISATIONS = {
+    "image": "uint8",
+    "sound": "spectrogram {bands} mel, 8 bit",
+    "text": "{by}, numbers",
+    "video": "uint8",
+    "wave": "waveform, 16 bit",
+}
 """Names of the stored forms of samples in the protocol, by kind: a distance of spectrograms is none of waveforms."""
 
 
@@ -66,6 +76,20 @@ class Reference:
         if extractor.hash != self.card["hash"]:
             raise FeatureError(f"{self.folder}: the extractor is not the one of card.json; build the features again")
         return extractor
+
+    @cached_property
+    def companion(self) -> "Reference | None":
+        """The reference of the motion of films; None: samples are none, or motion is what this one judges.
+
+        Raises:
+            FeatureError: It is missing, or not the one of the card.
+        """
+        if COMPANION not in self.card:
+            return None
+        found = Reference.open(self.folder / COMPANION, self.device)
+        if found.card["hash"] != self.card[COMPANION]["hash"]:
+            raise FeatureError(f"{found.folder} does not belong to {self.folder}; build the features again")
+        return found
 
     def summary(self, unit: str = "image") -> str:
         """Return the extractor's reliability in one line for a person."""
@@ -127,6 +151,15 @@ class Reference:
         nll: NDArray[np.float64] = np.load(self._file(split, "nll.npy"), mmap_mode="r", allow_pickle=False)
         return nll
 
+    def tracks(self, split: str) -> movement.Tracks:
+        """The motion of the real films of `split`, float32 [N, 4], as `movement.tracks` follows it.
+
+        Raises:
+            FeatureError: There is no such split, or its file is missing or damaged, as where samples are no films.
+        """
+        tracks: movement.Tracks = np.load(self._file(split, "tracks.npy"), mmap_mode="r", allow_pickle=False)
+        return tracks
+
     def _file(self, split: str, name: str) -> Path:
         """A file of `split`, known to be the one that `build` wrote."""
         if split not in self.card["counts"]:
@@ -174,8 +207,11 @@ def build(
 ) -> dict[str, Any]:  # fmt: skip
     """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
 
+    Of films there is a second folder in it, by the extractor of motion, unless that one was asked for.
+
     Args:
-        images: uint8 [N, C, H, W] by split; `train` is needed, splits without images are left out.
+        images: uint8 [N, C, H, W], or films [N, C, T, H, W], by split; `train` is needed, splits without images are
+            left out.
         labels: int [N] by split; None or absent: no labels.
         out: the folder to write, whole or not at all.
         extractor: a name in the table EXTRACTORS.
@@ -222,8 +258,17 @@ def build(
             if kind == "text":
                 np.save(draft / split / "texts.npy", np.array(x), allow_pickle=False)
                 np.save(draft / split / "nll.npy", made.nll(x), allow_pickle=False)
+            if kind == "video":
+                np.save(draft / split / "tracks.npy", movement.tracks(x), allow_pickle=False)
         written = [path for split in images for path in sorted((draft / split).iterdir())]
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
+        if kind == "video" and extractor != COMPANION:
+            beside = build(
+                images, labels, draft / COMPANION, extractor=COMPANION, seed=seed, device=device, kind=kind, facts=facts
+            )
+            card[COMPANION] = {key: beside[key] for key in ("hash", "details", "ladder")}
+            for key in ("sight", "blind"):
+                card[key] |= {name: found for name, found in beside[key].items() if name == f"fd_{COMPANION}"}
         write_json(draft / "card.json", card)
     return card
 

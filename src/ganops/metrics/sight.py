@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ganops.metrics import catalogue
+from ganops.metrics import catalogue, movement
 from ganops.metrics.frechet import frechet_between
 from ganops.metrics.inception_score import class_divergence, class_histogram, inception_score
 from ganops.metrics.kernel import kernel_distance
@@ -27,7 +27,7 @@ MIN_IMAGES, MAX_IMAGES = 100, 1000
 
 NAMES = {
     "half": "half of the variety", "few": "few repeated images", "black": "black images",
-    "repeated": "one repeated image", "mixed_words": "words mixed across texts",
+    "repeated": "one repeated image", "mixed_words": "words mixed across texts", "frozen": "frozen frames",
 }  # fmt: skip
 """Rungs whose name does not say it."""
 
@@ -91,7 +91,14 @@ def likelihood(_: Sample, fake: Sample) -> dict[str, float]:
     return {} if fake.nll is None else {"nll": float(fake.nll.mean())}
 
 
-FIGURES: tuple[Figures, ...] = (distances, neighbours, classes, added, likelihood)
+def moving(real: Sample, fake: Sample) -> dict[str, float]:
+    """The figures of known motion, of films."""
+    if real.tracks is None or fake.tracks is None:
+        return {}
+    return movement.figures(real.tracks, real.tracks, fake.tracks)
+
+
+FIGURES: tuple[Figures, ...] = (distances, neighbours, classes, added, likelihood, moving)
 """The figures that are measured on each rung."""
 
 
@@ -147,7 +154,8 @@ def _measured(
 ) -> dict[str, dict[str, float]]:
     """All figures by rung of these rows."""
     reference = rungs.real[real]
-    samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in ("real", *catalogue.ALL)}
+    measured = ("real", *catalogue.ALL, *catalogue.MOTIONLESS)
+    samples = {name: sample[held_out] for name, sample in rungs.harmed.items() if name in measured}
     samples |= monotonous(samples["real"])
     return {
         name: {metric: value for each in figures for metric, value in each(reference, sample).items()}

@@ -1,9 +1,9 @@
 """Architectures: one file each, both players side by side.
 
 A generator G maps z float [N, latent] and labels y int64 [N] (None if unconditional) to x float [N, *shape], nominally
-in [-1, 1]; of texts, one-hot words [N, L, V]. A discriminator D maps x and y to scores float [N]. Everything is plain
-PyTorch and made by `players(shape=, classes=, latent=, **options) -> (G, D)`: `shape` is that of a sample as networks
-see it, and what an architecture cannot draw is its ValueError; classes = 0 means unconditional.
+in [-1, 1]; of films [N, C, T, H, W]; of texts, one-hot words [N, L, V]. A discriminator D maps x and y to scores float
+[N]. Everything is plain PyTorch and made by `players(shape=, classes=, latent=, **options) -> (G, D)`: `shape` is that
+of a sample as networks see it, and what an architecture cannot draw is its ValueError; classes = 0 means unconditional.
 
 A generator that has a likelihood takes `given=` samples and returns their logits in the place of samples; one that is
 `tempered` takes `temperature=` float [N], which is then what `truncation` means (`generator.artefact.draw`). Where only
@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from ganops.models import began, dcgan, infogan, lstm, mlp, r3gan, sngan, stylegan2
+from ganops.models import began, dcgan, infogan, lstm, mlp, mocogan, r3gan, sngan, stylegan2, wavegan
 
 ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "began": began.players,
@@ -27,7 +27,9 @@ ARCHITECTURES: dict[str, Callable[..., tuple[nn.Module, nn.Module]]] = {
     "infogan": infogan.players,
     "lstm": lstm.players,
     "mlp": mlp.players,
+    "mocogan": mocogan.players,
     "r3gan": r3gan.players,
     "sngan": sngan.players,
     "stylegan2": stylegan2.players,
+    "wavegan": wavegan.players,
 }

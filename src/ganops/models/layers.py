@@ -333,7 +333,8 @@ def planes(shape: tuple[int, ...]) -> tuple[int, int]:
         ValueError: They are others.
     """
     if len(shape) != 3 or shape[1] != shape[2]:
-        others = "; of texts, architecture: lstm does" if len(shape) == 2 else ""
+        known = {2: "; of texts, architecture: lstm does", 4: "; of films, architecture: mocogan does"}
+        others = known.get(len(shape), "")
         raise ValueError(f"draws squares [C, H, W], not samples of {list(shape)}{others}")
     return shape[0], shape[1]
 

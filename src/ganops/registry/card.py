@@ -16,7 +16,7 @@ from ganops.registry.package import Package
 from ganops.registry.tracking import flatten, numbers
 
 CLIPS = 16
-"""Samples in the file in which they are heard."""
+"""Samples in the file in which they are heard or watched."""
 
 
 def model_card(name: str, package: Package) -> str:
@@ -91,9 +91,13 @@ def shape(spec: Spec) -> str:
 
 
 def _heard(spec: Spec) -> str:
-    """Return a line about the file in which samples follow one another; empty where they do not."""
-    form, order = spec.joined_format, "a line each" if spec.kind == "text" else "one after the other"
+    """Return a line about the file that holds some samples; empty where there is none."""
+    form, order = spec.joined_format, ORDERS.get(spec.kind, "one after the other")
     return f"\n`samples.{form}` has the first {CLIPS} of them, {order}.\n" if form else ""
+
+
+ORDERS = {"text": "a line each", "video": "side by side"}
+"""Order of samples in that file, by kind."""
 
 
 def _truncation(spec: Spec) -> str:
@@ -106,16 +110,22 @@ def _shown(spec: Spec) -> str:
     one = spec.shown(spec.empty(0))
     if one.dtype.kind == "U":
         return "str [16]"
-    return f"{one.dtype} [16, {'H, W, C' if spec.kind == 'image' else ', '.join(map(str, one.shape[1:]))}]"
+    return f"{one.dtype} [16, {AXES.get(spec.kind) or ', '.join(map(str, one.shape[1:]))}]"
+
+
+AXES = {"image": "H, W, C", "video": "T, H, W, C"}
+"""Axes of what `predict` gives for a seed, by kind; numbers elsewhere."""
 
 
 def _stored(spec: Spec) -> str:
     """Return the difference between the graph's output and what `predict` gives, where that is more than an axis."""
     if spec.kind == "text":
         return _stored_texts(spec)
-    if spec.kind != "sound":
+    if spec.kind == "video":
+        return _stored_films(spec)
+    if not spec.heard:
         return ""
-    rate, shape = spec.facts["rate"], ", ".join(map(str, spec.shape))
+    rate = spec.facts["rate"]
     return f"""
 ```python
 import wave
@@ -123,10 +133,29 @@ with wave.open("0.wav", "wb") as file:
     file.setparams((1, 2, {rate}, 0, "NONE", ""))     # one channel, 16 bits, {rate:,} samples a second
     file.writeframes({spec.unit}s[0].astype("<i2").tobytes())
 ```
+{_vocoder(spec) if spec.kind == "sound" else ""}"""
 
+
+def _vocoder(spec: Spec) -> str:
+    """Return what lies between the spectrograms of the graph and clips."""
+    shape = ", ".join(map(str, spec.shape))
+    return f"""
 `generator.onnx` gives `{spec.unit}s`, {spec.empty(0).dtype} [N, {shape}]: log mel spectrograms of 8 bits, as the
 training saw them. `predict` makes {spec.unit}s of them by the vocoder in `kind.py` (Griffin-Lim, numpy alone),
 which has no random numbers. Who runs the graph alone finds in `config.json`, under `facts`, all that a vocoder needs.
+"""
+
+
+def _stored_films(spec: Spec) -> str:
+    """Return how a film is written as a file, at its rate."""
+    milliseconds = round(1000 / spec.facts["fps"])
+    squeezed = "[..., 0]" if spec.shape[0] == 1 else ""
+    return f"""
+```python
+from PIL import Image
+frames = [Image.fromarray(frame) for frame in {spec.unit}s[0]{squeezed}]     # {spec.facts["fps"]:g} a second
+frames[0].save("0.webp", save_all=True, append_images=frames[1:], duration={milliseconds}, lossless=True)
+```
 """
 
 

@@ -52,7 +52,7 @@ class Package:
     """The encoder of an autoencoder as safetensors (`generator.encoder`); None: there is none."""
     parameters: Mapping[str, int] = field(default_factory=dict)
     """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder` that it learnt with."""
-    sounds: Sequence[Path] = ()
+    played: Sequence[Path] = ()
     """Samples that can be heard, which the run keeps."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """The content of `metrics/train.json`: `kimg`, `seconds`, `hardware` and more."""

@@ -40,8 +40,8 @@ def build(package: Package, name: str, folder: Path) -> None:
     """Writes the generator as an mlflow model (models from code) into `folder`, which must not exist.
 
     Beside the graph that is run it carries the weights as safetensors, those of an encoder where there is one, the
-    model card and a grid of samples, and where they can be heard some of them one after the other. `MLmodel` tells the
-    kind of the samples, and the rate of clips, to whoever does not load it.
+    model card and a grid of samples, and where they take time a file in which some are heard or watched. `MLmodel`
+    tells the kind of the samples, and the rate of clips and films, to whoever does not load it.
 
     Raises:
         RegistryError: The generator cannot be exported.
@@ -98,8 +98,8 @@ def _files(package: Package, name: str, folder: Path) -> dict[str, Path]:
 
 
 def _metadata(spec: Spec) -> dict[str, Any]:
-    """Return the kind, and of sounds the rate."""
-    return {"kind": spec.kind, **{name: spec.facts[name] for name in ("rate",) if name in spec.facts}}
+    """Return the kind, and of sounds and films the rate."""
+    return {"kind": spec.kind, **{name: spec.facts[name] for name in ("rate", "fps") if name in spec.facts}}
 
 
 def _signature(spec: Spec) -> Any:

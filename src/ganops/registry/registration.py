@@ -137,7 +137,7 @@ def _record(model: Model, package: Package, root: Path) -> str:
         metrics=package.metrics,
         artifacts={
             "pictures": package.pictures,
-            "sounds": package.sounds,
+            "films" if package.spec.kind == "video" else "sounds": package.played,
             "report": [path for path in (package.report, package.changes) if path],
             "lineage": [package.lock] if package.lock else [],
         },

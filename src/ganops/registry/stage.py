@@ -10,7 +10,7 @@ from ganops.core.files import atomic_folder, read_json
 from ganops.core.git import Revision, proven, revision
 from ganops.data import Prepared
 from ganops.data.about import About
-from ganops.evaluation import reporting, verdict
+from ganops.evaluation import pictures, reporting, verdict
 from ganops.evaluation.gate import Decision, Rival, decide
 from ganops.experiment import checks, machine
 from ganops.generator import WEIGHTS, Generator
@@ -79,12 +79,11 @@ def _write_report(
     description = Generator.load(project / layout.GENERATOR).description
     trained = verdict.trained(experiment, description, project / layout.BEST_PARAMS)
     with atomic_folder(project / layout.REGISTRATION_REPORT) as folder:
-        shown = project / layout.EVALUATION_REPORT
-        pictures, sounds = {path.stem: path for path in sorted(shown.glob("*.*g"))}, sorted(shown.glob("*.wav"))
+        shown, played = pictures.found(project / layout.EVALUATION_REPORT)
         page = reporting.report(
             project, trained, read_json(project / layout.EVALUATION), Prepared.open(project / layout.PREPARED),
-            reference, pictures,
-            rival.content() if rival else {}, decision.content(), sounds=sounds, stage=STAGE, known=known,
+            reference, shown,
+            rival.content() if rival else {}, decision.content(), played=played, stage=STAGE, known=known,
         )  # fmt: skip
         write(page, folder / "report.html")
         patch = known.save(folder) if known else None
@@ -102,6 +101,8 @@ def package(experiment: Experiment, project: Path) -> Package:
     about, best_params = About.read(project / layout.ABOUT), project / layout.BEST_PARAMS
     trained, origin = verdict.trained(experiment, generator.description, best_params), trials.origin(best_params)
     report, strip = project / layout.EVALUATION_REPORT, project / layout.FILMSTRIP
+    shown, played = pictures.found(report)
+    moving = [path for path in shown.values() if path.suffix == ".webp"]
     encoder = Encoder.beside(project / layout.GENERATOR, generator)
     return Package(
         generator=generator.network,
@@ -110,8 +111,8 @@ def package(experiment: Experiment, project: Path) -> Package:
         evaluation=read_json(project / layout.EVALUATION),
         params=reporting.effective(trained),
         history=[{"step": round(row["kimg"] * 1000), **row} for row in reporting.history(project)],
-        pictures=[*sorted(report.glob("*.png")), *sorted(strip.glob("*.png"))[-1:]],
-        sounds=sorted(report.glob("*.wav")),
+        pictures=[*sorted(report.glob("*.png")), *moving, *sorted(strip.glob("*.png"))[-1:]],
+        played=played,
         report=report / "report.html",
         lock=lock if lock.is_file() else None,
         fingerprint=generator.description.fingerprint,

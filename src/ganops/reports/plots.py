@@ -287,7 +287,7 @@ def sheet(rows: Sequence[Images], labels: Sequence[str], lead: int = 0) -> bytes
     gap, apart, line = 2, 8 if lead else 0, 16
     cell = (WIDTH - apart + gap) / columns - gap
     step = cell * height / width + line
-    crisp = "pixelated" if max(height, width) <= 64 else "auto"
+    crisp = "pixelated" if min(height, width) <= 64 else "auto"
     limit = BYTES_OF_SHEET // sum(map(len, rows))
     parts = []
     for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
@@ -465,7 +465,7 @@ def _printable(text: str) -> str:
 
 
 def _thumbnail(image: np.ndarray[Any, Any]) -> Image.Image:
-    """uint8 [C, H, W] as a picture of at most 128 pixels."""
+    """uint8 [C, H, W] as a picture of at most 128 pixels a side; a film strip of at most 512 in all."""
     small = picture(image)
-    small.thumbnail((128, 128), Image.Resampling.LANCZOS)
+    small.thumbnail((512 if small.width >= 4 * small.height else 128, 128), Image.Resampling.LANCZOS)
     return small

@@ -65,9 +65,9 @@ class Report:
     {`name`, `content` (bytes)}, `search` {`search`, `trial`, `parameters`, `reason`} where one found the parameters,
     `hashes` {path: hash}, `versions` {software: version}, `hardware`, `precision`."""
     pictures: Mapping[str, Path] = field(default_factory=dict)
-    """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG, WebP or SVG file."""
-    sounds: Sequence[tuple[str, Mapping[str, Path]]] = ()
-    """Samples that can be heard: the class in words, and `generated` and `real` -> WAV file."""
+    """Name (see PICTURES, and `samples`, `preview`, `memorisation`) -> PNG, JPEG or SVG file, or WebP, which moves."""
+    played: Sequence[tuple[str, Mapping[str, Path]]] = ()
+    """Samples that are heard or watched: the class in words, and `generated` and `real` -> WAV, or animated WebP."""
     sentences: Mapping[str, Sequence[tuple[str, float]]] = field(default_factory=dict)
     """Generated texts to read: title -> texts, each with the nats of a word by the extractor."""
     curve: Mapping[str, Any] = field(default_factory=dict)
@@ -102,6 +102,10 @@ RUNGS = {
     "low_rank": "four principal components",
     "black": "black images",
     "spoken": "real clips as they are heard: the cost of the vocoder",
+    "faint_low_pass": "high tones softer, from half of the range on",
+    "strong_low_pass": "low tones alone, an eighth of the range",
+    "clipped": "8 times louder than fits, clipped",
+    "shuffled_pieces": "16 pieces in a random order",
     "faint_replaced": "5 % of the words replaced",
     "strong_replaced": "20 % of the words replaced",
     "shuffled_words": "words in a random order",
@@ -202,7 +206,7 @@ def render(report: Report) -> str:
         "data": _data(report),
         "training": _training(report),
         "pictures": _pictures(report),
-        "listen": _listen(report),
+        ("watch" if _unit(report) == "film" else "listen"): _played(report),
         "reconstructions": _reconstructions(report),
         "numbers": _numbers(report),
         "curve": _curve(report),
@@ -221,9 +225,14 @@ def render(report: Report) -> str:
     )
 
 
+def _kind(report: Report) -> str:
+    """Return the kind of the samples, a name in `kinds.KINDS`."""
+    return str(report.manifest.get("sample", {}).get("kind", "image"))
+
+
 def _unit(report: Report) -> str:
     """Return the noun for a sample."""
-    return KINDS[report.manifest.get("sample", {}).get("kind", "image")].UNIT
+    return KINDS[_kind(report)].UNIT
 
 
 def _worded(text: str, report: Report) -> str:
@@ -311,6 +320,7 @@ def _data(report: Report) -> dict[str, Any]:
         "licence": manifest.get("source", {}).get("licence"),
         "samples": sum(split["samples"] for split in splits.values()) or None,
         "shape": " × ".join(map(str, _shape(manifest))),
+        "frames a second": manifest.get("sample", {}).get("facts", {}).get("fps"),
         "classes": len(classes) or None,
         "duplicates": manifest.get("duplicates"),
         "rejected files": len(rejected) if "rejected" in manifest else None,
@@ -380,17 +390,21 @@ def _pictures(report: Report) -> dict[str, Any]:
     return {"shown": shown}
 
 
-def _listen(report: Report) -> dict[str, Any]:
-    """Return the samples that can be heard, each a `data:` URI: the page stays one file."""
-    sounds = [(name, {side: _sound(path) for side, path in sides.items()}) for name, sides in report.sounds]
-    return {"sounds": sounds}
+def _played(report: Report) -> dict[str, Any]:
+    """Return the samples that are heard or watched, each a `data:` URI: the page stays one file."""
+    played = [(name, {side: _file(path) for side, path in sides.items()}) for name, sides in report.played]
+    return {"samples": played, "vocoder": _kind(report) == "sound"}
 
 
-def _sound(path: Path) -> str:
+MEDIA = {".wav": "audio/wav", ".webp": "image/webp"}
+"""Suffix of a file that is played -> its media type."""
+
+
+def _file(path: Path) -> str:
     try:
-        return embedded("audio/wav", path.read_bytes())
+        return embedded(MEDIA[path.suffix], path.read_bytes())
     except OSError as error:
-        raise UserError(f"report: expected a sound at {path}: {error}. Run the stage that writes it again.") from None
+        raise UserError(f"report: expected a sample at {path}: {error}. Run the stage that writes it again.") from None
 
 
 def _reconstructions(report: Report) -> dict[str, Any]:
@@ -573,12 +587,14 @@ def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _picture(path: Path | None, limit: int) -> str | None:
-    """The file as a `data:` URI of about `limit` bytes at most; SVG is embedded as it is."""
+    """The file as a `data:` URI of about `limit` bytes at most; SVG and WebP are embedded as they are."""
     if path is None:
         return None
     try:
         if path.suffix.lower() == ".svg":
             return page.svg_uri(path.read_bytes())
+        if path.suffix.lower() == ".webp":  # it moves
+            return _file(path)
         with Image.open(path) as picture:
             return plots.data_uri(picture, limit)
     except OSError as error:

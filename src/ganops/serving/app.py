@@ -36,8 +36,8 @@ CLIPS = 256
 """Clips of one request: a vocoder takes 4 to 9 ms for each."""
 FORMATS = ("json", "png", "npy")
 """Formats of all samples; those that can follow one another in a file have one more (`Spec.joined_format`)."""
-JOINED = ("wav", "txt")
-"""Formats of `Spec.joined_format`: wav of sounds, txt of texts."""
+JOINED = ("wav", "txt", "webp")
+"""Formats of `Spec.joined_format`: wav of sounds, txt of texts, webp of films."""
 PIXELS = 256 * 1024 * 1024
 """Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
 RETRY = "1"
@@ -64,9 +64,10 @@ class Order(BaseModel):
     format: str = Field("json", json_schema_extra={"enum": [*FORMATS, *JOINED]})
     """One of `formats` of `/model`.
 
-    json: a PNG for each seed, of a sound a WAV, of a text the string itself. png: one picture, the grid; of sounds it
-    shows spectrograms. npy: for `numpy.load`, the quickest, of images uint8 [N, H, W, C], of sounds int16 [N, T], of
-    texts str [N]. wav, of sounds: all of them, one after the other. txt, of texts: a line each, in UTF-8.
+    json: a PNG for each seed, of a sound a WAV, of a film an animated WebP, of a text the string itself. png: one
+    picture, the grid; of sounds it shows spectrograms, of films strips. npy: for `numpy.load`, the quickest, of images
+    uint8 [N, H, W, C], of films uint8 [N, T, H, W, C], of sounds int16 [N, T], of texts str [N]. wav, of sounds: all of
+    them, one after the other. webp, of films: all of them, side by side. txt, of texts: a line each, in UTF-8.
     """
 
 
@@ -79,12 +80,12 @@ class Drawn(BaseModel, use_attribute_docstrings=True):
     """A PNG in base64 for each seed."""
 
 
-class Heard(BaseModel, use_attribute_docstrings=True):
-    """Sounds as JSON."""
+class Played(BaseModel, use_attribute_docstrings=True):
+    """Sounds or films as JSON."""
 
     name: str
     version: int
-    media: str = Field(examples=["audio/wav"])
+    media: str = Field(examples=["audio/wav", "image/webp"])
     """Media type of each."""
     samples: list[str]
     """A file in base64 for each seed."""
@@ -123,13 +124,16 @@ class Model(BaseModel, use_attribute_docstrings=True):
     alias: str
     version: int
     kind: str
-    """image, sound or text."""
+    """image, sound, text, video or wave."""
     shape: tuple[int, ...]
-    """Shape of a sample in npy: height, width and channels of a picture; the samples of a clip; of a text none."""
+    """Shape of a sample in npy: height, width and channels of a picture, before them the frames of a film; the samples
+    of a clip; of a text none."""
     dtype: str
     """Type of a sample in npy, as numpy writes it."""
     rate: int | None
     """Samples a second of a clip; null: it is none."""
+    fps: float | None
+    """Frames a second of a film; null: it is none."""
     length: int | None
     """Words, or characters, of a text at most; null: it is none."""
     vocabulary: int | None
@@ -178,6 +182,8 @@ class State:
     """Type of a sample as `predict` gives it."""
     rate: int | None = None
     """Samples a second of a clip."""
+    fps: float | None = None
+    """Frames a second of a film."""
     length: int | None = None
     """Words, or characters, of a text at most."""
     vocabulary: int | None = None
@@ -499,9 +505,15 @@ _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "model": Drawn | Heard | Written,
+        "model": Drawn | Played | Written,
         "description": "The samples, in the format that was asked for.",
-        "content": {"image/png": {}, "application/octet-stream": {}, "audio/wav": {}, "text/plain": {}},
+        "content": {
+            "image/png": {},
+            "application/octet-stream": {},
+            "audio/wav": {},
+            "image/webp": {},
+            "text/plain": {},
+        },
         "headers": {"X-Model-Version": {"description": "The version that drew.", "schema": {"type": "string"}}},
     },
     400: {"model": Problem, "description": "The order is not sound: what was expected, and what was got."},

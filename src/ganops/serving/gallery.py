@@ -128,10 +128,10 @@ class Drawn:
         return self.drawer.spec.look(self.stored)
 
     @property
-    def sounds(self) -> list[str | None]:
-        """An address for each that holds the file in which it is heard; None where samples are no sounds."""
+    def files(self) -> list[str | None]:
+        """An address for each that holds the file in which it is heard or watched; None where samples take no time."""
         spec = self.drawer.spec
-        if spec.kind != "sound":
+        if not spec.played:
             return [None] * len(self.stored)
         return [embedded(media, content) for _, media, content in map(spec.file, self.drawer.shown(self.stored))]
 

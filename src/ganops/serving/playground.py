@@ -367,18 +367,25 @@ def _chosen(label: int | None) -> int | None:
 
 
 def _items(drawn: Drawn, width: int) -> list[dict[str, Any]]:
-    """Each sample as the page shows it: a text as it is; of others the still, and of a sound its file.
+    """Each sample as the page shows it: a text as it is; a film, which moves; of others the still, of a sound its file.
 
     A picture has `width` pixels at least, with a player beneath it `PLAYER`.
     """
-    if drawn.drawer.spec.kind == "text":
+    spec = drawn.drawer.spec
+    if spec.kind == "text":
         return [{"text": text} for text in drawn.texts]
-    pairs = zip(drawn.stills, drawn.sounds, strict=True)
+    if spec.kind == "video":
+        return [_sized(src, spec.shape[-2:], width) | {"sound": None} for src in drawn.files]
+    pairs = zip(drawn.stills, drawn.files, strict=True)
     return [_picture(still, max(width, PLAYER) if sound else width) | {"sound": sound} for still, sound in pairs]
 
 
 def _picture(image: NDArray[np.uint8], width: int) -> dict[str, Any]:
-    """A picture [C, H, W] for the page: its pixels as they are, shown larger by a whole factor where it is small."""
-    height, own = image.shape[1:]
-    src, factor = embedded("image/png", pictures.to_bytes(pictures.picture(image))), max(1, -(-width // own))
-    return {"src": src, "width": own, "height": height, "factor": factor}
+    """A picture [C, H, W] for the page."""
+    return _sized(embedded("image/png", pictures.to_bytes(pictures.picture(image))), image.shape[1:], width)
+
+
+def _sized(src: str | None, size: Sequence[int], width: int) -> dict[str, Any]:
+    """A picture of (height, width) for the page: its pixels as they are, a small one larger by a whole factor."""
+    height, own = size
+    return {"src": src, "width": own, "height": height, "factor": max(1, -(-width // own))}

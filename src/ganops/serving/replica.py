@@ -26,7 +26,7 @@ from ganops.kinds import Spec
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import FORMATS, Answer, Drawn, Heard, Order, State, Written
+from ganops.serving.app import FORMATS, Answer, Drawn, Order, Played, State, Written
 
 RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""
@@ -181,11 +181,11 @@ def formats(spec: Spec) -> tuple[str, ...]:
     return (*FORMATS, spec.joined_format) if spec.joined_format else FORMATS
 
 
-def _measures(spec: Spec) -> dict[str, int]:
-    """Return what a client has to know of clips, or of texts, beside their shape."""
+def _measures(spec: Spec) -> dict[str, Any]:
+    """Return what a client has to know of clips, films or texts, beside their shape."""
     if spec.kind == "text":
         return {"length": spec.shape[0], "vocabulary": len(spec.facts["words"])}
-    return {"rate": spec.facts["rate"]} if spec.kind == "sound" else {}
+    return {name: spec.facts[name] for name in ("rate", "fps") if name in spec.facts}
 
 
 def encode(format_: str, stored: NDArray[Any], name: str, current: Loaded) -> Answer:
@@ -218,4 +218,4 @@ def _content(stored: NDArray[Any], shown: NDArray[Any], spec: Spec, name: str, v
     for one in shown:
         _, media, content = spec.file(one)
         encoded.append(base64.b64encode(content).decode())
-    return Heard(name=name, version=int(version), media=media, samples=encoded).model_dump_json()
+    return Played(name=name, version=int(version), media=media, samples=encoded).model_dump_json()

@@ -169,7 +169,7 @@ def test_probabilities_are_those_of_the_classes_alone():
 def test_a_folder_of_before_comes_back(tmp_path):
     """Its card knows no plan, and its head has the classes alone."""
     card = {"objective": "classification", "channels": 1, "height": 16, "width": 16, "classes": 3, "images": 9}
-    old = Domain(Network(1, 16, 16, 3), "hash", card, "cpu")
+    old = Domain(Network((1, 16, 16), 3), "hash", card, "cpu")
     old.save(tmp_path)
     loaded = Domain.load(tmp_path)
     for one, two in zip(loaded.features(HELD_OUT), old.features(HELD_OUT), strict=True):

@@ -8,17 +8,28 @@ import stat
 import tarfile
 import zipfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, cast
 
 from ganops.core.errors import DataError
 from ganops.core.redaction import reason
 from ganops.data.sources import tree
-from ganops.data.sources.item import FILE_LIMIT, IMAGES, Item, ItemError, Source, Wanted, check_count, reading
+from ganops.data.sources.item import (
+    FILE_LIMIT,
+    IMAGES,
+    Item,
+    ItemError,
+    Source,
+    Wanted,
+    check_count,
+    check_size,
+    reading,
+)
 
-ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images, sounds or texts"
+ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images, sounds, texts or films"
 
 DIRECTORY_LIMIT = 256 * 2**20
 """Bytes of the list of members at the end of a zip file: some two million of them."""
@@ -91,9 +102,13 @@ def _read_zip(path: Path, wanted: Wanted) -> Source:
 
     def items() -> Iterator[Item]:
         with _opened_zip(path) as (archive, file):
-            for i, item in plan.items():
+
+            def unzipped(i: int) -> bytes | ItemError:
                 file.allow(HEADER_LIMIT + infos[i].compress_size)
-                yield item if isinstance(item.content, ItemError) else item._replace(content=_unzip(archive, infos[i]))
+                return _unzip(archive, infos[i])
+
+            for planned in plan:
+                yield planned.read(unzipped)
 
     return Source("zip", len(plan), items(), ignored)
 
@@ -144,16 +159,17 @@ def _read_tar(path: Path, wanted: Wanted) -> Source:
 
     def items() -> Iterator[Item]:
         with _opened_tar(path) as file:
-            for i, item in plan.items():
-                if isinstance(item.content, ItemError):
-                    yield item
-                elif i in sparse:
-                    yield item._replace(content=ItemError("a sparse file in an archive"))
-                else:
-                    file.seek(places[i])
-                    if len(data := file.read(sizes[i])) < sizes[i]:
-                        raise DataError(f"data.source: {path} is truncated: it ends within {item.name}")
-                    yield item._replace(content=data)
+
+            def unpacked(i: int, name: str) -> bytes | ItemError:
+                if i in sparse:
+                    return ItemError("a sparse file in an archive")
+                file.seek(places[i])
+                if len(data := file.read(sizes[i])) < sizes[i]:
+                    raise DataError(f"data.source: {path} is truncated: it ends within {name}")
+                return data
+
+            for planned in plan:
+                yield planned.read(partial(unpacked, name=planned.item.name))
 
     return Source("tar", len(plan), items(), ignored)
 
@@ -188,22 +204,50 @@ def _opened_tar(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, content)
 
 
-def _plan(members: Iterable[_Member], wanted: Wanted) -> tuple[dict[int, Item], tuple[str, ...]]:
-    """The members that are samples or must be listed as rejected, by position; and the names of the ignored ones."""
-    refused: dict[int, Item] = {}
-    samples: dict[int, str] = {}
-    ignored = []
+class _Planned(NamedTuple):
+    """An item, and the members that it is read from, none of which can be where its content is a reason."""
+
+    item: Item
+    sample: tree.Found
+    picked: tuple[int, ...]
+
+    def read(self, member: Callable[[int], bytes | ItemError]) -> Item:
+        """Return the item with its content; members are read as they lie, which spares a .tar.gz to begin again."""
+        if isinstance(self.item.content, ItemError):
+            return self.item
+        parts = {i: member(i) for i in sorted(self.picked)}
+        return self.item._replace(content=self.sample.content([parts[i] for i in self.picked]))
+
+
+def _plan(members: Iterable[_Member], wanted: Wanted) -> tuple[list[_Planned], tuple[str, ...]]:
+    """The members that are samples or must be listed as rejected, as they lie; and the names of the ignored ones."""
+    refused: list[_Planned] = []
+    names: dict[int, str] = {}
+    sizes: dict[int, int] = {}
     for i, member in enumerate(members):
         name = PurePosixPath(member.name.replace("\\", "/")).as_posix()
         if objection := _objection(name, member, wanted):
-            refused[i] = Item(name, None, ItemError(objection))
-        elif wanted.named(name) and not tree.is_hidden(name):
-            samples[i] = name
+            refused.append(_Planned(Item(name, None, ItemError(objection)), tree.Found(name, (i,)), ()))
         elif not tree.is_hidden(name):
-            ignored.append(name)
-    labels = tree.labels(list(samples.values()))
-    plan = {i: Item(name, label, b"") for (i, name), label in zip(samples.items(), labels, strict=True)}
-    return dict(sorted({**plan, **refused}.items())), tuple(sorted(ignored))
+            names[i], sizes[i] = name, member.size
+    samples = tree.samples(names, wanted)
+    plan = []
+    for sample, label in zip(samples, tree.labels([each.name for each in samples]), strict=True):
+        picked = sample.picked(wanted)
+        content = _content(sample.objection, sum(sizes[i] for i in picked))
+        plan.append(_Planned(Item(sample.name, label, content), sample, picked))
+    used = {i for sample in samples for i in sample.files}
+    ignored = sorted(name for i, name in names.items() if i not in used)
+    return sorted([*plan, *refused], key=lambda planned: planned.sample.files[0]), tuple(ignored)
+
+
+def _content(objection: str, size: int) -> bytes | ItemError:
+    """Return the reason why a sample is not read, or nothing yet."""
+    try:
+        check_size(size)
+    except ItemError as failure:
+        return failure
+    return ItemError(objection) if objection else b""
 
 
 def _objection(name: str, member: _Member, wanted: Wanted) -> str | None:

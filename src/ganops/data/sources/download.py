@@ -66,7 +66,7 @@ class _Description(BaseModel, strict=True):
     """Address below which the files are fetched, if no folder holds them; or that of the only file."""
 
     kind: Literal["image", "sound"] = "image"
-    """Kind of the samples."""
+    """Kind of the samples; of sounds `sound`, whichever of their kinds is made of them."""
 
     local: list[str] = []
     """Folders that may hold them."""
@@ -87,8 +87,10 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
         DataError: a file has not the hash that `source.json` says, or cannot be fetched; or other samples are wanted.
     """
     known = _known(path / "source.json")
-    if (unit := KINDS[known.kind].UNIT) != wanted.unit:
-        raise DataError(f"data.source: {path} holds {unit}s, not {wanted.unit}s: it is of data.kind: {known.kind}")
+    unit = KINDS[known.kind].UNIT
+    if unit != wanted.unit:
+        alike = " or ".join(name for name, kind in KINDS.items() if unit == kind.UNIT)
+        raise DataError(f"data.source: {path} holds {unit}s, not {wanted.unit}s: it is of data.kind: {alike}")
     folder = next((local for local in _locals(path, known) if _holds(local, known)), None)
     if folder is None:
         folder = cache(path)

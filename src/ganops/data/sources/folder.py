@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ganops.data.sources import tree
-from ganops.data.sources.item import IMAGES, Content, Item, ItemError, Source, Wanted, check_count
+from ganops.data.sources.item import IMAGES, Item, ItemError, Single, Source, Wanted, check_count
 
-ACCEPTS = "a folder of images, sounds or texts (its sub-folders are the classes)"
+ACCEPTS = "a folder of images, sounds, texts or films (its sub-folders are the classes)"
 
 
 def recognises(path: Path) -> bool:
@@ -21,10 +21,16 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     for file, content in _walk(path, (), set(), False):
         found.append((file.relative_to(path).as_posix(), content))
         check_count(len(found), path)
-    taken = [(name, content) for name, content in found if wanted.named(name) or isinstance(content, _FolderError)]
-    ignored = tuple(name for name, content in found if not (wanted.named(name) or isinstance(content, _FolderError)))
-    classes = tree.labels([name for name, _ in taken])
-    items = (Item(name, label, content) for (name, content), label in zip(taken, classes, strict=True))
+    broken = [tree.Found(name, (i,)) for i, (name, content) in enumerate(found) if isinstance(content, _FolderError)]
+    files = {i: name for i, (name, content) in enumerate(found) if not isinstance(content, _FolderError)}
+    taken = sorted([*tree.samples(files, wanted), *broken], key=lambda sample: sample.files[0])
+    used = {i for sample in taken for i in sample.files}
+    ignored = tuple(name for i, (name, _) in enumerate(found) if i not in used)
+    classes = tree.labels([sample.name for sample in taken])
+    items = (
+        Item(sample.name, label, sample.content([found[i][1] for i in sample.picked(wanted)]))
+        for sample, label in zip(taken, classes, strict=True)
+    )
     return Source("folder", len(taken), items, ignored)
 
 
@@ -32,7 +38,7 @@ class _FolderError(ItemError):
     """A folder that cannot be entered: there may be samples in it, so it counts as rejected."""
 
 
-def _walk(folder: Path, above: tuple[str, ...], entered: set[str], linked: bool) -> Iterator[tuple[Path, Content]]:
+def _walk(folder: Path, above: tuple[str, ...], entered: set[str], linked: bool) -> Iterator[tuple[Path, Single]]:
     """All files below `folder` in the order of their names; links are followed, circles are not.
 
     In a folder that a link led to (`linked`), another link leads to folders that were not `entered` yet only: else n

@@ -53,8 +53,11 @@ class Deferred(ABC):
         """Return the bytes; ItemError where there are none, DataError where the source as a whole cannot be read."""
 
 
-Content = Path | bytes | str | Pixels | Deferred | ItemError
+Single = Path | bytes | str | Pixels | Deferred | ItemError
 """A file, an encoded image, a text, gray pixels [H, W], an image elsewhere, or the reason why there is none."""
+
+Content = Single | tuple[Single, ...]
+"""The content of an item; of a film whose frames are files, one for each frame, in their order."""
 
 
 def check_size(size: int) -> None:
@@ -91,6 +94,18 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Stills:
+    """Numbered images, of which a folder is one sample: a film."""
+
+    suffixes: tuple[str, ...]
+    """Endings of their files, in small letters and with their dots."""
+    most: int
+    """Number of them that are read, at most."""
+    every: int = 1
+    """Takes one of so many."""
+
+
+@dataclass(frozen=True)
 class Wanted:
     """Samples of a kind, as sources hold them."""
 
@@ -104,6 +119,8 @@ class Wanted:
     """True where the paths that a table states beside them are asked for."""
     lines: bool = False
     """True where each line of a file is one."""
+    stills: Stills | None = None
+    """Images whose folder is one, where they are numbered; None: there are no such."""
 
     def named(self, name: str) -> bool:
         """Return True where the extension is that of a sample: then the file is one, or it is rejected."""

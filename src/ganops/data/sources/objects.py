@@ -2,12 +2,10 @@
 
 from ganops.core.errors import DataError
 from ganops.data.sources import parquet, tree
-from ganops.data.sources.item import IMAGES, Item, Source, Wanted
+from ganops.data.sources.item import IMAGES, Content, Item, Source, Wanted
 from ganops.data.sources.storage import Store, Stored
 
-ACCEPTS = (
-    "a folder of images, sounds or texts, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
-)
+ACCEPTS = "a folder of images, sounds, texts or films, or Parquet files, on object storage: s3://bucket/folder, gs://bucket/folder"
 
 
 def read(store: Store, wanted: Wanted = IMAGES) -> Source:
@@ -22,8 +20,14 @@ def read(store: Store, wanted: Wanted = IMAGES) -> Source:
         return parquet.from_files(tables, wanted)
     if not files:
         raise DataError(f"data.source: {store} holds no files that can be read from there; accepted is\n  {ACCEPTS}")
-    taken = [(name, size) for name, size in files if wanted.named(name)]
-    ignored = tuple(name for name, _ in files if not wanted.named(name))
-    classes = tree.labels([name for name, _ in taken])
-    items = (Item(name, label, Stored(store / name, size)) for (name, size), label in zip(taken, classes, strict=True))
+    taken = tree.samples({i: name for i, (name, _) in enumerate(files)}, wanted)
+    used = {i for sample in taken for i in sample.files}
+    ignored = tuple(name for i, (name, _) in enumerate(files) if i not in used)
+    classes = tree.labels([sample.name for sample in taken])
+
+    def content(sample: tree.Found) -> Content:
+        parts = (files[i] for i in sample.picked(wanted))
+        return sample.content([Stored(store / name, size) for name, size in parts])
+
+    items = (Item(sample.name, label, content(sample)) for sample, label in zip(taken, classes, strict=True))
     return Source("folder", len(taken), items, ignored)

@@ -32,7 +32,7 @@ from ganops.data.sources.item import (
 )  # fmt: skip
 from ganops.data.sources.storage import Store
 
-ACCEPTS = "a .parquet file (a column of images, sounds or texts, perhaps a column `label`), or a folder of them"
+ACCEPTS = "a .parquet file (a column of images, sounds, texts or films, perhaps a column `label`), or a folder of them"
 
 _ROWS = 1  # unpacked at a time
 _GROUP_ROWS, _GROUP_BYTES = 1024, 64 * 2**20  # of a row group that is decoded in one piece; more is divided

@@ -9,6 +9,7 @@ from ganops.metrics.extractors.extractor import Extractor
 from ganops.metrics.extractors.inception import Inception
 from ganops.metrics.extractors.inception_bf16 import InceptionBF16
 from ganops.metrics.extractors.language import Language
+from ganops.metrics.extractors.motion import Motion
 from ganops.metrics.extractors.oracle import Oracle
 from ganops.metrics.extractors.pixels import Pixels
 
@@ -17,6 +18,7 @@ EXTRACTORS: dict[str, type[Extractor]] = {
     "inception": Inception,
     "inception_bf16": InceptionBF16,
     "language": Language,
+    "motion": Motion,
     "oracle": Oracle,
     "pixels": Pixels,
 }
@@ -27,6 +29,7 @@ __all__ = [
     "Inception",
     "InceptionBF16",
     "Language",
+    "Motion",
     "Oracle",
     "Pixels",
     "of_kind",

@@ -1,12 +1,15 @@
 """Harms: real images damaged on purpose, at five strengths each, to see which metric notices what.
 
-Spectrograms, uint8 [N, 1, bands, frames], are images of one channel; some harms are theirs alone. Texts are numbers of
-words, uint16 [N, L]: their harms leave each as long as it is, and its padding where it is.
+Spectrograms, uint8 [N, 1, bands, frames], are images of one channel; some harms are theirs alone. Waves are int16
+[N, 1, T]. Films are uint8 [N, C, T, H, W]: what damages images damages all their frames, and some harms break their
+motion alone. Texts are numbers of words, uint16 [N, L]: their harms leave each as long as it is, and its padding where
+it is.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +18,9 @@ from ganops.core.errors import FeatureError
 from ganops.kinds import Facts, sound, text
 
 Images = NDArray[np.uint8]
+Waves = NDArray[np.int16]
+Levels = TypeVar("Levels", Images, Waves)
+"""Images or waves."""
 Texts = NDArray[np.uint16]
 Labels = NDArray[np.integer[Any]]
 Generator = np.random.Generator
@@ -55,9 +61,10 @@ def harms(train: Images) -> dict[str, Harm]:
     }
 
 
-def noise(images: Images, amount: float, generator: Generator) -> Images:
-    """Gaussian noise with a standard deviation of `amount` of the range."""
-    return _quantise(images + generator.normal(0, amount * 255, images.shape))
+def noise(images: Levels, amount: float, generator: Generator) -> Levels:
+    """Gaussian noise with a standard deviation of `amount` of the range, of images or of waves."""
+    levels = np.iinfo(images.dtype)
+    return _quantise(images + generator.normal(0, amount * (int(levels.max) - levels.min), images.shape), images)
 
 
 def blur(images: Images, amount: float) -> Images:
@@ -65,7 +72,7 @@ def blur(images: Images, amount: float) -> Images:
     width = amount * _scale(images)
     from scipy.ndimage import gaussian_filter  # a fifth of a second, which only harms need wait
 
-    return _quantise(gaussian_filter(images.astype(np.float32), (0, 0, width, width)))
+    return _quantise(gaussian_filter(images.astype(np.float32), (*[0] * (images.ndim - 2), width, width)), images)
 
 
 def smear(spectra: Images, amount: float) -> Images:
@@ -73,7 +80,30 @@ def smear(spectra: Images, amount: float) -> Images:
     from scipy.ndimage import gaussian_filter1d
 
     width = amount * max(1, spectra.shape[3] / 32)
-    return _quantise(gaussian_filter1d(spectra.astype(np.float32), width, axis=3))
+    return _quantise(gaussian_filter1d(spectra.astype(np.float32), width, axis=3), spectra)
+
+
+def low_pass(waves: Waves, share: float) -> Waves:
+    """Waves without their high tones: a Gaussian filter that halves the power at a `share` of half the rate."""
+    from scipy.ndimage import gaussian_filter1d
+
+    width = math.sqrt(math.log(2)) / (math.pi * share)  # |exp(-(w f)^2 / 2)|^2 = 1 / 2 at f = pi share
+    return _quantise(gaussian_filter1d(waves.astype(np.float32), width, axis=2), waves)
+
+
+def overdrive(waves: Waves, factor: float) -> Waves:
+    """Waves so many times as loud, of which the range takes what it can: clipped, as by a microphone too near."""
+    return _quantise(waves.astype(np.float32) * factor, waves)
+
+
+def shuffle_pieces(waves: Waves, count: int, generator: Generator) -> Waves:
+    """Each wave cut into `count` pieces that change places; what is left over at the end stays where it is."""
+    shuffled = waves.copy()
+    length = waves.shape[2] // count
+    pieces = shuffled[:, :, : count * length].reshape(len(waves), count, length)
+    order = generator.permuted(np.tile(np.arange(count), (len(waves), 1)), axis=1)
+    shuffled[:, 0, : count * length] = np.take_along_axis(pieces, order[:, :, None], axis=1).reshape(len(waves), -1)
+    return shuffled
 
 
 def silence_band(spectra: Images, share: float, generator: Generator) -> Images:
@@ -91,34 +121,35 @@ def speak(spectra: Images, facts: Facts) -> Images:
     return spoken
 
 
-def low_rank(images: Images, components: int) -> Images:
+def low_rank(images: Levels, components: int) -> Levels:
     """The images rebuilt from their first principal components: shapeless blobs, as of a G in its first minutes.
 
-    They are the components of these very images, uint8 [N, C, H, W], and at most N.
+    They are the components of these very images, uint8 [N, C, H, W], or waves, and at most N.
     """
     x = images.reshape(len(images), -1).astype(np.float32)
     mean = x.mean(axis=0)
     x -= mean
     # of the N x N products, since an image has far more pixels than a chunk has images
     vectors = np.linalg.eigh(x @ x.T)[1][:, -components:]
-    return _quantise(vectors @ (vectors.T @ x) + mean).reshape(images.shape)
+    return _quantise(vectors @ (vectors.T @ x) + mean, images).reshape(images.shape)
 
 
 def shuffle_patches(images: Images, side: int, generator: Generator) -> Images:
     """Each image cut into `side` x `side` patches that change places: texture without shape.
 
-    What is left over at the right and at the bottom, where the size is no multiple of `side`, stays as it is.
+    What is left over at the right and at the bottom, where the size is no multiple of `side`, stays as it is. All
+    frames of a film are cut alike.
     """
-    count, channels, height, width = images.shape
+    shuffled = images.reshape(len(images), -1, *images.shape[-2:]).copy()
+    count, channels, height, width = shuffled.shape
     side = min(side, height, width)
     h, w = height // side, width // side
-    shuffled = images.copy()
     whole = shuffled[:, :, : side * h, : side * w]
     patches = whole.reshape(count, channels, side, h, side, w).transpose(0, 2, 4, 1, 3, 5)
     order = generator.permuted(np.tile(np.arange(side * side), (count, 1)), axis=1)
     moved = patches.reshape(count, side * side, channels, h, w)[np.arange(count)[:, None], order]
     whole[:] = moved.reshape(patches.shape).transpose(0, 3, 1, 4, 2, 5).reshape(whole.shape)
-    return shuffled
+    return shuffled.reshape(images.shape)
 
 
 def shift(images: Images, amount: float, generator: Generator) -> Images:
@@ -155,6 +186,25 @@ def memorise(images: Images, train: Images, share: float, generator: Generator) 
     count = round(share * len(images))
     copies = train[generator.choice(len(train), count, replace=count > len(train))]
     return np.concatenate([copies, images[count:]])
+
+
+def shuffle_frames(films: Images, generator: Generator) -> Images:
+    """Films [N, C, T, H, W], each with its own frames in a random order, which is another one than theirs."""
+    count, _, frames = films.shape[:3]
+    order = generator.permuted(np.tile(np.arange(frames), (count, 1)), axis=1)
+    same = (order == np.arange(frames)).all(1)
+    order[same] = np.roll(order[same], 1, axis=1)
+    return np.take_along_axis(films, order[:, None, :, None, None], axis=2)
+
+
+def freeze(films: Images) -> Images:
+    """Films [N, C, T, H, W] that stand still: the first frame of each, held."""
+    return np.repeat(films[:, :, :1], films.shape[2], axis=2)
+
+
+def reverse(films: Images) -> Images:
+    """Films [N, C, T, H, W], played backwards."""
+    return np.ascontiguousarray(films[:, :, ::-1])
 
 
 def replace_words(texts: Texts, share: float, generator: Generator, facts: Facts) -> Texts:
@@ -196,9 +246,10 @@ def _ends(facts: Facts) -> bool:
 
 
 def _scale(images: Images) -> float:
-    return float(max(1, min(images.shape[2:]) / 32))
+    return float(max(1, min(images.shape[-2:]) / 32))
 
 
-def _quantise(images: NDArray[np.floating[Any]]) -> Images:
-    quantised: Images = np.rint(images).clip(0, 255).astype(np.uint8)
+def _quantise(samples: NDArray[np.floating[Any]], like: Levels) -> Levels:
+    levels = np.iinfo(like.dtype)
+    quantised: Levels = np.rint(samples).clip(levels.min, levels.max).astype(like.dtype)
     return quantised

@@ -1,4 +1,4 @@
-"""The domain extractor: a small CNN that is trained on the very images it will judge.
+"""The domain extractor: a small CNN that is trained on the very images, or waves, that it will judge.
 
 With labels it learns to classify. Without, it learns to tell images apart: two views of one image shall be closer than
 views of different images. No view is resampled, blurred or mirrored, because the features must notice a generator
@@ -9,7 +9,8 @@ noisy, of low rank, their patches shuffled) are classes of their own, which it m
 negative data augmentation (Sinha et al. 2021): what is off the manifold of real images shall be off it in the features.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +24,16 @@ from torch.nn import functional as F
 from ganops.core import cores
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
-from ganops.metrics.extractors.corruptions import blur, low_rank, noise, shuffle_patches
+from ganops.metrics.extractors.corruptions import (
+    blur,
+    freeze,
+    low_pass,
+    low_rank,
+    noise,
+    shuffle_frames,
+    shuffle_patches,
+    shuffle_pieces,
+)
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, hash_weights, laid_out, planar, read
 
 WIDTHS = (16, 32, 64)
@@ -50,7 +60,8 @@ NEGATIVES = 0.25
 """Harmed images in a batch, as a share of its images or views."""
 
 Generator = np.random.Generator
-HARMS: dict[str, Callable[[Images, Images, Generator], Images]] = {
+Harm = Callable[[Any, Any, Generator], Any]
+HARMS: dict[str, Harm] = {
     "blur": lambda x, _, g: blur(x, _between(0.7, 8, g)),
     "noise": lambda x, _, g: noise(x, _between(0.05, 0.4, g), g),
     # the components are those of the batch, of which a few images would have too few
@@ -58,6 +69,48 @@ HARMS: dict[str, Callable[[Images, Images, Generator], Images]] = {
     "shuffled_patches": lambda x, _, g: shuffle_patches(x, int(g.choice((2, 4, 8))), g),
 }
 """Corruptions of some images of a batch, at random strength, which the network must tell from real ones."""
+STILL: dict[str, Harm] = {"shuffled_frames": lambda x, _, g: shuffle_frames(x, g), "frozen": lambda x, *_: freeze(x)}
+"""Corruptions of films alone: frames in any order are no film, and neither is a still."""
+OF_WAVES: dict[str, Harm] = {
+    "low_pass": lambda x, _, g: low_pass(x, _between(0.05, 0.5, g)),
+    "noise": lambda x, _, g: noise(x, _between(0.002, 0.1, g), g),
+    "low_rank": HARMS["low_rank"],
+    "shuffled_pieces": lambda x, _, g: shuffle_pieces(x, int(g.choice((4, 8, 16))), g),
+}
+"""Corruptions of waves."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The layers of samples with so many axes behind that of the channels."""
+
+    convolution: type[nn.Conv1d | nn.Conv2d]
+    norm: type[nn.BatchNorm1d | nn.BatchNorm2d]
+    pool: type[nn.MaxPool1d | nn.MaxPool2d]
+    names: tuple[str, ...]
+    """Names of the axes, and of the samples."""
+    noun: str
+    harms: Mapping[str, Harm]
+    least: int
+    """The shortest axis of a sample."""
+    cells: int
+    """Cells of an axis, about, that patches leave of a longer one."""
+    margin: int
+    """Half of what a patch's kernel is longer than its stride."""
+    kernel: int
+    pooled: int
+    """Length of the other kernels, and of a pool."""
+
+
+IMAGE = Axes(nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, ("height", "width"), "images", HARMS, 16, 32, 1, 3, 2)
+AXES = {
+    1: Axes(nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, ("length",), "waves", OF_WAVES, 64, 1024, 30, 9, 4),
+    2: IMAGE,
+    3: replace(IMAGE, noun="films", harms={**HARMS, **STILL}),
+}
+"""Layers by the number of axes: waves [N, C, T], images [N, C, H, W], films [N, C, T, H, W], which become planes."""
+SIZES = ("frames", "length", "height", "width")
+"""Names of all axes in a card; the frames, which come first, are channels of the network."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +128,7 @@ class Plan:
 
     @classmethod
     def of(cls, count: int, channels: int, classes: int) -> "Plan":
-        """The plan for `count` images; grey ones with labels are easy, colour, few images or no labels are hard."""
+        """The plan for `count` samples; grey ones with labels are easy, colour, few samples or no labels are hard."""
         if channels == 1 and classes and count >= FEW:
             return cls()
         wide = count >= FEW
@@ -84,13 +137,14 @@ class Plan:
 
 
 class Residual(nn.Module):
-    """x + f(x), two convolutions (He et al. 2016): [N, C, H, W] -> [N, C, H, W]."""
+    """x + f(x), two convolutions (He et al. 2016): [N, C, ...] -> [N, C, ...]."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, axes: Axes) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(2):
-            layers += [nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU()]
+            convolution = axes.convolution(channels, channels, axes.kernel, padding=axes.kernel // 2, bias=False)
+            layers += [convolution, axes.norm(channels), nn.ReLU()]
         self.body = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,30 +152,32 @@ class Residual(nn.Module):
         return F.relu(x + self.body(x))
 
 
-def tower(channels: int, height: int, width: int, widths: Sequence[int]) -> tuple[list[nn.Module], int]:
-    """Layers from images [N, channels, height, width] to `widths[-1]` channels, and the numbers that come out of them.
+def tower(shape: Sequence[int], widths: Sequence[int]) -> tuple[list[nn.Module], int]:
+    """Layers from samples [N, *shape] to `widths[-1]` channels, and the numbers that come out of them.
 
-    Images larger than 32 are embedded in patches that leave about 32 x 32 cells: the cost hardly depends on the size.
+    Images larger than 32 are embedded in patches that leave about 32 x 32 cells, and waves longer than 1,024 in about
+    so many: the cost hardly depends on the size.
     """
-    stride, layers = max(1, min(height, width) // 32), list[nn.Module]()
-    convolutions = [nn.Conv2d(channels, widths[0], stride + 2, stride, padding=1, bias=False)]
-    convolutions += [nn.Conv2d(a, b, 3, padding=1, bias=False) for a, b in pairwise(widths)]
+    channels, *sizes = shape
+    axes, layers = AXES[len(sizes)], list[nn.Module]()
+    stride, margin, kernel = max(1, min(sizes) // axes.cells), axes.margin, axes.kernel
+    convolutions = [axes.convolution(channels, widths[0], stride + 2 * margin, stride, padding=margin, bias=False)]
+    convolutions += [axes.convolution(a, b, kernel, padding=kernel // 2, bias=False) for a, b in pairwise(widths)]
     for convolution in convolutions:  # a ReLU behind the maximum is the same, of a quarter as many
-        layers += [convolution, nn.BatchNorm2d(convolution.out_channels), nn.MaxPool2d(2), nn.ReLU()]
-    return layers, widths[-1] * (height // stride // 8) * (width // stride // 8)
+        layers += [convolution, axes.norm(convolution.out_channels), axes.pool(axes.pooled), nn.ReLU()]
+    return layers, widths[-1] * math.prod(size // stride // axes.pooled ** len(widths) for size in sizes)
 
 
 class Network(nn.Module):
-    """Images [N, C, H, W] in [-1, 1] -> features [N, 64], of unit variance in training, -> outputs [N, K]."""
+    """Samples [N, *shape] in [-1, 1] -> features [N, 64], of unit variance in training, -> outputs [N, K]."""
 
     def __init__(
-        self, channels: int, height: int, width: int, outputs: int, widths: Sequence[int] = WIDTHS,
-        residual: bool = False,
-    ) -> None:  # fmt: skip
+        self, shape: Sequence[int], outputs: int, widths: Sequence[int] = WIDTHS, residual: bool = False
+    ) -> None:
         super().__init__()
-        layers, outcome = tower(channels, height, width, widths)
+        layers, outcome = tower(shape, widths)
         if residual:
-            layers.append(Residual(widths[-1]))
+            layers.append(Residual(widths[-1], AXES[len(shape) - 1]))
         bottleneck = nn.Linear(outcome, DIMENSIONS)
         self.body = nn.Sequential(*layers, nn.Flatten(), bottleneck, nn.BatchNorm1d(DIMENSIONS, affine=False))
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(DIMENSIONS, outputs))
@@ -132,10 +188,46 @@ class Network(nn.Module):
         return features, self.head(features)
 
 
+def as_planes(x: Tensor) -> Tensor:
+    """Films [N, C, T, H, W] as planes [N, C T, H, W]; images and spectrograms as they are.
+
+    So the first convolution sees all frames of a film at once (early fusion, Karpathy et al. 2014), and all behind it
+    costs what it costs for images.
+    """
+    return x.flatten(1, 2) if x.ndim == 5 else x
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Samples, labels and corruptions that a network learns from."""
+
+    samples: Images
+    """uint8 [N, C, H, W], or films [N, C, T, H, W]; or waves int16 [N, 1, T]."""
+    labels: Labels | None
+    """int [N]; None: it learns by contrast."""
+    harms: Mapping[str, Harm]
+    """The corruptions that are classes of their own; empty: there are none."""
+    seen: Callable[[Tensor], Tensor]
+    """Function from stored samples to the planes uint8 [N, C', H, W], or waves, that the network looks at."""
+
+    def planes(self, samples: Images, device: str) -> Tensor:
+        """Return the planes of some samples, on the device."""
+        return self.seen(torch.from_numpy(samples).to(device))
+
+    def harmed(self, batch: Images, count: int, generator: Generator) -> Images:
+        """About `count` of the samples of a batch, an equal share, at least 1, harmed in each way in turn."""
+        share = max(1, count // len(self.harms))
+        chosen = (batch[generator.integers(len(batch), size=share)] for _ in self.harms)
+        return np.concatenate(
+            [harm(some, batch, generator) for some, harm in zip(chosen, self.harms.values(), strict=True)]
+        )
+
+
 class Domain(Extractor):
     """The trained CNN; a classifier where it was trained with labels."""
 
     name: ClassVar[str] = "domain"
+    kinds: ClassVar[tuple[str, ...]] = ("image", "sound", "video", "wave")
     dimensions = DIMENSIONS
 
     @classmethod
@@ -147,7 +239,8 @@ class Domain(Extractor):
         """Trains the CNN: the same bits for the same seed and machine.
 
         Args:
-            images: uint8 [N, C, H, W], N >= 10, H and W >= 16.
+            images: uint8 [N, C, H, W], or films [N, C, T, H, W], H and W >= 16; or waves int16 [N, 1, T], T >= 64.
+                N >= 10.
             labels: int [N] in [0, K), or None: training without labels.
             validation: held-out images.
             validation_labels: their labels, or None.
@@ -161,42 +254,62 @@ class Domain(Extractor):
         Raises:
             FeatureError: the images are too few or too small, or the accuracy stays below the least one.
         """
-        count, channels, height, width = images.shape
-        if count < MIN_IMAGES or min(height, width) < 16:
+        count, channels, *sizes = images.shape
+        axes = AXES[len(sizes)]
+        frames, sizes = sizes[: -len(axes.names)], sizes[-len(axes.names) :]
+        if count < MIN_IMAGES or min(sizes) < axes.least:
+            least, got = (" x ".join(map(str, each)) for each in ([axes.least] * len(sizes), sizes))
             raise FeatureError(
-                f"the domain extractor needs at least {MIN_IMAGES} images of 16 x 16, got {count} of {height} x {width}"
+                f"the {cls.name} extractor needs at least {MIN_IMAGES} {axes.noun} of {least}, got {count} of {got}"
             )
         classes = 0 if labels is None else int(labels.max()) + 1
         classes = classes if classes > 1 else 0
         plan = Plan.of(count, channels, classes)
         plan = plan if kimg is None else replace(plan, kimg=kimg)
+        harms = cls.harms(plan, images)
         card: dict[str, Any] = {
             "objective": "classification" if classes else "contrast",
             "channels": channels,
-            "height": height,
-            "width": width,
+            **({"frames": frames[0]} if frames else {}),
+            **dict(zip(axes.names, sizes, strict=True)),
             "classes": classes,
             "images": count,
             "kimg": plan.kimg,
             "widths": list(plan.widths),
             "residual": plan.residual,
-            "negatives": list(HARMS) if plan.negatives else [],
+            "negatives": list(harms),
         }
         with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
             torch.manual_seed(seed)
-            network = _network(card)
+            network = _network(card, cls.channels(card))
             planar(network.to(device))
-            _train(network, images, labels if classes else None, plan, learning_rate, seed, device)
+            lesson = Lesson(images, labels if classes else None, harms, cls.seen)
+            _train(network, lesson, plan.kimg, learning_rate, seed, device)
         extractor = cls(network, hash_weights(network.state_dict()), card, device)
         if classes and validation_labels is not None:
             extractor._judge(validation, validation_labels, minimum_accuracy)
         return extractor
 
+    @staticmethod
+    def seen(samples: Tensor) -> Tensor:
+        """Return the planes uint8 [N, C', H, W], or waves, that the network looks at."""
+        return as_planes(samples)
+
+    @staticmethod
+    def harms(plan: Plan, samples: Images) -> dict[str, Harm]:
+        """Return the corruptions that it learns to tell from real samples."""
+        return dict(AXES[samples.ndim - 2].harms) if plan.negatives else {}
+
+    @staticmethod
+    def channels(card: dict[str, Any]) -> int:
+        """Return the channels of the planes that `seen` makes of samples such as a card's."""
+        return int(card["channels"]) * int(card.get("frames", 1))
+
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Self:
         """The extractor that `save` wrote; FeatureError where its files are missing or damaged."""
         weights, description = read(folder)
-        network = _network(description["card"])
+        network = _network(description["card"], cls.channels(description["card"]))
         network.load_state_dict(weights)
         return cls(network, description["hash"], description["card"], device)
 
@@ -206,10 +319,10 @@ class Domain(Extractor):
         Raises:
             FeatureError: The images have another shape than those of the training.
         """
-        expected = (self.card["channels"], self.card["height"], self.card["width"])
+        expected = (self.card["channels"], *(self.card[key] for key in SIZES if key in self.card))
         if tuple(x.shape[1:]) != expected:
-            raise FeatureError(f"the domain extractor was trained on images {expected}, got {tuple(x.shape[1:])}")
-        features, logits = self.network(scale(x))
+            raise FeatureError(f"the {self.name} extractor was trained on images {expected}, got {tuple(x.shape[1:])}")
+        features, logits = self.network(scale(self.seen(x)))
         classes = self.card["classes"]
         return features, logits[:, :classes].softmax(1) if classes else None
 
@@ -223,39 +336,40 @@ class Domain(Extractor):
         self.card |= {"accuracy": accuracy, "chance": chance, "minimum_accuracy": minimum}
         if accuracy < minimum:
             raise FeatureError(
-                f"the domain extractor reached an accuracy of {accuracy:.3f} on {len(labels)} held-out images; "
+                f"the {self.name} extractor reached an accuracy of {accuracy:.3f} on {len(labels)} held-out images; "
                 f"expected at least {minimum:.3f} (chance is {chance:.3f}). Train it longer (kimg) or "
                 "without labels, or lower minimum_accuracy"
             )
 
 
-def _network(card: dict[str, Any]) -> Network:
-    """The untrained network that a card describes; those without `negatives` are of the first kind.
+def _network(card: dict[str, Any], channels: int) -> Network:
+    """The untrained network, of samples or planes with so many channels, that a card describes.
 
-    Its outputs: classes or projection, then what tells real images from harmed ones.
+    Its outputs: classes or projection, then what tells real images from harmed ones; those without `negatives` are of
+    the first kind.
     """
-    size, classes, negatives = (card["channels"], card["height"], card["width"]), card["classes"], card.get("negatives")
+    classes, negatives = card["classes"], card.get("negatives")
     outputs = (classes or PROJECTION) + (len(negatives) + (not classes) if negatives else 0)
-    return Network(*size, outputs, card.get("widths", WIDTHS), card.get("residual", False))
+    shape = (channels, *(card[name] for name in SIZES[1:] if name in card))
+    return Network(shape, outputs, card.get("widths", WIDTHS), card.get("residual", False))
 
 
-def _train(
-    network: Network, images: Images, labels: Labels | None, plan: Plan, learning_rate: float, seed: int, device: str
-) -> None:
+def _train(network: Network, lesson: Lesson, kimg: float, learning_rate: float, seed: int, device: str) -> None:
     """AdamW under a one-cycle schedule; all random draws are made on the CPU from `seed`."""
     generator, harming = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-    batch, views = min(BATCH, len(images)), 1 if labels is not None else 2
-    steps = max(10, int(min(plan.kimg * 1000, EPOCHS * len(images)) / (batch * views)))
+    samples, labels = lesson.samples, lesson.labels
+    batch, views = min(BATCH, len(samples)), 1 if labels is not None else 2
+    steps = max(10, int(min(kimg * 1000, EPOCHS * len(samples)) / (batch * views)))
     network.train()
-    work = cores.operations([network], lambda: network(scale(torch.from_numpy(images[:1].copy()).to(device))))
+    work = cores.operations([network], lambda: network(scale(lesson.planes(samples[:1].copy(), device))))
     few = cores.threads_for(work * batch * views, cores.count()) if device == "cpu" else cores.count()
 
     def losses() -> Iterator[Tensor]:
-        for chosen in batches(len(images), batch, steps, generator):
-            x = torch.from_numpy(images[chosen])
+        for chosen in batches(len(samples), batch, steps, generator):
+            x = samples[chosen]
             y = None if labels is None else torch.from_numpy(labels[chosen].astype(np.int64)).to(device)
-            harmed = _harmed(images[chosen], round(NEGATIVES * batch * views), harming) if plan.negatives else None
-            yield _loss(network, x.to(device), y, harmed, generator)
+            harmed = lesson.harmed(x, round(NEGATIVES * batch * views), harming) if lesson.harms else None
+            yield _loss(network, lesson, x, y, harmed, generator, device)
 
     with cores.threads(few), progress("features", steps * batch * views, "samples") as advance:
         descend(network, losses(), steps, learning_rate, lambda: advance(batch * views))
@@ -273,33 +387,29 @@ def descend(network: nn.Module, losses: Iterable[Tensor], steps: int, rate: floa
         tell()
 
 
-def _loss(network: Network, x: Tensor, y: Tensor | None, harmed: Images | None, generator: torch.Generator) -> Tensor:
-    """Cross entropy of the classes y [N], or contrast of two views of each x [N, C, H, W]; and of harms, if any."""
+def _loss(
+    network: Network, lesson: Lesson, samples: Images, y: Tensor | None, harmed: Images | None,
+    generator: torch.Generator, device: str,
+) -> Tensor:  # fmt: skip
+    """Cross entropy of the classes y [N], or contrast of two views of each sample; and of harms, if any."""
+    x, channels = lesson.planes(samples, device), samples.shape[1]
     if y is None:
-        shown, own = torch.cat([_view(x, generator), _view(x, generator)]), PROJECTION
+        shown, own = torch.cat([_view(x, channels, generator), _view(x, channels, generator)]), PROJECTION
     else:
         shown, own = scale(_shift(x, 16, generator)), 0
     if harmed is None:
         outputs = network(shown)[1]
         return contrast(outputs) if y is None else F.cross_entropy(outputs, y)
-    negatives = torch.from_numpy(harmed).to(x.device)
+    negatives, harms = lesson.planes(harmed, device), len(lesson.harms)
     count = len(shown)
-    kind = torch.arange(len(harmed), device=x.device) * len(HARMS) // len(harmed)
-    seen = _view(negatives, generator) if y is None else scale(_shift(negatives, 16, generator))
+    kind = torch.arange(len(negatives), device=x.device) * harms // len(negatives)
+    seen = _view(negatives, channels, generator) if y is None else scale(_shift(negatives, 16, generator))
     outputs = network(torch.cat([shown, seen]))[1]
     logits = outputs[:, own:]
     real = torch.zeros(count, dtype=torch.long, device=x.device) if y is None else y
-    target = torch.cat([real, kind + logits.shape[1] - len(HARMS)])
+    target = torch.cat([real, kind + logits.shape[1] - harms])
     told = F.cross_entropy(logits, target)
     return told if y is not None else told + contrast(outputs[:count, :own])
-
-
-def _harmed(images: Images, count: int, generator: Generator) -> Images:
-    """About `count` of the images of a batch, an equal share, at least 1, harmed in each way of HARMS in turn."""
-    share = max(1, count // len(HARMS))
-    return np.concatenate(
-        [harm(images[generator.integers(len(images), size=share)], images, generator) for harm in HARMS.values()]
-    )
 
 
 def _between(low: float, high: float, generator: Generator) -> float:
@@ -325,28 +435,35 @@ def batches(count: int, batch: int, steps: int, generator: torch.Generator) -> I
 
 
 def scale(x: Tensor) -> Tensor:
-    """uint8 -> [-1, 1], planes with channels last."""
-    return laid_out(x.float() / 127.5 - 1)
+    """Levels of images, or of waves as int16 -> [-1, 1], planes with channels last."""
+    return laid_out(x.float() / 32768 if x.dtype == torch.int16 else x.float() / 127.5 - 1)
 
 
-def _view(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A random view of each image: moved, its channels brighter or darker, a rectangle hidden (Zhong et al. 2017)."""
+def _view(x: Tensor, channels: int, generator: torch.Generator) -> Tensor:
+    """A random view of each image: moved, its channels brighter or darker, a rectangle hidden (Zhong et al. 2017).
+
+    All frames of a film, whose planes are [N, channels T, H, W], are changed alike, so that it moves as it did. A wave
+    is moved, made louder or softer, and a part of it is silent.
+    """
     x = scale(_shift(x, 6, generator))
-    gain = torch.rand((len(x), x.shape[1], 1, 1), generator=generator) + 0.5
+    gain = torch.rand((len(x), channels, *[1] * (x.ndim - 2)), generator=generator) + 0.5
+    if x.ndim == 3:
+        return (x * gain.to(x.device)).masked_fill(_interval(len(x), x.shape[2], generator)[:, None].to(x.device), 0)
+    gain = gain.repeat_interleave(x.shape[1] // channels, 1)
     offset = torch.rand((len(x), 1, 1, 1), generator=generator) * 0.6 - 0.3
     hidden = _interval(len(x), x.shape[2], generator)[:, :, None] & _interval(len(x), x.shape[3], generator)[:, None, :]
     return (x * gain.to(x.device) + offset.to(x.device)).masked_fill(hidden[:, None].to(x.device), 0)
 
 
 def _shift(x: Tensor, part: int, generator: torch.Generator) -> Tensor:
-    """Each image moved by whole pixels, up to a `part`-th of its size on either axis; edges are repeated."""
-    count, _, height, width = x.shape
-    down = torch.randint(-(height // part), height // part + 1, (count, 1), generator=generator)
-    right = torch.randint(-(width // part), width // part + 1, (count, 1), generator=generator)
-    rows = (torch.arange(height) + down).clamp(0, height - 1).to(x.device)
-    columns = (torch.arange(width) + right).clamp(0, width - 1).to(x.device)
-    image = torch.arange(count, device=x.device)[:, None, None]
-    return x[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    """Each sample moved by whole numbers, up to a `part`-th of its size on each axis; edges are repeated."""
+    count, _, *sizes = x.shape
+    image, places = torch.arange(count, device=x.device).view(-1, *[1] * len(sizes)), list[Tensor]()
+    for axis, size in enumerate(sizes):
+        moved = torch.randint(-(size // part), size // part + 1, (count, 1), generator=generator)
+        at = (torch.arange(size) + moved).clamp(0, size - 1).to(x.device)
+        places.append(at.view(count, *(size if axis == own else 1 for own in range(len(sizes)))))
+    return x.movedim(1, -1)[image, *places].movedim(-1, 1)
 
 
 def _interval(count: int, size: int, generator: torch.Generator) -> Tensor:

@@ -4,7 +4,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -23,16 +23,39 @@ Features = NDArray[np.float32]
 Weights = dict[str, Tensor]
 
 
+class Form(NamedTuple):
+    """Form of stored samples, as an extractor takes them."""
+
+    words: str
+    dtype: str
+    axes: str
+
+    @property
+    def rank(self) -> int:
+        """Number of axes, that of the samples included."""
+        return 2 + self.axes.count(",")
+
+
+IMAGES = Form("images", "uint8", "C, H, W")
+FORMS = {
+    "text": Form("texts", "uint16", "L"),
+    "video": Form("films", "uint8", "C, T, H, W"),
+    "wave": Form("waves", "int16", "1, T"),
+}
+"""Forms of the kinds of samples; spectrograms are images."""
+
+
 class Extractor(ABC):
     """A frozen function from images to features; what it makes of an image does not depend on the rest of the batch.
 
     Attributes:
         make: `make(images, labels, validation, validation_labels, *, seed, device, **options)` trains or finds it for
-            images uint8 [N, C, H, W] with labels int [N] in [0, K) or None; each has options of its own.
+            images uint8 [N, C, H, W], or what else it looks at, with labels int [N] in [0, K) or None; each has options
+            of its own.
         name: its key in the table, and in the names of the metrics.
         dimensions: the length d of a feature vector.
         resize: how an image is brought to the network's size; part of the protocol of every metric.
-        batch: images in one pass unless asked otherwise.
+        batch: images in one pass unless asked otherwise; of films as many frames.
         classifier: whether it may give probabilities.
         kinds: the kinds of samples that it looks at.
         hash: SHA-256 of the weights, or of all that decides the features; only distances under equal hashes can be
@@ -59,7 +82,10 @@ class Extractor(ABC):
 
     @abstractmethod
     def outputs(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features [N, d], and probabilities [N, K] or None, of a batch uint8 [N, C, H, W] on the device."""
+        """Features [N, d], and probabilities [N, K] or None, of a batch uint8 [N, C, H, W] on the device.
+
+        Texts are uint16 [N, L], films uint8 [N, C, T, H, W].
+        """
 
     @property
     def published(self) -> bool:
@@ -73,16 +99,17 @@ class Extractor(ABC):
     def features(self, images: Images | Texts, batch: int | None = None) -> tuple[Features, Features | None]:
         """Features float32 [N, d] of images uint8 [N, C, H, W], and a classifier's probabilities float32 [N, K].
 
-        An extractor of texts takes them as uint16 [N, L].
+        An extractor of texts takes them as uint16 [N, L], one of films as uint8 [N, C, T, H, W], of waves as int16
+        [N, 1, T].
 
         Raises:
             FeatureError: The images are no such array, or none.
         """
-        words, dtype, axes = ("texts", "uint16", "L") if "text" in self.kinds else ("images", "uint8", "C, H, W")
-        if images.ndim != 2 + axes.count(",") or images.dtype != dtype or not len(images):
-            expected = f"{words} {dtype} [N, {axes}], N >= 1"
-            raise FeatureError(f"expected {expected}; got {images.dtype} {list(images.shape)}")
-        size = batch or self.batch
+        forms = dict.fromkeys(FORMS.get(kind, IMAGES) for kind in self.kinds)
+        if not len(images) or (str(images.dtype), images.ndim) not in {(form.dtype, form.rank) for form in forms}:
+            expected = " or ".join(f"{form.words} {form.dtype} [N, {form.axes}]" for form in forms)
+            raise FeatureError(f"expected {expected}, N >= 1; got {images.dtype} {list(images.shape)}")
+        size = batch or max(1, self.batch // (images.shape[2] if images.ndim == 5 else 1))
 
         @torch.inference_mode()
         def look(start: int) -> tuple[Features, Features | None]:
