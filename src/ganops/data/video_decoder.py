@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
@@ -172,7 +172,9 @@ class VideoDecoder:
         images: list[Image.Image] = []
         lasting: list[float] = []
         size: tuple[int, int] | None = None
-        chosen = self._chosen(reel, every or self.every)
+        read = count()  # numbers that are taken with each frame: the next one is how many were read
+        numbered = (shown for shown, _ in zip(reel.frames, read, strict=False))
+        chosen = self._chosen(reel._replace(frames=numbered), every or self.every)
         for shown in islice(chosen, self.frames):
             if size not in (None, shown.image.size):
                 raise ItemError(f"changes its size from {_by(size or (0, 0))} to {_by(shown.image.size)} pixels")
@@ -184,8 +186,7 @@ class VideoDecoder:
         if not images:
             raise ItemError("no frames in it")
         if len(images) == 1:
-            left = self.every > 1 or (self.fps != "auto" and shown.time is not None)
-            others = " (data.every and data.fps may leave others out)" if left else ""
+            others = " (data.every and data.fps leave others out)" if next(read) > 1 else ""
             raise ItemError(f"one frame{others}: expected a film, got a still")
         if _more(chosen):
             notes[f"cut behind its first {self.frames} frames"] = None
