@@ -356,7 +356,7 @@ def test_texts_that_it_cannot_learn_from_are_refused(texts, words):
 
 
 def test_texts_are_neither_heard_nor_encoded(written):
-    with pytest.raises(UserError, match="player: texts are not played, expected a GAN of kind sound or video"):
+    with pytest.raises(UserError, match="player: texts are not played, expected a GAN of kind sound, video or wave"):
         written.player(written.predict(2))
     for call in (lambda: written.encode(SENTENCES), lambda: written.decode(np.zeros((1, 10)), [0])):
         with pytest.raises(UserError, match="latents of texts cannot be found: no gradient leads from word to word"):

@@ -258,7 +258,7 @@ def test_what_cannot_become_a_project_is_refused_in_words(few, tmp_path, monkeyp
         "--example", "sound", tmp_path / "full"
     )
     assert "expected a new or an empty folder, got a file" in refusal("--example", "sound", tmp_path / "file")
-    assert "--example: expected sound, text or video, got sounds" in refusal("--example", "sounds", tmp_path / "new")
+    assert "--example: expected sound, text, video or wave, got sounds" in refusal("--example", "sounds", tmp_path / "new")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git: expected it to be installed" in refusal("--example", "sound", tmp_path / "new")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "mine.txt"]
@@ -269,7 +269,10 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path, there):
     folder = tmp_path / "project"
     if there:
         folder.mkdir()
-    command = [sys.executable, "-c", "from ganops.cli import main; main()", "init", "--example", "sound", str(folder)]
+    # a shell has what runs in its background ignore interruptions, and these tests may run there
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = f"{heed}; from ganops.cli import main; main()"
+    command = [sys.executable, "-c", run, "init", "--example", "sound", str(folder)]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not list(tmp_path.rglob("new/data")) and running.poll() is None:
         time.sleep(0.01)

@@ -71,7 +71,7 @@ def test_waves_are_heard_as_they_are(tmp_path):
     description = Description("wavegan", {"width": 4}, 8, 3, CLASSES, (1, 128), 0.0, "f", kind="wave", facts=facts)
     made, held_out = Generator(generator_network(description), description), Set(Spec("wave", (1, 128), 3, facts))
     held_out.x = held_out.x.astype(np.int16) * 100
-    found = {path.stem: read(path) for path in pictures.listen(made, held_out, tmp_path)}
+    found = {path.stem: read(path) for path in pictures.play(made, held_out, tmp_path)}
     assert np.array_equal(found["generated-4"], made.sample(np.array([FIRST_SEED + 4]), np.array([1]))[0, 0])
     assert np.array_equal(found["real-4"], held_out.x[np.flatnonzero(held_out.y == 1)[1], 0])
 
