@@ -258,7 +258,8 @@ def test_what_cannot_become_a_project_is_refused_in_words(few, tmp_path, monkeyp
         "--example", "sound", tmp_path / "full"
     )
     assert "expected a new or an empty folder, got a file" in refusal("--example", "sound", tmp_path / "file")
-    assert "--example: expected sound, text, video or wave, got sounds" in refusal("--example", "sounds", tmp_path / "new")
+    known = "sound, text, video or wave"
+    assert f"--example: expected {known}, got sounds" in refusal("--example", "sounds", tmp_path / "new")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "git: expected it to be installed" in refusal("--example", "sound", tmp_path / "new")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "full", "mine.txt"]

@@ -25,7 +25,7 @@ DECISIVE = (
     "experiment",
     "generator/artefact.py", "generator/encoder.py", "kinds", "losses", "metrics/extractors/corruptions.py",
     "metrics/extractors", "metrics/frechet.py", "metrics/inception_score.py", "metrics/intervals.py",
-    "metrics/neighbours.py", "metrics/protocol.py", "metrics/reference.py", "models", "training",
+    "metrics/movement.py", "metrics/neighbours.py", "metrics/protocol.py", "metrics/reference.py", "models", "training",
 )  # fmt: skip
 """Files and folders of this package whose code is the mathematics; `tune` and `train` depend on them in dvc.yaml."""
 
