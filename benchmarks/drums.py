@@ -64,7 +64,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "model.architecture": "wavegan", "model.latent": 64, "loss.name": "relativistic", "loss.r1": 1, "loss.r2": 1,
     },
 }  # fmt: skip
-"""What is trained of each kind: the settings of the examples and of the other benchmarks, not searched for."""
+"""Parameters of the training of each kind: those of the examples and of the other benchmarks, not searched for."""
 Clips = NDArray[np.int16]
 Labels = NDArray[np.int64]
 

@@ -27,7 +27,7 @@ SUFFIXES = ("webp", "apng", "gif")
 
 
 def film(number, count=4):
-    """Of 27 colours, so that a GIF holds it as it is."""
+    """A film has 27 colours, so that a GIF holds it as it is."""
     return reels.noise(number, count, 10, 12) // 86 * 86
 
 
@@ -108,7 +108,7 @@ def tarred(files, path):
 
 
 def tabled(files, path):
-    """As `datasets` writes a column Video and a ClassLabel."""
+    """Write a table as `datasets` writes a column Video and a ClassLabel."""
     features = {"video": {"_type": "Video"}, "label": {"names": ["a", "b"], "_type": "ClassLabel"}}
     column = pa.array([{"bytes": content, "path": name.rpartition("/")[2]} for name, content in files.items()])
     table = pa.table({"video": column, "label": pa.array(["ab".index(name[0]) for name in files])})
@@ -148,7 +148,7 @@ def test_a_folder_on_storage_is_the_same_set(lay, frames, watch):
 
 
 def test_frames_are_read_as_far_as_they_are_taken(lay, watch, frames):
-    """Of a long film of images, what lies behind is not even opened."""
+    """The images behind those that are taken are not even opened."""
     folder = lay(frames)
     for number in range(100, 400):
         (folder / "a" / "00" / f"frame_{number:04}.png").write_bytes(b"no image")

@@ -23,7 +23,7 @@ STILL = ImageDecoder(16, background="black", fit="pad")
 
 
 def expected(frames, still=STILL):
-    """What the image decoder makes of each frame: uint8 [C, T, H, W]."""
+    """Return each frame as the image decoder makes it: uint8 [C, T, H, W]."""
     return np.stack([still.decode(data)[0] for data in reels.stills(frames)], axis=1)
 
 
@@ -291,7 +291,8 @@ def test_stills_and_sounds_are_no_films():
     film = reels.noise(13)
     for still in (*(reels.animated(film[:1], form) for form in reels.ANIMATED), reels.contained(reels.moving(1))):
         assert reason(still) == "one frame: expected a film, got a still"
-        assert reason(still, VideoDecoder(every=9)) == "one frame: expected a film, got a still"
+        for decoder in (VideoDecoder(every=9), VideoDecoder(fps=100)):
+            assert reason(still, decoder) == "one frame: expected a film, got a still"
     assert reason(iter(reels.stills(film[:1]))) == "one frame: expected a film, got a still"
     assert "data.every and data.fps leave others out" in reason(reels.animated(film), VideoDecoder(every=9))
     assert reason(reels.silent_pictures()) == "no pictures in it, only audio"

@@ -118,7 +118,7 @@ def test_runtimes_may_differ_by_one_grey_level():
 
 
 def test_a_copy_needs_numpy_alone(tmp_path):
-    """As a registered model carries it: neither ganops nor torch nor Pillow is there."""
+    """The copy in a registered model needs no more: neither ganops nor torch nor Pillow is there."""
     (tmp_path / "kind.py").write_bytes(Path(video.__file__).read_bytes())
     program = """
 import sys

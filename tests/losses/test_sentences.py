@@ -103,7 +103,7 @@ def test_the_bound_is_below_the_likelihood_by_the_divergence_from_the_true_poste
 
 
 def test_the_exact_posterior_makes_the_bound_tight():
-    """Where the decoder does not look at its code, the posterior is the prior: the bound is -log p, and of 0 nats."""
+    """The posterior is the prior where the decoder does not look at its code: the bound is -log p, and of 0 nats."""
     G = decoder()
     with torch.no_grad():
         for each in (G.beside.weight, G.states.weight):

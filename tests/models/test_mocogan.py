@@ -72,7 +72,7 @@ def test_the_label_matters():
 
 
 def test_d_sees_the_order_of_all_frames():
-    """Those that it looks at one by one stay where they are, so that the film's own critic notices."""
+    """The frames that it looks at one by one stay where they are, so that the film's own critic notices."""
     _, D = make((1, 6, 16, 16), seen=2)
     x, y = torch.randn(4, 1, 6, 16, 16), torch.arange(4) % 3
     assert D.seen == (0, 5)

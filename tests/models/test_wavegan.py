@@ -120,7 +120,7 @@ def test_half_precision_is_the_same_network():
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_a_generator_is_served_as_it_is(tmp_path, classes):
-    """By a graph with a free batch, whose clips are the same int16 alone and in a batch."""
+    """A graph has a free batch, and its clips are the same int16 alone and in a batch."""
     G, _ = make(classes=classes)
     spec = Spec("wave", (1, 512), classes, {"rate": 8000, "samples": 512})
     before = copy.deepcopy(G.state_dict())

@@ -300,7 +300,7 @@ def test_texts_stand_in_the_place_of_pictures(written):
 
 
 def films(html):
-    """What the pictures of a page show that move: uint8 [N, T, H, W, 1]."""
+    """Return the frames of a page's moving pictures: uint8 [N, T, H, W, 1]."""
     found = []
     for source in re.findall(r'<img src="data:image/webp;base64,([^"]*)"', html):
         with Image.open(io.BytesIO(base64.b64decode(source))) as film:

@@ -185,8 +185,9 @@ class VideoDecoder:
             notes |= dict.fromkeys((*shown.notes, *more))
         if not images:
             raise ItemError("no frames in it")
-        if len(images) == 1:
-            others = " (data.every and data.fps leave others out)" if next(read) > 1 else ""
+        still = next(read) == 1  # which may last for many frames of a rate that is asked for
+        if still or len(images) == 1:
+            others = "" if still else " (data.every and data.fps leave others out)"
             raise ItemError(f"one frame{others}: expected a film, got a still")
         if _more(chosen):
             notes[f"cut behind its first {self.frames} frames"] = None

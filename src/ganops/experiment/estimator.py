@@ -1,5 +1,6 @@
 """The library in one object, for notebooks: the same core, in this process."""
 
+import inspect
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from ganops.generator.encoder import Encoder
 from ganops.generator.inversion import draw, invert
 from ganops.generator.projection import STEPS, expect_gradient
 from ganops.kinds import KINDS, Spec
+from ganops.models import mocogan
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Arrays:
 
 SOUND, FILM = '<audio controls src="{}"></audio>', '<img style="image-rendering: pixelated; min-width: 96px" src="{}">'
 """HTML in which a file is played."""
-ARCHITECTURES = {"text": "lstm", "video": "mocogan", "wave": "wavegan"}
+USUAL = {"text": "lstm", "video": "mocogan", "wave": "wavegan"}
 """Architecture of a kind where none is asked for; of others dcgan."""
 EXPECTED = {
     "sound": "int16 [N, T]",
@@ -116,7 +118,7 @@ class GAN:
     ) -> None:
         self.experiment = config.parse({}).override(
             {
-                "model.architecture": architecture or ARCHITECTURES.get(kind, "dcgan"),
+                "model.architecture": architecture or USUAL.get(kind, "dcgan"),
                 "loss.name": loss,
                 "train.kimg": kimg,
                 "seed": seed,
@@ -304,7 +306,8 @@ def _latent(experiment: config.Experiment) -> int | None:
     if isinstance(data, config.TextData):
         return int(model.options.get("code", 0)) + 2 * data.length
     if isinstance(data, config.VideoData) and model.architecture == "mocogan":
-        content, motion = (model.options.get(name, usual) for name, usual in (("content", 48), ("motion", 8)))
+        taken = inspect.signature(mocogan.players).parameters
+        content, motion = (model.options.get(name, taken[name].default) for name in ("content", "motion"))
         return int(content + data.frames * motion)
     return None
 

@@ -254,12 +254,7 @@ def build(
     with atomic_folder(out) as draft:
         made.save(draft / "extractor")
         for split, x in images.items():
-            _write(draft / split, *made.features(x))
-            if kind == "text":
-                np.save(draft / split / "texts.npy", np.array(x), allow_pickle=False)
-                np.save(draft / split / "nll.npy", made.nll(x), allow_pickle=False)
-            if kind == "video":
-                np.save(draft / split / "tracks.npy", movement.tracks(x), allow_pickle=False)
+            _write(draft / split, made, x, kind)
         written = [path for split in images for path in sorted((draft / split).iterdir())]
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
         if kind == "video" and extractor != COMPANION:
@@ -298,8 +293,10 @@ def _hold_out(
     return x[kept], None if y is None else y[kept], x[held], None if y is None else y[held]
 
 
-def _write(folder: Path, features: Features, probabilities: Features | None) -> None:
+def _write(folder: Path, made: Extractor, x: NDArray[Any], kind: str) -> None:
+    """Writes all that is measured of the samples of a split."""
     folder.mkdir()
+    features, probabilities = made.features(x)
     statistics = Statistics.of(features)
     tensors: dict[str, NDArray[Any]] = {"mean": statistics.mean, "covariance": statistics.covariance}
     tensors["count"] = np.array([statistics.count])
@@ -307,3 +304,8 @@ def _write(folder: Path, features: Features, probabilities: Features | None) -> 
         tensors["classes"] = class_histogram(probabilities)
     np.save(folder / "features.npy", features, allow_pickle=False)
     save_file(tensors, folder / "statistics.safetensors")
+    if kind == "text":
+        np.save(folder / "texts.npy", np.array(x), allow_pickle=False)
+        np.save(folder / "nll.npy", made.nll(x), allow_pickle=False)
+    if kind == "video":
+        np.save(folder / "tracks.npy", movement.tracks(x), allow_pickle=False)
