@@ -108,3 +108,12 @@ def mean_over_workers(x: Tensor) -> Tensor:
         return x
     everywhere: Tensor = _Sum.apply(weighted(x))
     return everywhere / workers()
+
+
+def of_all_workers(x: Tensor) -> Tensor:
+    """The tensors, of one shape [...], that the workers have: [workers, ...], the same on all of them."""
+    parts = [torch.empty_like(x) for _ in range(workers())]
+    if len(parts) == 1:
+        return x[None]
+    dist.all_gather(parts, x.contiguous())
+    return torch.stack(parts)

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from pyarrow import fs
-from ray.util.queue import Queue
 
 from ganops import config
 from ganops.config import Experiment
@@ -27,14 +26,17 @@ from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
 from ganops.core.retry import insist, retry_timeout
+from ganops.core.signals import Request, heeded
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, node_copy, runtime
+from ganops.distributed.board import Desk
 from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
+from ganops.experiment.log import LOG, Read
 from ganops.experiment.run import JOURNAL, Progress, Run
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
@@ -64,6 +66,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
 
     Raises:
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
+        Stopped: A signal asked for it: the state after the step that was under way is kept.
     """
     here = NodeCopy(str(prepared)), NodeCopy(str(features))
     storage = Storage.of(experiment.compute)
@@ -88,7 +91,8 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
                 _tell_of_the_past(run, storage)
                 grows = bool(plan.counts)
                 copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
-                _fit_on_ray(run, *copies, storage.address, name, plan, listen)
+                log = storage, f"{name}/{LOG}"
+                _fit_on_ray(run, *copies, storage.address, name, plan, listen, log=log, heeds=True)
     yield run
     storage.remove(name, retry_timeout())
 
@@ -159,16 +163,23 @@ def _fit_here(experiment: Experiment, prepared: NodeCopy, features: NodeCopy, fo
     checkpoint, former = folder / "checkpoint", folder / FORMER
     run.resume([each for each in (checkpoint, former) if each.is_dir()])
     _say_what_continues(run.continues)
-    for progress in run.play():
-        listen(progress)
-        if progress.checkpoint:
-            run.save(checkpoint, former=former)
+    with heeded() as request:
+        for progress in run.play(stop=lambda step: request.signal is not None):
+            if not progress.partial:
+                listen(progress)
+            if progress.checkpoint:
+                run.save(checkpoint, former=former)
+        request.expect_none(_where(run))
     return run
 
 
+def _where(run: Run) -> str:
+    return f"stopped, and saved after step {run.state.step:,}; the same command goes on from there"
+
+
 def stretch(
-    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, start: str | None,
-    until: int, plan: Plan,
+    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, log: str,
+    start: str | None, until: int, plan: Plan,
 ) -> tuple[str, ...]:  # fmt: skip
     """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
 
@@ -179,6 +190,7 @@ def stretch(
         storage: Seen by all workers.
         folder: Of the storage, for checkpoints that are needed no more afterwards.
         name: Of the part, in that folder.
+        log: Folder of the storage with the log of the run.
         start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
         until: The step at which it ends.
         plan: Of the workers.
@@ -193,8 +205,8 @@ def stretch(
     storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
     address = storage.below(folder)
     _fit_on_ray(
-        run, prepared, features, address, name, plan, heard.append, until=until,
-        start=(storage, start) if start else None,
+        run, prepared, features, address, name, plan, heard.append, log=(storage, log), until=until,
+        start=start,
     )  # fmt: skip
     storage.remove(f"{folder}/{name}", retry_timeout())
     return heard[-1].alarms if heard else ()
@@ -202,9 +214,12 @@ def stretch(
 
 def _fit_on_ray(
     run: Run, prepared: NodeCopy, features: NodeCopy, storage: str, name: str, plan: Plan, listen: Listener, *,
-    until: int | None = None, start: tuple[Storage, str] | None = None,
+    log: tuple[Storage, str], until: int | None = None, start: str | None = None, heeds: bool = False,
 ) -> None:  # fmt: skip
-    """Trains on Ray's workers and loads the last checkpoint into `run`."""
+    """Trains on Ray's workers and loads the last checkpoint into `run`; the log is a folder of a storage.
+
+    Stopped where it `heeds` signals, and there was one.
+    """
     work = {
         "params": run.experiment.content(),
         "prepared": prepared,
@@ -212,11 +227,12 @@ def _fit_on_ray(
         "cores": plan.cpus,
         "apart": plan.apart,
         "retry_timeout": retry_timeout(),
+        "log": log,
         "until": until,
         "start": start,
         "edits": run.meaning["edits"],
     }
-    with _listening(listen) as board:
+    with _listening(listen) as board, heeded(board.ask) if heeds else nullcontext(Request()) as request:
 
         def trainer() -> Any:
             _mend_list(Storage(storage), name)
@@ -237,10 +253,22 @@ def _fit_on_ray(
             )
 
         result = failures.fit(trainer, storage)
+        _take(result, run, log)
+        request.expect_none(_where(run))
+
+
+def _take(result: Any, run: Run, log: tuple[Storage, str]) -> None:
+    """Loads the last checkpoint of a result into `run`."""
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, retry_timeout(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
-        run.load(folder)
+        run.load(folder, log=_read_log(log, retry_timeout()))
+
+
+def _read_log(log: tuple[Storage, str], seconds: float) -> Read:
+    """Return what reads the log of a training in a storage."""
+    storage, folder = log
+    return lambda name: storage.read(f"{folder}/{name}", seconds)
 
 
 def _mend_list(storage: Storage, name: str) -> None:
@@ -290,22 +318,23 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
     run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
     seconds, board = config_of_loop["retry_timeout"], config_of_loop["board"] if rank == 0 else None
-    if _resume(run, seconds):
+    log = config_of_loop["log"]
+    if _resume(run, log, seconds):
         if board is not None and not config_of_loop["start"]:
             board.put({"continues": run.continues})
     elif config_of_loop["start"]:
-        store, name = config_of_loop["start"]
-        with store.opened(name, seconds) as folder:
-            run.load(folder / "run", takeover=True)
-    for progress in run.play(config_of_loop["until"]):
-        if board is not None:
+        with log[0].opened(config_of_loop["start"], seconds) as folder:
+            run.load(folder / "run", log=_read_log(log, seconds), takeover=True)
+    stop = config_of_loop["board"].stop(run.device, run.state.step)
+    for progress in run.play(config_of_loop["until"], stop):
+        if board is not None and not progress.partial:
             board.put(asdict(progress))
         # all workers are told the same, at the same tick: from then on each tick is saved, until the node is taken
         if progress.checkpoint or ray.train.get_preemption_info():
-            _report(run, progress, board, seconds)
+            _report(run, progress, board, log, seconds)
 
 
-def _resume(run: Run, seconds: float) -> bool:
+def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:
     """Continues from the newest checkpoint of Ray's run that is whole; False: there is none.
 
     Raises:
@@ -314,7 +343,7 @@ def _resume(run: Run, seconds: float) -> bool:
     with ExitStack() as stack:
         # of the storage there is nothing to tell yet: that would be an alarm beside a tick
         folders = (stack.enter_context(_opened(each, seconds, lambda text: None)) for each in _checkpoints(seconds))
-        found = run.resume(folders)
+        found = run.resume(folders, _read_log(log, seconds))
     step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
     if collective.mean_over_workers(step) != step:
         raise dist.DistError("the workers see other checkpoints, or other damage of them, in compute.storage")
@@ -336,12 +365,12 @@ def _checkpoints(seconds: float) -> list[Any]:
     return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
 
 
-def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -> None:
+def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float) -> None:
     if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
-    folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-"))
-    run.save(folder)
+    folder, new = (Path(tempfile.mkdtemp(prefix=f"ganops-{what}-")) for what in ("checkpoint", "log"))
+    run.save(folder, log=new)
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
 
     def tell(text: str) -> None:
@@ -355,6 +384,7 @@ def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -
             TrainingError: The storage refuses it, or has been away for too long.
         """
         try:
+            log[0].add(new, log[1], seconds, tell)
             kept = insist(
                 lambda: store.persist_current_checkpoint(checkpoint, name), away=away, seconds=seconds, tell=tell
             )
@@ -367,6 +397,7 @@ def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -
             raise TrainingError(_unwritten(kimg, store.experiment_fs_path, reason)) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
     ray.train.report(
         {"kimg": progress.row["kimg"]},
@@ -423,14 +454,13 @@ class _Bench:
 
 
 @contextmanager
-def _listening(listen: Listener) -> Iterator[Queue]:
-    """Yields a queue from rank 0 to the driver; what is put there goes to the listener at once, in its order.
+def _listening(listen: Listener) -> Iterator[Desk]:
+    """Yields a way from rank 0 to the driver; what is put there goes to the listener at once, in its order.
 
     Ray Train's reports would not do: they arrive in another process, and hold up a loop that makes two of them between
     two looks of Ray.
     """
-    # here, not where there is room: on a worker's node it would be lost with that node
-    board = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": runtime.here()})
+    board = Desk()
 
     def hear() -> None:
         last: dict[str, Any] = {}
