@@ -379,7 +379,7 @@ class Train(Section):
     tick_kimg: Positive = 4
     """A line, a picture of fixed latents and the losses every so often."""
     checkpoint_kimg: Positive = 8
-    """A checkpoint and a validation distance every so often."""
+    """A validation distance every so often, and a checkpoint with it as far as that is cheap."""
     validation_samples: Annotated[int, Field(ge=100)] = 2000
     """Generated samples of the validation distance."""
 
@@ -530,6 +530,9 @@ class Compute(Section):
     """The resources of one trial of the search."""
     storage: str = ".ganops"
     """Checkpoints of unfinished runs, results of searches: a shared folder, or an address (s3://, gs://, abfs://...)."""
+    checkpoint_minutes: Literal["auto"] | NotNegative = "auto"
+    """Minutes of a training between two checkpoints, saved at the next tick; 0: at each. auto: at validations as far as
+    that takes 2 % of the time, and after 5 minutes."""
 
     @field_validator("workers")
     @classmethod

@@ -117,3 +117,8 @@ def of_all_workers(x: Tensor) -> Tensor:
         return x[None]
     dist.all_gather(parts, x.contiguous())
     return torch.stack(parts)
+
+
+def any_worker(flag: bool, device: torch.device) -> bool:
+    """Return True where the flag of some worker is set; the workers wait for one another."""
+    return bool(mean_over_workers(torch.tensor(float(flag), dtype=torch.float64, device=device)) > 0)

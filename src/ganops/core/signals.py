@@ -34,6 +34,9 @@ def heeded(ask: Callable[[], object] = lambda: None) -> Iterator[Request]:
     """Takes the first signal of the block for a request, which calls `ask`; a second one interrupts at once.
 
     Outside of the main thread, which alone hears signals, there is never a request.
+
+    Raises:
+        Stopped: A second signal came.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():

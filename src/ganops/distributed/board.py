@@ -110,7 +110,7 @@ class Gate:
         self._end = math.inf
 
     def __call__(self, step: int) -> bool:
-        """After so many steps: return True where this is the last one, else enter the next."""
+        """Return True where the worker stops after so many steps; else it enters the next one."""
         with self._changed:
             self._changed.wait_for(lambda: not self._closed)
             if step >= self._end:

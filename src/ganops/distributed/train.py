@@ -31,6 +31,7 @@ from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, node_copy, runtime
 from ganops.distributed.board import Desk
+from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
@@ -163,12 +164,14 @@ def _fit_here(experiment: Experiment, prepared: NodeCopy, features: NodeCopy, fo
     checkpoint, former = folder / "checkpoint", folder / FORMER
     run.resume([each for each in (checkpoint, former) if each.is_dir()])
     _say_what_continues(run.continues)
+    cadence = Cadence(experiment.compute.checkpoint_minutes)
     with heeded() as request:
         for progress in run.play(stop=lambda step: request.signal is not None):
             if not progress.partial:
                 listen(progress)
-            if progress.checkpoint:
-                run.save(checkpoint, former=former)
+            if cadence.is_due(progress):
+                with cadence.saving():
+                    run.save(checkpoint, former=former)
         request.expect_none(_where(run))
     return run
 
@@ -229,6 +232,7 @@ def _fit_on_ray(
         "retry_timeout": retry_timeout(),
         "log": log,
         "until": until,
+        "minutes": run.experiment.compute.checkpoint_minutes,
         "start": start,
         "edits": run.meaning["edits"],
     }
@@ -325,13 +329,16 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     elif config_of_loop["start"]:
         with log[0].opened(config_of_loop["start"], seconds) as folder:
             run.load(folder / "run", log=_read_log(log, seconds), takeover=True)
-    stop = config_of_loop["board"].stop(run.device, run.state.step)
+    stop, cadence = config_of_loop["board"].stop(run.device, run.state.step), Cadence(config_of_loop["minutes"])
     for progress in run.play(config_of_loop["until"], stop):
         if board is not None and not progress.partial:
             board.put(asdict(progress))
-        # all workers are told the same, at the same tick: from then on each tick is saved, until the node is taken
-        if progress.checkpoint or ray.train.get_preemption_info():
-            _report(run, progress, board, log, seconds)
+        # by the clock of rank 0; all workers are told of a node that is announced to go at the same tick: from then
+        # on each is saved, until the node is taken
+        due = collective.any_worker(rank == 0 and cadence.is_due(progress), run.device)
+        if due or ray.train.get_preemption_info():
+            with cadence.saving():
+                _report(run, progress, board, log, seconds)
 
 
 def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:

@@ -32,7 +32,7 @@ def is_kept(tick: int) -> bool:
 
 
 class Log:
-    """What a training has told so far."""
+    """The history and the film strip of a training so far."""
 
     def __init__(self, read: Read | None = None, last: str = "", rows: list[dict[str, float]] | None = None) -> None:
         """Takes in what was written.

@@ -105,15 +105,20 @@ class Progress:
     row: dict[str, float]
     """kimg, losses, scores, images_per_second, and the validation distance where it was measured and is known."""
     checkpoint: bool
-    """True where this is a good moment to save."""
+    """True where it was validated: a good moment to save."""
     alarms: tuple[str, ...] = ()
     """Warnings that a person should look at."""
     judged: tuple[dict[str, float], ...] = ()
     """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
     notes: tuple[str, ...] = ()
     """Remarks on how it computes, where that is not what one would expect."""
-    partial: bool = False
-    """True where it was stopped between two ticks: there is no line."""
+    stopped: bool = False
+    """True where it was stopped, perhaps between two ticks."""
+
+    @property
+    def partial(self) -> bool:
+        """True between two ticks: there is no line."""
+        return "images_per_second" not in self.row
 
 
 @dataclass(frozen=True)
@@ -231,7 +236,7 @@ class Run:
         self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
             if tick.stopped and not tick.metrics:
-                yield Progress(tick.step, end, {"kimg": tick.kimg}, checkpoint=True, partial=True)
+                yield Progress(tick.step, end, {"kimg": tick.kimg}, checkpoint=False, stopped=True)
                 return
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step in (self.border, end)
@@ -246,7 +251,7 @@ class Run:
                 self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
-            yield Progress(tick.step, end, row, due or tick.stopped, alarms, tuple(judged), notes)
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped)
 
     def is_drawn(self, step: int) -> bool:
         """True at the ticks of the film strip, at the ends of phases and of all, whatever was interrupted."""
