@@ -382,6 +382,10 @@ class Train(Section):
     """A validation distance every so often, and a checkpoint with it as far as that is cheap."""
     validation_samples: Annotated[int, Field(ge=100)] = 2000
     """Generated samples of the validation distance."""
+    start: Annotated[str, Field(min_length=1)] | None = None
+    """The generator with whose weights a game begins: a folder, models:/NAME/VERSION or models:/NAME@ALIAS; or null."""
+    freeze_D: Annotated[int, Field(ge=0, le=100)] = 0
+    """The first so many layers of D do not learn, those next to the samples: for a start on few samples."""
 
     @field_validator("beta2")
     @classmethod

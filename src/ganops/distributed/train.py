@@ -39,10 +39,13 @@ from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
 from ganops.experiment.log import LOG, Read
 from ganops.experiment.run import JOURNAL, Progress, Run
+from ganops.experiment.start import Start, place_of
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 
 Listener = Callable[[Progress], None]
+Ancestor = tuple[NodeCopy, str]
+"""Folder and name of the generator with whose weights a training begins."""
 MAX_RESTARTS = 3
 """Most times that a validator apart is started again."""
 FORMER = "checkpoint-former"
@@ -54,7 +57,9 @@ PLACEMENT_SECONDS = 60.0
 
 
 @contextmanager
-def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener) -> Iterator[Run]:
+def fit(
+    experiment: Experiment, prepared: Path, features: Path, listen: Listener, start: tuple[Path, str] | None = None
+) -> Iterator[Run]:
     """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
 
     The checkpoints are kept until the block has succeeded, so that what it writes cannot be lost.
@@ -64,23 +69,27 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         prepared: Folder of the prepared data.
         features: Folder of the extractor and its reference statistics.
         listen: Hears each tick.
+        start: Folder and name of the generator that `train.start` means, where it is no folder of this machine.
 
     Raises:
+        ConfigError: The networks are not those of that generator.
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
         Stopped: A signal asked for it: the state after the step that was under way is kept.
     """
     here = NodeCopy(str(prepared)), NodeCopy(str(features))
+    start = start or place_of(experiment)
+    ancestor = (NodeCopy(str(start[0])), start[1]) if start else None
     storage = Storage.of(experiment.compute)
     if experiment.compute.launcher == "local":
-        run = _open(experiment, *here, torch.device("cpu"))
+        run = _open(experiment, *here, torch.device("cpu"), start=ancestor)
         name = _name(run)
         _tell_of_the_past(run, storage)
-        run = _fit_here(experiment, *here, storage.folder(name), listen)
+        run = _fit_here(experiment, *here, storage.folder(name), listen, ancestor)
     else:
         runtime.check_room(experiment.compute)
         with ThreadPoolExecutor(1) as pool:
             # beside Ray's start: the first optimiser has torch import its compiler, and both take seconds
-            opening = pool.submit(_open, experiment, *here, torch.device("cpu"))
+            opening = pool.submit(_open, experiment, *here, torch.device("cpu"), start=ancestor)
             with runtime.cluster():
                 run = opening.result()
                 name = _name(run)
@@ -92,8 +101,12 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
                 _tell_of_the_past(run, storage)
                 grows = bool(plan.counts)
                 copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
+                if start:
+                    ancestor = node_copy.send(start[0], grows=grows), start[1]
                 log = storage, f"{name}/{LOG}"
-                _fit_on_ray(run, *copies, storage.address, name, plan, listen, log=log, heeds=True)
+                _fit_on_ray(
+                    run, *copies, storage.address, name, plan, listen, log=log, ancestor=ancestor, heeds=True
+                )  # fmt: skip
     yield run
     storage.remove(name, retry_timeout())
 
@@ -111,10 +124,12 @@ def _open(
     *,
     apart: bool = False,
     edits: str | None = None,
-    **place: int,
+    start: Ancestor | None = None,
+    **place: Any,
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
-    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
+    begin = Start.open(start[0].open(), start[1]) if start else None
+    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, start=begin, **place)
 
 
 def _say_what_continues(line: str) -> None:
@@ -159,8 +174,11 @@ def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meaning.items() if key not in ("code", *identity.CODE)}
 
 
-def _fit_here(experiment: Experiment, prepared: NodeCopy, features: NodeCopy, folder: Path, listen: Listener) -> Run:
-    run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device))
+def _fit_here(
+    experiment: Experiment, prepared: NodeCopy, features: NodeCopy, folder: Path, listen: Listener,
+    ancestor: Ancestor | None,
+) -> Run:  # fmt: skip
+    run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start=ancestor)
     checkpoint, former = folder / "checkpoint", folder / FORMER
     run.resume([each for each in (checkpoint, former) if each.is_dir()])
     _say_what_continues(run.continues)
@@ -182,7 +200,7 @@ def _where(run: Run) -> str:
 
 def stretch(
     run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, log: str,
-    start: str | None, until: int, plan: Plan,
+    start: str | None, until: int, plan: Plan, ancestor: Ancestor | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
 
@@ -197,6 +215,7 @@ def stretch(
         start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
         until: The step at which it ends.
         plan: Of the workers.
+        ancestor: The generator with whose weights the run began.
 
     Returns:
         The alarms of the last tick.
@@ -209,7 +228,7 @@ def stretch(
     address = storage.below(folder)
     _fit_on_ray(
         run, prepared, features, address, name, plan, heard.append, log=(storage, log), until=until,
-        start=start,
+        start=start, ancestor=ancestor,
     )  # fmt: skip
     storage.remove(f"{folder}/{name}", retry_timeout())
     return heard[-1].alarms if heard else ()
@@ -217,7 +236,8 @@ def stretch(
 
 def _fit_on_ray(
     run: Run, prepared: NodeCopy, features: NodeCopy, storage: str, name: str, plan: Plan, listen: Listener, *,
-    log: tuple[Storage, str], until: int | None = None, start: str | None = None, heeds: bool = False,
+    log: tuple[Storage, str], until: int | None = None, start: str | None = None, ancestor: Ancestor | None = None,
+    heeds: bool = False,
 ) -> None:  # fmt: skip
     """Trains on Ray's workers and loads the last checkpoint into `run`; the log is a folder of a storage.
 
@@ -234,6 +254,7 @@ def _fit_on_ray(
         "until": until,
         "minutes": run.experiment.compute.checkpoint_minutes,
         "start": start,
+        "ancestor": ancestor,
         "edits": run.meaning["edits"],
     }
     with _listening(listen) as board, heeded(board.ask) if heeds else nullcontext(Request()) as request:
@@ -320,7 +341,8 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     apart = config_of_loop["apart"] and rank == 0
     device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
     place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
-    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
+    start = config_of_loop["ancestor"]
+    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, start=start, **place)
     seconds, board = config_of_loop["retry_timeout"], config_of_loop["board"] if rank == 0 else None
     log = config_of_loop["log"]
     if _resume(run, log, seconds):

@@ -24,6 +24,7 @@ from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, machine
 from ganops.experiment.run import Run
+from ganops.experiment.start import Start
 from ganops.metrics.reference import Reference
 
 DISTANCE = "distance"
@@ -88,11 +89,11 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def setup(
         self, assignment: dict[str, Any], *, content: dict[str, Any], prepared: NodeCopy, features: NodeCopy,
-        store: TrialStore, plan: Plan, edits: str | None = None,
+        store: TrialStore, plan: Plan, edits: str | None = None, ancestor: tuple[NodeCopy, str] | None = None,
     ) -> None:  # fmt: skip
         """Takes what all trials share, and the first assignment."""
         self.base, self.store, self.plan = config.parse(content), store, plan
-        self.prepared, self.features, self.edits = prepared, features, edits
+        self.prepared, self.features, self.edits, self.ancestor = prepared, features, edits, ancestor
         self.reset_config(assignment)
 
     def reset_config(self, assignment: dict[str, Any]) -> bool:
@@ -133,9 +134,15 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         """The data of all trials."""
         return Prepared.open(self.prepared.open())
 
+    @cached_property
+    def start(self) -> Start | None:
+        """The weights with which all trials begin."""
+        return Start.open(self.ancestor[0].open(), self.ancestor[1]) if self.ancestor else None
+
     def _results(self) -> Iterator[dict[str, Any]]:
         assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
-        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
+        place: dict[str, Any] = {"edits": self.edits, "cores": self.plan.cpus, "start": self.start}
+        run = Run(course.experiment, self.data, self.judge, self.device, **place)
         rung = self._begin(run, assignment)
         known = [self._row(course, row) for row in run.history]
         ended = None
@@ -195,7 +202,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             run, self.prepared, self.features, self.store.storage,
             folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}", log=self.store.log,
             start=self.store.checkpoint(source, rung) if rung else None,
-            until=course.step(rung + 1), plan=self.plan,
+            until=course.step(rung + 1), plan=self.plan, ancestor=self.ancestor,
         )  # fmt: skip
         # the workers' judge said the distance; its figures need the pictures here
         self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())

@@ -26,14 +26,16 @@ from ganops.core.randomness import generator as source
 from ganops.data.batches import Batches
 from ganops.experiment import build, identity, machine
 from ganops.experiment.log import LOG, Log, Read, is_kept, reader
+from ganops.experiment.start import Start
 from ganops.generator import Description, Generator
-from ganops.generator.artefact import WARM_UP, generator_network
+from ganops.generator.artefact import DISCRIMINATOR, WARM_UP, generator_network
 from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
 from ganops.kinds import Spec
+from ganops.losses import LOSSES
 from ganops.models import coded
 from ganops.training.loop import Tick, train
 from ganops.training.objective import group
-from ganops.training.state import State
+from ganops.training.state import State, first_layers
 
 STATE = "state.safetensors"
 BEST = "best.safetensors"
@@ -146,6 +148,7 @@ class Run:
         workers: int = 1,
         edits: str | None = None,
         cores: int | None = None,
+        start: Start | None = None,
     ) -> None:
         self.experiment, self.judge, self.rank, self.workers = experiment, judge, rank, workers
         self.spec = build.shown(experiment, samples.spec)
@@ -155,6 +158,10 @@ class Run:
         self.border = build.warm_up_steps(experiment)
         """Steps of the warm-up before a game; 0: there is none."""
         G, D = build.networks(experiment, self.spec)
+        self.start = start or Start.of(experiment)
+        first_layers(D, experiment.train.freeze_D)  # refuses too many, before anything is computed
+        self._notes: list[str] = []
+        self._notes_of_start = self.start.fill(G, D, experiment, self.spec.classes) if self.start else []
         self.code = coded.code_of(G, experiment.model.latent) if self.family else 0
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
@@ -180,7 +187,8 @@ class Run:
         )
         self.class_names = samples.class_names
         extractor = judge.hash if judge else "none"
-        self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits)
+        begun = self.start.ancestor["weights"] if self.start else ""
+        self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits, start=begun)
         self.fingerprint = identity.fingerprint(self.meaning)
         self.hardware = {
             "hardware": machine.hardware(device),
@@ -200,7 +208,6 @@ class Run:
         self.continues = ""
         """A line for a person where `load` has read what another commit wrote."""
         self._alarms: list[str] = []
-        self._notes: list[str] = []
 
     @cached_property
     def state(self) -> State:
@@ -210,7 +217,7 @@ class Run:
         """
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
         G, D = (player.to(self.device) for player in self.players)
-        return State.fresh(G, D, memory)
+        return State.fresh(G, D, memory, self.experiment.train.freeze_D)
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -224,6 +231,8 @@ class Run:
             until: Number of steps after which it ends; None: all of them.
             stop: Asked after each step, see `training.loop.train`.
         """
+        if not self.state.step:
+            self._notes += self._notes_of_start
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
@@ -417,6 +426,7 @@ class Run:
             prior=family.prior if family else {},
             code=self.code,
             moments=family.moments if family else 1,
+            ancestor=self.start.ancestor if self.start else {},
         )
 
     def save(self, folder: Path, *, former: Path | None = None, log: Path | None = None) -> None:
@@ -596,6 +606,9 @@ class Run:
         }
         write_json(metrics, summary)
         self.best_generator().save(generator)
+        if self.experiment.loss.name in LOSSES:  # the D of a game, for whoever begins with both
+            with atomic(generator / DISCRIMINATOR) as draft:
+                _save_weights({name: tensor.cpu() for name, tensor in self.state.D.state_dict().items()}, draft)
         if encoder := self.best_encoder():
             encoder.save(generator)
         if warm_up := self.best_of_warm_up():

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganops.core.collective import of_all_workers, rank, weighted, workers
+from ganops.core.errors import ConfigError
 from ganops.core.files import atomic
 from ganops.training.ema import average_of
 
@@ -39,9 +40,17 @@ class State:
     """The same of all workers, as they are saved."""
 
     @classmethod
-    def fresh(cls, G: nn.Module, D: nn.Module, memory: dict[str, Tensor] | None = None) -> "State":
-        """The state before the first step; learning rates and betas are set at every step by the loop."""
-        adam_G, adam_D = (Adam(network.parameters(), lr=1.0, fused=True) for network in (G, D))
+    def fresh(cls, G: nn.Module, D: nn.Module, memory: dict[str, Tensor] | None = None, frozen: int = 0) -> "State":
+        """The state before the first step; learning rates and betas are set at every step by the loop.
+
+        Args:
+            G: One player.
+            D: The other.
+            memory: That of the objective.
+            frozen: So many layers of D, the first, are left out of its optimiser: they stay as they are.
+        """
+        learning = list(D.parameters())[len(first_layers(D, frozen)) :]
+        adam_G, adam_D = (Adam(parameters, lr=1.0, fused=True) for parameters in (list(G.parameters()), learning))
         return cls(G.train(), D.train(), average_of(G), adam_G, adam_D, memory or {})
 
     def tensors(self) -> dict[str, Tensor]:
@@ -102,6 +111,28 @@ class State:
         self.step = step
         self._shared = {name: tensor for name, tensor in found.items() if name.startswith(f"{TERMS}.")}
         self.terms = _terms(self._shared, next(self.G.parameters()).device)
+
+
+def first_layers(network: nn.Module, count: int) -> list[str]:
+    """Names of the parameters of the first layers of a network, in the order of its definition.
+
+    A layer is a module with a matrix or filters, together with its bias and what stands before the next such module.
+
+    Raises:
+        ConfigError: There are not more layers than that.
+    """
+    layers: list[str] = []
+    found: list[str] = []
+    for name, parameter in network.named_parameters() if count else ():
+        owner = name.rpartition(".")[0].partition(".parametrizations")[0]
+        if parameter.ndim > 1 and owner not in layers:
+            if len(layers) == count:
+                return found
+            layers.append(owner)
+        found.append(name)
+    if count:
+        raise ConfigError(f"params.train.freeze_D: expected fewer than the {len(layers)} layers of D, got {count}")
+    return []
 
 
 def _terms(shared: dict[str, Tensor], device: torch.device) -> list[dict[str, Tensor]]:
