@@ -213,6 +213,17 @@ def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(t
     assert first > 0.5, "the ticks before the checkpoint are not played again"
 
 
+@pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_more_kimg_go_on_from_the_end_of_a_finished_training(trained, again, launcher):
+    again.params(train={"kimg": 5}, compute={"launcher": launcher})
+    again.run("python", "pipeline/train.py")
+    again.params(train={"kimg": 8})
+    log = again.run("python", "pipeline/train.py")
+    assert "goes on from the end of the finished training of 5 kimg" in log
+    assert float(log.partition(" kimg ")[2].partition("/")[0]) > 5
+    assert result(again) == result(trained)
+
+
 OF_RAY = {
     "RayTrainWorker", "SynchronizationActor", "TrainController", "PlacementGroupCleaner", "DatasetManager",
     "_AutoscalingCoordinatorActor", "DashboardAgent", "RuntimeEnvAgent",

@@ -29,7 +29,7 @@ from ganops.core.retry import insist, retry_timeout
 from ganops.core.signals import Request, heeded
 from ganops.core.terminal import say
 from ganops.data import Prepared
-from ganops.distributed import failures, node_copy, runtime
+from ganops.distributed import failures, finished, node_copy, runtime
 from ganops.distributed.board import Desk
 from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
@@ -84,7 +84,7 @@ def fit(
         run = _open(experiment, *here, torch.device("cpu"), start=ancestor)
         name = _name(run)
         _tell_of_the_past(run, storage)
-        run = _fit_here(experiment, *here, storage.folder(name), listen, ancestor)
+        run = _fit_here(experiment, *here, storage, name, listen, ancestor)
     else:
         runtime.check_room(experiment.compute)
         with ThreadPoolExecutor(1) as pool:
@@ -104,10 +104,13 @@ def fit(
                 if start:
                     ancestor = node_copy.send(start[0], grows=grows), start[1]
                 log = storage, f"{name}/{LOG}"
+                shorter = None if storage.names(name, retry_timeout()) else finished.found(run, storage)
                 _fit_on_ray(
-                    run, *copies, storage.address, name, plan, listen, log=log, ancestor=ancestor, heeds=True
+                    run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
+                    heeds=True,
                 )  # fmt: skip
     yield run
+    finished.keep(run, storage)
     storage.remove(name, retry_timeout())
 
 
@@ -175,12 +178,17 @@ def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fit_here(
-    experiment: Experiment, prepared: NodeCopy, features: NodeCopy, folder: Path, listen: Listener,
+    experiment: Experiment, prepared: NodeCopy, features: NodeCopy, storage: Storage, name: str, listen: Listener,
     ancestor: Ancestor | None,
 ) -> Run:  # fmt: skip
     run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start=ancestor)
-    checkpoint, former = folder / "checkpoint", folder / FORMER
-    run.resume([each for each in (checkpoint, former) if each.is_dir()])
+    checkpoint, former = storage.folder(name) / "checkpoint", storage.folder(name) / FORMER
+    own = [each for each in (checkpoint, former) if each.is_dir()]
+    if own:
+        run.resume(own)
+    elif shorter := finished.found(run, storage):
+        with storage.opened(shorter) as folder:
+            finished.begin(run, folder)
     _say_what_continues(run.continues)
     cadence = Cadence(experiment.compute.checkpoint_minutes)
     with heeded() as request:
@@ -237,7 +245,7 @@ def stretch(
 def _fit_on_ray(
     run: Run, prepared: NodeCopy, features: NodeCopy, storage: str, name: str, plan: Plan, listen: Listener, *,
     log: tuple[Storage, str], until: int | None = None, start: str | None = None, ancestor: Ancestor | None = None,
-    heeds: bool = False,
+    shorter: str | None = None, heeds: bool = False,
 ) -> None:  # fmt: skip
     """Trains on Ray's workers and loads the last checkpoint into `run`; the log is a folder of a storage.
 
@@ -254,6 +262,7 @@ def _fit_on_ray(
         "until": until,
         "minutes": run.experiment.compute.checkpoint_minutes,
         "start": start,
+        "shorter": shorter,
         "ancestor": ancestor,
         "edits": run.meaning["edits"],
     }
@@ -351,6 +360,9 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     elif config_of_loop["start"]:
         with log[0].opened(config_of_loop["start"], seconds) as folder:
             run.load(folder / "run", log=_read_log(log, seconds), takeover=True)
+    elif config_of_loop["shorter"]:
+        with log[0].opened(config_of_loop["shorter"], seconds) as folder:
+            finished.begin(run, folder)
     stop, cadence = config_of_loop["board"].stop(run.device, run.state.step), Cadence(config_of_loop["minutes"])
     for progress in run.play(config_of_loop["until"], stop):
         if board is not None and not progress.partial:

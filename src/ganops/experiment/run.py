@@ -233,22 +233,26 @@ class Run:
         """
         if not self.state.step:
             self._notes += self._notes_of_start
-        every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
             before=self.before, stop=stop,
         )  # fmt: skip
-        yield from with_threads(self.threads, self._listen(ticks, every, end))
+        yield from with_threads(self.threads, self._listen(ticks, end))
 
-    def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
+    @property
+    def every(self) -> int:
+        """Ticks from one validation to the next."""
+        return max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
+
+    def _listen(self, ticks: Iterator[Tick], end: int) -> Iterator[Progress]:
         self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
             if tick.stopped and not tick.metrics:
                 yield Progress(tick.step, end, {"kimg": tick.kimg}, checkpoint=False, stopped=True)
                 return
             row = {"kimg": tick.kimg, **tick.metrics}
-            due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step in (self.border, end)
+            due = tick.step % (self.recipe.tick_steps * self.every) == 0 or tick.step in (self.border, end)
             judged: list[dict[str, float]] = []
             if self.rank == 0:
                 self.history.append(row)
@@ -583,6 +587,8 @@ class Run:
         assert self.best_row is not None
         with atomic_folder(pictures) as draft:
             for name in self.log.names:
+                if not self.is_drawn(round(float(name.removesuffix(".png")) * 1000 / self.recipe.samples)):
+                    continue  # the end of a shorter training, with which this one began
                 try:
                     (draft / name).write_bytes(self.log.picture(name))
                 except (FileNotFoundError, ValueError):  # no weight hangs on it
