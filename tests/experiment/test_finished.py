@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from test_run import Looks, outcome, run
+from test_run import Looks, flip, outcome, run
 
 from ganops.distributed import finished
 from ganops.distributed.storage import Storage
+from ganops.experiment.run import STATE
 
 CONSTANT = {"train.learning_rate": 0.05, "train.checkpoint_kimg": 0.02}
 
@@ -57,6 +58,18 @@ def test_what_was_killed_in_the_longer_part_is_whole(tmp_path):
     second.load(tmp_path / "checkpoint")
     list(second.play())
     assert outcome(second) == outcome(trained(0.12, storage)[0])
+
+
+def test_a_damaged_end_is_told_and_left(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    name = finished._name(trained(0.06, storage)[0])
+    flip(storage.folder(name) / finished.RUN / STATE, 1000)
+    training = run(judge=Looks([]), **{**CONSTANT, "train.kimg": 0.12})
+    with storage.opened(finished.found(training, storage)) as folder:
+        finished.begin(training, folder)
+    notes = [note for progress in training.play() for note in progress.notes]
+    assert [note.rpartition("; ")[2] for note in notes] == ["no other is whole: it begins anew"]
+    assert outcome(training) == outcome(trained(0.12, Storage(str(tmp_path / "other")))[0])
 
 
 @pytest.mark.parametrize(

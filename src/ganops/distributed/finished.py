@@ -62,8 +62,8 @@ def found(run: Run, storage: Storage) -> str | None:
 
 
 def begin(run: Run, folder: Path) -> None:
-    """Loads the end of a shorter training, whose log becomes part of this one's."""
-    run.load(folder / RUN, takeover=True)
+    """Loads the end of a shorter training, whose log becomes part of this one's; a damaged one is noted and left."""
+    run.resume([folder / RUN], takeover=True)
     run.log = run.log.gathered()
 
 

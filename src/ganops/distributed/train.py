@@ -104,7 +104,7 @@ def fit(
                 if start:
                     ancestor = node_copy.send(start[0], grows=grows), start[1]
                 log = storage, f"{name}/{LOG}"
-                shorter = None if storage.names(name, retry_timeout()) else finished.found(run, storage)
+                shorter = None if _journal(storage, name) else finished.found(run, storage)
                 _fit_on_ray(
                     run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
                     heeds=True,

@@ -529,15 +529,15 @@ class Run:
         if why := identity.difference(self.meaning, journal):
             raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
 
-    def resume(self, checkpoints: Iterable[Path], log: Read | None = None) -> Path | None:
+    def resume(self, checkpoints: Iterable[Path], log: Read | None = None, *, takeover: bool = False) -> Path | None:
         """Continues from the first of a training's own checkpoints that is whole, and returns it; None: no one is.
 
-        Those before it, the newest first, are noted: the next tick tells them.
+        Those before it, the newest first, are noted: the next tick tells them. `log` and `takeover` are as in `load`.
         """
         passed = []
         for folder in checkpoints:
             try:
-                self.load(folder, log=log)
+                self.load(folder, log=log, takeover=takeover)
             except TrainingError as error:  # of another training it can only be by damage: these are its own
                 passed.append(str(error))
                 continue
