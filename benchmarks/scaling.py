@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ganops.experiment.log import is_kept
+
 MEASURED = Path(__file__).with_name("scaling.json")
 DEFAULT = "dcgan 32 gray, the default"
 
@@ -282,18 +284,19 @@ def show_sets(constants: dict[str, Any]) -> None:
 
 
 def show_long_runs() -> None:
-    """What a checkpoint holds besides weights: a picture for every tick so far."""
+    """What lies beside the checkpoints, which hold weights alone: the pictures of the film strip."""
     rows = []
     for kimg, tick, resolution, parameters in (
         (120, 4, 32, 0.6e6),
         (25000, 4, 256, PARAMETERS),
         (25000, 50, 256, PARAMETERS),
     ):
-        pictures = kimg / tick * 40 * 3 * resolution**2
+        kept = sum(is_kept(n) for n in range(1, round(kimg / tick) + 1))
+        pictures = kept * 40 * 3 * resolution**2
         weights = v100(256).state * 4 * parameters
-        rows.append([f"{kimg:,}", str(tick), str(resolution), f"{kimg / tick:,.0f}", amount(pictures), amount(weights)])
-    head = "| kimg | tick_kimg | pixels | pictures | of pictures, at most | of weights |"
-    table("The last checkpoint of a run", head, rows)
+        rows.append([f"{kimg:,}", str(tick), str(resolution), f"{kept:,}", amount(pictures), amount(weights)])
+    head = "| kimg | tick_kimg | pixels | pictures | of pictures, at most | a checkpoint |"
+    table("The log of a run, and its checkpoints", head, rows)
 
 
 def amount(size: float) -> str:

@@ -6,6 +6,7 @@ from ganops.distributed.train import fit
 from ganops.experiment import build, checks
 from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
+from ganops.registry.ancestor import fetched
 from ganops.search import trials
 
 
@@ -16,11 +17,16 @@ def main() -> None:
         checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
         with (
+            fetched(experiment) as start,
             training_bar(
                 name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
             ) as show,
             fit(
-                experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, (*p.notes, *p.alarms), p.judged)
+                experiment,
+                layout.PREPARED,
+                layout.FEATURES,
+                lambda p: show(p.row, (*p.notes, *p.alarms), p.judged),
+                start,
             ) as run,
         ):
             run.publish(

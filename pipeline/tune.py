@@ -7,6 +7,7 @@ from ganops.core import layout
 from ganops.core.terminal import say, stage
 from ganops.experiment import checks
 from ganops.metrics.reference import Reference
+from ganops.registry.ancestor import fetched
 from ganops.reports import search_page
 from ganops.search import trials
 from ganops.search.table import search_table
@@ -20,9 +21,9 @@ def main() -> None:
         if experiment.tune.trials and experiment.tune.space:
             from ganops.distributed.tune import search
 
-            found = search(
-                experiment, layout.PREPARED, layout.FEATURES, partial(search_table, name, experiment.tune.trials)
-            )
+            watch = partial(search_table, name, experiment.tune.trials)
+            with fetched(experiment) as start:
+                found = search(experiment, layout.PREPARED, layout.FEATURES, watch, start)
             search_page.publish(found, best_params=layout.BEST_PARAMS, report=layout.TUNE_REPORT)
             from ganops.registry.searches import try_to_record  # mlflow takes seconds to import
 

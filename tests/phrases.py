@@ -37,3 +37,8 @@ PARAMS = {
 
 def experiment(**params):
     return config.parse({}).override(copy.deepcopy({**PARAMS, **params}))
+
+
+def strip(training):
+    """The pictures of a training, wherever they are."""
+    return {name: training.log.picture(name) for name in training.log.names}

@@ -26,6 +26,7 @@ TINY = {
         "validation_samples": 200,
         "learning_rate": {"generator": 1e-3, "discriminator": 1e-3},
     },
+    "compute": {"checkpoint_minutes": 0},
     "tune": {"trials": 2, "kimg": 0.6, "space": {"train.learning_rate.generator": {"log_uniform": [4e-4, 2e-3]}}},
     "evaluate": {"samples": 300},
     "register": {"name": "tiny", "gate": {"fd_domain": {"at_most": 1e6}}},

@@ -379,9 +379,13 @@ class Train(Section):
     tick_kimg: Positive = 4
     """A line, a picture of fixed latents and the losses every so often."""
     checkpoint_kimg: Positive = 8
-    """A checkpoint and a validation distance every so often."""
+    """A validation distance every so often, and a checkpoint with it as far as that is cheap."""
     validation_samples: Annotated[int, Field(ge=100)] = 2000
     """Generated samples of the validation distance."""
+    start: Annotated[str, Field(min_length=1)] | None = None
+    """The generator with whose weights a game begins: a folder, models:/NAME/VERSION or models:/NAME@ALIAS; or null."""
+    freeze_D: Annotated[int, Field(ge=0, le=100)] = 0
+    """The first so many layers of D do not learn, those next to the samples: for a start on few samples."""
 
     @field_validator("beta2")
     @classmethod
@@ -530,6 +534,9 @@ class Compute(Section):
     """The resources of one trial of the search."""
     storage: str = ".ganops"
     """Checkpoints of unfinished runs, results of searches: a shared folder, or an address (s3://, gs://, abfs://...)."""
+    checkpoint_minutes: Literal["auto"] | NotNegative = "auto"
+    """Minutes of a training between two checkpoints, saved at the next tick; 0: at each. auto: at validations as far as
+    that takes 2 % of the time, and after 5 minutes."""
 
     @field_validator("workers")
     @classmethod

@@ -6,6 +6,8 @@ import shutil
 import time
 from contextlib import suppress
 
+from projects import TINY
+
 WEIGHTS = "artifacts/generator/generator.safetensors"
 DRIVER = "^python pipeline/train.py"
 WORKER = "^ray::RayTrainWorker"
@@ -107,7 +109,8 @@ class Training:
         found = []
         for journal in self.storage.glob("train-*/checkpoint*/run.json"):
             with suppress(OSError, ValueError):  # being written, or removed
-                found.append(len(json.loads(journal.read_text())["history"]))
+                kimg = json.loads(journal.read_text())["history"][-1]["kimg"]
+                found.append(round(kimg / TINY["train"]["tick_kimg"]))
         return found
 
     def result(self):

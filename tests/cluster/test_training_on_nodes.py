@@ -81,11 +81,11 @@ def test_within_bounds_the_training_goes_on_without_a_lost_node(cluster, prepare
 @pytest.mark.slow
 def test_a_node_that_is_announced_to_go_is_used_until_it_is_taken(cluster, prepared, whole):
     """Each tick is saved meanwhile, also where no checkpoint is due; another node takes its place."""
-    training = Training(cluster, prepared)
+    training = Training(cluster, prepared, checkpoint_minutes="auto")
     training.wait_checkpoint()
     start = time.monotonic()
     cluster.announce(cluster.worker, seconds=20)
-    while not any(saved % 2 for saved in training.saved()):  # a checkpoint is due at every second tick
+    while not any(saved % 2 for saved in training.saved()):  # a checkpoint is due at every second tick at most
         assert not training.ended(), "too late"
         time.sleep(0.05)
     print(f"saved {time.monotonic() - start:.1f} s after the announcement")

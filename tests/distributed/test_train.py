@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -16,6 +17,7 @@ import pytest
 import ray
 import torch
 from projects import Project
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from ganops.core.errors import TrainingError
@@ -91,7 +93,7 @@ def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
     again.params(compute={"launcher": launcher})
     running = kill_after_a_checkpoint(again)
     actors = {name.removeprefix("ray::").split()[0].split(".")[0] for name in running if name.startswith("ray::")}
-    assert actors <= (OF_RAY | {"_QueueActor", "_Bench"} if launcher == "ray" else set()), "each more takes its time"
+    assert actors <= (OF_RAY | {"Board", "_Bench"} if launcher == "ray" else set()), "each more takes its time"
     assert result(again) == whole, "a killed run leaves the former result alone"
     for made in (WEIGHTS, HISTORY):
         (again.folder / made).unlink()
@@ -107,14 +109,65 @@ def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
     assert not list((again.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
 
 
-@pytest.mark.slow
-def test_ctrl_c_in_a_training_on_ray_is_no_success_and_loses_nothing(trained, again):
-    again.params(compute={"launcher": "ray"})
-    process = train_to_a_checkpoint(again)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == 130
+def stopped(project, number: int, seconds: float) -> int | None:
+    """Trains for some seconds after its first tick, sends a signal; returns the step that was saved, None: it ended."""
+    with subprocess.Popen(
+        ["python", "-u", "pipeline/train.py"], cwd=project.folder, env=project.environment(), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    ) as process:  # fmt: skip
+        log = ""
+        for line in process.stdout:
+            log += line
+            if "kimg" in line:
+                break
+        time.sleep(seconds)
+        process.send_signal(number)
+        log += process.stdout.read()
+    if process.returncode == 0:
+        return None
+    assert process.returncode == 128 + number, log
+    (step,) = re.findall(r"stopped, and saved after step ([\d,]+); the same command goes on from there", log)
+    return int(step.replace(",", ""))
+
+
+def newest_step(project) -> int:
+    """The number of steps that the newest checkpoint holds."""
+    found = []
+    for path in checkpoints(project):
+        with safe_open(path, "pt") as file:
+            found.append(int(file.metadata()["step"]))
+    return max(found)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "workers", "times"),
+    [
+        ("local", 1, 2),
+        ("ray", 2, 1),
+        pytest.param("local", 1, 20, marks=pytest.mark.slow),
+        pytest.param("ray", 2, 5, marks=pytest.mark.slow),
+    ],
+)
+def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, launcher, workers, times):
+    """Between ticks as well as at them: the next attempt has all steps that were done, and the bits are the same."""
+    rng, steps = random.Random(times), [0]
+    kimg = 8 if times < 20 else 20
+    again.params(train={"kimg": kimg}, compute={"launcher": launcher, "workers": workers})
+    for number in [signal.SIGTERM, signal.SIGINT] * times:
+        step = stopped(again, number, rng.uniform(0, 0.3))
+        if step is None or len(steps) > times:
+            break
+        assert step == newest_step(again) > steps[-1]
+        steps.append(step)
+    assert len(steps) > times
+    assert any(step % 10 for step in steps), "a tick is ten steps: some moment was between two"
     again.run("python", "pipeline/train.py")
-    assert result(again) == result(trained)
+    if (workers, kimg) == (1, 8):
+        assert result(again) == result(trained)
+    else:
+        cut = result(again)
+        again.run("python", "pipeline/train.py")
+        assert cut == result(again)
 
 
 @pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
@@ -123,7 +176,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(trained
     kill_after_a_checkpoint(again, count=2)
     (unfinished,) = (again.folder / ".ganops").glob("train-*")
     there = [path.parent for path in unfinished.glob("checkpoint*/state.safetensors")]
-    newest = max(there, key=lambda path: len((path / "run.json").read_text()))
+    newest = max(there, key=lambda path: json.loads((path / "run.json").read_text())["history"][-1]["kimg"])
     content = bytearray((newest / "state.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     (newest / "state.safetensors").write_bytes(content)
@@ -158,6 +211,17 @@ def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(t
     assert not unfinished.is_dir()
     first = float(log.partition(" kimg ")[2].partition("/")[0])
     assert first > 0.5, "the ticks before the checkpoint are not played again"
+
+
+@pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_more_kimg_go_on_from_the_end_of_a_finished_training(trained, again, launcher):
+    again.params(train={"kimg": 5}, compute={"launcher": launcher})
+    again.run("python", "pipeline/train.py")
+    again.params(train={"kimg": 8})
+    log = again.run("python", "pipeline/train.py")
+    assert "goes on from the end of the finished training of 5 kimg" in log
+    assert float(log.partition(" kimg ")[2].partition("/")[0]) > 5
+    assert result(again) == result(trained)
 
 
 OF_RAY = {

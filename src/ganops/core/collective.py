@@ -108,3 +108,17 @@ def mean_over_workers(x: Tensor) -> Tensor:
         return x
     everywhere: Tensor = _Sum.apply(weighted(x))
     return everywhere / workers()
+
+
+def of_all_workers(x: Tensor) -> Tensor:
+    """The tensors, of one shape [...], that the workers have: [workers, ...], the same on all of them."""
+    parts = [torch.empty_like(x) for _ in range(workers())]
+    if len(parts) == 1:
+        return x[None]
+    dist.all_gather(parts, x.contiguous())
+    return torch.stack(parts)
+
+
+def any_worker(flag: bool, device: torch.device) -> bool:
+    """Return True where the flag of some worker is set; the workers wait for one another."""
+    return bool(mean_over_workers(torch.tensor(float(flag), dtype=torch.float64, device=device)) > 0)

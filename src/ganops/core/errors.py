@@ -49,6 +49,14 @@ class RegistryError(UserError):
     """A model that cannot be registered, promoted or found."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal that was heeded: its number, and words about where the same command goes on."""
+
+    def __init__(self, signal: int, words: str) -> None:
+        super().__init__(words)
+        self.signal = signal
+
+
 class Problem(NamedTuple):
     """One thing that is wrong with given values: the dotted path, words for people, and what was given there."""
 

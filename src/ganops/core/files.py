@@ -26,8 +26,12 @@ NUMBERED = re.compile(r"os error (\d+)")
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, *, lasting: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `path` for a file; it replaces `path` when the block succeeds.
+
+    Args:
+        path: The file.
+        lasting: The disk must hold it before it has its name: a loss of power then leaves it whole, or as it was.
 
     Raises:
         OSError: It cannot be written: the error names `path`.
@@ -36,7 +40,11 @@ def atomic(path: Path) -> Iterator[Path]:
     with _scratch(path, _clear_once) as scratch:
         draft = scratch / path.name
         yield draft
+        if lasting:
+            _sync(draft)
         os.replace(draft, path)
+        if lasting:
+            _sync(path.parent)
 
 
 @contextmanager

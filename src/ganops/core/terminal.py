@@ -1,6 +1,7 @@
 """Progress on the terminal: one live bar where a person watches, plain lines elsewhere."""
 
 import os
+import signal
 import statistics
 import sys
 import time
@@ -126,9 +127,9 @@ def stage(file: str) -> Iterator[str]:
         yield path.stem
     except Exception as error:
         give_up(error, path.stem)
-    except KeyboardInterrupt:
-        say(path.stem, "interrupted; the same command continues from the last checkpoint")
-        sys.exit(130)
+    except KeyboardInterrupt as error:
+        say(path.stem, str(error) or "interrupted; the same command continues from the last checkpoint")
+        sys.exit(128 + getattr(error, "signal", signal.SIGINT))
 
 
 def clock(seconds: float) -> str:

@@ -1,7 +1,5 @@
 """Failures of a training on Ray's workers: a lost worker begins it again, an error of its own ends it at once."""
 
-import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +10,7 @@ import torch.distributed as dist
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from ganops.core.errors import TrainingError
+from ganops.core.signals import aside
 from ganops.distributed.storage import away
 
 MAX_WORKER_FAILURES = 20
@@ -64,8 +63,7 @@ def fit(trainer: Callable[[], Any], storage: str) -> Any:
     """
     for left in reversed(range(MAX_WORKER_FAILURES + 1)):
         try:
-            with _interruptible():
-                return trainer().fit()
+            return aside(lambda: trainer().fit())  # on the main thread Ray Train would take SIGINT for itself
         except (RayActorError, ray.train.ControllerError) as error:
             failure = getattr(error, "controller_failure", error)
             lost = isinstance(failure, RayError) and not isinstance(failure, RayTaskError)
@@ -74,19 +72,6 @@ def fit(trainer: Callable[[], Any], storage: str) -> Any:
         except ray.train.WorkerGroupError as error:
             raise _told(error, storage) from None
     raise AssertionError
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Keeps Ctrl-C an interruption: Ray's handler stops the workers, then ends the process as if it had succeeded."""
-    former = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit:
-        raise KeyboardInterrupt from None
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, former)
 
 
 def _told(failure: Exception, storage: str) -> Exception:

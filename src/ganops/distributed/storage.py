@@ -5,9 +5,10 @@ import re
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,23 @@ class Storage:
                 draft.write_bytes(content)
             return
         insist(lambda: self.place(name).write(content), away=away, seconds=seconds)
+
+    def add(
+        self, folder: Path, name: str, seconds: float = 0.0, tell: Callable[[str], None] = lambda text: None
+    ) -> None:
+        """Keeps the files of a folder of this node beside those of a folder of it, each whole or not at all.
+
+        Raises:
+            OSError: One cannot be kept.
+        """
+        for path in sorted(folder.glob("*")):
+            content = path.read_bytes()
+            if "://" not in self.address:
+                with atomic(self.folder(name) / path.name, lasting=True) as draft:
+                    draft.write_bytes(content)
+            else:
+                place = self.place(f"{name}/{path.name}")
+                insist(partial(place.write, content), away=away, seconds=seconds, tell=tell)
 
     def read(self, name: str, seconds: float = 0.0) -> bytes:
         """The content of a file. OSError where there is none."""

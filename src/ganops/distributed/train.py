@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from pyarrow import fs
-from ray.util.queue import Queue
 
 from ganops import config
 from ganops.config import Experiment
@@ -27,19 +26,26 @@ from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
 from ganops.core.retry import insist, retry_timeout
+from ganops.core.signals import Request, heeded
 from ganops.core.terminal import say
 from ganops.data import Prepared
-from ganops.distributed import failures, node_copy, runtime
+from ganops.distributed import failures, finished, node_copy, runtime
+from ganops.distributed.board import Desk
+from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage, away
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
+from ganops.experiment.log import LOG, Read
 from ganops.experiment.run import JOURNAL, Progress, Run
+from ganops.experiment.start import Start, place_of
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference
 
 Listener = Callable[[Progress], None]
+Ancestor = tuple[NodeCopy, str]
+"""Folder and name of the generator with whose weights a training begins."""
 MAX_RESTARTS = 3
 """Most times that a validator apart is started again."""
 FORMER = "checkpoint-former"
@@ -51,7 +57,9 @@ PLACEMENT_SECONDS = 60.0
 
 
 @contextmanager
-def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener) -> Iterator[Run]:
+def fit(
+    experiment: Experiment, prepared: Path, features: Path, listen: Listener, start: tuple[Path, str] | None = None
+) -> Iterator[Run]:
     """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
 
     The checkpoints are kept until the block has succeeded, so that what it writes cannot be lost.
@@ -61,22 +69,27 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         prepared: Folder of the prepared data.
         features: Folder of the extractor and its reference statistics.
         listen: Hears each tick.
+        start: Folder and name of the generator that `train.start` means, where it is no folder of this machine.
 
     Raises:
+        ConfigError: The networks are not those of that generator.
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
+        Stopped: A signal asked for it: the state after the step that was under way is kept.
     """
     here = NodeCopy(str(prepared)), NodeCopy(str(features))
+    start = start or place_of(experiment)
+    ancestor = (NodeCopy(str(start[0])), start[1]) if start else None
     storage = Storage.of(experiment.compute)
     if experiment.compute.launcher == "local":
-        run = _open(experiment, *here, torch.device("cpu"))
+        run = _open(experiment, *here, torch.device("cpu"), start=ancestor)
         name = _name(run)
         _tell_of_the_past(run, storage)
-        run = _fit_here(experiment, *here, storage.folder(name), listen)
+        run = _fit_here(experiment, *here, storage, name, listen, ancestor)
     else:
         runtime.check_room(experiment.compute)
         with ThreadPoolExecutor(1) as pool:
             # beside Ray's start: the first optimiser has torch import its compiler, and both take seconds
-            opening = pool.submit(_open, experiment, *here, torch.device("cpu"))
+            opening = pool.submit(_open, experiment, *here, torch.device("cpu"), start=ancestor)
             with runtime.cluster():
                 run = opening.result()
                 name = _name(run)
@@ -88,8 +101,16 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
                 _tell_of_the_past(run, storage)
                 grows = bool(plan.counts)
                 copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
-                _fit_on_ray(run, *copies, storage.address, name, plan, listen)
+                if start:
+                    ancestor = node_copy.send(start[0], grows=grows), start[1]
+                log = storage, f"{name}/{LOG}"
+                shorter = None if _journal(storage, name) else finished.found(run, storage)
+                _fit_on_ray(
+                    run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
+                    heeds=True,
+                )  # fmt: skip
     yield run
+    finished.keep(run, storage)
     storage.remove(name, retry_timeout())
 
 
@@ -106,10 +127,12 @@ def _open(
     *,
     apart: bool = False,
     edits: str | None = None,
-    **place: int,
+    start: Ancestor | None = None,
+    **place: Any,
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
-    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
+    begin = Start.open(start[0].open(), start[1]) if start else None
+    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, start=begin, **place)
 
 
 def _say_what_continues(line: str) -> None:
@@ -154,21 +177,38 @@ def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meaning.items() if key not in ("code", *identity.CODE)}
 
 
-def _fit_here(experiment: Experiment, prepared: NodeCopy, features: NodeCopy, folder: Path, listen: Listener) -> Run:
-    run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device))
-    checkpoint, former = folder / "checkpoint", folder / FORMER
-    run.resume([each for each in (checkpoint, former) if each.is_dir()])
+def _fit_here(
+    experiment: Experiment, prepared: NodeCopy, features: NodeCopy, storage: Storage, name: str, listen: Listener,
+    ancestor: Ancestor | None,
+) -> Run:  # fmt: skip
+    run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start=ancestor)
+    checkpoint, former = storage.folder(name) / "checkpoint", storage.folder(name) / FORMER
+    own = [each for each in (checkpoint, former) if each.is_dir()]
+    if own:
+        run.resume(own)
+    elif shorter := finished.found(run, storage):
+        with storage.opened(shorter) as folder:
+            finished.begin(run, folder)
     _say_what_continues(run.continues)
-    for progress in run.play():
-        listen(progress)
-        if progress.checkpoint:
-            run.save(checkpoint, former=former)
+    cadence = Cadence(experiment.compute.checkpoint_minutes)
+    with heeded() as request:
+        for progress in run.play(stop=lambda step: request.signal is not None):
+            if not progress.partial:
+                listen(progress)
+            if cadence.is_due(progress):
+                with cadence.saving():
+                    run.save(checkpoint, former=former)
+        request.expect_none(_where(run))
     return run
 
 
+def _where(run: Run) -> str:
+    return f"stopped, and saved after step {run.state.step:,}; the same command goes on from there"
+
+
 def stretch(
-    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, start: str | None,
-    until: int, plan: Plan,
+    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, log: str,
+    start: str | None, until: int, plan: Plan, ancestor: Ancestor | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
     """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
 
@@ -179,9 +219,11 @@ def stretch(
         storage: Seen by all workers.
         folder: Of the storage, for checkpoints that are needed no more afterwards.
         name: Of the part, in that folder.
+        log: Folder of the storage with the log of the run.
         start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
         until: The step at which it ends.
         plan: Of the workers.
+        ancestor: The generator with whose weights the run began.
 
     Returns:
         The alarms of the last tick.
@@ -193,8 +235,8 @@ def stretch(
     storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
     address = storage.below(folder)
     _fit_on_ray(
-        run, prepared, features, address, name, plan, heard.append, until=until,
-        start=(storage, start) if start else None,
+        run, prepared, features, address, name, plan, heard.append, log=(storage, log), until=until,
+        start=start, ancestor=ancestor,
     )  # fmt: skip
     storage.remove(f"{folder}/{name}", retry_timeout())
     return heard[-1].alarms if heard else ()
@@ -202,9 +244,13 @@ def stretch(
 
 def _fit_on_ray(
     run: Run, prepared: NodeCopy, features: NodeCopy, storage: str, name: str, plan: Plan, listen: Listener, *,
-    until: int | None = None, start: tuple[Storage, str] | None = None,
+    log: tuple[Storage, str], until: int | None = None, start: str | None = None, ancestor: Ancestor | None = None,
+    shorter: str | None = None, heeds: bool = False,
 ) -> None:  # fmt: skip
-    """Trains on Ray's workers and loads the last checkpoint into `run`."""
+    """Trains on Ray's workers and loads the last checkpoint into `run`; the log is a folder of a storage.
+
+    Stopped where it `heeds` signals, and there was one.
+    """
     work = {
         "params": run.experiment.content(),
         "prepared": prepared,
@@ -212,11 +258,15 @@ def _fit_on_ray(
         "cores": plan.cpus,
         "apart": plan.apart,
         "retry_timeout": retry_timeout(),
+        "log": log,
         "until": until,
+        "minutes": run.experiment.compute.checkpoint_minutes,
         "start": start,
+        "shorter": shorter,
+        "ancestor": ancestor,
         "edits": run.meaning["edits"],
     }
-    with _listening(listen) as board:
+    with _listening(listen) as board, heeded(board.ask) if heeds else nullcontext(Request()) as request:
 
         def trainer() -> Any:
             _mend_list(Storage(storage), name)
@@ -237,10 +287,22 @@ def _fit_on_ray(
             )
 
         result = failures.fit(trainer, storage)
+        _take(result, run, log)
+        request.expect_none(_where(run))
+
+
+def _take(result: Any, run: Run, log: tuple[Storage, str]) -> None:
+    """Loads the last checkpoint of a result into `run`."""
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, retry_timeout(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
-        run.load(folder)
+        run.load(folder, log=_read_log(log, retry_timeout()))
+
+
+def _read_log(log: tuple[Storage, str], seconds: float) -> Read:
+    """Return what reads the log of a training in a storage."""
+    storage, folder = log
+    return lambda name: storage.read(f"{folder}/{name}", seconds)
 
 
 def _mend_list(storage: Storage, name: str) -> None:
@@ -288,24 +350,32 @@ def _work(config_of_loop: dict[str, Any]) -> None:
     apart = config_of_loop["apart"] and rank == 0
     device, edits = ray.train.torch.get_device(), config_of_loop["edits"]
     place = {"rank": rank, "workers": workers, "cores": config_of_loop["cores"]}
-    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, **place)
+    start = config_of_loop["ancestor"]
+    run = _open(experiment, prepared, features, device, apart=apart, edits=edits, start=start, **place)
     seconds, board = config_of_loop["retry_timeout"], config_of_loop["board"] if rank == 0 else None
-    if _resume(run, seconds):
+    log = config_of_loop["log"]
+    if _resume(run, log, seconds):
         if board is not None and not config_of_loop["start"]:
             board.put({"continues": run.continues})
     elif config_of_loop["start"]:
-        store, name = config_of_loop["start"]
-        with store.opened(name, seconds) as folder:
-            run.load(folder / "run", takeover=True)
-    for progress in run.play(config_of_loop["until"]):
-        if board is not None:
+        with log[0].opened(config_of_loop["start"], seconds) as folder:
+            run.load(folder / "run", log=_read_log(log, seconds), takeover=True)
+    elif config_of_loop["shorter"]:
+        with log[0].opened(config_of_loop["shorter"], seconds) as folder:
+            finished.begin(run, folder)
+    stop, cadence = config_of_loop["board"].stop(run.device, run.state.step), Cadence(config_of_loop["minutes"])
+    for progress in run.play(config_of_loop["until"], stop):
+        if board is not None and not progress.partial:
             board.put(asdict(progress))
-        # all workers are told the same, at the same tick: from then on each tick is saved, until the node is taken
-        if progress.checkpoint or ray.train.get_preemption_info():
-            _report(run, progress, board, seconds)
+        # by the clock of rank 0; all workers are told of a node that is announced to go at the same tick: from then
+        # on each is saved, until the node is taken
+        due = collective.any_worker(rank == 0 and cadence.is_due(progress), run.device)
+        if due or ray.train.get_preemption_info():
+            with cadence.saving():
+                _report(run, progress, board, log, seconds)
 
 
-def _resume(run: Run, seconds: float) -> bool:
+def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:
     """Continues from the newest checkpoint of Ray's run that is whole; False: there is none.
 
     Raises:
@@ -314,7 +384,7 @@ def _resume(run: Run, seconds: float) -> bool:
     with ExitStack() as stack:
         # of the storage there is nothing to tell yet: that would be an alarm beside a tick
         folders = (stack.enter_context(_opened(each, seconds, lambda text: None)) for each in _checkpoints(seconds))
-        found = run.resume(folders)
+        found = run.resume(folders, _read_log(log, seconds))
     step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
     if collective.mean_over_workers(step) != step:
         raise dist.DistError("the workers see other checkpoints, or other damage of them, in compute.storage")
@@ -336,12 +406,12 @@ def _checkpoints(seconds: float) -> list[Any]:
     return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
 
 
-def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -> None:
+def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float) -> None:
     if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
-    folder = Path(tempfile.mkdtemp(prefix="ganops-checkpoint-"))
-    run.save(folder)
+    folder, new = (Path(tempfile.mkdtemp(prefix=f"ganops-{what}-")) for what in ("checkpoint", "log"))
+    run.save(folder, log=new)
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
 
     def tell(text: str) -> None:
@@ -355,6 +425,7 @@ def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -
             TrainingError: The storage refuses it, or has been away for too long.
         """
         try:
+            log[0].add(new, log[1], seconds, tell)
             kept = insist(
                 lambda: store.persist_current_checkpoint(checkpoint, name), away=away, seconds=seconds, tell=tell
             )
@@ -367,6 +438,7 @@ def _report(run: Run, progress: Progress, board: Queue | None, seconds: float) -
             raise TrainingError(_unwritten(kimg, store.experiment_fs_path, reason)) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
 
     ray.train.report(
         {"kimg": progress.row["kimg"]},
@@ -423,14 +495,13 @@ class _Bench:
 
 
 @contextmanager
-def _listening(listen: Listener) -> Iterator[Queue]:
-    """Yields a queue from rank 0 to the driver; what is put there goes to the listener at once, in its order.
+def _listening(listen: Listener) -> Iterator[Desk]:
+    """Yields a way from rank 0 to the driver; what is put there goes to the listener at once, in its order.
 
     Ray Train's reports would not do: they arrive in another process, and hold up a loop that makes two of them between
     two looks of Ray.
     """
-    # here, not where there is room: on a worker's node it would be lost with that node
-    board = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": runtime.here()})
+    board = Desk()
 
     def hear() -> None:
         last: dict[str, Any] = {}

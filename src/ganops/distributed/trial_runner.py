@@ -1,10 +1,12 @@
 """One process of Ray Tune, in which trials train one after another: what takes seconds to load is loaded once."""
 
 import math
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +24,7 @@ from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, machine
 from ganops.experiment.run import Run
+from ganops.experiment.start import Start
 from ganops.metrics.reference import Reference
 
 DISTANCE = "distance"
@@ -86,11 +89,11 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def setup(
         self, assignment: dict[str, Any], *, content: dict[str, Any], prepared: NodeCopy, features: NodeCopy,
-        store: TrialStore, plan: Plan, edits: str | None = None,
+        store: TrialStore, plan: Plan, edits: str | None = None, ancestor: tuple[NodeCopy, str] | None = None,
     ) -> None:  # fmt: skip
         """Takes what all trials share, and the first assignment."""
         self.base, self.store, self.plan = config.parse(content), store, plan
-        self.prepared, self.features, self.edits = prepared, features, edits
+        self.prepared, self.features, self.edits, self.ancestor = prepared, features, edits, ancestor
         self.reset_config(assignment)
 
     def reset_config(self, assignment: dict[str, Any]) -> bool:
@@ -131,9 +134,15 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         """The data of all trials."""
         return Prepared.open(self.prepared.open())
 
+    @cached_property
+    def start(self) -> Start | None:
+        """The weights with which all trials begin."""
+        return Start.open(self.ancestor[0].open(), self.ancestor[1]) if self.ancestor else None
+
     def _results(self) -> Iterator[dict[str, Any]]:
         assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
-        run = Run(course.experiment, self.data, self.judge, self.device, edits=self.edits, cores=self.plan.cpus)
+        place: dict[str, Any] = {"edits": self.edits, "cores": self.plan.cpus, "start": self.start}
+        run = Run(course.experiment, self.data, self.judge, self.device, **place)
         rung = self._begin(run, assignment)
         known = [self._row(course, row) for row in run.history]
         ended = None
@@ -176,7 +185,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
         with self.store.storage.opened(self.store.checkpoint(number, rung), retry_timeout()) as folder:
-            run.load(folder / "run", takeover=takeover)
+            run.load(folder / "run", log=self.store.read_log, takeover=takeover)
         return rung
 
     def _play(self, run: Run, course: Course, rung: int) -> Iterator[tuple[list[dict[str, float]], tuple[str, ...]]]:
@@ -191,9 +200,9 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         source = assignment.source if rung == assignment.after else assignment.number
         alarms = stretch(
             run, self.prepared, self.features, self.store.storage,
-            folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}",
+            folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}", log=self.store.log,
             start=self.store.checkpoint(source, rung) if rung else None,
-            until=course.step(rung + 1), plan=self.plan,
+            until=course.step(rung + 1), plan=self.plan, ancestor=self.ancestor,
         )  # fmt: skip
         # the workers' judge said the distance; its figures need the pictures here
         self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())
@@ -227,9 +236,13 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _save(self, run: Run, rung: int) -> None:
         """Keeps the state, and the picture that belongs to it."""
         assignment, store = self.assignment, self.store
-        with store.storage.keep(store.checkpoint(assignment.number, rung), retry_timeout()) as folder:
-            run.save(folder / "run")
-        store.write_picture(assignment.number, run.pictures[max(run.pictures)])
+        with (
+            store.storage.keep(store.checkpoint(assignment.number, rung), retry_timeout()) as folder,
+            tempfile.TemporaryDirectory(prefix="ganops-log-") as new,
+        ):
+            run.save(folder / "run", log=Path(new))
+            store.storage.add(Path(new), store.log, retry_timeout())
+        store.write_picture(assignment.number, run.picture(run.generator(run.history[-1]["kimg"])))
         # the state before is needed no more, unless another may begin with it
         if self.base.tune.scheduler != "pbt" and rung > 1:
             store.forget(assignment.number, rung - 1)

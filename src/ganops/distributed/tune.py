@@ -33,6 +33,7 @@ from ganops.distributed.trial_runner import DISTANCE, TrialRunner
 from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, identity, machine
+from ganops.experiment.start import Start, place_of
 from ganops.metrics.reference import Reference
 from ganops.search.trials import Search, Trial
 
@@ -56,7 +57,9 @@ Watch = Callable[[str, Sequence[Trial]], AbstractContextManager[Callable[[Trial]
 """(name of the distance, trials that are known) -> for as long as the search runs, what hears of each trial."""
 
 
-def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch) -> Search:
+def search(
+    experiment: Experiment, prepared: Path, features: Path, watch: Watch, start: tuple[Path, str] | None = None
+) -> Search:
     """Runs the trials that have not ended yet; one that fails is recorded and does not stop the others.
 
     Args:
@@ -64,6 +67,7 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
         prepared: Folder of the prepared data.
         features: Folder of the extractor and its reference statistics.
         watch: Shows what becomes of the trials.
+        start: Folder and name of the generator that `train.start` means, where it is no folder of this machine.
 
     Returns:
         All of them: perhaps none that `trials.best` would take.
@@ -76,7 +80,9 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
     runtime.check_room(experiment.compute, trial=True)
     data, judge = Prepared.open(prepared), ValidationJudge(Reference.open(features))
     labels = BY_FREQUENCY if build.shown(experiment, data.spec).classes else None
-    meaning = identity.meaning(experiment, data=data.hash, extractor=judge.hash)
+    start = start or place_of(experiment)
+    begun = Start.open(*start).ancestor["weights"] if start else ""
+    meaning = identity.meaning(experiment, data=data.hash, extractor=judge.hash, start=begun)
     name = fingerprint(experiment, meaning)
     store = TrialStore(Storage.of(experiment.compute), f"tune-{name}")
     with runtime.cluster():
@@ -86,7 +92,9 @@ def search(experiment: Experiment, prepared: Path, features: Path, watch: Watch)
             if began := store.trials() and identity.continues(store.commit()):
                 say("tune", f"goes on with a search of {began}")
             driver = SearchDriver(experiment, store)
-            copies = {"prepared": node_copy.send(prepared), "features": node_copy.send(features)}
+            copies: dict[str, Any] = {"prepared": node_copy.send(prepared), "features": node_copy.send(features)}
+            if start:
+                copies["ancestor"] = node_copy.send(start[0]), start[1]
             shared = {"content": experiment.content(), "store": store, "plan": plan, "edits": meaning["edits"]}
             runner = tune.with_parameters(TrialRunner, **copies, **shared)
             needs = plan.resources() if plan.workers == 1 else BYTE
@@ -112,6 +120,7 @@ def _tidy(driver: SearchDriver) -> None:
     store = driver.store
     if not any(map(may_go_on, driver.trials.values())):
         store.forget_all(lambda number, rung: True)
+        store.storage.remove(store.log, retry_timeout())
     store.storage.remove(f"{store.name}/train", retry_timeout())
 
 

@@ -123,7 +123,9 @@ def difference(meaning: Mapping[str, Any], journal: Mapping[str, Any]) -> str:
     return f"it was written by {wrote} with edits in {there} that no commit held: bring these back to continue it"
 
 
-def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | None = None) -> dict[str, Any]:
+def meaning(
+    experiment: Experiment, *, data: str, extractor: str, edits: str | None = None, start: str = ""
+) -> dict[str, Any]:
     """Return the inputs on which a training's result depends, as flat dotted keys; where it runs is not part of it.
 
     The code is in it as the version of its mathematics, and as the hash of edits that no commit holds.
@@ -133,19 +135,22 @@ def meaning(experiment: Experiment, *, data: str, extractor: str, edits: str | N
         data: Hash of the prepared data.
         extractor: Hash of the extractor whose distance chooses the best weights.
         edits: What a process that sees git found of the code (see `code`).
+        start: Hash of the weights with which it begins; empty: they follow from the seed.
     """
+    begins = {"start": start} if start else {}
     of_code = {"mathematics": MATHEMATICS, "edits": code(edits).edits}
-    return {**flatten(decisive(experiment)), "data": data, "extractor": extractor, **of_code}
+    return {**flatten(decisive(experiment)), "data": data, "extractor": extractor, **begins, **of_code}
 
 
 def decisive(experiment: Experiment) -> dict[str, Any]:
     """The sections that decide the weights: what a generator is said to have been trained with.
 
-    A warm-up that there is not is not in it, so that trainings of before there were any are what they were.
+    What a training does without is not in it, so that trainings of before there was such a thing are what they were.
     """
     content = experiment.content()
-    if content["loss"]["warm_up"] is None:
-        del content["loss"]["warm_up"]
+    for section, key, nothing in (("loss", "warm_up", None), ("train", "start", None), ("train", "freeze_D", 0)):
+        if content[section][key] == nothing:
+            del content[section][key]
     return {key: content[key] for key in ("seed", "model", "loss", "train")}
 
 

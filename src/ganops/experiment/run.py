@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,24 +25,28 @@ from ganops.core.pictures import grid, to_bytes
 from ganops.core.randomness import generator as source
 from ganops.data.batches import Batches
 from ganops.experiment import build, identity, machine
+from ganops.experiment.log import LOG, Log, Read, is_kept, reader
+from ganops.experiment.start import Start
 from ganops.generator import Description, Generator
-from ganops.generator.artefact import WARM_UP, generator_network
+from ganops.generator.artefact import DISCRIMINATOR, WARM_UP, generator_network
 from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
 from ganops.kinds import Spec
+from ganops.losses import LOSSES
 from ganops.models import coded
 from ganops.training.loop import Tick, train
 from ganops.training.objective import group
-from ganops.training.state import State
+from ganops.training.state import State, first_layers
 
 STATE = "state.safetensors"
 BEST = "best.safetensors"
 PENDING = "pending-{}.safetensors"
 JOURNAL = "run.json"
 PICTURES = "pictures"
+"""Folder of all pictures in checkpoints from before there was a log."""
 
 DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
 """Keys of a journal that decide how a training goes on; the others are words for people."""
-ADDED = ("warm_up",)
+ADDED = ("warm_up", "log")
 """The same of trainings that have them: journals of others are hashed as before there were such."""
 
 ENCODER = "encoder."
@@ -96,20 +100,27 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress that a listener hears: one line of the history, and the picture that belongs to it."""
+    """Progress that a listener hears: one line of the history."""
 
     step: int
     steps: int
     row: dict[str, float]
     """kimg, losses, scores, images_per_second, and the validation distance where it was measured and is known."""
     checkpoint: bool
-    """True where this is a good moment to save."""
+    """True where it was validated: a good moment to save."""
     alarms: tuple[str, ...] = ()
     """Warnings that a person should look at."""
     judged: tuple[dict[str, float], ...] = ()
     """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
     notes: tuple[str, ...] = ()
     """Remarks on how it computes, where that is not what one would expect."""
+    stopped: bool = False
+    """True where it was stopped, perhaps between two ticks."""
+
+    @property
+    def partial(self) -> bool:
+        """True between two ticks: there is no line."""
+        return "images_per_second" not in self.row
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,7 @@ class Run:
         workers: int = 1,
         edits: str | None = None,
         cores: int | None = None,
+        start: Start | None = None,
     ) -> None:
         self.experiment, self.judge, self.rank, self.workers = experiment, judge, rank, workers
         self.spec = build.shown(experiment, samples.spec)
@@ -146,6 +158,10 @@ class Run:
         self.border = build.warm_up_steps(experiment)
         """Steps of the warm-up before a game; 0: there is none."""
         G, D = build.networks(experiment, self.spec)
+        self.start = start or Start.of(experiment)
+        first_layers(D, experiment.train.freeze_D)  # refuses too many, before anything is computed
+        self._notes: list[str] = []
+        self._notes_of_start = self.start.fill(G, D, experiment, self.spec.classes) if self.start else []
         self.code = coded.code_of(G, experiment.model.latent) if self.family else 0
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
@@ -171,7 +187,8 @@ class Run:
         )
         self.class_names = samples.class_names
         extractor = judge.hash if judge else "none"
-        self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits)
+        begun = self.start.ancestor["weights"] if self.start else ""
+        self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits, start=begun)
         self.fingerprint = identity.fingerprint(self.meaning)
         self.hardware = {
             "hardware": machine.hardware(device),
@@ -180,8 +197,9 @@ class Run:
             "threads": self.threads,
             "torch": torch.__version__,
         }
-        self.history: list[dict[str, float]] = []
-        self.pictures: dict[str, bytes] = {}
+        self.log = Log()
+        self.lost: list[str] = []
+        """Pictures that `publish` found damaged or missing."""
         self.best: dict[str, Tensor] | None = None
         self.best_row: dict[str, float] | None = None
         self.warm_up: dict[str, Tensor] | None = None
@@ -190,7 +208,6 @@ class Run:
         self.continues = ""
         """A line for a person where `load` has read what another commit wrote."""
         self._alarms: list[str] = []
-        self._notes: list[str] = []
 
     @cached_property
     def state(self) -> State:
@@ -200,42 +217,65 @@ class Run:
         """
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
         G, D = (player.to(self.device) for player in self.players)
-        return State.fresh(G, D, memory)
+        return State.fresh(G, D, memory, self.experiment.train.freeze_D)
 
-    def play(self, until: int | None = None) -> Iterator[Progress]:
-        """Plays on; yields at each tick, after the validation and the picture that are due."""
-        every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """All lines so far."""
+        return self.log.rows
+
+    def play(self, until: int | None = None, stop: Callable[[int], bool] = lambda step: False) -> Iterator[Progress]:
+        """Plays on; yields at each tick, after the validation and the picture that are due, and where it is stopped.
+
+        Args:
+            until: Number of steps after which it ends; None: all of them.
+            stop: Asked after each step, see `training.loop.train`.
+        """
+        if not self.state.step:
+            self._notes += self._notes_of_start
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
-            before=self.before,
+            before=self.before, stop=stop,
         )  # fmt: skip
-        yield from with_threads(self.threads, self._listen(ticks, every, end))
+        yield from with_threads(self.threads, self._listen(ticks, end))
 
-    def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
+    @property
+    def every(self) -> int:
+        """Ticks from one validation to the next."""
+        return max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
+
+    def _listen(self, ticks: Iterator[Tick], end: int) -> Iterator[Progress]:
         self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
+            if tick.stopped and not tick.metrics:
+                yield Progress(tick.step, end, {"kimg": tick.kimg}, checkpoint=False, stopped=True)
+                return
             row = {"kimg": tick.kimg, **tick.metrics}
-            due = tick.step % (self.recipe.tick_steps * every) == 0 or tick.step in (self.border, end)
+            due = tick.step % (self.recipe.tick_steps * self.every) == 0 or tick.step in (self.border, end)
             judged: list[dict[str, float]] = []
             if self.rank == 0:
-                generator = self.generator(tick.kimg)
-                self._draw(generator)
                 self.history.append(row)
-                judged = self._judge(generator, row, tick.step == end) if due else self._take_in()
+                generator = self.generator(tick.kimg) if due or self.is_drawn(tick.step) else None
+                if generator and self.is_drawn(tick.step):
+                    self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
+                judged = self._judge(generator, row, tick.step == end) if generator and due else self._take_in()
             if tick.step == self.recipe.steps and self.improved is False:
                 self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
-            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes)
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped)
 
-    def _draw(self, generator: Generator) -> None:
-        """A picture of fixed latents: a column for each class; of films a strip for each."""
+    def is_drawn(self, step: int) -> bool:
+        """True at the ticks of the film strip, at the ends of phases and of all, whatever was interrupted."""
+        tick, rest = divmod(step, self.recipe.tick_steps)
+        return bool(rest) or step == self.recipe.steps or is_kept(tick)
+
+    def picture(self, generator: Generator) -> bytes:
+        """PNG of fixed latents: a column for each class; of films a strip for each."""
         classes = min(self.spec.classes or 8, 10)
         count, columns = (classes, 1) if self.spec.strips else (classes * 4, classes)
-        self.pictures[f"{generator.description.kimg:09.3f}.png"] = to_bytes(
-            grid(self.spec.look(generator.sample(np.arange(count))), columns)
-        )
+        return to_bytes(grid(self.spec.look(generator.sample(np.arange(count))), columns))
 
     def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:
         """Has a generator judged; returns the lines whose distance is known now, after the last tick all of them."""
@@ -390,28 +430,30 @@ class Run:
             prior=family.prior if family else {},
             code=self.code,
             moments=family.moments if family else 1,
+            ancestor=self.start.ancestor if self.start else {},
         )
 
-    def save(self, folder: Path, *, former: Path | None = None) -> None:
+    def save(self, folder: Path, *, former: Path | None = None, log: Path | None = None) -> None:
         """Writes all of it as a folder, atomically, and so that a loss of power takes none of it.
 
         Args:
             folder: The checkpoint.
             former: Where the checkpoint that it replaces is kept, beside it; None: nowhere.
+            log: Takes what is new for the log, before the checkpoint is there; None: the log beside the checkpoint.
 
         Raises:
             TrainingError: It cannot be written; what was there before is as it was.
         """
         try:
             with atomic_folder(folder, former=former, lasting=True) as draft:
-                self._write(draft)
+                self._write(draft, log or folder.parent / LOG)
         except OSError as error:
             raise TrainingError(
                 f"the checkpoint {folder} cannot be written: {error.strerror or error}. Make room, or name another "
                 "folder in compute.storage; the same command continues from the last whole checkpoint."
             ) from error
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, log: Path) -> None:
         self.state.save(folder / STATE)
         if self.best is not None:
             _save_weights(self.best, folder / BEST)
@@ -419,15 +461,14 @@ class Run:
             _save_weights(self.warm_up, folder / WARM_UP)
         for number, pending in enumerate(self.pending):
             _save_weights(pending.weights, folder / PENDING.format(number))
-        (folder / PICTURES).mkdir()
-        for name, picture in self.pictures.items():
-            (folder / PICTURES / name).write_bytes(picture)
+        final = self._final_rows()
         code = identity.code()
         journal = {
             "meaning": self.meaning,
             "commit": code.commit,
             "edited": list(code.edited),
-            "history": self.history,
+            "log": self.log.write(log, final),
+            "history": self.history[final:],
             "best": self.best_row,
             "warm_up": self.warm_up_row,
             "pending": [pending.row["kimg"] for pending in self.pending],
@@ -436,11 +477,18 @@ class Run:
         }
         write_json(folder / JOURNAL, journal | {"hash": _hash(journal)})
 
-    def load(self, folder: Path, *, takeover: bool = False) -> None:
+    def _final_rows(self) -> int:
+        """The number of lines that nobody changes any more: not the last one, and none that waits for its distance."""
+        waiting = [id(pending.row) for pending in self.pending]
+        open_rows = (n for n in range(self.log.written, len(self.history) - 1) if id(self.history[n]) in waiting)
+        return next(open_rows, max(0, len(self.history) - 1))
+
+    def load(self, folder: Path, *, log: Read | None = None, takeover: bool = False) -> None:
         """Continues from a folder that `save` wrote.
 
         Args:
             folder: The checkpoint.
+            log: Reads its log; None: the log lies beside it.
             takeover: It may be of a training of the same networks with other parameters: this one goes on with its own.
 
         Raises:
@@ -453,17 +501,19 @@ class Run:
             self._check_meaning(folder, journal, takeover)
             _verify(folder, journal)
             best, warm_up = (load_file(path) if (path := folder / name).is_file() else None for name in (BEST, WARM_UP))
-            pictures = {path.name: path.read_bytes() for path in sorted((folder / PICTURES).iterdir())}
+            told = Log(log or reader(folder.parent / LOG), journal.get("log", ""), journal["history"])
+            # checkpoints from before there was a log
+            told.pictures = {path.name: path.read_bytes() for path in sorted(folder.glob(f"{PICTURES}/*"))}
             waiting = journal.get("pending", []) if self.rank == 0 else []
             pending = [
-                (next(row for row in journal["history"] if row["kimg"] == kimg), load_file(folder / PENDING.format(n)))
+                (next(row for row in told.rows if row["kimg"] == kimg), load_file(folder / PENDING.format(n)))
                 for n, kimg in enumerate(waiting)
             ]
-            history, best_row, hardware = journal["history"], journal["best"], journal["hardware"]
+            best_row, hardware = journal["best"], journal["hardware"]
             warm_up_row = journal.get("warm_up")
             self.state.load(folder / STATE)
         self.continues = identity.continues(journal.get("commit"))
-        self.history, self.best_row, self.best, self.pictures = history, best_row, best, pictures
+        self.log, self.best_row, self.best = told, best_row, best
         self.warm_up_row, self.warm_up = warm_up_row, warm_up
         self._go_on_with(hardware)
         self.pending = []
@@ -479,15 +529,15 @@ class Run:
         if why := identity.difference(self.meaning, journal):
             raise TrainingError(f"{folder} is a checkpoint of other code: {why}, or remove it to begin anew")
 
-    def resume(self, checkpoints: Iterable[Path]) -> Path | None:
+    def resume(self, checkpoints: Iterable[Path], log: Read | None = None, *, takeover: bool = False) -> Path | None:
         """Continues from the first of a training's own checkpoints that is whole, and returns it; None: no one is.
 
-        Those before it, the newest first, are noted: the next tick tells them.
+        Those before it, the newest first, are noted: the next tick tells them. `log` and `takeover` are as in `load`.
         """
         passed = []
         for folder in checkpoints:
             try:
-                self.load(folder)
+                self.load(folder, log=log, takeover=takeover)
             except TrainingError as error:  # of another training it can only be by damage: these are its own
                 passed.append(str(error))
                 continue
@@ -536,8 +586,13 @@ class Run:
         """
         assert self.best_row is not None
         with atomic_folder(pictures) as draft:
-            for name, picture in self.pictures.items():
-                (draft / name).write_bytes(picture)
+            for name in self.log.names:
+                if not self.is_drawn(round(float(name.removesuffix(".png")) * 1000 / self.recipe.samples)):
+                    continue  # the end of a shorter training, with which this one began
+                try:
+                    (draft / name).write_bytes(self.log.picture(name))
+                except (FileNotFoundError, ValueError):  # no weight hangs on it
+                    self.lost.append(name)
         apart = ("images_per_second", self.judge.name if self.judge else "")
         _write_table(history, [{key: row[key] for key in row if key not in apart} for row in self.history])
         if speed:
@@ -557,6 +612,9 @@ class Run:
         }
         write_json(metrics, summary)
         self.best_generator().save(generator)
+        if self.experiment.loss.name in LOSSES:  # the D of a game, for whoever begins with both
+            with atomic(generator / DISCRIMINATOR) as draft:
+                _save_weights({name: tensor.cpu() for name, tensor in self.state.D.state_dict().items()}, draft)
         if encoder := self.best_encoder():
             encoder.save(generator)
         if warm_up := self.best_of_warm_up():
@@ -576,6 +634,7 @@ class Run:
         distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"
                     for key, v in self.best_row.items() if self._judged(key)]  # fmt: skip
         alarm = [NOT_IMPROVED] if self.improved is False else []
+        alarm += [f"damaged or missing pictures: {', '.join(self.lost)}"] if self.lost else []
         return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance, *alarm])
 
     def _judged(self, key: str) -> bool:

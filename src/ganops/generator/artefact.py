@@ -28,6 +28,8 @@ WEIGHTS = "generator.safetensors"
 DESCRIPTION = "generator.json"
 WARM_UP = "warm_up.safetensors"
 """The best weights of the average within the phase before a game: in a checkpoint, and beside the generator."""
+DISCRIMINATOR = "discriminator.safetensors"
+"""The last weights of a game's D, beside the generator: another training may begin with both (`train.start`)."""
 ROWS = 4
 """Rows from which on a product of matrices sums in one order, whatever their number; 16 bits show more than 8 do. A
 piece of waves has so many, or a multiple."""
@@ -63,6 +65,8 @@ class Description:
     """Kind of its samples: a name in `kinds.KINDS`."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """Facts of that kind."""
+    ancestor: Mapping[str, str] = field(default_factory=dict)
+    """The generator with whose weights its training began: `name`, `fingerprint`, `weights` (SHA-256); empty: none."""
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> "Description":

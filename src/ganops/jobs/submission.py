@@ -45,6 +45,8 @@ MAX_TREE_BYTES = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
 HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
+STOP_WAIT, STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S", 60
+"""Ray's variable for the seconds between SIGTERM and SIGKILL to a job (by itself 3), in which a training is saved."""
 
 
 @dataclass(frozen=True)
@@ -280,6 +282,7 @@ def environment_of(
             )
     return {
         **handed_on,
+        STOP_WAIT: str(STOP_SECONDS),
         COMMIT: tree.commit,
         DIRTY: json.dumps(tree.dirty),
         identity.EDITS: tree.edits,

@@ -26,7 +26,7 @@ def model_card(name: str, package: Package) -> str:
     source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
     training = {section: params[section] for section in ("seed", "model", "loss", "train") if section in params}
     spec = package.spec
-    elsewhere = ("class_names", "class_counts", "params", "facts")
+    elsewhere = ("class_names", "class_counts", "params", "facts", "ancestor")
     architecture = {key: value for key, value in description.items() if key not in elsewhere}
     if figures := {key: value for key, value in spec.facts.items() if not isinstance(value, list)}:
         architecture["facts"] = figures
@@ -76,7 +76,7 @@ New {unit}s that resemble the training data: demonstrations, augmentation, resea
 
 {_objective(params)}{_cost(package.training)}{_table("parameter", flatten(training))}
 
-{_origin(package.origin)}
+{_origin(package.origin)}{_ancestor(package.description.get("ancestor"))}
 Fingerprint of the training: `{package.fingerprint}`
 
 ## Licence
@@ -255,6 +255,12 @@ def _origin(origin: Mapping[str, Any]) -> str:
         return ""
     found = ", ".join(f"`{path}` {value}" for path, value in origin["parameters"].items())
     return f"Trial {origin['trial']} of the search `{origin['search']}` found {found}: {origin['reason']}.\n"
+
+
+def _ancestor(ancestor: Mapping[str, str] | None) -> str:
+    if not ancestor:
+        return ""
+    return "It began with the weights of `{name}` (fingerprint of that training: `{fingerprint}`).\n".format(**ancestor)
 
 
 def _covers(evaluation: Mapping[str, Any]) -> str:

@@ -13,7 +13,17 @@ from ganops.core.terminal import Table, plain
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import metrics_of
-from ganops.registry.registration import CHANGES, DECISION, FROM_RUN, FROM_SEARCH, FROM_TRIAL, IDENTITY, REASONS, TRACED
+from ganops.registry.registration import (
+    CHANGES,
+    DECISION,
+    FROM_GENERATOR,
+    FROM_RUN,
+    FROM_SEARCH,
+    FROM_TRIAL,
+    IDENTITY,
+    REASONS,
+    TRACED,
+)
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow
 
 
@@ -29,7 +39,8 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
         name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, metrics, run, fingerprint,
         commit, changes (files differed from the commit), patch (the artefact of the run with the differences, or None),
         job, experiment (of DVC), search {search, trial, run (of MLflow, or None)} or {} where the parameters are not of
-        a search, hashes {path: hash}, params (what was trained).
+        a search, ancestor (the generator with whose weights the training began, or None), hashes {path: hash}, params
+        (what was trained).
 
     Raises:
         RegistryError: There is no such version, or its run was deleted.
@@ -61,6 +72,7 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
         "job": tags.get("ganops.job"),
         "experiment": tags.get("ganops.dvc_experiment"),
         "search": {key: tags.get(tag) for key, tag in searched.items()} if FROM_SEARCH in tags else {},
+        "ancestor": tags.get(FROM_GENERATOR),
         "hashes": {key.removeprefix(HASHES): value for key, value in sorted(tags.items()) if key.startswith(HASHES)},
         "params": dict(sorted(_params(client, version, run).items())),
     }
@@ -104,7 +116,8 @@ def show(found: dict[str, Any], every: bool = False) -> Group:
     facts = {
         "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
         "patch": found["patch"], "data": ", ".join(data), "features": hashes.get(str(layout.FEATURES)),
-        "generator": hashes.get(str(layout.GENERATOR)), "parameters": search, "job": found["job"],
+        "generator": hashes.get(str(layout.GENERATOR)), "parameters": search,
+        "ancestor": found["ancestor"], "job": found["job"],
         "experiment": found["experiment"], "fingerprint": found["fingerprint"],
         "" if search else "parameters": "" if every else _unusual(params),
     }  # fmt: skip

@@ -149,7 +149,7 @@ def sampler(which: str, root: Path = Path()) -> Iterator["Generator | Registered
     if _is_folder(which):
         yield Trained.load(Path(which)).generator
         return
-    with Registered.opened(_resolve(which, root), root) as found:
+    with Registered.opened(resolved(which, root), root) as found:
         yield found
 
 
@@ -157,7 +157,12 @@ def _is_folder(which: str) -> bool:
     return Path(which).is_dir() or ("/" in which and not which.startswith("models:/"))
 
 
-def _resolve(which: str, root: Path) -> Any:
+def resolved(which: str, root: Path) -> Any:
+    """Return the version that a person means, of the project's own model unless the address names another.
+
+    Raises:
+        RegistryError: There is no such version.
+    """
     return Model(tracking.connect(root), config.load(root / "params.yaml").register_.name).resolve(which)
 
 
@@ -196,7 +201,7 @@ def trained(which: str, root: Path = Path()) -> Trained:
     """
     if _is_folder(which):
         return Trained.load(Path(which))
-    version = _resolve(which, root)
+    version = resolved(which, root)
     with tempfile.TemporaryDirectory() as scratch:
         folder = download(version, root, Path(scratch))
         try:

@@ -33,7 +33,9 @@ NOTE = "mlflow.note.content"
 """Tag with the text on the page of a run, in Markdown."""
 CHANGES = "ganops.changes"
 """Tag with the place of the patch from the commit to the tree that made the version, below its run."""
-TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
+FROM_GENERATOR = "ganops.from_generator"
+"""Tag with the generator with whose weights the training began: its name and the fingerprint of its training."""
+TRACED = (HASHES, FROM_GENERATOR, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
 BESIDE = ("tune", "evaluate")
 """Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
@@ -182,6 +184,8 @@ def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
     tags = {**tracking.code_tags(root), **tracking.hash_tags(hashes)}
     if package.changes:
         tags[CHANGES] = f"report/{package.changes.name}"
+    if ancestor := package.description.get("ancestor"):
+        tags[FROM_GENERATOR] = "{name}, training {fingerprint}".format(**ancestor)
     return tags | (_found(package, trial) if package.origin else {})
 
 

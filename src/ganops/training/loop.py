@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -66,6 +66,8 @@ class Tick:
     alarms: tuple[str, ...]
     """Warnings for a person: a player has collapsed or has won."""
     state: State
+    stopped: bool = False
+    """True where `stop` ended the training, perhaps between two ticks: then there are no metrics."""
 
 
 Batch = tuple[Tensor, Tensor | None]
@@ -81,9 +83,9 @@ class Phase:
 
 def train(
     state: State, batches: Callable[[int], Batch], objective: Objective, recipe: Recipe, *, seed: int,
-    until: int | None = None, before: Sequence[Phase] = (),
+    until: int | None = None, before: Sequence[Phase] = (), stop: Callable[[int], bool] = lambda step: False,
 ) -> Iterator[Tick]:  # fmt: skip
-    """Plays on from `state.step` and yields a tick every `tick_steps` and at the end of a phase.
+    """Plays on from `state.step` and yields a tick every `tick_steps`, at the end of a phase, and where it is stopped.
 
     Args:
         state: Moves on in place.
@@ -93,6 +95,7 @@ def train(
         seed: The random numbers of turn t follow from (seed, t); turns are counted through all phases.
         until: Stop before this step although the schedules go on; None: at the end of the last phase.
         before: The phases that come first, such as the first stage of a two-stage VAE.
+        stop: Asked after each step, with the number of steps so far: True ends the training there, on all workers.
 
     Raises:
         DivergenceError: A loss, or a weight of the average, is not finite, on all workers together.
@@ -105,7 +108,8 @@ def train(
             if state.step == start.step > 0:  # moments of another objective say nothing about this one
                 state.adam_G.state.clear()
                 state.adam_D.state.clear()
-            yield from _phase(state, batches, phase, start, end, seed)
+            if (yield from _phase(state, batches, phase, start, end, seed, stop)):
+                return
         start = after
 
 
@@ -123,15 +127,16 @@ class _Start(NamedTuple):
 
 
 def _phase(
-    state: State, batches: Callable[[int], Batch], phase: Phase, start: _Start, end: int, seed: int
-) -> Iterator[Tick]:
-    """Plays a phase on up to step `end`."""
+    state: State, batches: Callable[[int], Batch], phase: Phase, start: _Start, end: int, seed: int,
+    stop: Callable[[int], bool],
+) -> Generator[Tick, None, bool]:  # fmt: skip
+    """Plays a phase on up to step `end`, and returns True where it was stopped."""
     objective, recipe = phase.objective, phase.recipe
     G = Player(state.G, _shared("G", state.G, objective), state.adam_G)
     D = Player(state.D, _shared("D", state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
-    terms: list[Terms] = []
-    started = time.perf_counter()
+    terms: list[Terms] = state.terms
+    started, first_step = time.perf_counter(), state.step
     while state.step < end:
         done = state.step - start.step
         progress = done / recipe.steps
@@ -148,14 +153,25 @@ def _phase(
         with sharing(part.stop - part.start, recipe.batch):
             terms.append(objective.play(G, D, turns))
             state.step += 1
-            metrics = _means(terms, state.step, objective) if ticks else {}
+            stopped = stop(state.step)
+            metrics = _means(terms, state.step, objective) if ticks or stopped else {}
+            if stopped:
+                state.share_terms()
         seen, half_life = start.seen + (done + 1) * recipe.samples, recipe.half_life(progress)
         ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
-        if ticks:
+        if ticks or stopped:
             _expect_finite(state, objective)
-            metrics["images_per_second"] = len(terms) * recipe.samples / (time.perf_counter() - started)
-            yield Tick(state.step, seen / 1000, metrics, objective.alarms(metrics), state)
-            terms, started = [], time.perf_counter()
+        if ticks:
+            speed = (state.step - first_step) * recipe.samples / (time.perf_counter() - started)
+            metrics["images_per_second"] = speed
+            terms.clear()
+            yield Tick(state.step, seen / 1000, metrics, objective.alarms(metrics), state, stopped)
+            started, first_step = time.perf_counter(), state.step
+        elif stopped:
+            yield Tick(state.step, seen / 1000, {}, (), state, stopped)
+        if stopped:
+            return True
+    return False
 
 
 def _turn(
