@@ -7,6 +7,7 @@ a fair draw of the set, and so is a window. The order knows nothing of files, ca
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -57,7 +58,7 @@ class Permutation:
 
     def _network(self, x: NDArray[np.uint64], rounds: range) -> NDArray[np.uint64]:
         """Each round adds a function of one half, with a key of its own, to the other, and exchanges the two."""
-        bits = np.uint64(max(1, ((self.count - 1).bit_length() + 1) // 2))
+        bits = np.uint64(((self.count - 1).bit_length() + 1) // 2)
         low = np.uint64((1 << int(bits)) - 1)
         keys = _mixed(np.uint64(self.key) + np.arange(1, ROUNDS + 1, dtype=np.uint64) * GOLDEN)
         left, right = x >> bits, x & low
@@ -77,6 +78,19 @@ def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return x ^ x >> np.uint64(31)
 
 
+class _Window(NamedTuple):
+    """A window of an epoch."""
+
+    start: int
+    """Place of its first sample in the epoch."""
+    shards: Tensor
+    """Its shards, int64 [at most WINDOW]."""
+    gap: int
+    """Offset behind the last sample of the shard that has fewer than others; behind all, where it has no such."""
+    shuffled: Tensor
+    """Permutation of its samples."""
+
+
 @dataclass
 class Order:
     """The endless sequence of samples: epochs, each of which shows every sample once.
@@ -91,7 +105,8 @@ class Order:
     seed: int
     window: int = WINDOW
     """Shards that are shuffled together."""
-    _shuffled: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    _shorts: dict[int, int] = field(default_factory=dict, repr=False)
+    _opened: dict[int, _Window] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self.shard = min(self.shard, self.count)
@@ -104,16 +119,16 @@ class Order:
         """Return the samples at positions of the sequence, int64 [N]."""
         windows = self.window_of(positions)
         found = torch.empty_like(positions)
-        for window in windows.unique().tolist():
-            here = windows == window
-            found[here] = self._samples(window, positions[here] % self.count)
+        for number in sorted({*windows.tolist()}):
+            here = windows == number
+            found[here] = self._samples(self._open(number), positions[here] % self.count)
         return found
 
     def window_of(self, positions: Tensor) -> Tensor:
         """Return the windows of positions, numbered through all epochs, int64 [N]."""
         epochs, places = positions // self.count, positions % self.count
         found = torch.empty_like(positions)
-        for epoch in epochs.unique().tolist():
+        for epoch in sorted({*epochs.tolist()}):
             here = epochs == epoch
             after = places[here] >= self._start(epoch, self._short(epoch) // self.window + 1)
             found[here] = epoch * self.windows + (places[here] + self._lacking * after) // (self.window * self.shard)
@@ -123,7 +138,7 @@ class Order:
         """Return the shards of a window, in the order of their places."""
         epoch, number = divmod(window, self.windows)
         places = np.arange(number * self.window, min((number + 1) * self.window, self.shards))
-        return self._permutation(epoch)(places).tolist()
+        return [int(shard) for shard in self._permutation(epoch)(places)]
 
     def next_use(self, shards: Integers, window: int) -> Integers:
         """Return the first window that needs each shard, this one or a later one."""
@@ -131,31 +146,32 @@ class Order:
         here, later = (self._permutation(e).inverse(shards) // self.window for e in (epoch, epoch + 1))
         return np.where(here >= number, epoch * self.windows + here, (epoch + 1) * self.windows + later)
 
-    def first(self, count: int) -> Tensor:
-        """Return some samples to look at, ascending: any of an array, the first ones of shards, int64 [count]."""
+    def some(self, count: int) -> Tensor:
+        """Return samples to look at, ascending: any of an array; of shards, the first ones, int64 [at most count]."""
         if self.shards > 1:
             return torch.arange(min(count, self.count))
         return torch.randperm(self.count, generator=generator(self.seed, "codes"))[:count].sort().values
 
-    def _samples(self, window: int, places: Tensor) -> Tensor:
+    def _samples(self, window: _Window, places: Tensor) -> Tensor:
         """The samples at places of an epoch that lie in a window of it."""
-        epoch, number = divmod(window, self.windows)
-        short = self._short(epoch) - number * self.window
-        offsets = self._shuffle(window)[places - self._start(epoch, number)]
-        behind = (short >= 0) & (offsets >= (short + 1) * self.shard - self._lacking)
-        offsets = offsets + self._lacking * behind
-        return torch.tensor(self.shards_of(window))[offsets // self.shard] * self.shard + offsets % self.shard
+        offsets = window.shuffled[places - window.start]
+        offsets = offsets + self._lacking * (offsets >= window.gap)
+        return window.shards[offsets // self.shard] * self.shard + offsets % self.shard
 
-    def _shuffle(self, window: int) -> Tensor:
-        """The permutation of the samples of a window; that of an array is one of the whole epoch."""
-        if window not in self._shuffled:
-            for old in [w for w in self._shuffled if w < window - 1]:
-                del self._shuffled[old]
-            epoch, number = divmod(window, self.windows)
-            ends = [self._start(epoch, number), self._start(epoch, number + 1)]
-            key = ("epoch", epoch) if self.shards == 1 else ("epoch", epoch, "window", number)
-            self._shuffled[window] = torch.randperm(ends[1] - ends[0], generator=generator(self.seed, *key))
-        return self._shuffled[window]
+    def _open(self, number: int) -> _Window:
+        if number not in self._opened:
+            for old in [each for each in self._opened if each < number - 1]:
+                del self._opened[old]
+            self._opened[number] = self._make(*divmod(number, self.windows))
+        return self._opened[number]
+
+    def _make(self, epoch: int, number: int) -> _Window:
+        start, end = self._start(epoch, number), self._start(epoch, number + 1)
+        short = self._short(epoch) - number * self.window
+        gap = (short + 1) * self.shard - self._lacking if 0 <= short < self.window else end - start
+        key = ("epoch", epoch) if self.shards == 1 else ("epoch", epoch, "window", number)
+        shuffled = torch.randperm(end - start, generator=generator(self.seed, *key))
+        return _Window(start, torch.tensor(self.shards_of(epoch * self.windows + number)), gap, shuffled)
 
     def _start(self, epoch: int, number: int) -> int:
         """The place in an epoch at which a window begins; behind the last one, the end."""
@@ -164,7 +180,11 @@ class Order:
 
     def _short(self, epoch: int) -> int:
         """The place of the shard that may have fewer samples."""
-        return int(self._permutation(epoch).inverse(np.array([self.shards - 1]))[0])
+        if epoch not in self._shorts:
+            for old in [each for each in self._shorts if each < epoch - 1]:
+                del self._shorts[old]
+            self._shorts[epoch] = int(self._permutation(epoch).inverse(np.array([self.shards - 1]))[0])
+        return self._shorts[epoch]
 
     def _permutation(self, epoch: int) -> Permutation:
         return Permutation(self.shards, seed_of(self.seed, "shards", epoch))
