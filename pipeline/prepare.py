@@ -29,6 +29,8 @@ def main() -> None:
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,
+            shard=data.shard,
+            storage=data.storage,
             mapper=decoding.mapper(experiment.compute),
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence

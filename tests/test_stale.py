@@ -51,6 +51,7 @@ EXEMPT: dict[str, dict[str, str]] = {
     },
     "tune": {
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "registry/searches.py": RECORDS,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
@@ -64,6 +65,7 @@ EXEMPT: dict[str, dict[str, str]] = {
     },
     "train": {
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
         "metrics/catalogue.py": CHECKS,

@@ -6,8 +6,7 @@ import torch
 
 from ganops.core.errors import DataError
 from ganops.data.batches import Batches
-from ganops.data.order import WINDOW
-from ganops.data.shards import Here, Shards, record
+from ganops.data.shards import WINDOW, Here, Shards, record
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (103, 1, 2, 2), np.uint8)
 LABELS = np.arange(103) % 3

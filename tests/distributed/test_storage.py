@@ -8,8 +8,9 @@ from pyarrow import fs
 from ganops.config import Compute
 from ganops.core import storage as stores
 from ganops.core.errors import TrainingError
+from ganops.core.storage import away
 from ganops.distributed import runtime, storage
-from ganops.distributed.storage import Storage, away
+from ganops.distributed.storage import Storage
 
 
 @pytest.fixture

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.randomness import generator, seed_of
+from ganops.data.shards import WINDOW
 
-WINDOW = 8
-"""Shards that are shuffled together."""
 ROUNDS = 8
 """Rounds of the Feistel network: four of a random function hide it from who may ask both ways (Luby & Rackoff 1988),
 and these halves may have a single bit."""

@@ -4,14 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
-from ganops.data.order import Order
 
+if TYPE_CHECKING:
+    from ganops.data.order import Order  # torch takes seconds to import, and not all who read samples compute
+
+WINDOW = 8
+"""Shards that are shuffled together."""
 SAMPLE, LABEL = "sample", "label"
 """Fields of a record."""
 MAPPED = 64
@@ -27,7 +31,7 @@ class Files(Protocol):
     def open(self, number: int) -> Records:
         """Return the records of a shard, mapped read-only; DataError where it cannot be read."""
 
-    def expect(self, order: Order, window: int) -> None:
+    def expect(self, order: "Order", window: int) -> None:
         """Hear that the windows before this one of an order have been read, and that it and those after it come."""
 
     def close(self) -> None:
@@ -68,7 +72,7 @@ class Here:
         except FileNotFoundError as error:
             raise DataError(f"{self._path(number)} is missing: run the stage prepare again") from error
 
-    def expect(self, order: Order, window: int) -> None:
+    def expect(self, order: "Order", window: int) -> None:
         """Do nothing: the system reads ahead."""
 
     def close(self) -> None:
@@ -87,7 +91,7 @@ class Pieces:
         """Return a part of the arrays."""
         return {name: each[number * self._size : (number + 1) * self._size] for name, each in self._fields.items()}
 
-    def expect(self, order: Order, window: int) -> None:
+    def expect(self, order: "Order", window: int) -> None:
         """Do nothing."""
 
     def close(self) -> None:
@@ -121,7 +125,7 @@ class Shards:
     @classmethod
     def of(cls, samples: NDArray[Any], labels: NDArray[np.int64] | None, size: int, classes: int = 0) -> "Shards":
         """Return arrays as a split in shards, which they are for the order of their samples alone."""
-        counts = () if labels is None else tuple(np.bincount(labels, minlength=classes).tolist())
+        counts = () if labels is None else class_counts(labels, classes)
         like = record(samples[0], labelled=labels is not None)
         return cls(len(samples), size, like, Pieces(samples, labels, size), counts)
 
@@ -164,3 +168,10 @@ class Column:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of them, in memory."""
         return np.asarray(self[:], dtype)
+
+
+def class_counts(labels: NDArray[np.int64] | Column, classes: int) -> tuple[int, ...]:
+    """Return the number of samples of each class."""
+    if isinstance(labels, Column):
+        return labels.shards.class_counts
+    return tuple(np.bincount(labels, minlength=classes).tolist())

@@ -27,12 +27,13 @@ from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
 from ganops.core.retry import insist, retry_timeout
+from ganops.core.storage import away
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, node_copy, runtime
 from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
-from ganops.distributed.storage import Storage, away
+from ganops.distributed.storage import Storage
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
 from ganops.experiment.run import JOURNAL, Progress, Run
