@@ -12,7 +12,7 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment = checks.load()
-        prepared = Prepared.open(layout.PREPARED)
+        prepared = Prepared.open(layout.PREPARED, experiment.compute.cache)
         measured = {split: prepared.measured(split) for split in SPLITS}
         build(
             {split: samples for split, (samples, _) in measured.items()},

@@ -30,7 +30,9 @@ EXEMPT: dict[str, dict[str, str]] = {
         "distributed/__init__.py": PLACES,
         "registry/__init__.py": "keeps MLflow from reporting home",
         "distributed/node_copy.py": PLACES,
+        "core/node_folder.py": PLACES,
         "core/retry.py": PLACES,
+        "data/cache.py": PLACES,
         "distributed/decoding.py": PLACES,
         "distributed/runtime.py": PLACES,
         "distributed/storage.py": PLACES,
@@ -45,6 +47,7 @@ EXEMPT: dict[str, dict[str, str]] = {
     "prepare": {"registry/precedents.py": SHOWS, "experiment/checks.py": CHECKS, "core/cores.py": PLACES},
     "features": {
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "experiment/checks.py": CHECKS,
         "experiment/machine.py": PLACES,
         "data/prepare.py": PREPARES,

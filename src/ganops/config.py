@@ -27,6 +27,7 @@ from pydantic import (
 from ganops.core import patterns
 from ganops.core.errors import ConfigError
 from ganops.core.files import read_yaml
+from ganops.core.node_folder import CACHE_BYTES
 from ganops.core.redaction import carries_secret
 from ganops.kinds import Spec, sound
 
@@ -547,7 +548,7 @@ class Compute(Section):
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: stream if
     they lie in shards, or more than half of it would be taken."""
-    cache: ByteSize = ByteSize(20 * 10**9)
+    cache: ByteSize = ByteSize(CACHE_BYTES)
     """Bytes, or words such as 2 GB, of each machine's disk for shards of data.storage, at most."""
     trial: TrialCompute = TrialCompute()
     """The resources of one trial of the search."""

@@ -90,6 +90,7 @@ PASSING = [
 ]
 LASTING = [
     OSError("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation: The specified bucket does not exist"),
+    OSError("Bucket 'nobody-has-it' not found. To create buckets, enable the allow_bucket_creation option."),
     OSError("AWS Error ACCESS_DENIED during PutObject operation: Access Denied"),
     OSError(errno.ENOSPC, "No space left on device"),
     FileNotFoundError(errno.ENOENT, "No such file or directory"),

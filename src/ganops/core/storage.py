@@ -10,7 +10,9 @@ from typing import Any, Self
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://")
 PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 """Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
-LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
+LASTING = re.compile(
+    "ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED|BUCKET '.*' NOT FOUND", re.IGNORECASE
+)
 """Parts of what object stores say when waiting does not help."""
 
 

@@ -37,7 +37,7 @@ class Permutation:
 
     count: int
     key: int
-    """Of 63 bits."""
+    """Key of 63 bits."""
 
     def __call__(self, entries: Integers) -> Integers:
         """Return the numbers at places, int64 [N]."""
@@ -83,7 +83,7 @@ class _Window(NamedTuple):
     start: int
     """Place of its first sample in the epoch."""
     shards: Tensor
-    """Its shards, int64 [at most WINDOW]."""
+    """Shards of it, int64 [at most WINDOW]."""
     gap: int
     """Offset behind the last sample of the shard that has fewer than others; behind all, where it has no such."""
     shuffled: Tensor

@@ -17,11 +17,12 @@ from ganops.core.pictures import save_grid
 from ganops.core.storage import Store
 from ganops.data import writing
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
+from ganops.data.cache import place_of
 from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
-from ganops.data.shards import record
+from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import printable
 from ganops.kinds import KINDS
@@ -44,7 +45,7 @@ _LISTED = 10  # rejected files that an error shows
 def prepare(
     source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: str = AUTO, group: str = NONE,
     validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, shard: int | str = writing.AUTO,
-    storage: str = writing.HERE, mapper: Mapper = here,
+    storage: str = HERE, mapper: Mapper = here,
 ) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
@@ -102,7 +103,7 @@ def prepare(
         shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
         taken.conversions.update(notes)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
-        place = None if storage == writing.HERE else writing.place_of(storage)
+        place = None if storage == HERE else place_of(storage)
         each = record(like, labelled=bool(class_names)).itemsize
         size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
         written = {
@@ -112,7 +113,7 @@ def prepare(
             )
             for split, rows in splits.items()
         }  # fmt: skip
-        asked = {"shard": (shard, writing.AUTO), "storage": (storage, writing.HERE)}
+        asked = {"shard": (shard, writing.AUTO), "storage": (storage, HERE)}
         grouped = {"group": group} if naming.group else {}
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
@@ -160,7 +161,7 @@ def _shards(written: dict[str, writing.Written], size: int | None, place: Store 
     """Return the manifest's account of the shards; nothing where there are none."""
     if not size:
         return {}
-    where = writing.HERE if place is None else place.uri or place.path
+    where = HERE if place is None else place.uri or place.path
     digests = {split: each.shards for split, each in written.items()}
     return {"shards": {"size": size, "storage": where, "sha256": digests}}
 

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
 from ganops.core.files import hash_json, read_json
-from ganops.data.shards import WINDOW, Column, Here, Shards, record
+from ganops.core.node_folder import CACHE_BYTES
+from ganops.data.cache import Cache, place_of
+from ganops.data.shards import HEADER_BYTES, HERE, WINDOW, Column, Files, Here, Shards, record
 from ganops.kinds import Spec
 
 SPLITS = ("train", "validation", "test")
@@ -26,19 +28,22 @@ class Prepared:
 
     folder: Path
     manifest: dict[str, Any]
+    cache: int = CACHE_BYTES
+    """Bytes of this machine's disk for shards that lie elsewhere, at most."""
+    _shards: dict[str, Shards] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[str, tuple[NDArray[Any], NDArray[np.int64] | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
     @classmethod
-    def open(cls, folder: Path) -> "Prepared":
+    def open(cls, folder: Path, cache: int = CACHE_BYTES) -> "Prepared":
         """Opens what `prepare` wrote.
 
         Raises:
             DataError: There is no such folder, or its manifest cannot be read.
         """
         try:
-            return cls(Path(folder), read_json(Path(folder) / "manifest.json"))
+            return cls(Path(folder), read_json(Path(folder) / "manifest.json"), cache)
         except (OSError, ValueError) as error:
             problem = f"{folder} is no prepared set (no readable manifest.json): run the stage prepare"
             raise DataError(problem) from error
@@ -81,7 +86,7 @@ class Prepared:
         Raises:
             DataError: The file cannot be read, or is not the one of the manifest.
         """
-        shards = self.shards(split)
+        shards = self._in_shards(split)
         return shards.samples if shards else self._array(split, f"{self.spec.unit}s", self.spec.shape)
 
     def labels(self, split: str) -> NDArray[np.int64] | Column | None:
@@ -92,7 +97,7 @@ class Prepared:
         """
         if not self.class_names:
             return None
-        shards = self.shards(split)
+        shards = self._in_shards(split)
         return shards.labels if shards else self._array(split, "labels", ())
 
     def measured(self, split: str) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
@@ -104,27 +109,35 @@ class Prepared:
             DataError: They cannot be read, or are not those of the manifest.
         """
         if split not in self._measured:
-            samples, labels = self.samples(split), self.labels(split)
-            if isinstance(samples, Column):
-                each = samples.nbytes // max(1, len(samples))
-                rows = slice(min(MEASURED, max(1, MEASURED_BYTES // each)))
-                samples, labels = samples[rows], None if labels is None else labels[rows]
-            self._measured[split] = samples, None if labels is None else np.asarray(labels)
+            unit, shape, labelled = self.spec.unit, self.spec.shape, bool(self.class_names)
+            if "shards" in self.manifest:
+                shards = self._open(split)  # of its own: it is closed when this has been read
+                rows = slice(min(MEASURED, max(1, MEASURED_BYTES // shards.record.itemsize)))
+                self._measured[split] = shards.samples[rows], shards.labels[rows] if labelled else None
+                shards.files.close()
+            else:
+                labels = self._array(split, "labels", ()) if labelled else None
+                self._measured[split] = self._array(split, f"{unit}s", shape), labels
         return self._measured[split]
 
-    def shards(self, split: str) -> Shards | None:
-        """Return a split in shards; None: it is in arrays.
+    def _in_shards(self, split: str) -> Shards | None:
+        """A split in shards, the same one whenever it is asked for; None: it is in arrays."""
+        if "shards" in self.manifest and split not in self._shards:
+            self._shards[split] = self._open(split)
+        return self._shards.get(split)
 
-        Raises:
-            DataError: The place of the shards cannot be used.
-        """
-        if "shards" not in self.manifest:
-            return None
+    def _open(self, split: str) -> Shards:
+        """A split in shards, opened anew."""
         about, spec, part = self.manifest["shards"], self.spec, self.manifest["splits"][split]
         like = np.empty(spec.shape, self.manifest["sample"]["dtype"])
         counts = tuple(part["classes"].values()) if self.class_names else ()
-        files = Here(lambda number: self.folder / split / f"{spec.unit}s-{number:05}.npy")
-        return Shards(part["samples"], about["size"], record(like, labelled=bool(self.class_names)), files, counts)
+        each = record(like, labelled=bool(self.class_names))
+        if about["storage"] == HERE:
+            files: Files = Here(lambda number: self.folder / split / f"{spec.unit}s-{number:05}.npy")
+        else:
+            size = HEADER_BYTES + each.itemsize * min(about["size"], part["samples"])
+            files = Cache(place_of(about["storage"]), about["sha256"][split], size, self.cache)
+        return Shards(part["samples"], about["size"], each, files, counts)
 
     def _array(self, split: str, name: str, sample: tuple[int, ...]) -> NDArray[Any]:
         path = self.folder / split / f"{name}.npy"

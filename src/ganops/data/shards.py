@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 WINDOW = 8
 """Shards that are shuffled together."""
+HERE = "here"
+"""Storage of shards that lie in the prepared folder."""
+HEADER_BYTES = 1024
+"""Bytes of a shard's file before its records, at most."""
 SAMPLE, LABEL = "sample", "label"
 """Fields of a record."""
 MAPPED = 64
@@ -144,7 +148,7 @@ class Column:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the array which all of them would make."""
+        """Shape of the array that all of them would make."""
         return (self.shards.count, *self.shards.record[self.field].shape)
 
     @property

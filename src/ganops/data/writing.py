@@ -13,9 +13,9 @@ from ganops.core.errors import DataError
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.storage import Store, away
 from ganops.core.terminal import say
-from ganops.data.shards import record
+from ganops.data.shards import HERE, record
 
-AUTO, HERE = "auto", "here"
+AUTO = "auto"
 ARRAY_BYTES = 8 * 2**30
 """Bytes of a set up to which each split is one array where nothing else is asked for."""
 SHARD_BYTES = 64 * 2**20
@@ -108,22 +108,6 @@ def write_split(
                 shards.append(shard.close())
                 kept(path, shards[-1])
     return Written({f"{folder.name}/{each}.npy": file.close() for each, file in arrays.items()}, shards)
-
-
-def place_of(storage: str) -> Store:
-    """Return the folder of the shards that `data.storage` names.
-
-    Raises:
-        DataError: It cannot be used.
-    """
-    import pyarrow as pa
-
-    if "://" not in storage:
-        return Store("", str(Path(storage).resolve()))
-    try:
-        return Store.of(storage)
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"data.storage: {storage} cannot be used: {error}") from error
 
 
 def move(place: Store, path: Path, digest: str) -> None:

@@ -110,7 +110,8 @@ def _open(
     **place: int,
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
-    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, **place)
+    data = Prepared.open(prepared.open(), experiment.compute.cache)
+    return Run(experiment, data, judge, device, edits=edits, **place)
 
 
 def _say_what_continues(line: str) -> None:

@@ -129,7 +129,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     @cached_property
     def data(self) -> Prepared:
         """The data of all trials."""
-        return Prepared.open(self.prepared.open())
+        return Prepared.open(self.prepared.open(), self.base.compute.cache)
 
     def _results(self) -> Iterator[dict[str, Any]]:
         assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
