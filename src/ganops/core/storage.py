@@ -75,6 +75,12 @@ class Store:
         """Bytes of the file."""
         return int(self.system.get_file_info(self.path).size)
 
+    @property
+    def version(self) -> str:
+        """Place, size and time of change of a file; empty where the last is unknown."""
+        info = self.system.get_file_info(self.path)
+        return f"{self}|{info.size}|{info.mtime_ns}" if info.mtime_ns else ""
+
     def opened(self) -> Any:
         """A file, to be read anywhere."""
         return self.system.open_input_file(self.path)

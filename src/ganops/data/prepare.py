@@ -20,6 +20,7 @@ from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_sam
 from ganops.data.cache import place_of
 from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
+from ganops.data.kept import keeping
 from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
 from ganops.data.shards import HERE, record
@@ -45,7 +46,7 @@ _LISTED = 10  # rejected files that an error shows
 def prepare(
     source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: str = AUTO, group: str = NONE,
     validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, shard: int | str = writing.AUTO,
-    storage: str = HERE, mapper: Mapper = here,
+    storage: str = HERE, mapper: Mapper = here, decoded: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
@@ -70,6 +71,7 @@ def prepare(
         shard: samples of each shard; `auto`: one array for each split, or shards where these would be large.
         storage: `here`: shards lie in `out`; else the folder or the address where they lie.
         mapper: who decodes the samples; by default as many processes as the machine has cores and the set is worth.
+        decoded: file of decoded samples between runs (see `Kept`); None: all are decoded.
 
     Returns:
         The manifest, which is also in `out`.
@@ -88,7 +90,8 @@ def prepare(
     with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
         found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
         decoder = replace(decoder, **found.stated)
-        taken = take_in(found, spool, decoder, mapper)
+        with keeping(None if found.raw else decoded, decoder, mapper) as rest:
+            taken = take_in(found, spool, decoder, rest)
         kept = _select(taken, labels)
         noun = f"{unit}s" if decoder.wanted.lines else "files"
         _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED, noun)
