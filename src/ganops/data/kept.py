@@ -168,7 +168,7 @@ def _name(part: Single) -> str | None:
 
 @cache
 def _code() -> list[Any]:
-    """What decodes: the files of this room and of the kinds, and versions of libraries."""
+    """Hashes of the code that decodes, that of this room and of the kinds, and versions of libraries."""
     here = Path(__file__).parent
     return [hash_folder(here, ("__pycache__",)), hash_folder(here.parent / "kinds", ("__pycache__",)),
             {name: _version(name) for name in LIBRARIES}]  # fmt: skip
