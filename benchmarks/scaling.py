@@ -150,18 +150,20 @@ FID50K = 13 * 60
 """Seconds of one V100 for the FID of 50,000 images of 1,024 pixels: the same README; smaller ones take no longer."""
 PIECE = 64 * 2**20
 """Bytes of an object of a copy (src/ganops/distributed/node_copy.py)."""
-SHARD = 64 * 2**20
+SHARD = 32 * 2**20
 """Bytes of a shard (src/ganops/data/writing.py)."""
-WINDOW = 8
+WINDOW = 16
 """Shards that are shuffled together (src/ganops/data/shards.py)."""
 LABEL = 8
 """Bytes of a label."""
 MEASURED_SAMPLES = 50_000
 """Samples of a split of which figures are computed (src/ganops/data/prepared.py)."""
+PER_GPU = 16
+"""Images of a GPU in a step."""
 HOST = 8
 """GPUs of a host, whose workers share a cache: assumed."""
 FAST = 1000.0
-"""Images of 64 pixels a second of a GPU of today, 16 in a step: assumed."""
+"""Images of 64 pixels a second of a GPU of today: assumed."""
 REQUEST = 0.05
 """Seconds from a request to the first byte of an object store: assumed."""
 STREAM = 80e6
@@ -308,7 +310,10 @@ def per_shard(resolution: int) -> int:
 
 
 def feed(gpus: int, speed: float, resolution: int = 64) -> dict[str, float]:
-    """What the samples of a training ask of hosts and storage: every host needs each shard of an epoch once.
+    """What the samples of a training ask of hosts and storage.
+
+    A host needs the shards that the slice of its workers touches: on average its share of a window and one more, for
+    neither end falls between two, and three deviations of a quantile of the batch on both sides.
 
     Args:
         gpus: All of them; hosts of at most HOST.
@@ -316,32 +321,36 @@ def feed(gpus: int, speed: float, resolution: int = 64) -> dict[str, float]:
         resolution: Of colour images.
 
     Returns:
-        `hosts`; `images`, `host` and `storage`: images a second, and bytes a second into a host and out of the
+        `hosts`; `share` of a window that a host needs; `images`, `host` and `storage`: images a second, and bytes a second into a host and out of the
         storage; `requests`: a second, of all hosts; `streams`: those that a host needs at a time.
     """
     hosts, images = math.ceil(gpus / HOST), gpus * speed
     shards = images / per_shard(resolution)
-    host = shards * SHARD
+    margin = 1.5 / math.sqrt(PER_GPU * gpus)
+    share = min(1.0, 1 / hosts + 1 / WINDOW + 2 * margin) if hosts > 1 else 1.0
+    host = share * shards * SHARD
     return {
-        "hosts": hosts, "images": images, "host": host, "storage": hosts * host, "requests": hosts * shards,
-        "streams": shards * (REQUEST + SHARD / STREAM),
+        "hosts": hosts, "share": share, "images": images, "host": host, "storage": hosts * host,
+        "requests": hosts * share * shards, "streams": share * shards * (REQUEST + SHARD / STREAM),
     }  # fmt: skip
 
 
 def show_feed(constants: dict[str, Any]) -> None:
     """10^9 images of 64 pixels in shards on an object store."""
-    count, floor, rows = 10**9, 16 / FLOOR, []
+    count, floor, rows = 10**9, PER_GPU / FLOOR, []
     for name, speed in ((f"{floor:.0f}, a V100 at its floor", floor), (f"{FAST:,.0f}, assumed", FAST)):
         for gpus in (8, 64, 256, 1000):
             found = feed(gpus, speed)
             rows.append([
-                name, f"{gpus:,}", f"{found['images']:,.0f}", span(count / found["images"]),
+                name, f"{gpus:,}", f"{found['images']:,.0f}", span(count / found["images"]), f"{found['share']:.0%}",
                 f"{amount(found['host'])}/s", f"{found['host'] / CLUSTER.bandwidth:.1%}",
                 f"{found['streams']:.1f} of {FETCHES * HOST}", f"{found['host'] / constants['shards']['fetch']:.1f}",
                 f"{amount(found['storage'])}/s", f"{found['requests']:,.0f}",
             ])  # fmt: skip
-    head = ("| images/s of a GPU | GPUs | images/s | an epoch | into a host | of its 100 Gbit/s | streams of a host | cores "
-            "that fetch and hash | out of the store | requests/s |")  # fmt: skip
+    head = (
+        "| images/s of a GPU | GPUs | images/s | an epoch | shards that a host needs | into a host | of its 100 Gbit/s | "
+        "streams of a host | cores that fetch and hash | out of the store | requests/s |"
+    )
     table("10^9 RGB images of 64 pixels, in shards on an object store", head, rows)
 
 

@@ -89,7 +89,7 @@ def pictures(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 def make(folder: Path, storage: str, count: int) -> int:
     """Write the images in both forms; returns the bytes of the shards."""
     x, y = pictures(count)
-    size = max(1, count // 200)
+    size = max(1, count // 400)
     write_split(folder / "train", "images", x[0], iter(x), y.tolist(), count, None, lambda path, digest: None)
     place, sizes = place_of(storage), []
 

@@ -22,8 +22,10 @@ from ganops.data.cache import Cache
 from ganops.data.order import Order
 from ganops.data.shards import WINDOW
 
-SHARDS, SIZE = 40, 10
+SHARDS, SIZE = 80, 10
 BYTES = 128 + SIZE * 8
+ALL = (0, 1)
+"""Share of a window."""
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def made(stored):
     """Makes caches of these."""
     caches = []
 
-    def make(limit=16 * BYTES):
+    def make(limit=32 * BYTES):
         caches.append(Cache(Store("", str(stored[0])), stored[1], BYTES, limit))
         return caches[-1]
 
@@ -94,33 +96,33 @@ def test_a_shard_is_what_is_stored_and_is_fetched_once(made, fetched):
 
 
 def test_it_never_holds_more_than_it_may(made):
-    one = made(limit=16 * BYTES)
+    one = made(limit=32 * BYTES)
     order = Order(SHARDS * SIZE, SIZE, seed=0)
     for window in range(2 * order.windows):
-        one.expect(order, window)
+        one.expect(order, window, ALL)
         for shard in order.shards_of(window):
             assert one.open(shard)[0] == shard * SIZE
-            assert held(one.folder) <= 16 * BYTES
+            assert held(one.folder) <= 32 * BYTES
 
 
 def test_what_is_needed_last_makes_room(made):
-    one = made(limit=20 * BYTES)
+    one = made(limit=40 * BYTES)
     order = Order(SHARDS * SIZE, SIZE, seed=0)
     one.depth = 0
     for window in range(3):
-        one.expect(order, window)
+        one.expect(order, window, ALL)
         for shard in order.shards_of(window):
             one.open(shard)
     there = np.array([int(path.stem) for path in one.folder.glob("*.npy")])
     gone = np.setdiff1d([shard for window in range(3) for shard in order.shards_of(window)], there)
-    assert len(there) == 20
+    assert len(there) == 40
     assert order.next_use(gone, 2).min() >= order.next_use(there, 2).max() - 1
 
 
 def test_the_window_that_comes_is_fetched_before_it_is_read(made, fetched):
     one = made()
     order = Order(SHARDS * SIZE, SIZE, seed=0)
-    one.expect(order, 0)
+    one.expect(order, 0, ALL)
     until(lambda: len(list(one.folder.glob("*.npy"))) == 2 * WINDOW)
     before = len(fetched)
     for window in (0, 1):
@@ -135,7 +137,7 @@ def test_two_users_fetch_each_shard_once_and_the_last_removes_the_cache(made, fe
 
     def read(user):
         for window in range(order.windows):
-            user.expect(order, window)
+            user.expect(order, window, ALL)
             for shard in order.shards_of(window):
                 assert user.open(shard)[0] == shard * SIZE
 
@@ -155,7 +157,7 @@ def test_what_a_killed_process_was_fetching_is_fetched_again_and_takes_no_room(m
     one = made()
     one.folder.mkdir()
     (one.folder / "3.part").write_bytes(b"half")
-    (one.folder / "4.part").write_bytes(bytes(16 * BYTES))
+    (one.folder / "4.part").write_bytes(bytes(32 * BYTES))
     assert one.open(3)[0] == 30
     assert not list(one.folder.glob("*.part"))
 
@@ -178,8 +180,8 @@ def test_a_shard_that_another_process_fetches_is_waited_for(made, stored, fetche
 
 
 def test_a_cache_that_holds_no_two_windows_is_refused(made):
-    with pytest.raises(ConfigError, match=rf"params\.compute\.cache: expected {16 * BYTES:,} bytes or more"):
-        made(limit=16 * BYTES - 1)
+    with pytest.raises(ConfigError, match=rf"params\.compute\.cache: expected {32 * BYTES:,} bytes or more"):
+        made(limit=32 * BYTES - 1)
 
 
 def test_a_damaged_or_missing_shard_is_named(made, stored):
@@ -222,7 +224,7 @@ one = Cache(Store("", place), digests, {bytes}, int(limit))
 from ganops.data.order import Order
 order = Order({shards} * {size}, {size}, seed=0)
 for window in range(3 * order.windows):
-    one.expect(order, window)
+    one.expect(order, window, (0, 1))
     for shard in order.shards_of(window):
         assert one.open(shard)[0] == shard * {size}
 one.close()
@@ -231,13 +233,13 @@ one.close()
 
 def test_processes_that_are_killed_and_others_share_it(stored, home):
     program = READ.format(bytes=BYTES, shards=SHARDS, size=SIZE)
-    command = [sys.executable, "-c", program, str(stored[0]), str(home), str(17 * BYTES), *stored[1]]
+    command = [sys.executable, "-c", program, str(stored[0]), str(home), str(33 * BYTES), *stored[1]]
     processes = [subprocess.Popen(command) for _ in range(3)]
     until(lambda: list(home.glob("ganops-*/shards-*/*.npy")))
     processes[0].kill()
     folder = next(home.glob("ganops-*/shards-*"))
     while processes[1].poll() is None:
-        assert held(folder) <= 17 * BYTES
+        assert held(folder) <= 33 * BYTES
         time.sleep(0.005)
     assert [process.wait(30) for process in processes] == [-9, 0, 0]
     assert list(home.glob("ganops-*/*")) == []
@@ -260,7 +262,7 @@ def test_batches_from_an_object_store_are_those_of_the_shards_here(run, lay, pic
     assert manifest["sha256"] == here.manifest["sha256"]
     assert sorted(path.name for path in prepared.rglob("*")) == ["manifest.json", "test", "train", "validation"]
     each = 1024 + 3 * 8 * 8 + 8
-    there = Prepared.open(prepared, 16 * each)
+    there = Prepared.open(prepared, 32 * each)
     assert there.hash == here.hash
     place = {"workers": workers, "streamed": True}
     parts = [Batches(there.samples("train"), there.labels("train"), 8, 1, rank=r, **place) for r in range(workers)]

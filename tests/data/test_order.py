@@ -9,6 +9,7 @@ import torch
 
 from ganops.core.randomness import generator
 from ganops.data.order import Order, Permutation
+from ganops.data.shards import WINDOW
 
 SIZES = (1, 2, 3, 4, 5, 7, 16, 17, 100, 255, 256, 257, 1000)
 
@@ -99,6 +100,21 @@ def test_the_next_use_of_a_shard_is_the_first_window_that_has_it():
             assert found == next(w for w in range(now, now + 3 * order.windows) if shard in order.shards_of(w))
 
 
+@pytest.mark.parametrize(("count", "shard", "window"), [(250, 10, 2), (251, 10, 3), (37, 5, 8), (40, 40, 8)])
+@pytest.mark.parametrize("size", [7, 16, 300])
+def test_a_batch_holds_what_chance_chose_in_the_order_of_the_shards(count, shard, window, size):
+    order = Order(count, shard, seed=5, window=window)
+    for turn in range(6):
+        positions = torch.arange(turn * size, turn * size + size)
+        chosen, batch = order(positions), order.batch(turn, size)
+        assert sorted(batch.tolist()) == sorted(chosen.tolist())
+        if order.shards == 1:
+            assert torch.equal(batch, chosen)
+        if size < count // 4 and order.window_of(positions[:1]) == order.window_of(positions[-1:]):
+            places = [order.shards_of(int(order.window_of(positions[:1]))).index(i // shard) for i in batch.tolist()]
+            assert places == sorted(places)
+
+
 def test_one_array_is_shuffled_as_it_was_before_there_were_shards():
     before = [torch.randperm(10, generator=generator(1, "epoch", epoch)) for epoch in range(2)]
     for shard in (10, 11, 10**6):
@@ -133,4 +149,4 @@ def test_a_thousand_million_samples_take_the_memory_and_time_of_a_window():
     assert time.process_time() - start < 2
     assert tracemalloc.get_traced_memory()[1] < 2**20  # of numpy; torch holds a window
     tracemalloc.stop()
-    assert sum(window.shuffled.numel() for window in order._opened.values()) <= 5 * 8 * 5000
+    assert sum(window.shuffled.numel() for window in order._opened.values()) <= 5 * WINDOW * 5000

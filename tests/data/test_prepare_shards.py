@@ -74,14 +74,14 @@ def test_figures_are_computed_of_the_first_samples(lay, pictures, run, opened, m
     monkeypatch.setattr(prepared, "MEASURED", 5)
     assert np.array_equal(opened().measured("train")[0], samples[:5])
     assert np.array_equal(opened().measured("train")[1], labels[:5])
-    monkeypatch.setattr(prepared, "MEASURED_BYTES", 2 * 3 * 8 * 8)
+    monkeypatch.setattr(prepared, "MEASURED_BYTES", 2 * (3 * 8 * 8 + 8))
     assert len(opened().measured("train")[0]) == 2
 
 
 def test_large_sets_and_those_that_lie_elsewhere_are_in_shards_unless_told_otherwise():
     assert writing.shard_size("auto", "here", 70_000, 1032) is None
-    assert writing.shard_size("auto", "here", 10**9, 3 * 64 * 64 + 8) == 2**26 // (3 * 64 * 64 + 8)
-    assert writing.shard_size("auto", "s3://bucket/sets", 70, 1032) == 2**26 // 1032
+    assert writing.shard_size("auto", "here", 10**9, 3 * 64 * 64 + 8) == 2**25 // (3 * 64 * 64 + 8)
+    assert writing.shard_size("auto", "s3://bucket/sets", 70, 1032) == 2**25 // 1032
     assert writing.shard_size("auto", "s3://bucket/sets", 70, 2**27) == 1
     assert writing.shard_size(500, "here", 70_000, 1032) == 500
 

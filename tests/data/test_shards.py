@@ -76,18 +76,37 @@ def test_an_epoch_of_shards_shows_every_sample_once_in_another_order_than_an_arr
         batches = Batches(samples, None, size=16, seed=1, dtype=torch.float64)
         return [round((v.item() + 1) * 127.5) for turn in range(10) for v in batches(turn)[0].flatten()]
 
-    sharded = shown(Shards.of(numbered, None, 10).samples)
+    sharded = shown(Shards.of(numbered, None, 5).samples)
     assert sorted(sharded) == list(range(160))
     assert sharded != shown(numbered)
-    assert len({sample // 10 for sample in sharded[:80]}) == WINDOW
+    assert len({sample // 5 for sample in sharded[:80]}) == WINDOW
 
 
 def test_the_windows_that_come_are_told_as_they_come():
     heard = []
-    arrays = Shards.of(np.zeros((160, 1, 1, 1), np.uint8), None, 10)
-    arrays.files.expect = lambda order, window: heard.append(window)
+    arrays = Shards.of(np.zeros((160, 1, 1, 1), np.uint8), None, 5)
+    arrays.files.expect = lambda order, window, part: heard.append(window)
     batches = Batches(arrays.samples, None, size=40, seed=1, streamed=True)
     for turn in range(4):
         batches(turn)
     batches.close()
     assert heard[:4] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("workers", [2, 4, 16])
+def test_a_worker_needs_its_share_of_the_shards_of_a_window_and_says_which(workers):
+    array = np.zeros((16_000, 1, 1, 1), np.uint8)
+    for rank in range(workers):
+        shards = Shards.of(array, None, 500)  # 32 of them, two windows
+        opened, told, read = set(), [], shards.files.open
+        shards.files.open = lambda number, opened=opened, read=read: opened.add(number) or read(number)
+        shards.files.expect = lambda order, window, part, told=told: told.append((order, window, part))
+        batches = Batches(shards.samples, None, 1600, 0, rank=rank, workers=workers, streamed=True)
+        for turn in range(5):  # a window
+            batches._read(turn)
+        batches.close()
+        order, window, part = told[0]
+        expected = order.shards_of(0)[int(part[0] * WINDOW) : int(np.ceil(part[1] * WINDOW))]
+        assert window == 0
+        assert opened <= set(expected)
+        assert len(expected) <= WINDOW / workers + 3

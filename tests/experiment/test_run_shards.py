@@ -20,8 +20,8 @@ from ganops.experiment.run import STATE, Run
 from ganops.kinds import Spec
 
 ROOT = Path(__file__).parents[2]
-IMAGES = np.random.default_rng(0).integers(0, 256, (400, 1, 16, 16), np.uint8)
-LABELS = np.arange(400) % 2
+IMAGES = np.random.default_rng(0).integers(0, 256, (800, 1, 16, 16), np.uint8)
+LABELS = np.arange(800) % 2
 SIZE = 10
 EXPERIMENT = {
     "seed": 1,
@@ -74,7 +74,7 @@ def cached(tmp_path, monkeypatch):
     size = HEADER_BYTES + SIZE * like.record.itemsize
 
     def opened():
-        files = Cache(place, written.shards, size, 17 * size)
+        files = Cache(place, written.shards, size, 34 * size)
         return Shards(like.count, like.size, like.record, files, like.class_counts)
 
     return opened
@@ -94,7 +94,7 @@ def test_shards_end_in_the_weights_of_the_array_and_leave_no_cache(whole, cached
 
 
 def test_a_training_that_ended_in_mid_epoch_goes_on_to_the_same_weights(whole, cached, tmp_path):
-    for until in (11, 42, None):  # of 25 steps in an epoch
+    for until in (11, 62, None):  # of 50 steps in an epoch
         training = run(cached())
         training.resume([tmp_path / "checkpoint"] if (tmp_path / "checkpoint").is_dir() else [])
         list(training.play(until))

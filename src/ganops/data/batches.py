@@ -91,19 +91,23 @@ class Batches:
             self._shards.files.close()
 
     def _pick(self, turn: int) -> Taken:
-        indices = self.order(self._positions(turn)).to(self.device)
+        indices = self.order.batch(turn, self.size)[self._part].to(self.device)
         return self._held[indices], None if self._labels is None else self._labels[indices]
 
     def _read(self, turn: int) -> Taken:
-        positions = self._positions(turn)
         if self._shards:
-            self._shards.files.expect(self.order, int(self.order.window_of(positions[:1])))
-        indices = self.order(positions).numpy()
+            window = self.order.window_of(torch.tensor([turn * self.size]))
+            self._shards.files.expect(self.order, int(window), self._share())
+        indices = self.order.batch(turn, self.size)[self._part].numpy()
         samples = torch.from_numpy(self.samples[indices])
         labels = None if self.labels is None else torch.from_numpy(self.labels[indices])
         return samples.pin_memory() if self.device.type == "cuda" else samples, labels
 
-    def _positions(self, turn: int) -> Tensor:
-        """The places of this worker's slice in the sequence of samples."""
-        first = turn * self.size
-        return torch.arange(first + self._part.start, first + self._part.stop)
+    def _share(self) -> tuple[float, float]:
+        """Ends of the share of a window's shards that this worker's slice of any turn needs.
+
+        The q-th part of a batch comes from the q-th part of the shards but for a deviation of at most
+        1 / (2 sqrt(size)), that of a quantile: three of these are added on both sides.
+        """
+        margin = 1.5 / self.size**0.5
+        return max(0.0, self._part.start / self.size - margin), min(1.0, self._part.stop / self.size + margin)

@@ -8,6 +8,7 @@ the beginning, and gets its name when its hash is right. A process that ends lea
 
 import fcntl
 import hashlib
+import math
 import os
 import threading
 import time
@@ -91,8 +92,8 @@ class Cache:
             self._fetch(number)
         return found
 
-    def expect(self, order: "Order", window: int) -> None:
-        """Fetch the windows that come in other threads; let go of those that have been."""
+    def expect(self, order: "Order", window: int, part: tuple[float, float]) -> None:
+        """Fetch what of the windows that come will be read, in other threads; let go of those that have been."""
         if window == self._window:
             return
         self._enter()
@@ -103,7 +104,7 @@ class Cache:
         coming = [order.shards_of(each) for each in range(window, window + self.depth + 1)]
         self._maps = {number: each for number, each in self._maps.items() if number in coming[0]}
         with self._wake:
-            self._wanted = deque(dict.fromkeys(number for shards in coming for number in shards))
+            self._wanted = deque(dict.fromkeys(number for shards in coming for number in _of(shards, part)))
             self._wake.notify_all()
 
     def close(self) -> None:
@@ -225,6 +226,12 @@ class Cache:
                 f"data.storage: {source} is damaged: its SHA-256 is {digest}. Remove it there, and run the stage "
                 "prepare again (dvc repro --force prepare)"
             )
+
+
+def _of(shards: list[int], part: tuple[float, float]) -> list[int]:
+    """Those of a window that a share of it touches."""
+    first, last = part
+    return shards[math.floor(first * len(shards)) : math.ceil(last * len(shards))]
 
 
 def place_of(storage: str) -> Store:

@@ -3,7 +3,8 @@
 Samples that lie in one array are shuffled as a whole. Those in shards are shuffled in two levels: the shards change
 places, by a keyed permutation of which any entry is computed by itself; then some neighbours of them, a window, are
 shuffled sample by sample. Which samples lie in one shard follows from the hash of their content (`arrange`): a shard is
-a fair draw of the set, and so is a window. The order knows nothing of files, caches and workers.
+a fair draw of the set, and so is a window. Within a batch, which chance has chosen, samples come in the order of their
+shards: a slice of it needs few of them. The order knows nothing of files, caches and workers.
 """
 
 from dataclasses import dataclass, field
@@ -116,12 +117,28 @@ class Order:
 
     def __call__(self, positions: Tensor) -> Tensor:
         """Return the samples at positions of the sequence, int64 [N]."""
+        return self._found(positions)[0]
+
+    def batch(self, turn: int, size: int) -> Tensor:
+        """Return the samples of the turn-th piece of the sequence, in the order of their shards' places, int64 [size].
+
+        Of an array they are in that of the sequence.
+        """
+        samples, places = self._found(torch.arange(turn * size, (turn + 1) * size))
+        return samples[places.argsort(stable=True)]
+
+    def _found(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The samples at positions of the sequence, and the places of their shards, counted through all epochs."""
         windows = self.window_of(positions)
-        found = torch.empty_like(positions)
+        samples, places = torch.empty_like(positions), torch.empty_like(positions)
         for number in sorted({*windows.tolist()}):
-            here = windows == number
-            found[here] = self._samples(self._open(number), positions[here] % self.count)
-        return found
+            here, window = windows == number, self._open(number)
+            offsets = window.shuffled[positions[here] % self.count - window.start]
+            offsets = offsets + self._lacking * (offsets >= window.gap)
+            within = offsets // self.shard
+            samples[here] = window.shards[within] * self.shard + offsets % self.shard
+            places[here] = number * self.window + within
+        return samples, places
 
     def window_of(self, positions: Tensor) -> Tensor:
         """Return the windows of positions, numbered through all epochs, int64 [N]."""
@@ -150,12 +167,6 @@ class Order:
         if self.shards > 1:
             return torch.arange(min(count, self.count))
         return torch.randperm(self.count, generator=generator(self.seed, "codes"))[:count].sort().values
-
-    def _samples(self, window: _Window, places: Tensor) -> Tensor:
-        """The samples at places of an epoch that lie in a window of it."""
-        offsets = window.shuffled[places - window.start]
-        offsets = offsets + self._lacking * (offsets >= window.gap)
-        return window.shards[offsets // self.shard] * self.shard + offsets % self.shard
 
     def _open(self, number: int) -> _Window:
         if number not in self._opened:

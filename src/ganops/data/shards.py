@@ -14,7 +14,7 @@ from ganops.core.errors import DataError
 if TYPE_CHECKING:
     from ganops.data.order import Order  # torch takes seconds to import, and not all who read samples compute
 
-WINDOW = 8
+WINDOW = 16
 """Shards that are shuffled together."""
 HERE = "here"
 """Storage of shards that lie in the prepared folder."""
@@ -35,8 +35,14 @@ class Files(Protocol):
     def open(self, number: int) -> Records:
         """Return the records of a shard, mapped read-only; DataError where it cannot be read."""
 
-    def expect(self, order: "Order", window: int) -> None:
-        """Hear that the windows before this one of an order have been read, and that it and those after it come."""
+    def expect(self, order: "Order", window: int, part: tuple[float, float]) -> None:
+        """Hear that the windows before this one of an order have been read, and that it and those after it come.
+
+        Args:
+            order: That of the samples.
+            window: Number of the window.
+            part: Ends of the share of each window's shards that will be read, from 0 to 1.
+        """
 
     def close(self) -> None:
         """Hear that nothing more will be read."""
@@ -76,7 +82,7 @@ class Here:
         except FileNotFoundError as error:
             raise DataError(f"{self._path(number)} is missing: run the stage prepare again") from error
 
-    def expect(self, order: "Order", window: int) -> None:
+    def expect(self, order: "Order", window: int, part: tuple[float, float]) -> None:
         """Do nothing: the system reads ahead."""
 
     def close(self) -> None:
@@ -95,7 +101,7 @@ class Pieces:
         """Return a part of the arrays."""
         return {name: each[number * self._size : (number + 1) * self._size] for name, each in self._fields.items()}
 
-    def expect(self, order: "Order", window: int) -> None:
+    def expect(self, order: "Order", window: int, part: tuple[float, float]) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from ganops.data.shards import HERE, record
 AUTO = "auto"
 ARRAY_BYTES = 8 * 2**30
 """Bytes of a set up to which each split is one array where nothing else is asked for."""
-SHARD_BYTES = 64 * 2**20
+SHARD_BYTES = 32 * 2**20
 """Bytes of a shard then: a request for as much takes longer than its latency, and some windows fit any cache."""
 
 
