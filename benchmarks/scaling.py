@@ -321,8 +321,9 @@ def feed(gpus: int, speed: float, resolution: int = 64) -> dict[str, float]:
         resolution: Of colour images.
 
     Returns:
-        `hosts`; `share` of a window that a host needs; `images`, `host` and `storage`: images a second, and bytes a second into a host and out of the
-        storage; `requests`: a second, of all hosts; `streams`: those that a host needs at a time.
+        `hosts`; `share` of a window that a host needs; `images`, `host` and `storage`: images a second, and bytes a
+        second into a host and out of the storage; `requests`: a second, of all hosts; `streams`: those that a host
+        needs at a time.
     """
     hosts, images = math.ceil(gpus / HOST), gpus * speed
     shards = images / per_shard(resolution)
@@ -348,8 +349,8 @@ def show_feed(constants: dict[str, Any]) -> None:
                 f"{amount(found['storage'])}/s", f"{found['requests']:,.0f}",
             ])  # fmt: skip
     head = (
-        "| images/s of a GPU | GPUs | images/s | an epoch | shards that a host needs | into a host | of its 100 Gbit/s | "
-        "streams of a host | cores that fetch and hash | out of the store | requests/s |"
+        "| images/s of a GPU | GPUs | images/s | an epoch | shards that a host needs | into a host | of its 100 Gbit/s "
+        "| streams of a host | cores that fetch and hash | out of the store | requests/s |"
     )
     table("10^9 RGB images of 64 pixels, in shards on an object store", head, rows)
 
