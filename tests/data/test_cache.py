@@ -82,7 +82,7 @@ def held(folder):
 
 
 def until(condition):
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -151,6 +151,33 @@ def test_two_users_fetch_each_shard_once_and_the_last_removes_the_cache(made, fe
     assert one.folder.is_dir()
     other.close()
     assert list(one.folder.parent.iterdir()) == []
+
+
+def test_a_set_of_few_shards_needs_no_larger_cache(stored):
+    few = Cache(Store("", str(stored[0])), stored[1][:3], BYTES, 3 * BYTES)
+    order = Order(3 * SIZE, SIZE, seed=0)
+    for window in range(4):
+        few.expect(order, window, ALL)
+        assert sorted(few.open(shard)[0] for shard in order.shards_of(window)) == [0, SIZE, 2 * SIZE]
+    few.close()
+
+
+def test_a_fetch_that_is_under_way_when_the_cache_is_closed_leaves_nothing(made, monkeypatch, home):
+    going, copy = threading.Event(), cache._copy
+
+    def slow(source, path):
+        found = copy(source, path)
+        going.set()
+        time.sleep(0.2)
+        return found
+
+    monkeypatch.setattr(cache, "_copy", slow)
+    one = made()
+    one.expect(Order(SHARDS * SIZE, SIZE, seed=0), 0, ALL)
+    assert going.wait(10)
+    one.close()
+    time.sleep(0.5)
+    assert list(home.glob("ganops-*/*")) == []
 
 
 def test_what_a_killed_process_was_fetching_is_fetched_again_and_takes_no_room(made):

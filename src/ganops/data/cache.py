@@ -68,7 +68,7 @@ class Cache:
         home = node_folder()
         forget(home)
         self.folder = home / f"shards-{hash_json(list(digests))[:16]}"
-        self.depth = min(AHEAD, limit // (WINDOW * size) - 1)
+        self.depth = max(0, min(AHEAD, limit // (WINDOW * size) - 1))
         """Windows that are fetched ahead."""
         self._order: Order | None = None
         self._window = -1
@@ -109,19 +109,19 @@ class Cache:
 
     def close(self) -> None:
         """End the fetching; the last process that uses the cache removes it."""
-        with self._wake:
-            self._closed = True
-            self._wake.notify_all()
-        self._maps = {}
-        if self._use is None:
+        if self._closed:
             return
-        with suppress(BlockingIOError):
-            fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of a shared lock: no other process has one
-            remove(self.folder)
-            for suffix in (".lock", ".use"):
-                self.folder.with_suffix(suffix).unlink(missing_ok=True)
-        os.close(self._use)
-        self._use = None
+        if self._use is not None:
+            with self._alone(), suppress(BlockingIOError):
+                self._closed = True  # what is being fetched finds it out when it asks for the lock
+                fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of a shared lock: no other process has one
+                remove(self.folder)
+                for suffix in (".lock", ".use"):
+                    self.folder.with_suffix(suffix).unlink(missing_ok=True)
+            os.close(self._use)
+        self._maps, self._closed = {}, True
+        with self._wake:
+            self._wake.notify_all()
 
     def _enter(self) -> None:
         """Hold a lock that says, as long as this process has it, that the cache is in use."""
@@ -134,12 +134,16 @@ class Cache:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lets one process at a time look at the folder and change it."""
-        self.folder.mkdir(exist_ok=True)
+        """Lets one process at a time look at the folder and change it; ValueError once this cache is closed."""
         lock = self.folder.with_suffix(".lock")
-        lock.touch()
-        with locked(lock):
-            yield
+        if not self._closed:
+            lock.touch()
+            with locked(lock):
+                if not self._closed:
+                    self.folder.mkdir(exist_ok=True)
+                    yield
+                    return
+        raise ValueError("the cache is closed")
 
     def _ahead(self) -> None:
         """Fetch what is wanted, until the cache is closed."""

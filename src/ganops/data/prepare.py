@@ -275,4 +275,6 @@ def _explained(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"{out} cannot be written: {error.strerror or error}. Nothing is left half-written"
-        raise DataError(f"{problem}; make room (three times the size of the prepared set), or write elsewhere.") from error
+        raise DataError(
+            f"{problem}; make room (three times the size of the prepared set), or write elsewhere."
+        ) from error
