@@ -5,7 +5,8 @@
 Toy images of 32 pixels in two forms: an array that is mapped, and shards on an S3 server (moto, a process of this
 machine) that come through a cache of a tenth of their bytes. Processes that share a batch train on each, in the same
 order; those with the shards are killed (SIGKILL) at random moments of their course and started again. All must end in
-the same weights. Speed is the median over ticks, of runs without kills that take turns.
+the same weights. Speed is the median over ticks, of runs without kills that take turns; beside it stand the seconds
+that all workers had of the processors, which others' work on the machine moves less.
 """
 
 import argparse
@@ -120,14 +121,16 @@ def work(arguments: argparse.Namespace) -> None:
     toys = Toys.open(arguments.folder, arguments.cache)
     run = Run(experiment, toys, None, torch.device("cpu"), rank=rank, workers=workers, cores=1)
     run.resume([path for path in (out / "checkpoint", out / "former") if path.is_dir()])
+    began = time.process_time()
     for progress in run.play():
         if rank == 0 and progress.checkpoint:
             run.save(out / "checkpoint", former=out / "former")
+    cpu = time.process_time() - began
     if rank == 0:
         speeds = [row["images_per_second"] for row in run.history[1:]]
         result = {"speed": float(np.median(speeds)), "weights": hash_file(out / "checkpoint" / "state.safetensors")}
         write_json(out / "result.json", result)
-    write_json(out / f"memory-{rank}.json", {"bytes": psutil.Process().memory_full_info().uss})
+    write_json(out / f"memory-{rank}.json", {"bytes": psutil.Process().memory_full_info().uss, "cpu": cpu})
     if workers > 1:
         dist.destroy_process_group()
 
@@ -188,9 +191,12 @@ def trained(arguments: argparse.Namespace, folder: Path, name: str, cache: int, 
                 break
         largest = max(largest, team.largest)
         if ended:
-            memory = [read_json(out / f"memory-{rank}.json")["bytes"] for rank in range(arguments.workers)]
+            own = [read_json(out / f"memory-{rank}.json") for rank in range(arguments.workers)]
             left = [path.name for path in team.home.glob("ganops-*/*")]
-            return read_json(out / "result.json") | {"cache": largest, "memory": max(memory), "left": left}
+            return read_json(out / "result.json") | {
+                "cache": largest, "left": left, "memory": max(each["bytes"] for each in own),
+                "cpu": sum(each["cpu"] for each in own),
+            }  # fmt: skip
 
 
 def main() -> None:
@@ -218,10 +224,12 @@ def main() -> None:
             rounds += [trained(arguments, folder, f"array-{i}", 0), trained(arguments, folder, f"shards-{i}", limit)]
         killed = trained(arguments, folder, "killed", limit, arguments.kills)
     speeds = [float(np.median([each["speed"] for each in rounds[side::2]])) for side in (0, 1)]
+    cpu = [float(np.median([each["cpu"] for each in rounds[side::2]])) for side in (0, 1)]
     found = {
         "images": arguments.images, "bytes": total, "limit": limit,
         "same": len({each["weights"] for each in [*rounds, killed]}) == 1,
         "speed_array": speeds[0], "speed_shards": speeds[1], "ratio": speeds[1] / speeds[0],
+        "cpu_array": cpu[0], "cpu_shards": cpu[1], "cpu_ratio": cpu[0] / cpu[1],
         "cache": max(each["cache"] for each in [*rounds, killed]),
         "memory_array": max(each["memory"] for each in rounds[::2]),
         "memory_shards": max(each["memory"] for each in [*rounds[1::2], killed]),

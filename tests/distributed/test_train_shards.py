@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 import s3
@@ -13,11 +15,17 @@ WEIGHTS = "artifacts/generator/generator.safetensors"
 
 
 @pytest.fixture
-def project(tmp_path) -> Project:
+def home():
+    """A temporary folder with a short path, as Ray's sockets need one."""
+    with tempfile.TemporaryDirectory(prefix="ganops-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def project(tmp_path, home) -> Project:
     """A project whose set will be in shards of 50; its machine's temporary folder is its own."""
-    (tmp_path / "tmp").mkdir()
     project = new_project(tmp_path / "project")
-    project.variables |= {"PYTHONPATH": str(project.folder / "src"), "TMPDIR": str(tmp_path / "tmp")}
+    project.variables |= {"PYTHONPATH": str(project.folder / "src"), "TMPDIR": str(home)}
     project.params(data={"shard": 50}, tune={"trials": 0}, compute={"launcher": "ray", "workers": 2})
     return project
 
@@ -27,7 +35,7 @@ def trained(project: Project) -> bytes:
     return (project.folder / WEIGHTS).read_bytes()
 
 
-def test_two_workers_end_in_the_same_weights_from_a_bucket_and_leave_nothing(project, tmp_path):
+def test_two_workers_end_in_the_same_weights_from_a_bucket_and_leave_nothing(project, home):
     here = trained(project)
     digest = json.loads((project.folder / "data/prepared/manifest.json").read_text())["sha256"]
     with s3.serving() as server:
@@ -36,10 +44,10 @@ def test_two_workers_end_in_the_same_weights_from_a_bucket_and_leave_nothing(pro
     prepared = project.folder / "data/prepared"
     assert [path.name for path in prepared.rglob("*") if path.is_file()] == ["manifest.json"]
     assert json.loads((prepared / "manifest.json").read_text())["sha256"] == digest
-    assert list((tmp_path / "tmp").glob("ganops-*/shards-*")) == []
+    assert list(home.glob("ganops-*/shards-*")) == []
 
 
-def test_a_stage_without_its_storage_says_so(project, tmp_path):
+def test_a_stage_without_its_storage_says_so(project, tmp_path, home):
     project.params(data={"storage": str(tmp_path / "shared")}, compute={"launcher": "local", "workers": 1})
     project.run("dvc", "repro", "prepare")
     shutil.rmtree(tmp_path / "shared")
@@ -47,4 +55,4 @@ def test_a_stage_without_its_storage_says_so(project, tmp_path):
     assert "features   data.storage: " in said
     assert "cannot be read" in said
     assert "Traceback" not in said
-    assert list((tmp_path / "tmp").glob("ganops-*/shards-*/*")) == []
+    assert list(home.glob("ganops-*/shards-*/*")) == []
