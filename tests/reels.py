@@ -15,6 +15,8 @@ CONTAINERS = {
     "avi": ("avi", "mpeg4", "yuv420p"), "mjpeg avi": ("avi", "mjpeg", "yuvj420p"),
 }  # fmt: skip
 """Container, codec and pixels of each form."""
+STEADY = {"libx264": {"qp": "20"}}
+"""Options without which two runs of a codec give other bytes: x264's rates depend on what it finds in memory."""
 ANIMATED = {"gif": ("GIF", {}), "webp": ("WEBP", {"lossless": True}), "apng": ("PNG", {})}
 """Pillow's format and options of each form."""
 
@@ -45,7 +47,7 @@ def contained(film, form="mp4", fps=10, *, times=None, turned=None, square=None,
     with av.open(file, "w", format=container, options=options or {}) as out:
         if sound:
             audio = out.add_stream("aac", rate=8000)
-        stream = out.add_stream(codec, rate=Fraction(fps).limit_denominator(1001))
+        stream = out.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=STEADY.get(codec))
         stream.codec_context.thread_count = 1  # the same bytes whenever it is encoded
         stream.height, stream.width = film.shape[1:3]
         stream.pix_fmt = pixels

@@ -1,5 +1,6 @@
 """Where a version comes from, as the registry tells it."""
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 from packages import package
 from registering import NAME, without_packing
+from rich.console import Console
 
 from ganops import config
 from ganops.core import layout
@@ -114,6 +116,22 @@ def test_the_patch_is_kept_beside_the_report(put, root, tmp_path):
     kept = tracking.connect(root).download_artifacts(found["run"], found["patch"])
     assert Path(kept).read_bytes() == b"a patch"
     assert lineage(root, put(seed=1))["patch"] is None
+
+
+def test_a_screen_tells_what_was_chosen_and_all_of_it_when_asked(put, root):
+    hashes = {"data/prepared": "aa.dir", "artifacts/generator": "bb.dir", "src/ganops/config.py": "0123abcd"}
+    params = {"seed": 3, "data": {"name": "Shoes"}, "loss": {"name": "hinge", "interval": 4}}
+    found = lineage(root, put(hashes=hashes, params=params))
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(provenance.show(found))
+    short = console.export_text()
+    assert len(short.splitlines()) <= 20
+    for told in ("Shoes, aa.dir", "bb.dir", "loss.name hinge, seed 3"):
+        assert told in short
+    for usual in ("0123abcd", "loss.interval"):
+        assert usual not in short
+    console.print(provenance.show(found, every=True))
+    assert {"src/ganops/config.py", "loss.interval", "loss.name"} <= set(console.export_text().split())
 
 
 def description(params):

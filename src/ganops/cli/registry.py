@@ -78,16 +78,17 @@ def history(name: Name = None, as_json: AsJson = False) -> None:
 def lineage(
     version: Version = "champion",
     lock: Annotated[Path | None, typer.Option(help="A dvc.lock: the latest version that its generator became.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every hash of DVC's and every parameter as well.")] = False,
     name: Name = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell where a version comes from: run, commit, job, DVC's hashes, parameters; or which version a dvc.lock made."""
+    """Tell where a version comes from: run, commit, job, data, parameters; or which version a dvc.lock made."""
     from ganops.registry import lineage as provenance
 
     model = _model(name)
     which = str(provenance.of_lock(model, lock)[-1]) if lock else version
     found = provenance.lineage(model, which)
-    show(found, lambda: provenance.show(found), as_json)
+    show(found, lambda: provenance.show(found, every), as_json)
 
 
 @registry.command()

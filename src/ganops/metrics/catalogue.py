@@ -137,8 +137,8 @@ METRICS: tuple[Metric, ...] = (
            needs=("texts",), panel="memorisation"),
     Metric("copied_ngrams", "near the control", "Share of the runs of four words that occur in the training split.",
            needs=("texts",), panel="memorisation"),
-    Metric("c2st_auc", "lower", "How well a network that looks at pixels tells generated from real samples; 0.5: not "
-           "at all.", (1, 0.5), needs=("pixels",), panel="classifiers", headline=True),
+    Metric("c2st_auc", "lower", "How well a network that looks at samples themselves tells generated from real ones; "
+           "0.5: not at all.", (1, 0.5), needs=("pixels",), panel="classifiers", headline=True),
     Metric("cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
            needs=("labels", "pixels"), panel="classifiers"),
     Metric("cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1),

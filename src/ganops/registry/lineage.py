@@ -5,10 +5,11 @@ from typing import Any
 
 from rich.console import Group
 
+from ganops import config
 from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.core.git import lock_hashes
-from ganops.core.terminal import Table
+from ganops.core.terminal import Table, plain
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import metrics_of
@@ -94,16 +95,28 @@ def of_lock(model: Model, lock: Path) -> list[int]:
     return versions
 
 
-def show(found: dict[str, Any]) -> Group:
-    """`lineage` for a person."""
+def show(found: dict[str, Any], every: bool = False) -> Group:
+    """`lineage` for a person: what it was made of in a table, or every hash and parameter behind it."""
+    hashes, params = found["hashes"], found["params"]
     commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
     search = found["search"] and "trial {trial} of the search {search}, run {run}".format(**found["search"])
+    data = filter(None, (params.get("data.name") or params.get("data.source"), hashes.get(str(layout.PREPARED))))
     facts = {
         "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
-        "patch": found["patch"], "parameters": search,
-        "job": found["job"], "experiment": found["experiment"], "fingerprint": found["fingerprint"],
+        "patch": found["patch"], "data": ", ".join(data), "features": hashes.get(str(layout.FEATURES)),
+        "generator": hashes.get(str(layout.GENERATOR)), "parameters": search, "job": found["job"],
+        "experiment": found["experiment"], "fingerprint": found["fingerprint"],
+        "" if search else "parameters": "" if every else _unusual(params),
     }  # fmt: skip
     rows = [(key, str(value)) for key, value in facts.items() if value]
     known = Table(show_header=False, title=f"{found['name']} v{found['version']}", rows=rows)
-    hashes, params = found["hashes"].items(), found["params"].items()
-    return Group(known, Table("DVC", "hash", rows=hashes), Table("parameter", "value", rows=params))
+    if not every:
+        return Group(known, plain("--all: every hash of DVC's and every parameter"))
+    return Group(known, Table("DVC", "hash", rows=hashes.items()), Table("parameter", "value", rows=params.items()))
+
+
+def _unusual(params: dict[str, str]) -> str:
+    """The parameters that are not those of an empty `params.yaml`, by name and value."""
+    usual = tracking.flatten(config.Experiment().content())
+    told = [f"{key} {value}" for key, value in params.items() if usual.get(key) != value and key != "data.name"]
+    return ", ".join(told)
