@@ -6,7 +6,7 @@ The comment under each field is the sentence that editors show (see `params.sche
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -566,6 +566,14 @@ class Compute(Section):
     @classmethod
     def _address_is_known(cls, storage: str) -> str:
         return _place(storage)
+
+    @field_validator("cache", mode="wrap")
+    @classmethod
+    def _cache_is_a_size(cls, cache: Any, parse: Callable[[Any], ByteSize]) -> ByteSize:
+        try:
+            return parse(cache)
+        except ValidationError:
+            raise ValueError(f"expected bytes, or words such as 2 GB, got {cache!r}") from None
 
     @model_validator(mode="after")
     def _apart_from_something(self) -> Self:

@@ -233,7 +233,7 @@ class Cache:
 
 
 def _of(shards: list[int], part: tuple[float, float]) -> list[int]:
-    """Those of a window that a share of it touches."""
+    """Shards of a window that a share of it touches."""
     first, last = part
     return shards[math.floor(first * len(shards)) : math.ceil(last * len(shards))]
 
