@@ -78,8 +78,8 @@ class Job:
     validation_samples: int = 2000
     validation_per_image: float = 0.0
     """Seconds to draw an image and look at it, in line on one worker while the others wait; 0: apart, or none."""
-    start: float = 20.0
-    """Seconds until the first step."""
+    start: float = 12.0
+    """Seconds until the first step: benchmarks/launch.py, as in docs/benchmarks.md."""
 
 
 def expected_maximum(count: int) -> float:
@@ -152,6 +152,26 @@ FID50K = 13 * 60
 """Seconds of one V100 for the FID of 50,000 images of 1,024 pixels: the same README; smaller ones take no longer."""
 PIECE = 64 * 2**20
 """Bytes of an object of a copy (src/ganops/distributed/node_copy.py)."""
+SHARD = 32 * 2**20
+"""Bytes of a shard (src/ganops/data/writing.py)."""
+WINDOW = 16
+"""Shards that are shuffled together (src/ganops/data/shards.py)."""
+LABEL = 8
+"""Bytes of a label."""
+MEASURED_SAMPLES = 50_000
+"""Samples of a split of which figures are computed (src/ganops/data/prepared.py)."""
+PER_GPU = 16
+"""Images of a GPU in a step."""
+HOST = 8
+"""GPUs of a host, whose workers share a cache: assumed."""
+FAST = 1000.0
+"""Images of 64 pixels a second of a GPU of today: assumed."""
+REQUEST = 0.05
+"""Seconds from a request to the first byte of an object store: assumed."""
+STREAM = 80e6
+"""Bytes per second of one stream of an object store: assumed."""
+FETCHES = 4
+"""Streams of each worker (src/ganops/data/cache.py)."""
 SERVER = Place(slots=math.inf, latency=10e-6, bandwidth=100e9, jitter=0.01)
 """One host with NVLink: assumed."""
 CLUSTER = Place(slots=math.inf, latency=25e-6, bandwidth=12.5e9, jitter=0.03, input=1e9, price=2.0)
@@ -264,13 +284,16 @@ def show_bill(place: Place) -> None:
 
 def show_sets(constants: dict[str, Any]) -> None:
     """What a data set weighs, and how long the pipeline's own handling of it takes."""
-    book, sets = constants["bookkeeping"], ((10**4, 32), (10**6, 64), (10**7, 256), (10**9, 256))
+    book, sets = constants["bookkeeping"], ((10**4, 32), (10**6, 64), (10**7, 256), (10**9, 64))
     size = {(n, r): 3 * r**2 * n for n, r in sets}
     rows = {
         "prepared arrays": lambda n, r: amount(size[n, r]),
         "memory of prepare": lambda n, r: amount(n * book["prepare_memory"]),
-        "order of two epochs, in each worker": lambda n, r: amount(2 * 8 * n),
-        "a shuffle": lambda n, r: span(n * book["permute"]),
+        "shards": lambda n, r: f"{math.ceil(n / per_shard(r)):,}",
+        "order, in each worker": lambda n, r: amount(3 * 8 * min(n, WINDOW * per_shard(r))),
+        "a shuffle of a window": lambda n, r: span(min(n, WINDOW * per_shard(r)) * constants["shards"]["shuffle"]),
+        "the smallest cache of a host": lambda n, r: amount(min(size[n, r], 2 * WINDOW * SHARD)),
+        "features of 2,048 numbers": lambda n, r: amount(min(n, MEASURED_SAMPLES) * 4 * 2048),
         "prepare, one core": lambda n, r: span(n * book["prepare"] * 3 * (r / 32) ** 2),
         "DVC, a file for each image": lambda n, r: span(n * book["dvc_file"]),
         "DVC, MD5 of the arrays": lambda n, r: span(size[n, r] / book["md5"]),
@@ -281,6 +304,57 @@ def show_sets(constants: dict[str, Any]) -> None:
     cells = [[name, *(value(*one) for one in sets)] for name, value in rows.items()]
     heads = (f"10^{round(math.log10(n))} of {r}²" for n, r in sets)
     table("Sets of RGB images", f"| | {' | '.join(heads)} |", cells)
+
+
+def per_shard(resolution: int) -> int:
+    """Colour images in a shard."""
+    return SHARD // (3 * resolution**2 + LABEL)
+
+
+def feed(gpus: int, speed: float, resolution: int = 64) -> dict[str, float]:
+    """What the samples of a training ask of hosts and storage.
+
+    A host needs the shards that the slice of its workers touches: on average its share of a window and one more, for
+    neither end falls between two, and three deviations of a quantile of the batch on both sides.
+
+    Args:
+        gpus: All of them; hosts of at most HOST.
+        speed: Images a second of each.
+        resolution: Of colour images.
+
+    Returns:
+        `hosts`; `share` of a window that a host needs; `images`, `host` and `storage`: images a second, and bytes a
+        second into a host and out of the storage; `requests`: a second, of all hosts; `streams`: those that a host
+        needs at a time.
+    """
+    hosts, images = math.ceil(gpus / HOST), gpus * speed
+    shards = images / per_shard(resolution)
+    margin = 1.5 / math.sqrt(PER_GPU * gpus)
+    share = min(1.0, 1 / hosts + 1 / WINDOW + 2 * margin) if hosts > 1 else 1.0
+    host = share * shards * SHARD
+    return {
+        "hosts": hosts, "share": share, "images": images, "host": host, "storage": hosts * host,
+        "requests": hosts * share * shards, "streams": share * shards * (REQUEST + SHARD / STREAM),
+    }  # fmt: skip
+
+
+def show_feed(constants: dict[str, Any]) -> None:
+    """10^9 images of 64 pixels in shards on an object store."""
+    count, floor, rows = 10**9, PER_GPU / FLOOR, []
+    for name, speed in ((f"{floor:.0f}, a V100 at its floor", floor), (f"{FAST:,.0f}, assumed", FAST)):
+        for gpus in (8, 64, 256, 1000):
+            found = feed(gpus, speed)
+            rows.append([
+                name, f"{gpus:,}", f"{found['images']:,.0f}", span(count / found["images"]), f"{found['share']:.0%}",
+                f"{amount(found['host'])}/s", f"{found['host'] / CLUSTER.bandwidth:.1%}",
+                f"{found['streams']:.1f} of {FETCHES * HOST}", f"{found['host'] / constants['shards']['fetch']:.1f}",
+                f"{amount(found['storage'])}/s", f"{found['requests']:,.0f}",
+            ])  # fmt: skip
+    head = (
+        "| images/s of a GPU | GPUs | images/s | an epoch | shards that a host needs | into a host | of its 100 Gbit/s "
+        "| streams of a host | cores that fetch and hash | out of the store | requests/s |"
+    )
+    table("10^9 RGB images of 64 pixels, in shards on an object store", head, rows)
 
 
 def show_long_runs() -> None:
@@ -324,6 +398,7 @@ def main() -> None:
     show_scaling(replace(CLUSTER, price=options.price))
     show_bill(replace(CLUSTER, price=options.price))
     show_sets(constants)
+    show_feed(constants)
     show_long_runs()
 
 

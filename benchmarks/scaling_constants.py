@@ -33,8 +33,12 @@ from ganops import config
 from ganops.core import collective
 from ganops.data import prepare
 from ganops.data.batches import Batches
+from ganops.data.cache import Cache, place_of
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.intake import serially
+from ganops.data.order import Order
+from ganops.data.shards import record
+from ganops.data.writing import SHARD_BYTES, move, write_split
 from ganops.experiment import build, machine
 from ganops.kinds import Spec
 from ganops.training import loop
@@ -229,6 +233,36 @@ def bookkeeping(folder: Path) -> dict[str, float]:
     return found | {"dvc_file": dvc(folder / "dvc")}
 
 
+def shards(folder: Path, samples: int = 20_000) -> dict[str, Any]:
+    """What shards cost: bytes a second of writing and of fetching from a folder, seconds of their order."""
+    folder.mkdir()
+    x = np.random.default_rng(0).integers(0, 256, (samples, 3, 64, 64), np.uint8)
+    each, place = record(x[0], labelled=True).itemsize, place_of(str(folder / "stored"))
+    began = time.perf_counter()
+    written = write_split(
+        folder / "train", "images", x[0], iter(x), [0] * samples, samples, SHARD_BYTES // each,
+        lambda path, digest: move(place, path, digest),
+    )  # fmt: skip
+    found: dict[str, Any] = {"date": date.today().isoformat()}
+    found["write"] = samples * each / (time.perf_counter() - began)
+    cache = Cache(place, written.shards, SHARD_BYTES, 2**40)
+    began = time.perf_counter()
+    for number in range(len(written.shards)):
+        cache.open(number)
+    found["fetch"] = samples * each / (time.perf_counter() - began)
+    cache.close()
+    order = Order(10**9, SHARD_BYTES // each, 0)
+    window = order.window * order.shard
+    began = time.perf_counter()
+    for first in range(0, 20 * window, window):
+        order(torch.arange(first, first + 1))
+    found["shuffle"] = (time.perf_counter() - began) / (20 * window)
+    positions, began = torch.arange(128), time.perf_counter()
+    for _ in range(100):
+        order(positions)
+    return found | {"turn": (time.perf_counter() - began) / 100}
+
+
 def dvc(folder: Path, files: int = 4000) -> float:
     """Seconds that DVC needs for each small file of a folder that it takes up."""
     for i in range(files):
@@ -265,7 +299,8 @@ def measure(seconds: float) -> dict[str, Any]:
             found["measured"].append({"batch": batch, "workers": workers, "step": step})
             say(f"batch {batch}, {workers} workers")
     with tempfile.TemporaryDirectory() as folder:
-        found |= {"disk": disk(Path(folder)), "bookkeeping": bookkeeping(Path(folder))}
+        place = Path(folder)
+        found |= {"disk": disk(place), "bookkeeping": bookkeeping(place), "shards": shards(place / "shards")}
     return found
 
 

@@ -22,7 +22,8 @@ def main() -> None:
         experiment, project = checks.load(), Path()
         device = machine.choose_device(experiment.compute.device)
         generator = Generator.load(layout.GENERATOR, device)
-        prepared, reference = Prepared.open(layout.PREPARED), Reference.open(layout.FEATURES, str(device))
+        prepared = Prepared.open(layout.PREPARED, experiment.compute.cache)
+        reference = Reference.open(layout.FEATURES, str(device))
         trained = verdict.trained(experiment, generator.description, layout.BEST_PARAMS)
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         samples, split, seed = experiment.evaluate.samples, experiment.evaluate.split, experiment.seed

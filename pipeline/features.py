@@ -12,10 +12,11 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment = checks.load()
-        prepared = Prepared.open(layout.PREPARED)
+        prepared = Prepared.open(layout.PREPARED, experiment.compute.cache)
+        measured = {split: prepared.measured(split) for split in SPLITS}
         build(
-            {split: prepared.samples(split) for split in SPLITS},
-            {split: prepared.labels(split) for split in SPLITS},
+            {split: samples for split, (samples, _) in measured.items()},
+            {split: labels for split, (_, labels) in measured.items()},
             layout.FEATURES,
             extractor=experiment.features.extractor,
             options=options_of(experiment.features.model_dump(mode="json")),

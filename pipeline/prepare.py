@@ -29,7 +29,10 @@ def main() -> None:
             validation=data.validation,
             test=data.test,
             max_rejected=data.max_rejected,
+            shard=data.shard,
+            storage=data.storage,
             mapper=decoding.mapper(experiment.compute),
+            decoded=layout.DECODED,
         )
         about.write(layout.ABOUT)  # beside the set and not in it: no training depends on a licence
         previews = " ".join(map(str, sorted(layout.PREVIEW.parent.glob(f"{layout.PREVIEW.stem}.*"))))

@@ -126,6 +126,10 @@ def refused(content) -> str:
         ),
         ({"compute": {"storage": "s3://key:secret@bucket/runs"}}, "keys do not belong into an address"),
         ({"compute": {"storage": "s3://"}}, "params.compute.storage: expected a folder, or an address that begins"),
+        ({"data": {"storage": "ftp://host"}}, "params.data.storage: expected a folder, or an address that begins"),
+        ({"data": {"storage": "s3://key:secret@bucket/sets"}}, "keys do not belong into an address"),
+        ({"data": {"shard": 0}}, "params.data.shard"),
+        ({"compute": {"cache": "much"}}, "params.compute.cache: expected bytes, or words such as 2 GB, got 'much'"),
         (
             {"compute": {"launcher": "local", "storage": "s3://bucket/runs"}},
             "params.compute: storage: s3://bucket/runs needs launcher: ray; launcher: local keeps",
@@ -552,3 +556,10 @@ def test_keys_do_not_belong_into_addresses(address, where):
     with pytest.raises(ConfigError, match=f"{where}: keys do not belong into an address") as told:
         config.parse({section: {key: address}})
     assert "pw" not in str(told.value)
+
+
+@pytest.mark.parametrize(("given", "size"), [(5, 5), ("2 GB", 2 * 10**9), ("1.5 GiB", 3 * 2**29)])
+def test_the_size_of_a_cache_is_in_bytes_or_in_words(given, size):
+    cache = config.parse({"compute": {"cache": given}})
+    assert cache.compute.cache == size
+    assert config.parse(cache.content()) == cache

@@ -31,7 +31,9 @@ EXEMPT: dict[str, dict[str, str]] = {
         "distributed/__init__.py": PLACES,
         "registry/__init__.py": "keeps MLflow from reporting home",
         "distributed/node_copy.py": PLACES,
+        "core/node_folder.py": PLACES,
         "core/retry.py": PLACES,
+        "data/cache.py": PLACES,
         "distributed/decoding.py": PLACES,
         "distributed/runtime.py": PLACES,
         "distributed/storage.py": PLACES,
@@ -50,12 +52,14 @@ EXEMPT: dict[str, dict[str, str]] = {
     "prepare": {"registry/precedents.py": SHOWS, "experiment/checks.py": CHECKS, "core/cores.py": PLACES},
     "features": {
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "experiment/checks.py": CHECKS,
         "experiment/machine.py": PLACES,
         "data/prepare.py": PREPARES,
     },
     "tune": {
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "registry/searches.py": RECORDS,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
@@ -71,6 +75,7 @@ EXEMPT: dict[str, dict[str, str]] = {
     "train": {
         "registry/ancestor.py": FETCHES,
         "core/patterns.py": CHECKS,
+        "core/storage.py": PLACES,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,
         "metrics/catalogue.py": CHECKS,

@@ -6,13 +6,14 @@ The comment under each field is the sentence that editors show (see `params.sche
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Discriminator,
     Field,
@@ -26,6 +27,7 @@ from pydantic import (
 from ganops.core import patterns
 from ganops.core.errors import ConfigError
 from ganops.core.files import read_yaml
+from ganops.core.node_folder import CACHE_BYTES
 from ganops.core.redaction import carries_secret
 from ganops.kinds import Spec, sound
 
@@ -75,6 +77,16 @@ def _expect_no_secret(address: str) -> None:
         raise ValueError("keys do not belong into an address, which is printed: set them in the environment")
 
 
+def _place(storage: str) -> str:
+    """A folder, or an address that pyarrow opens; ValueError for any other."""
+    scheme, separator, rest = storage.partition("://")
+    _expect_no_secret(storage)
+    if not storage or (separator and (scheme not in SCHEMES or not rest)):
+        schemes = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        raise ValueError(f"expected a folder, or an address that begins with {schemes}, got {storage!r}")
+    return storage
+
+
 class Data(Section):
     """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
@@ -97,12 +109,21 @@ class Data(Section):
     """Name of the data set for people; auto: the source's own (the embedded set, downloads), else its last part."""
     licence: Annotated[str, Field(min_length=1)] = "auto"
     """Licence of the samples, for the card; auto: as the source says (the embedded set, downloads), else none."""
+    shard: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Samples of each file of the prepared set, which decides their order; auto: one array a split, up to 8 GiB."""
+    storage: Annotated[str, Field(min_length=1)] = "here"
+    """The place of the shards: here, in data/prepared; or a shared folder, or an address (s3://, gs://, abfs://...)."""
 
     @field_validator("source")
     @classmethod
     def _address_is_public(cls, source: str) -> str:
         _expect_no_secret(source)
         return source
+
+    @field_validator("storage")
+    @classmethod
+    def _storage_is_known(cls, storage: str) -> str:
+        return _place(storage)
 
     @field_validator("labels", "group")
     @classmethod
@@ -529,7 +550,10 @@ class Compute(Section):
     validation: Literal["auto", "inline", "apart"] = "auto"
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
-    """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
+    """device: all samples in its memory; stream: read as they are needed; auto: stream if
+    they lie in shards, or more than half of it would be taken."""
+    cache: ByteSize = ByteSize(CACHE_BYTES)
+    """Bytes, or words such as 2 GB, of each machine's disk for shards of data.storage, at most."""
     trial: TrialCompute = TrialCompute()
     """The resources of one trial of the search."""
     storage: str = ".ganops"
@@ -548,14 +572,15 @@ class Compute(Section):
     @field_validator("storage")
     @classmethod
     def _address_is_known(cls, storage: str) -> str:
-        scheme, separator, rest = storage.partition("://")
-        _expect_no_secret(storage)
-        if not storage or (separator and (scheme not in SCHEMES or not rest)):
-            raise ValueError(
-                f"expected a folder, or an address that begins with {', '.join(f'{s}://' for s in SCHEMES)}, "
-                f"got {storage!r}"
-            )
-        return storage
+        return _place(storage)
+
+    @field_validator("cache", mode="wrap")
+    @classmethod
+    def _cache_is_a_size(cls, cache: Any, parse: Callable[[Any], ByteSize]) -> ByteSize:
+        try:
+            return parse(cache)
+        except ValidationError:
+            raise ValueError(f"expected bytes, or words such as 2 GB, got {cache!r}") from None
 
     @model_validator(mode="after")
     def _apart_from_something(self) -> Self:

@@ -12,6 +12,7 @@ import ray
 
 from ganops.core.errors import TrainingError
 from ganops.core.files import atomic_folder, locked
+from ganops.core.node_folder import node_folder
 from ganops.distributed import node_copy, runtime
 
 pytestmark = pytest.mark.ray
@@ -91,7 +92,7 @@ def test_what_arrives_is_what_was_packed_or_an_error(sent):
     wrong = replace(sent, files=(replace(first, hash="0" * 64), *others))
     with pytest.raises(TrainingError, match="arrived damaged"):
         wrong.open()
-    assert not [path for path in node_copy._copies().iterdir() if path.is_dir()]
+    assert not [path for path in node_folder().iterdir() if path.is_dir()]
 
 
 @pytest.mark.parametrize("name", ["../out", "/out", "train/../../out"])
@@ -139,7 +140,7 @@ def hold(path: str, ready, done) -> None:
 
 def test_two_workers_of_a_node_fetch_it_once(sent, folder, monkeypatch):
     """While another process fetches, this one waits, and then finds the copy."""
-    copy = node_copy._copies() / sent.hash
+    copy = node_folder() / sent.hash
     spawn = multiprocessing.get_context("spawn")
     ready, done = spawn.Event(), spawn.Event()
     other = spawn.Process(target=hold, args=(str(copy.with_suffix(".lock")), ready, done))

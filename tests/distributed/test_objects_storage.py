@@ -1,15 +1,9 @@
 """What a search keeps on an object store: a process of this machine that speaks S3."""
 
-import contextlib
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from urllib.parse import quote
 
 import pytest
+import s3
 from pyarrow import fs
 
 from ganops.distributed.storage import WHOLE, Storage
@@ -19,29 +13,8 @@ from ganops.search.trials import Takeover, Trial
 
 @pytest.fixture(scope="module")
 def store():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    keys = pytest.MonkeyPatch()
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        keys.setenv(name, "test")
-    keys.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.1)
-        signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20200101/us-east-1/s3/aws4_request"}
-        made = urllib.request.Request(f"http://127.0.0.1:{port}/bucket", method="PUT", headers=signed)
-        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(made, timeout=10).close()
-        endpoint = quote(f"127.0.0.1:{port}", safe="")
-        yield Storage(f"s3://bucket/runs?scheme=http&endpoint_override={endpoint}&region=us-east-1")
-    finally:
-        process.kill()
-        process.wait()
-        keys.undo()
+    with s3.serving() as server:
+        yield Storage(server.address("runs"))
 
 
 def keep(store, name, **files):

@@ -8,8 +8,9 @@ from pyarrow import fs
 from ganops.config import Compute
 from ganops.core import storage as stores
 from ganops.core.errors import TrainingError
+from ganops.core.storage import away
 from ganops.distributed import runtime, storage
-from ganops.distributed.storage import Storage, away
+from ganops.distributed.storage import Storage
 
 
 @pytest.fixture
@@ -89,6 +90,7 @@ PASSING = [
 ]
 LASTING = [
     OSError("AWS Error NO_SUCH_BUCKET during CreateMultipartUpload operation: The specified bucket does not exist"),
+    OSError("Bucket 'nobody-has-it' not found. To create buckets, enable the allow_bucket_creation option."),
     OSError("AWS Error ACCESS_DENIED during PutObject operation: Access Denied"),
     OSError(errno.ENOSPC, "No space left on device"),
     FileNotFoundError(errno.ENOENT, "No such file or directory"),

@@ -88,7 +88,7 @@ def generator(seed, code=0):
 def test_the_model_stands_beside_its_warm_up_and_real_texts(reference, tmp_path):
     model, folder = generator(0), tmp_path / "generator"
     model.save(folder)
-    prepared = SimpleNamespace(samples=lambda split: chain(400, 2), labels=lambda split: None)
+    prepared = SimpleNamespace(measured=lambda split: (chain(400, 2), None))
     how = {"samples": 100, "split": "test", "seed": 0}
     found = curve.look(folder, model, prepared, reference, (1.0, 0.7), **how)["curve"]
     assert "baseline" not in found
@@ -115,7 +115,7 @@ def test_the_model_stands_beside_its_warm_up_and_real_texts(reference, tmp_path)
 
 
 def test_a_model_with_a_code_has_no_likelihood_and_says_why(reference, tmp_path):
-    prepared = SimpleNamespace(samples=lambda split: chain(400, 2), labels=lambda split: None)
+    prepared = SimpleNamespace(measured=lambda split: (chain(400, 2), None))
     how = {"samples": 100, "split": "test", "seed": 0}
     found = curve.look(tmp_path, generator(0, code=3), prepared, reference, (1.0, 0.7), **how)["curve"]
     assert found["left_out"] == {"nll_test": curve.NO_LIKELIHOOD}

@@ -25,12 +25,9 @@ class Set:
         self.y = np.array([0, 1, 0, 1, 2, 0, 1, 0, 1])
         self.x = np.random.default_rng(0).integers(0, 256, (9, *spec.shape), np.uint8)
 
-    def samples(self, split):
+    def measured(self, split):
         assert split == "test"
-        return self.x
-
-    def labels(self, split):
-        return self.y if self.labelled else None
+        return self.x, self.y if self.labelled else None
 
 
 def generator(kind="sound", classes=3):

@@ -145,6 +145,9 @@ class Arrays:
     def labels(self, split):
         return np.arange(30) % 2
 
+    def measured(self, split):
+        return self.samples(split), self.labels(split)
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
@@ -194,7 +197,7 @@ def test_the_error_is_that_of_the_pictures_which_are_shown(folders):
 
 
 def test_samples_without_labels_have_a_picture_too():
-    samples = SimpleNamespace(samples=Arrays().samples, labels=lambda split: None, class_names=(), spec=Arrays.spec)
+    samples = SimpleNamespace(measured=lambda split: (Arrays().samples(split), None), class_names=(), spec=Arrays.spec)
     svg = pictures.reconstructions(samples, Arrays().samples("test")).decode()
     assert svg.count("<image") == 20
     assert svg.count("error 0.0 of 255") == 4

@@ -5,6 +5,7 @@ from pathlib import Path
 PACKAGE = Path("src/ganops")
 DATA = Path("data")
 PREPARED = Path("data/prepared")
+DECODED = Path("data/.decoded.sqlite")
 PREVIEW = Path("reports/prepare/preview.png")
 ABOUT = Path("reports/prepare/about.json")
 FEATURES = Path("artifacts/features")

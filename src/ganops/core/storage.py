@@ -1,5 +1,6 @@
 """Files where pyarrow reaches them: s3://, gs://, file://, or this machine. pyarrow is imported when it is needed."""
 
+import errno
 import re
 from dataclasses import dataclass, replace
 from functools import cache
@@ -7,12 +8,23 @@ from pathlib import Path
 from typing import Any, Self
 
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://")
+PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
+"""Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
+LASTING = re.compile(
+    "ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED|BUCKET '.*' NOT FOUND", re.IGNORECASE
+)
+"""Parts of what object stores say when waiting does not help."""
 
 
 def scheme(place: object) -> str | None:
     """Return the part of an address before `://`; None for a path."""
     found = _URI.match(str(place))
     return found and found[1]
+
+
+def away(error: BaseException | None) -> bool:
+    """Return True where the storage is not there now, False where it is full, forbidden or named wrongly."""
+    return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
 
 
 @dataclass(frozen=True)
@@ -62,6 +74,12 @@ class Store:
     def size(self) -> int:
         """Bytes of the file."""
         return int(self.system.get_file_info(self.path).size)
+
+    @property
+    def version(self) -> str:
+        """Place, size and time of change of a file; empty where the last is unknown."""
+        info = self.system.get_file_info(self.path)
+        return f"{self}|{info.size}|{info.mtime_ns}" if info.mtime_ns else ""
 
     def opened(self) -> Any:
         """A file, to be read anywhere."""

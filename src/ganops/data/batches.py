@@ -11,36 +11,44 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.collective import shares
-from ganops.core.randomness import generator
+from ganops.data.order import Order
+from ganops.data.shards import Column
 from ganops.kinds import Spec
+
+Taken = tuple[Tensor, Tensor | None]
+"""Stored samples [N, ...] of a turn, and their labels [N]."""
 
 
 @dataclass
 class Ahead:
     """A function of the turn, called one turn ahead in a thread of its own while the present one is learnt from."""
 
-    read: Callable[[int], tuple[Tensor, Tensor]]
-    _next: dict[int, Future[tuple[Tensor, Tensor]]] = field(default_factory=dict, repr=False)
+    read: Callable[[int], Taken]
+    _next: dict[int, Future[Taken]] = field(default_factory=dict, repr=False)
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "batches"), repr=False)
 
-    def __call__(self, turn: int) -> tuple[Tensor, Tensor]:
+    def __call__(self, turn: int) -> Taken:
         """Return what `read` returns; an error in it is raised here."""
         present = self._next.pop(turn, None) or self._thread.submit(self.read, turn)
         self._next = {turn + 1: self._thread.submit(self.read, turn + 1)}
         return present.result()
+
+    def close(self) -> None:
+        """End the thread; what it reads is thrown away."""
+        self._thread.shutdown(cancel_futures=True)
 
 
 @dataclass
 class Batches:
     """Draws the batch of any turn without replacement within an epoch.
 
-    The samples of all turns form one endless sequence of epochs, each a permutation given by (seed, epoch). Turn t is
-    the t-th piece of `size` samples, of which each worker takes its slice.
+    The samples of all turns form one endless sequence of epochs, each a permutation given by (seed, epoch): `Order`.
+    Turn t is the t-th piece of `size` samples, of which each worker takes its slice.
     """
 
-    samples: NDArray[Any]
-    """Stored samples [N, ...], in memory or mapped from the disk."""
-    labels: NDArray[np.int64] | None
+    samples: NDArray[Any] | Column
+    """Stored samples [N, ...], in memory, mapped from the disk, or in shards."""
+    labels: NDArray[np.int64] | Column | None
     """[N]."""
     size: int
     """Samples of a turn over all workers."""
@@ -55,44 +63,51 @@ class Batches:
     """Samples that D compares with one another, which one worker has."""
     spec: Spec = field(default_factory=lambda: Spec("image", ()))
     """Specification of the samples, for their floats."""
-    _epochs: dict[int, Tensor] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self._part = shares(self.size, self.workers, self.group)[self.rank]
-        self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
+        self._shards = self.samples.shards if isinstance(self.samples, Column) else None
+        count = len(self.samples)
+        self.order = Order(count, self._shards.size if self._shards else count, self.seed)
         if self.streamed:
-            self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read)
+            self._take: Callable[[int], Taken] = Ahead(self._read)
         else:
             self._held = torch.from_numpy(np.require(self.samples, requirements="W")).to(self.device)
+            self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
             self._take = self._pick
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
         """This worker's slice of a turn: x float [N, ...], of images in [-1, 1], and its labels [N]."""
-        samples, indices = self._take(turn)
+        samples, labels = self._take(turn)
         x = self.spec.floats(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-        return x, None if self._labels is None else self._labels[indices.to(self.device)]
+        return x, None if labels is None else labels.to(self.device)
 
-    def _pick(self, turn: int) -> tuple[Tensor, Tensor]:
-        indices = self._indices(turn)
-        return self._held[indices.to(self.device)], indices
+    def close(self) -> None:
+        """End the reading ahead, and let go of the shards: no turn can be asked for any more."""
+        if isinstance(self._take, Ahead):
+            self._take.close()
+        if self._shards:
+            self._shards.files.close()
 
-    def _read(self, turn: int) -> tuple[Tensor, Tensor]:
-        indices = self._indices(turn)
-        samples = torch.from_numpy(self.samples[indices.numpy()])
-        return samples.pin_memory() if self.device.type == "cuda" else samples, indices
+    def _pick(self, turn: int) -> Taken:
+        indices = self.order.batch(turn, self.size)[self._part].to(self.device)
+        return self._held[indices], None if self._labels is None else self._labels[indices]
 
-    def _indices(self, turn: int) -> Tensor:
-        first, count = turn * self.size, len(self.samples)
-        positions = torch.arange(first + self._part.start, first + self._part.stop)
-        epochs = positions // count
-        pieces = [self._epoch(e)[positions[epochs == e] % count] for e in sorted(set(epochs.tolist()))]
-        return torch.cat(pieces)
+    def _read(self, turn: int) -> Taken:
+        if self._shards:
+            window = self.order.window_of(torch.tensor([turn * self.size]))
+            self._shards.files.expect(self.order, int(window), self._share())
+        indices = self.order.batch(turn, self.size)[self._part].numpy()
+        samples = torch.from_numpy(self.samples[indices])
+        labels = None if self.labels is None else torch.from_numpy(self.labels[indices])
+        return samples.pin_memory() if self.device.type == "cuda" else samples, labels
 
-    def _epoch(self, epoch: int) -> Tensor:
-        if epoch not in self._epochs:
-            for old in [e for e in self._epochs if e < epoch - 1]:
-                del self._epochs[old]
-            order = generator(self.seed, "epoch", epoch)
-            self._epochs[epoch] = torch.randperm(len(self.samples), generator=order)
-        return self._epochs[epoch]
+    def _share(self) -> tuple[float, float]:
+        """Ends of the share of a window's shards that this worker's slice of any turn needs.
+
+        The q-th part of a batch comes from the q-th part of the shards but for a deviation of at most
+        1 / (2 sqrt(size)), that of a quantile: three of these are added on both sides.
+        """
+        margin = 1.5 / self.size**0.5
+        return max(0.0, self._part.start / self.size - margin), min(1.0, self._part.stop / self.size + margin)

@@ -3,6 +3,7 @@
 import math
 import os
 import tempfile
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from sys import intern
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -41,9 +43,11 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
-        self._offsets: list[int] = []
+        self._offsets = array("q")
         self._dtype = np.dtype(np.uint8)
+        self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.shapes: list[tuple[int, ...]] = []
+        """Shape of each sample; equal ones are one object, as there may be millions."""
 
     def __enter__(self) -> Self:
         return self
@@ -55,7 +59,7 @@ class Spool:
         """Adds one sample at the end."""
         self._offsets.append(self._file.tell())
         self._dtype = sample.dtype
-        self.shapes.append(sample.shape)
+        self.shapes.append(self._known.setdefault(sample.shape, sample.shape))
         self._file.write(sample.tobytes())
 
     def read(self, index: int, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -137,8 +141,9 @@ def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
         return
     spool.append(sample)
     taken.names.append(printable(item.name))
-    taken.labels.append(None if item.label is None else printable(item.label))
-    taken.groups.append(None if item.group is None else printable(item.group))
+    # equal labels are one object, likewise equal groups
+    taken.labels.append(None if item.label is None else intern(printable(item.label)))
+    taken.groups.append(None if item.group is None else intern(printable(item.group)))
 
 
 def _decoded(source: Source, decoder: Decoder, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:

@@ -1,7 +1,7 @@
 """The stage `prepare`: any source of samples to a prepared set."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,13 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import ConfigError, DataError
-from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, remove, write_json
+from ganops.core.files import atomic, atomic_folder, hash_json, remove, write_json
 from ganops.core.pictures import save_grid
+from ganops.core.storage import Store
+from ganops.data import writing
 from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
+from ganops.data.cache import place_of
 from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
+from ganops.data.kept import keeping
 from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
+from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import printable
 from ganops.kinds import KINDS
@@ -40,7 +45,8 @@ _LISTED = 10  # rejected files that an error shows
 
 def prepare(
     source: Path | str, out: Path, preview: Path, decoder: Decoder, *, labels: str = AUTO, group: str = NONE,
-    validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, mapper: Mapper = here,
+    validation: float = 0.1, test: float = 0.1, max_rejected: float = 0.01, shard: int | str = writing.AUTO,
+    storage: str = HERE, mapper: Mapper = here, decoded: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Reads a source, writes the prepared set to the folder `out` and a picture of some samples to `preview`.
 
@@ -62,7 +68,10 @@ def prepare(
         validation: share of the samples, between 0 and 1; 0 leaves the split empty.
         test: likewise.
         max_rejected: the share of files that may be unreadable.
+        shard: samples of each shard; `auto`: one array for each split, or shards where these would be large.
+        storage: `here`: shards lie in `out`; else the folder or the address where they lie.
         mapper: who decodes the samples; by default as many processes as the machine has cores and the set is worth.
+        decoded: file of decoded samples between runs (see `Kept`); None: all are decoded.
 
     Returns:
         The manifest, which is also in `out`.
@@ -81,7 +90,8 @@ def prepare(
     with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
         found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
         decoder = replace(decoder, **found.stated)
-        taken = take_in(found, spool, decoder, mapper)
+        with keeping(None if found.raw else decoded, decoder, mapper) as rest:
+            taken = take_in(found, spool, decoder, rest)
         kept = _select(taken, labels)
         noun = f"{unit}s" if decoder.wanted.lines else "files"
         _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED, noun)
@@ -96,15 +106,32 @@ def prepare(
         shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
         taken.conversions.update(notes)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
-        for split, rows in splits.items():
-            _write_split(draft / split, f"{unit}s", like, (store(read(row)) for row in rows), rows, bool(class_names))
+        place = None if storage == HERE else place_of(storage)
+        each = record(like, labelled=bool(class_names)).itemsize
+        size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
+        written = {
+            split: writing.write_split(
+                draft / split, f"{unit}s", like, (store(read(row)) for row in rows),
+                [row.label for row in rows] if class_names else None, len(rows), size, partial(_keep, place),
+            )
+            for split, rows in splits.items()
+        }  # fmt: skip
+        asked = {"shard": (shard, writing.AUTO), "storage": (storage, HERE)}
         grouped = {"group": group} if naming.group else {}
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
             "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
             **_census(splits, class_names),
-            "sha256": _hash(draft),
-            "parameters": {**decoder.shown(), "labels": labels, **grouped, **shares, "max_rejected": max_rejected},
+            "sha256": hash_json({name: digest for each in written.values() for name, digest in each.arrays.items()}),
+            **_shards(written, size, place),
+            "parameters": {
+                **decoder.shown(),
+                "labels": labels,
+                **grouped,
+                **shares,
+                "max_rejected": max_rejected,
+                **{name: value for name, (value, usual) in asked.items() if value != usual},
+            },
             "conversions": dict(sorted((+taken.conversions).items())),
             "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
             "ignored": sorted(map(printable, found.ignored)),
@@ -127,27 +154,19 @@ def _read(spool: Spool, shape: tuple[int, ...], row: Row) -> NDArray[Any]:
     return mirror_image(sample) if row.mirrored else sample
 
 
-def _write_split(
-    folder: Path, name: str, sample: NDArray[Any], samples: Iterable[NDArray[Any]], rows: list[Row], labelled: bool
-) -> None:
-    """Write the array `name` of samples like `sample`, and labels.
-
-    As streams: a full disk is an error here, where a memory map would be killed.
-    """
-    folder.mkdir()
-    with open(folder / f"{name}.npy", "wb") as file:
-        descr = np.lib.format.dtype_to_descr(sample.dtype)
-        header = {"descr": descr, "fortran_order": False, "shape": (len(rows), *sample.shape)}
-        np.lib.format.write_array_header_1_0(file, header)
-        for stored in samples:
-            file.write(stored.tobytes())
-    if labelled:
-        np.save(folder / "labels.npy", np.asarray([row.label for row in rows], np.int64), allow_pickle=False)
+def _keep(place: Store | None, path: Path, digest: str) -> None:
+    """Leaves a shard where it was written, or moves it to its storage."""
+    if place:
+        writing.move(place, path, digest)
 
 
-def _hash(folder: Path) -> str:
-    """One SHA-256 for all arrays of the set."""
-    return hash_json({file.relative_to(folder).as_posix(): hash_file(file) for file in folder.glob("*/*.npy")})
+def _shards(written: dict[str, writing.Written], size: int | None, place: Store | None) -> dict[str, Any]:
+    """Return the manifest's account of the shards; nothing where there are none."""
+    if not size:
+        return {}
+    where = HERE if place is None else place.uri or place.path
+    digests = {split: each.shards for split, each in written.items()}
+    return {"shards": {"size": size, "storage": where, "sha256": digests}}
 
 
 def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[str, Any]:
@@ -191,9 +210,9 @@ def _select(taken: Intake, labels: str) -> dict[int, str | None]:
 
 def _examples(prepared: Prepared) -> NDArray[np.intp]:
     """Return the places of up to 8 samples of each class, in rows, fewer and closer where there are many classes."""
-    labels = prepared.labels("train")
+    samples, labels = prepared.measured("train")
     if labels is None:
-        return np.arange(min(64, len(prepared.samples("train"))))
+        return np.arange(min(64, len(samples)))
     classes = len(prepared.class_names)
     each = max(1, min(8, 128 // classes))
     return np.array([i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]])
@@ -201,7 +220,7 @@ def _examples(prepared: Prepared) -> NDArray[np.intp]:
 
 def _show(prepared: Prepared, preview: Path) -> None:
     """Write a picture of some samples and, beside it, one file of texts, of films, or of clips: one a class, or ten."""
-    samples, labels, spec = prepared.samples("train"), prepared.labels("train"), prepared.spec
+    (samples, labels), spec = prepared.measured("train"), prepared.spec
     picked = _examples(prepared)
     save_grid(preview, spec.look(samples[picked]))
     if spec.heard:  # to listen takes time
@@ -256,4 +275,6 @@ def _explained(out: Path) -> Iterator[None]:
         yield
     except OSError as error:
         problem = f"{out} cannot be written: {error.strerror or error}. Nothing is left half-written"
-        raise DataError(f"{problem}; make room (twice the size of the prepared set), or write elsewhere.") from error
+        raise DataError(
+            f"{problem}; make room (three times the size of the prepared set), or write elsewhere."
+        ) from error

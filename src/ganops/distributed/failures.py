@@ -11,7 +11,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from ganops.core.errors import TrainingError
 from ganops.core.signals import aside
-from ganops.distributed.storage import away
+from ganops.core.storage import away
 
 MAX_WORKER_FAILURES = 20
 """Times that one training goes on after workers were lost with their process or their node."""

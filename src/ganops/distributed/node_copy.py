@@ -5,9 +5,6 @@ own disk, so that memory maps stay memory maps. The copies of a node are shared 
 """
 
 import os
-import stat
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,13 +13,12 @@ import numpy as np
 import ray
 
 from ganops.core.errors import TrainingError
-from ganops.core.files import atomic_folder, hash_file, hash_json, locked, remove
+from ganops.core.files import atomic_folder, hash_file, hash_json, locked
+from ganops.core.node_folder import forget, node_folder
 from ganops.distributed import runtime
 
 PIECE_BYTES = 64 * 2**20
 """Bytes of one object: a node receives and writes a file piece by piece."""
-KEPT_SECONDS = 7 * 24 * 3600
-"""Seconds without use after which a node's copy makes room for others."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +56,7 @@ class NodeCopy:
         """
         if not self.home or self.home == ray.get_runtime_context().get_node_id():
             return Path(self.folder)
-        copy = _copies() / self.hash
+        copy = node_folder() / self.hash
         # first without the lock: workers that find a copy check it side by side
         if not self._is(copy):
             (lock := copy.with_suffix(".lock")).touch()
@@ -78,7 +74,7 @@ class NodeCopy:
             return False  # there is none, or another worker is replacing it
 
     def _fetch(self, copy: Path) -> None:
-        _forget(copy.parent)
+        forget(copy.parent)
         try:
             with atomic_folder(copy) as draft:
                 for file in self.files:
@@ -137,20 +133,3 @@ def _write(file: File, folder: Path) -> None:
     with path.open("wb") as out:
         for piece in file.pieces:
             out.write(ray.get(piece).data)
-
-
-def _copies() -> Path:
-    """The node's folder of copies: this user's own, since what lies there is trained on."""
-    folder = Path(tempfile.gettempdir()) / f"ganops-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise TrainingError(f"{folder} of node {os.uname().nodename} must be a folder that only its owner can open")
-    return folder
-
-
-def _forget(folder: Path) -> None:
-    """Removes copies that nobody has opened for long; who maps one keeps its bytes."""
-    for copy in folder.iterdir():
-        if copy.is_dir() and time.time() - copy.stat().st_mtime > KEPT_SECONDS:
-            remove(copy)

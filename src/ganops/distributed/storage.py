@@ -1,7 +1,5 @@
 """The storage of the checkpoints of unfinished runs: a folder, or an address that pyarrow knows; seen by every node."""
 
-import errno
-import re
 import secrets
 import sys
 import tempfile
@@ -19,23 +17,14 @@ from ganops.config import Compute
 from ganops.core.errors import TrainingError, UserError
 from ganops.core.files import atomic, atomic_folder
 from ganops.core.retry import insist
-from ganops.core.storage import Store
+from ganops.core.storage import Store, away
 from ganops.core.terminal import say
 from ganops.distributed import runtime
 
 ANSWER = 30.0
 """Seconds within which a node must have read and written a file there."""
-PASSING = {None, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETUNREACH}
-"""Numbers of errors that may pass: those of a network's file system; errors of object stores have none."""
 WHOLE = ".whole"
 """Added to the name of a folder on an object store: a folder beside it that is there once all files are."""
-LASTING = re.compile("ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED", re.IGNORECASE)
-"""Parts of what object stores say when waiting does not help."""
-
-
-def away(error: BaseException | None) -> bool:
-    """Return True where the storage is not there now, False where it is full, forbidden or named wrongly."""
-    return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
 
 
 @dataclass(frozen=True)

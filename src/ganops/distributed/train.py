@@ -27,6 +27,7 @@ from ganops.core.errors import TrainingError
 from ganops.core.files import persist
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.signals import Request, heeded
+from ganops.core.storage import away
 from ganops.core.terminal import say
 from ganops.data import Prepared
 from ganops.distributed import failures, finished, node_copy, runtime
@@ -34,7 +35,7 @@ from ganops.distributed.board import Desk
 from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
 from ganops.distributed.runtime import Plan
-from ganops.distributed.storage import Storage, away
+from ganops.distributed.storage import Storage
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
 from ganops.experiment.log import LOG, Read
@@ -132,7 +133,8 @@ def _open(
 ) -> Run:
     judge = JudgeApart(features, device) if apart else ValidationJudge(Reference.open(features.open(), str(device)))
     begin = Start.open(start[0].open(), start[1]) if start else None
-    return Run(experiment, Prepared.open(prepared.open()), judge, device, edits=edits, start=begin, **place)
+    data = Prepared.open(prepared.open(), experiment.compute.cache)
+    return Run(experiment, data, judge, device, edits=edits, start=begin, **place)
 
 
 def _say_what_continues(line: str) -> None:

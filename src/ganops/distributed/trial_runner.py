@@ -132,7 +132,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     @cached_property
     def data(self) -> Prepared:
         """The data of all trials."""
-        return Prepared.open(self.prepared.open())
+        return Prepared.open(self.prepared.open(), self.base.compute.cache)
 
     @cached_property
     def start(self) -> Start | None:

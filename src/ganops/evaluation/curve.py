@@ -118,7 +118,8 @@ def _with_test(found: list[Point], generator: Generator, prepared: Prepared, see
     """The points with the nats of held-out texts under the generator, where it has a likelihood."""
     if generator.spec.kind != "text" or not generator.has_likelihood:
         return found
-    texts, labels = np.array(prepared.samples(HELD_OUT)), prepared.labels(HELD_OUT) if generator.classes else None
+    texts, labels = prepared.measured(HELD_OUT)
+    texts, labels = np.array(texts), labels if generator.classes else None
     added = []
     for each in found:
         nats = nll(generator, texts, labels, temperature=each.truncation)

@@ -159,7 +159,7 @@ def again_in_words(prepared: Prepared, again: NDArray[Any] | None) -> list[tuple
     """
     if again is None or prepared.spec.kind != "text":
         return []
-    texts = (prepared.spec.shown(np.array(each[:PAIRS])).tolist() for each in (prepared.samples(HELD_OUT), again))
+    texts = (prepared.spec.shown(np.array(each[:PAIRS])).tolist() for each in (prepared.measured(HELD_OUT)[0], again))
     return list(zip(*texts, strict=True))
 
 
@@ -171,7 +171,8 @@ def play(generator: Generator, prepared: Prepared, folder: Path) -> list[Path]:
     """
     if not generator.spec.played:
         return []
-    samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
+    samples, labels = prepared.measured(HELD_OUT)
+    labels = labels if generator.classes else None
     turns, numbers = max(1, generator.classes), np.arange(PLAYED)
     drawn = generator.sample(FIRST_SEED + numbers, in_turn(numbers, turns))
     stored = {f"generated-{i}": drawn[i : i + 1] for i in numbers}
@@ -213,7 +214,8 @@ def _interpolation(generator: Generator, steps: int, rows: int = 6) -> NDArray[A
 def _neighbours(generator: Generator, prepared: Prepared, reference: Reference, rows: int = 8, k: int = 6) -> bytes:
     """Each row: a generated image, then its nearest training images in feature space, nearest first."""
     k = STRIPS if generator.spec.strips else k
-    drawn, train, look = generator.sample(FIRST_SEED + np.arange(rows)), prepared.samples("train"), prepared.spec.look
+    drawn, look = generator.sample(FIRST_SEED + np.arange(rows)), prepared.spec.look
+    train, _ = prepared.measured("train")
     features, _ = reference.extractor.features(drawn)
     indices, distances = nearest(features, reference.features("train"), min(k, len(train)))
     return sheet(
@@ -241,7 +243,7 @@ def reconstructions(prepared: Prepared, again: NDArray[Any], pairs: int = 5) -> 
         again: Reconstructions of those held out, stored, in their order.
         pairs: The number in a row.
     """
-    samples, labels, look = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT), prepared.spec.look
+    (samples, labels), look = prepared.measured(HELD_OUT), prepared.spec.look
     pairs, side = (STRIPS, 2) if prepared.spec.strips else (pairs, 3)  # the axis along which the two of a pair lie
     if labels is None:
         parts = {f"quarter {i}": part for i, part in enumerate(np.array_split(np.arange(len(samples)), 4), 1)}

@@ -75,7 +75,8 @@ def look(folder: Path, generator: Generator, prepared: Prepared, *, seed: int) -
     if not (folder / WEIGHTS).is_file():
         return {"reconstruction": {"left_out": f"there is no {WEIGHTS} beside the generator"}}, None
     encoder = Encoder.load(folder, generator)
-    samples, labels = prepared.samples(HELD_OUT), prepared.labels(HELD_OUT) if generator.classes else None
+    samples, labels = prepared.measured(HELD_OUT)
+    labels = labels if generator.classes else None
     again = encoder.decode(encoder.encode(samples, labels), labels)
     about = {"samples": len(samples), "split": HELD_OUT}
     if generator.spec.kind == "text":

@@ -129,7 +129,7 @@ def judge(
         protocol = {**results["protocol"], "classifiers": {"left_out": UNREAD}}
         return {**results, "protocol": {**protocol, "left_out": {**(protocol["left_out"] or {}), "c2st_auc": UNREAD}}}
     size = int(np.prod(prepared.manifest["sample"]["shape"]))
-    train, held_out = (prepared.manifest["splits"][split]["samples"] for split in ("train", HELD_OUT))
+    train, held_out = (len(prepared.measured(split)[0]) for split in ("train", HELD_OUT))
     counts = Counts.of(train, held_out, samples, size)
     how = classifiers.protocol(counts) | {"split": HELD_OUT, "seed": seed, "first_seed": FIRST_SEED}
     found: dict[str, Interval] = {}
@@ -151,7 +151,7 @@ def _real(prepared: Prepared, counts: Counts, seed: int) -> Side:
     rng = np.random.default_rng(seed)
 
     def drawn(split: str, count: int) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
-        samples, labels = prepared.samples(split), prepared.labels(split)
+        samples, labels = prepared.measured(split)
         rows = np.sort(rng.permutation(len(samples))[:count])
         return samples[rows], None if labels is None else labels[rows]
 

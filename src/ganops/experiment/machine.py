@@ -39,10 +39,12 @@ def threads(compute: Compute, operations: float, most: int) -> int:
     return cores.threads_for(operations, most) if compute.threads == "auto" else compute.threads
 
 
-def streams(experiment: Experiment, size: int, device: torch.device) -> bool:
-    """Return True where `size` bytes of samples stay on the disk; auto: above half of the free memory."""
+def streams(experiment: Experiment, size: int, device: torch.device, *, sharded: bool = False) -> bool:
+    """Return True where `size` bytes of samples stay on the disk; auto: in shards, or above half of the free memory."""
     if experiment.compute.data != "auto":
         return experiment.compute.data == "stream"
+    if sharded:
+        return True
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     return size > free / 2
 

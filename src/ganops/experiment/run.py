@@ -22,8 +22,8 @@ from ganops.core.cores import count, with_threads
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
-from ganops.core.randomness import generator as source
 from ganops.data.batches import Batches
+from ganops.data.shards import Column, class_counts
 from ganops.experiment import build, identity, machine
 from ganops.experiment.log import LOG, Log, Read, is_kept, reader
 from ganops.experiment.start import Start
@@ -76,10 +76,10 @@ class Samples(Protocol):
     def hash(self) -> str:
         """Hash of all samples and labels."""
 
-    def samples(self, split: str) -> NDArray[Any]:
+    def samples(self, split: str) -> NDArray[Any] | Column:
         """Return the stored samples [N, *shape]."""
 
-    def labels(self, split: str) -> NDArray[np.int64] | None:
+    def labels(self, split: str) -> NDArray[np.int64] | Column | None:
         """int64 [N], or None."""
 
 
@@ -171,7 +171,7 @@ class Run:
         self.latent = coded.latent(experiment.model.latent, self.family.prior if self.family else {})
         self.players = G, D
         stored, labels = samples.samples("train"), samples.labels("train") if self.spec.classes else None
-        self.class_counts = () if labels is None else tuple(np.bincount(labels, minlength=self.spec.classes).tolist())
+        self.class_counts = () if labels is None else class_counts(labels, self.spec.classes)
         self.batches = Batches(
             samples=stored,
             labels=labels,
@@ -181,7 +181,7 @@ class Run:
             rank=rank,
             workers=workers,
             dtype=next(G.parameters()).dtype,
-            streamed=machine.streams(experiment, stored.nbytes, device),
+            streamed=machine.streams(experiment, stored.nbytes, device, sharded=isinstance(stored, Column)),
             group=group(D),
             spec=self.spec,
         )
@@ -239,6 +239,8 @@ class Run:
             before=self.before, stop=stop,
         )  # fmt: skip
         yield from with_threads(self.threads, self._listen(ticks, end))
+        if end == self.recipe.steps:
+            self.batches.close()
 
     @property
     def every(self) -> int:
@@ -361,8 +363,7 @@ class Run:
 
     def _fitted(self, description: Description) -> nn.Module:
         """A density in front of the average, fitted to the codes of training samples as the encoder is now."""
-        seed, images = self.experiment.seed, self.batches.samples
-        chosen = torch.randperm(len(images), generator=source(seed, "codes"))[:CODES].sort().values.numpy()
+        seed, images, chosen = self.experiment.seed, self.batches.samples, self.batches.order.some(CODES).numpy()
         labels = None if self.batches.labels is None else self.batches.labels[chosen]
         self.state.D.eval()
         encoder = Encoder(self.state.D, self.state.average, description)

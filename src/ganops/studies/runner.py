@@ -149,13 +149,15 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
     prepare(
         below(DATA, data.source), out / "prepared", out / "preview.png", decoders.of(data),
         labels=data.labels, group=data.group, validation=data.validation, test=data.test,
-        max_rejected=data.max_rejected, mapper=decoding.mapper(experiment.compute),
+        max_rejected=data.max_rejected, shard=data.shard, storage=data.storage,
+        mapper=decoding.mapper(experiment.compute),
     )  # fmt: skip
     prepared = Prepared.open(out / "prepared")
     tell(prepared.summary())
+    measured = {split: prepared.measured(split) for split in SPLITS}
     build_reference(
-        {split: prepared.samples(split) for split in SPLITS},
-        {split: prepared.labels(split) for split in SPLITS},
+        {split: samples for split, (samples, _) in measured.items()},
+        {split: labels for split, (_, labels) in measured.items()},
         out / "features",
         extractor=experiment.features.extractor,
         options=options_of(experiment.features.model_dump(mode="json")),

@@ -44,6 +44,11 @@ class Deferred(ABC):
         return None
 
     @property
+    def version(self) -> str:
+        """Name that these very bytes have, and others in their place would not; empty: unknown."""
+        return ""
+
+    @property
     @abstractmethod
     def local(self) -> bool:
         """True where only this machine can read the item."""

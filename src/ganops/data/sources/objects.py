@@ -15,19 +15,19 @@ def read(store: Store, wanted: Wanted = IMAGES) -> Source:
         DataError: the storage cannot be read, or it is a file of another kind.
     """
     found = store.files() if store.kind == "Directory" else []
-    files = [(name, size) for name, size in found if not tree.is_hidden(name)]
-    if tables := parquet.choose(store, [name for name, _ in files]):
+    files = [each for each in found if not tree.is_hidden(each[0])]
+    if tables := parquet.choose(store, [name for name, *_ in files]):
         return parquet.from_files(tables, wanted)
     if not files:
         raise DataError(f"data.source: {store} holds no files that can be read from there; accepted is\n  {ACCEPTS}")
-    taken = tree.samples({i: name for i, (name, _) in enumerate(files)}, wanted)
+    taken = tree.samples({i: name for i, (name, *_) in enumerate(files)}, wanted)
     used = {i for sample in taken for i in sample.files}
-    ignored = tuple(name for i, (name, _) in enumerate(files) if i not in used)
+    ignored = tuple(name for i, (name, *_) in enumerate(files) if i not in used)
     classes = tree.labels([sample.name for sample in taken])
 
     def content(sample: tree.Found) -> Content:
         parts = (files[i] for i in sample.picked(wanted))
-        return sample.content([Stored(store / name, size) for name, size in parts])
+        return sample.content([Stored(store / name, size, changed) for name, size, changed in parts])
 
     items = (Item(sample.name, label, content(sample)) for sample, label in zip(taken, classes, strict=True))
     return Source("folder", len(taken), items, ignored)

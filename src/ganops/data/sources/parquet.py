@@ -97,6 +97,8 @@ class _Group:
     column: str
     walk: str
     """Number of this walk through the file: the next one finds what lies there then."""
+    version: str = ""
+    """Place, size and time of change of the file; empty: unknown."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,12 @@ class _Cell(Deferred):
     @property
     def group(self) -> _Group:
         return self.rows
+
+    @property
+    def version(self) -> str:
+        """Version of the file, and the place in it."""
+        group = self.rows
+        return f"{group.version}|{group.number}|{group.column}|{self.row}" if group.version else ""
 
     @property
     def local(self) -> bool:
@@ -264,12 +272,12 @@ def _class_names(path: Store, schema: Any, label: str | None) -> tuple[str, ...]
 
 def _items(path: Store, table: _Table) -> Iterator[Item]:
     """All rows; the samples of a row group of moderate size are read by whoever decodes them."""
-    walk = uuid4().hex
+    walk, version = uuid4().hex, path.version
     row = 0
     with _opened(path) as file:
         for number in range(file.num_row_groups):
             about = file.metadata.row_group(number)
-            group = _Group(path, number, table.column, walk)
+            group = _Group(path, number, table.column, walk, version)
             labels = _values(group, table.label) if table.label else repeat(None, about.num_rows)
             paths = _values(group, f"{table.column}.path") if table.paths else repeat({}, about.num_rows)
             light = about.num_rows <= _GROUP_ROWS and about.total_byte_size <= _GROUP_BYTES

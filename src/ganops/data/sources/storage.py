@@ -31,12 +31,15 @@ class Store(storage.Store):
                 raise DataError(f"data.source: {store} does not exist")
         return store
 
-    def files(self) -> list[tuple[str, int]]:
-        """Return every file below a folder with its bytes, by its path below it, in the order of a walk."""
+    def files(self) -> list[tuple[str, int, int]]:
+        """Return every file below a folder, in the order of a walk: its path below it, its bytes, its time of change.
+
+        The time is in nanoseconds; 0: unknown.
+        """
         with reading(self):
             found = self.listed(deep=True)
         start = len(self.path) + 1
-        files = [(info.path[start:], info.size) for info in found if info.is_file]
+        files = [(info.path[start:], info.size, info.mtime_ns or 0) for info in found if info.is_file]
         return sorted(files, key=lambda file: file[0].split("/"))
 
 
@@ -46,6 +49,13 @@ class Stored(Deferred):
 
     store: Store
     size: int
+    changed: int = 0
+    """Time of its last change in nanoseconds; 0: unknown."""
+
+    @property
+    def version(self) -> str:
+        """Place, size and time of change."""
+        return f"{self.store}|{self.size}|{self.changed}" if self.changed else ""
 
     @property
     def local(self) -> bool:
