@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.collective import shares
+from ganops.core.devices import pinned, sent, uploaded
 from ganops.core.randomness import generator
 from ganops.kinds import Spec
 
@@ -50,7 +51,7 @@ class Batches:
     workers: int = 1
     dtype: torch.dtype = torch.float32
     streamed: bool = False
-    """False: all samples lie on the device. True: they stay where they are, and a turn's are read one turn ahead."""
+    """False: all samples lie on the GPU, or are read when they are needed. True: they are read one turn ahead."""
     group: int = 1
     """Samples that D compares with one another, which one worker has."""
     spec: Spec = field(default_factory=lambda: Spec("image", ()))
@@ -60,10 +61,12 @@ class Batches:
     def __post_init__(self) -> None:
         self._part = shares(self.size, self.workers, self.group)[self.rank]
         self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
-        if self.streamed:
-            self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read)
+        if self.streamed or self.device.type == "cpu":
+            self._take: Callable[[int], tuple[Tensor, Tensor]] = Ahead(self._read) if self.streamed else self._read
         else:
-            self._held = torch.from_numpy(np.require(self.samples, requirements="W")).to(self.device)
+            whole = uploaded(self.samples, self.device)
+            self._stored = whole.dtype
+            self._held = whole.view(torch.int16) if whole.dtype == torch.uint16 else whole  # CUDA indexes no uint16
             self._take = self._pick
 
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
@@ -71,16 +74,16 @@ class Batches:
         samples, indices = self._take(turn)
         x = self.spec.floats(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-        return x, None if self._labels is None else self._labels[indices.to(self.device)]
+        return x, None if self._labels is None else self._labels[indices.to(self.device, non_blocking=True)]
 
     def _pick(self, turn: int) -> tuple[Tensor, Tensor]:
-        indices = self._indices(turn)
-        return self._held[indices.to(self.device)], indices
+        indices = sent(self._indices(turn), self.device)
+        return self._held[indices].view(self._stored), indices
 
     def _read(self, turn: int) -> tuple[Tensor, Tensor]:
         indices = self._indices(turn)
         samples = torch.from_numpy(self.samples[indices.numpy()])
-        return samples.pin_memory() if self.device.type == "cuda" else samples, indices
+        return pinned(samples, self.device), pinned(indices, self.device)
 
     def _indices(self, turn: int) -> Tensor:
         first, count = turn * self.size, len(self.samples)

@@ -1,6 +1,7 @@
 """Blocks shared by several architectures."""
 
 import math
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -317,8 +318,17 @@ class _Blur(torch.autograd.Function):
 
 def _taps(x: Tensor) -> Tensor:
     """[1, 3, 3, 1] / 8 in both directions, as a depth-wise kernel [C, 1, 4, 4] for x [N, C, H, W]."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
-    return (taps[:, None] * taps).expand(x.shape[1], 1, 4, 4)
+    taps = _kept_filter(x.dtype, x.device) if x.is_cuda else _filter(x.dtype, x.device)
+    return taps.expand(x.shape[1], 1, 4, 4)
+
+
+def _filter(dtype: torch.dtype, device: torch.device) -> Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype, device=device) / 8
+    return taps[:, None] * taps
+
+
+_kept_filter = cache(_filter)
+"""The same, made once for each GPU, as the host waits while it gets there."""
 
 
 def stages(resolution: int) -> int:
