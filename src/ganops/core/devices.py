@@ -1,5 +1,8 @@
 """GPUs: how tensors get there while the host goes on, and settings under which their figures are repeatable."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,3 +30,26 @@ def uploaded(array: NDArray[Any], device: torch.device) -> Tensor:
     for start in range(0, len(array), rows):
         whole[start : start + rows].copy_(torch.from_numpy(array[start : start + rows].copy()))
     return whole
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Makes a GPU compute the same bits each time while the block runs, and float32 as IEEE 754 has it.
+
+    By default cuDNN rounds the factors of float32 convolutions to 10 bits (TF32), and may add in an order that varies.
+    The settings are those of the process.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product of matrices
+    settings: Any = torch.utils.deterministic  # a module whose types do not tell of this property
+    before, filled = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        torch.use_deterministic_algorithms(True)
+        settings.fill_uninitialized_memory = False  # it would be a launch for each new tensor
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            settings.fill_uninitialized_memory = filled

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.config import Experiment
-from ganops.core.cores import count, with_threads
+from ganops.core.cores import count, threads, within
+from ganops.core.devices import repeatable
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
@@ -210,7 +211,13 @@ class Run:
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
             before=self.before,
         )  # fmt: skip
-        yield from with_threads(self.threads, self._listen(ticks, every, end))
+        yield from within(self._settings, self._listen(ticks, every, end))
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """The settings of the process that decide the bits."""
+        with threads(self.threads), repeatable(self.device):
+            yield
 
     def _listen(self, ticks: Iterator[Tick], every: int, end: int) -> Iterator[Progress]:
         self.hardware["threads"] = torch.get_num_threads()
