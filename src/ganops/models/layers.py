@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganops.core.collective import mean_over_workers, total, workers
+from ganops.core.collective import moments_over_workers, total, workers
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -24,12 +24,10 @@ class BatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-            # two passes: E[x²] - E[x]² would cancel where the mean is large
-            mean = mean_over_workers(wide.mean((0, 2, 3), keepdim=True))
-            centred = wide - mean
-            variance = mean_over_workers(centred.square().mean((0, 2, 3), keepdim=True))
-            self._remember(mean.detach().flatten(), variance.detach().flatten(), total(x.numel() // x.shape[1]))
-            normal: Tensor = centred * (variance + self.eps).rsqrt()
+            variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+            mean, variance = moments_over_workers(mean, variance)
+            self._remember(mean.detach(), variance.detach(), total(x.numel() // x.shape[1]))
+            normal: Tensor = (wide - mean[:, None, None]) * (variance + self.eps).rsqrt()[:, None, None]
             if self.affine:
                 normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
             return normal.to(x.dtype)
