@@ -1,5 +1,7 @@
 """PyTorch's real CUDA code on a GPU that computes nothing: where tensors are, what is launched, when the host waits."""
 
+import re
+
 import gpu
 import pytest
 
@@ -64,3 +66,40 @@ def test_the_domain_extractor_trains_and_looks_with_cudnn_in_ieee_float32():
     assert found["inside"] == [True, True, False, False, True]
     assert found["after"] == [True, False], "TF32 is PyTorch's default: others keep it"
     assert found["card"]["arithmetic"] == "float32, IEEE 754"
+
+
+UNUSABLE = {
+    "too old": (
+        {"NULL_GPU_CC": 70},
+        r"null GPU sm_70 \(sm_70\) has no kernels in torch .* built for sm_75 .*compute.device",
+    ),
+    "driver too old": ({"NULL_GPU_DRIVER": "old"}, r"driver is older than CUDA 13.*renew the driver"),
+}
+"""Name -> settings of the null GPU, and what is said."""
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_gpu_that_cannot_be_used_is_told_in_words(case):
+    settings, words = UNUSABLE[case]
+    found = gpu.run("unusable.py", **settings)
+    for asked in ("auto", "cuda"):
+        assert re.search(
+            f"params.compute.device: {asked}: the GPU of this machine cannot be used.*{words}", found[asked]
+        )
+    assert found["cpu"] == "cpu"
+
+
+def test_where_there_is_no_gpu_auto_is_the_cpu_and_cuda_is_refused():
+    found = gpu.run("unusable.py", NULL_GPUS=0)
+    assert found["auto"] == "cpu"
+    assert re.search("cuda was asked for, but torch sees no GPU", found["cuda"])
+
+
+def test_a_gpu_whose_memory_is_taken_is_told_in_words():
+    found = gpu.run("unusable.py", "full", NULL_GPU_GB=2)
+    assert re.search(r"Of its 2 GB of memory 0.0 are free: end what has the others", found["auto"])
+
+
+def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words():
+    assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older",
+                     gpu.run("unusable.py", "ray", NULL_GPU_DRIVER="old")["ray"])  # fmt: skip

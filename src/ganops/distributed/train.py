@@ -84,6 +84,8 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
                 plan = runtime.plan(
                     experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
                 )
+                if plan.gpus:
+                    runtime.check_gpus()
                 storage.check()
                 _tell_of_the_past(run, storage)
                 grows = bool(plan.counts)

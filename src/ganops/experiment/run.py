@@ -204,14 +204,24 @@ class Run:
         return State.fresh(G, D, memory)
 
     def play(self, until: int | None = None) -> Iterator[Progress]:
-        """Plays on; yields at each tick, after the validation and the picture that are due."""
+        """Plays on; yields at each tick, after the validation and the picture that are due.
+
+        Raises:
+            TrainingError: The game diverged, or the memory of the GPU does not hold it.
+        """
         every = max(1, round(self.experiment.train.checkpoint_kimg / self.experiment.train.tick_kimg))
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
             before=self.before,
         )  # fmt: skip
-        yield from within(self._settings, self._listen(ticks, every, end))
+        try:
+            yield from within(self._settings, self._listen(ticks, every, end))
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try a smaller "
+                "train.batch, more workers (compute.workers), or compute.data: stream"
+            ) from error
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
