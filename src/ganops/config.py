@@ -542,7 +542,7 @@ class Compute(Section):
     launcher: Literal["ray", "local"] = "ray"
     """ray: Ray, here or on a cluster (RAY_ADDRESS), where that gains; local: in the stage's own process."""
     workers: Literal["auto"] | Count | tuple[Count, Count] = "auto"
-    """auto: one for each GPU, or without GPUs one in all. [1, 4]: as many as there is room for."""
+    """auto: one for each GPU and 16 samples of a step, or without GPUs one. [1, 4]: as many as there is room for."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """auto: cuda where there is a GPU."""
     threads: Literal["auto"] | Count = "auto"

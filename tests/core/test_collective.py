@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from ganops.core import collective
 from ganops.core.collective import group_size, most_workers, shares, sharing, total, weighted, workers
 from ganops.core.errors import ConfigError
 
@@ -56,3 +57,18 @@ def test_weights_are_those_of_the_samples(monkeypatch):
     with sharing(11, 33):
         assert weighted(x) is x, "equal shares: the very same bits"
     assert weighted(x) is x
+
+
+@pytest.mark.parametrize("sizes", [(4, 4, 4), (5, 4, 3)])
+def test_moments_of_workers_are_those_of_all_samples_also_far_from_zero(sizes, monkeypatch):
+    """Float32 numbers 1e4 deviations away: E[x²] - E[x]² would have no digit left."""
+    x = 1e4 + torch.randn(sum(sizes), 6, generator=torch.Generator().manual_seed(0))
+    parts = x.split(sizes)
+    own = [torch.stack([part.mean(0), part.var(0, correction=0)]) for part in parts]
+    rows = [torch.cat([each, torch.full((1, 6), len(part) / len(x))]) for each, part in zip(own, parts, strict=True)]
+    monkeypatch.setattr(collective, "workers", lambda: 3)
+    monkeypatch.setattr(collective._Gather, "apply", lambda stacked: torch.stack(rows)[:, : len(stacked)])
+    with sharing(sizes[0], len(x)):
+        mean, variance = collective.moments_over_workers(*own[0])
+    assert torch.allclose(mean.double(), x.double().mean(0), rtol=1e-6)
+    assert torch.allclose(variance.double(), x.double().var(0, correction=0), rtol=1e-2)

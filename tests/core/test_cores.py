@@ -2,6 +2,7 @@
 
 import os
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -54,9 +55,9 @@ def test_threads_of_torch_and_numpy_are_as_before_after_the_block(two):
 
 def test_whoever_takes_items_made_with_other_threads_keeps_those_it_had(two):
     items = (torch.get_num_threads() for _ in range(3))
-    made = cores.with_threads(1, items)
+    made = cores.within(partial(cores.threads, 1), items)
     assert [(threads, torch.get_num_threads()) for threads in made] == [(1, 2)] * 3
-    left = cores.with_threads(1, iter(range(3)))
+    left = cores.within(partial(cores.threads, 1), iter(range(3)))
     next(left)
     assert (torch.get_num_threads(), blas()) == (2, {2})
 

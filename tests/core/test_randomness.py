@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from ganops.core.randomness import Draws, generator, seed_of
+from ganops.core.randomness import Ahead, Draws, generator, seed_of
 
 
-def draws(turn, part=slice(None)):
-    return Draws((0, turn), 4, part, torch.device("cpu"), torch.float32)
+def draws(turn, part=slice(None), ahead=None):
+    return Draws((0, turn), 4, part, torch.device("cpu"), torch.float32, ahead)
 
 
 def test_turns_whose_seeds_agree_in_32_bits_have_different_latents():
@@ -57,3 +57,25 @@ def test_workers_draw_slices_of_the_same_numbers(kind):
     whole = getattr(draws(3), kind)("latents", 5)
     parts = [getattr(draws(3, part=slice(i, i + 2)), kind)("latents", 5) for i in (0, 2)]
     assert torch.equal(torch.cat(parts), whole)
+
+
+def test_numbers_drawn_ahead_are_those_that_are_drawn_when_they_are_asked_for():
+    ahead = Ahead(2)
+    for turn in range(5):
+        now, later = draws(turn, ahead=ahead), draws(turn + 1, ahead=ahead)
+        ahead.expect(later)
+        names = ["latents", "new"] if turn == 3 else ["latents"]  # one that could not be foreseen
+        for name in names:
+            assert torch.equal(now.normal(name, 5), draws(turn).normal(name, 5))
+
+
+def test_an_error_in_drawing_ahead_is_raised_when_the_numbers_are_asked_for():
+    def make(source):
+        raise MemoryError("no room")
+
+    ahead = Ahead(2)
+    with pytest.raises(MemoryError):
+        draws(0, ahead=ahead).of("latents", make)
+    ahead.expect(draws(1, ahead=ahead))
+    with pytest.raises(MemoryError):
+        draws(1, ahead=ahead).normal("latents", 5)

@@ -27,15 +27,15 @@ def test_without_gpus_one_worker_has_all_cores_of_its_host(nodes):
 
 def test_with_gpus_one_worker_for_each(nodes):
     nodes({"CPU": 16, "GPU": 4}, {"CPU": 16, "GPU": 4})
-    plan = runtime.plan(Compute(), 64)
+    plan = runtime.plan(Compute(), 128)
     assert (plan.workers, plan.gpus) == (8, 1)
     assert plan.cpus * 4 <= 16
 
 
 @pytest.mark.parametrize(
-    ("batch", "group", "workers"), [(64, 1, 3), (96, 1, 3), (2, 1, 2), (0, 1, 3), (8, 4, 2), (96, 32, 3), (96, 48, 2)]
+    ("batch", "group", "workers"), [(64, 1, 3), (96, 1, 3), (2, 1, 1), (0, 1, 3), (40, 4, 2), (96, 32, 3), (96, 48, 2)]
 )
-def test_auto_takes_all_gpus_for_which_there_are_samples(nodes, batch, group, workers):
+def test_auto_takes_all_gpus_for_which_there_are_16_samples(nodes, batch, group, workers):
     nodes({"CPU": 8, "GPU": 3})
     assert runtime.plan(Compute(), batch, group).workers == workers
 

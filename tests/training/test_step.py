@@ -233,7 +233,7 @@ def test_an_average_that_breaks_after_the_last_losses_is_a_divergence():
 def test_average_of_a_constant_is_the_constant():
     network = nn.Linear(2, 2)
     kept = ema.average_of(network)
-    ema.update(kept, network, batch=10, seen=1000, half_life=20)
+    ema.update(ema.pairs(kept, network), batch=10, seen=1000, half_life=20)
     assert torch.equal(kept.weight, network.weight)
 
 
@@ -243,7 +243,7 @@ def test_average_has_the_half_life_it_says():
     nn.init.zeros_(kept.weight)
     nn.init.ones_(network.weight)
     for _ in range(4):
-        ema.update(kept, network, batch=25, seen=10**6, half_life=100)
+        ema.update(ema.pairs(kept, network), batch=25, seen=10**6, half_life=100)
     assert kept.weight.item() == pytest.approx(0.5)
 
 

@@ -122,3 +122,33 @@ def of_all_workers(x: Tensor) -> Tensor:
 def any_worker(flag: bool, device: torch.device) -> bool:
     """Return True where the flag of some worker is set; the workers wait for one another."""
     return bool(mean_over_workers(torch.tensor(float(flag), dtype=torch.float64, device=device)) > 0)
+
+
+class _Gather(torch.autograd.Function):
+    """[...] of each worker -> [workers, ...] on all of them."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rows = x.new_zeros(workers(), *x.shape)
+        rows[rank()] = x  # the sum with zeros is exact, and gloo and NCCL share no other call that stays
+        dist.all_reduce(rows)
+        return rows
+
+    @staticmethod
+    def backward(ctx: Any, *gradient: Tensor) -> Tensor:
+        own: Tensor = _Sum.apply(gradient[0].contiguous())[rank()]
+        return own
+
+
+def moments_over_workers(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the variance over all samples, any shape, of those that each worker has over its own samples.
+
+    V = Σ w (v + (m - M)²), M = Σ w m (Chan et al. 1979): one collective, and nothing cancels where the mean is large.
+    """
+    samples, batch = _share.get()
+    equal = samples * workers() == batch
+    own = [mean, variance] if equal else [mean, variance, torch.full_like(mean, samples / batch)]
+    means, variances, *weights = _Gather.apply(torch.stack(own)).unbind(1)
+    weight = weights[0] if weights else 1 / workers()
+    whole = (means * weight).sum(0)
+    return whole, ((variances + (means - whole).square()) * weight).sum(0)

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def with_threads(n: int, items: Iterable[T]) -> Iterator[T]:
-    """Yield the items, each made with `n` threads; who takes them, or leaves off halfway, has the threads it had."""
+def within(settings: Callable[[], AbstractContextManager[None]], items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, each made under the settings; who takes them, or leaves off halfway, has those it had."""
     there = iter(items)
     while True:
-        with threads(n):
+        with settings():
             try:
                 item = next(there)
             except StopIteration:

@@ -13,9 +13,9 @@ The order is colour, geometry, cutout. ADA puts geometry first; its colour acts 
 with any resampling. All geometry of a sample is one affine matrix and one bilinear resampling, all colour one matrix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -69,7 +69,7 @@ class Drawn:
 def draw(
     transforms: Mapping[str, float], count: int, shape: Shape, p: Strength = 1.0, *, generator: torch.Generator
 ) -> Drawn:
-    """The parameters of `count` samples, on the generator's device.
+    """The parameters of `count` samples.
 
     All is drawn as if every transform were on, and p decides afterwards: it changes which samples are transformed, not
     how. With a generator that is fresh for each step and purpose, the parameters of sample i of step t follow from
@@ -79,38 +79,84 @@ def draw(
         transforms: name -> factor of p in [0, 1], as in `PRESETS`. 0: off.
         count: samples of the step over all workers.
         shape: of a sample, or of a frame of a film.
-        p: strength in [0, 1]; a tensor [] on the generator's device is not waited for.
-        generator: the only source of randomness.
+        p: strength in [0, 1].
+        generator: the only source of randomness, of the CPU.
 
     Raises:
         ConfigError: A name is not in `TRANSFORMS`.
     """
+    chosen = _chosen(transforms)
+    return _decided(chosen, transforms, _numbers(chosen, count, shape, generator), shape, p)
+
+
+class Numbers(NamedTuple):
+    """The matrices of T transforms for each of N samples, drawn as if all were on, and what decides whether they are.
+
+    Of a part of the transforms, such as those of colour, they stand in the order in which they act.
+    """
+
+    chances: Tensor
+    """[N, T] in [0, 1): on where it is below the chance of the transform."""
+    colour: Tensor
+    """[N, of colour, C + 1, C + 1]."""
+    spread: Tensor
+    """The same for what differs from the sample's mean colour; empty where no transform treats that apart."""
+    geometry: Tensor
+    """[N, of geometry, 3, 3]."""
+    holes: Tensor
+    """[N, K, 4]."""
+
+
+def _chosen(transforms: Mapping[str, float]) -> list[Transform]:
+    """Return the transforms that are on, in the order in which they act; ConfigError where a name is not known."""
     unknown = sorted(transforms.keys() - set(NAMES))
     if unknown:
         raise ConfigError(f"augmentation {', '.join(unknown)} is not known; known: {', '.join(NAMES)}")
-    chosen = [transform for transform in TRANSFORMS if transforms.get(transform.name, 0) > 0]
-    uniform = iter(torch.rand(sum(1 + t.uniform for t in chosen), count, generator=generator, device=generator.device))
-    normal = iter(torch.randn(sum(t.normal for t in chosen), count, generator=generator, device=generator.device))
-    colour, spread, geometry, holes = [], [], [], []
+    return [transform for transform in TRANSFORMS if transforms.get(transform.name, 0) > 0]
+
+
+def _numbers(chosen: Sequence[Transform], count: int, shape: Shape, generator: torch.Generator) -> Numbers:
+    """Draw on the CPU, so that a GPU gets the very matrices: sines and powers of two are not the same there."""
+    uniform = iter(torch.rand(sum(1 + t.uniform for t in chosen), count, generator=generator))
+    normal = iter(torch.randn(sum(t.normal for t in chosen), count, generator=generator))
+    chances, colour, spread, geometry, holes = [torch.empty(count, 0)], [], [], [], [torch.empty(count, 0, 4)]
     for transform in chosen:
-        on = (next(uniform) < transform.chance(p * transforms[transform.name]))[:, None, None]
+        chances.append(next(uniform)[:, None])
         numbers = [next(uniform) for _ in range(transform.uniform)] + [next(normal) for _ in range(transform.normal)]
         if transform.colour:
-            colour.append(_where(on, transform.colour(shape, *numbers)))
-            spread.append(_where(on, transform.spread(shape, *numbers)) if transform.spread else colour[-1])
+            colour.append(transform.colour(shape, *numbers))
+            spread.append(transform.spread(shape, *numbers) if transform.spread else colour[-1])
         if transform.geometry:
-            geometry.append(_where(on, transform.geometry(shape, *numbers)))
+            geometry.append(transform.geometry(shape, *numbers))
         if transform.hole:
-            holes.append(transform.hole(shape, *numbers) * on)
-    matrix, pivot = _colours(colour, spread)
+            holes.append(transform.hole(shape, *numbers))
+    apart = spread if any(transform.spread for transform in chosen) else []
+    stacks = [torch.stack(each, 1) if each else torch.empty(count, 0) for each in (colour, apart, geometry)]
+    return Numbers._make([torch.cat(chances, 1), *stacks, torch.cat(holes, 1)])
+
+
+def _decided(
+    chosen: Sequence[Transform], factors: Mapping[str, float], numbers: Numbers, shape: Shape, p: Strength
+) -> Drawn:
+    """Put the identity in the place of the transforms that are off."""
+    if not chosen:
+        return Drawn(len(numbers.chances), shape)
+    chances = [transform.chance(p * factors[transform.name]) for transform in chosen]
+    below = torch.stack(chances) if isinstance(p, Tensor) else torch.tensor(chances)  # type: ignore[arg-type]
+    on = [*zip(chosen, (numbers.chances < below).unbind(1), strict=True)]
+    colour = [each for transform, each in on if transform.colour]
+    geometry = [each for transform, each in on if transform.geometry]
+    holes = [each for transform, each in on if transform.hole for _ in range(transform.holes)]
+    means = _where(colour, numbers.colour)
+    matrix, pivot = _colours(means, _where(colour, numbers.spread) if numbers.spread.numel() else means)
     return Drawn(
-        count,
+        len(numbers.chances),
         shape,
         matrix,
         pivot,
-        affine=_product(geometry)[:, :-1] if geometry else None,
+        affine=_product(_where(geometry, numbers.geometry))[:, :-1] if geometry else None,
         whole=all(transform.whole for transform in chosen if transform.geometry),
-        holes=torch.cat(holes, 1) if holes else None,
+        holes=numbers.holes * torch.stack(holes, 1)[..., None] if holes else None,
     )
 
 
@@ -176,9 +222,10 @@ class Augmentation:
         """Return this worker's samples [N, C, H, W], films or waves, augmented by what the step draws by a name."""
         planes = x.unsqueeze(2) if x.ndim == 3 else x
         channels, height, width = planes.shape[1], *planes.shape[-2:]
-        source, strength = draws.source(f"augment {name}"), self.memory["strength"]
-        drawn = draw(self.transforms, draws.batch, (channels, height, width), strength, generator=source)
-        return apply(planes, drawn[draws.part]).view(x.shape)
+        chosen, shape = _chosen(self.transforms), (channels, height, width)
+        numbers = draws.of(f"augment {name}", lambda source: _numbers(chosen, draws.batch, shape, source))
+        drawn = _decided(chosen, self.transforms, Numbers._make(numbers), shape, self.memory["strength"])
+        return apply(planes, drawn).view(x.shape)
 
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
         """Note after each step of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
@@ -252,8 +299,7 @@ def _colours(colour: list[Tensor], spread: list[Tensor]) -> tuple[Tensor | None,
     # a later entry acts on the result of the earlier ones
     mean, rest = _product(colour[::-1])[:, :-1], _product(spread[::-1])[:, :-1]
     matrix = torch.cat([rest[:, :, :-1], mean[:, :, -1:]], 2)
-    about_mean = any(a is not b for a, b in zip(colour, spread, strict=True))
-    return matrix, (mean - rest)[:, :, :-1] if about_mean else None
+    return matrix, None if spread is colour else (mean - rest)[:, :, :-1]
 
 
 def _product(matrices: list[Tensor]) -> Tensor:
@@ -264,5 +310,9 @@ def _product(matrices: list[Tensor]) -> Tensor:
     return total
 
 
-def _where(on: Tensor, matrix: Tensor) -> Tensor:
-    return torch.where(on, matrix, torch.eye(matrix.shape[-1], device=matrix.device))
+def _where(on: list[Tensor], matrices: Tensor) -> list[Tensor]:
+    """The matrices [N, k, k] of which there is one stack [N, T, k, k], or the identity where they are off."""
+    if not on:
+        return []
+    there = torch.stack(on, 1)[..., None, None]
+    return [*torch.where(there, matrices, torch.eye(matrices.shape[-1], device=matrices.device)).unbind(1)]

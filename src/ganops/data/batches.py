@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.collective import shares
+from ganops.core.devices import pinned, sent, uploaded
 from ganops.data.order import Order
 from ganops.data.shards import Column
 from ganops.kinds import Spec
@@ -58,7 +59,7 @@ class Batches:
     workers: int = 1
     dtype: torch.dtype = torch.float32
     streamed: bool = False
-    """False: all samples lie on the device. True: they stay where they are, and a turn's are read one turn ahead."""
+    """False: all samples lie on the GPU, or are read when they are needed. True: they are read one turn ahead."""
     group: int = 1
     """Samples that D compares with one another, which one worker has."""
     spec: Spec = field(default_factory=lambda: Spec("image", ()))
@@ -69,10 +70,12 @@ class Batches:
         self._shards = self.samples.shards if isinstance(self.samples, Column) else None
         count = len(self.samples)
         self.order = Order(count, self._shards.size if self._shards else count, self.seed)
-        if self.streamed:
-            self._take: Callable[[int], Taken] = Ahead(self._read)
+        if self.streamed or self.device.type == "cpu":
+            self._take: Callable[[int], Taken] = Ahead(self._read) if self.streamed else self._read
         else:
-            self._held = torch.from_numpy(np.require(self.samples, requirements="W")).to(self.device)
+            whole = uploaded(self.samples, self.device)
+            self._stored = whole.dtype
+            self._held = whole.view(torch.int16) if whole.dtype == torch.uint16 else whole  # CUDA indexes no uint16
             self._labels = None if self.labels is None else torch.from_numpy(np.array(self.labels)).to(self.device)
             self._take = self._pick
 
@@ -81,7 +84,7 @@ class Batches:
         samples, labels = self._take(turn)
         x = self.spec.floats(samples.to(self.device, non_blocking=True), self.dtype)
         x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-        return x, None if labels is None else labels.to(self.device)
+        return x, None if labels is None else labels.to(self.device, non_blocking=True)
 
     def close(self) -> None:
         """End the reading ahead, and let go of the shards: no turn can be asked for any more."""
@@ -91,8 +94,8 @@ class Batches:
             self._shards.files.close()
 
     def _pick(self, turn: int) -> Taken:
-        indices = self.order.batch(turn, self.size)[self._part].to(self.device)
-        return self._held[indices], None if self._labels is None else self._labels[indices]
+        indices = sent(self.order.batch(turn, self.size)[self._part], self.device)
+        return self._held[indices].view(self._stored), None if self._labels is None else self._labels[indices]
 
     def _read(self, turn: int) -> Taken:
         if self._shards:
@@ -101,7 +104,7 @@ class Batches:
         indices = self.order.batch(turn, self.size)[self._part].numpy()
         samples = torch.from_numpy(self.samples[indices])
         labels = None if self.labels is None else torch.from_numpy(self.labels[indices])
-        return samples.pin_memory() if self.device.type == "cuda" else samples, labels
+        return pinned(samples, self.device), None if labels is None else pinned(labels, self.device)
 
     def _share(self) -> tuple[float, float]:
         """Ends of the share of a window's shards that this worker's slice of any turn needs.

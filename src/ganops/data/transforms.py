@@ -34,7 +34,8 @@ class Transform:
     spread: Callable[..., Tensor] | None = None
     """-> [N, C + 1, C + 1] for what differs from the sample's mean colour, where `colour` is for the mean alone."""
     hole: Callable[..., Tensor] | None = None
-    """-> [N, K, 4]."""
+    """-> [N, holes, 4]."""
+    holes: int = 1
     chance: Callable[[Strength], Strength] = lambda p: p
     """Function from the strength to the chance of this entry."""
     kinds: tuple[str, ...] = ("image", "video")
@@ -221,7 +222,12 @@ TRANSFORMS = (
     Transform("xfrac", normal=2, geometry=lambda shape, x, y: _moved(shape[2] * x / 8, shape[1] * y / 8)),
     # Zhao et al. 2020: 0 moves in, not a reflection. Last, because its strips are those of the result
     Transform(
-        "translate", uniform=2, whole=True, geometry=lambda shape, u, v: _moved(*_shift(shape, u, v)), hole=_strips
+        "translate",
+        uniform=2,
+        whole=True,
+        geometry=lambda shape, u, v: _moved(*_shift(shape, u, v)),
+        hole=_strips,
+        holes=2,
     ),
     # both papers
     Transform("cutout", uniform=2, hole=_square, kinds=("image", "sound", "video")),

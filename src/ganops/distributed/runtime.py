@@ -22,6 +22,10 @@ ENVIRONMENT = {
     "RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S": "1",
 }
 """Variables that Ray Train reads when a training begins, unless the environment has another value."""
+LEAST_SAMPLES = 16
+"""Samples of a step that a GPU gets at least where `compute.workers` is auto: with fewer it waits for its host."""
+PROBE_SECONDS = 60.0
+"""Seconds that are waited for a GPU that others use before it is taken to be sound."""
 
 
 @contextmanager
@@ -131,7 +135,8 @@ def plan(
     gpus, cores = int(_gpus(compute.device, have)), [int(node.get("CPU", 0)) for node in have]
     kept = int(judged and compute.validation == "apart")
     limit = most_workers(batch, group) if batch else 0
-    workers, counts = _workers(compute, limit, gpus - kept, sum(cores) - kept)
+    most = min(gpus - kept, max(1, batch // LEAST_SAMPLES)) if batch and compute.workers == "auto" else gpus - kept
+    workers, counts = _workers(compute, limit, most, sum(cores) - kept)
     if batch:
         shares(batch, workers, group)
     if gpus and workers + kept > gpus:
@@ -146,6 +151,34 @@ def plan(
     free = sum(cores) > workers * cpus and (not gpus or gpus > workers) and not counts
     apart = judged and (compute.validation == "apart" or (compute.validation == "auto" and free))
     return Plan(workers, cpus, int(gpus > 0), apart, counts)
+
+
+def check_gpus() -> None:
+    """Runs one kernel on a GPU of each node that has any.
+
+    Raises:
+        TrainingError: One cannot be used although Ray counts it; with its node and the remedy.
+    """
+    looks = {}
+    for node in (node for node in nodes() if node["Resources"].get("GPU")):
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        look = ray.remote(num_cpus=0, num_gpus=1, scheduling_strategy=there)(_gpu_trouble)
+        looks[look.remote()] = node["NodeManagerAddress"]
+    ready, busy = ray.wait([*looks], num_returns=len(looks), timeout=PROBE_SECONDS) if looks else ([], [])
+    for each in busy:
+        ray.cancel(each)
+    for each in ready:
+        why = ray.get(each)
+        if why is None:
+            why = "torch finds none there: is its driver installed, or torch one without CUDA?"
+        if why:
+            raise TrainingError(f"the GPUs that Ray counts on {looks[each]} cannot be used. {why}")
+
+
+def _gpu_trouble() -> str | None:
+    from ganops.experiment import machine
+
+    return machine.gpu_trouble()
 
 
 def _gpus(device: str, resources: Sequence[Mapping[str, float]]) -> float:

@@ -98,6 +98,8 @@ def fit(
                 plan = runtime.plan(
                     experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
                 )
+                if plan.gpus:
+                    runtime.check_gpus()
                 storage.check()
                 _tell_of_the_past(run, storage)
                 grows = bool(plan.counts)

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from pathlib import Path
 
 import psutil
@@ -16,13 +17,53 @@ def choose_device(name: str) -> torch.device:
     """The device that `compute.device` means here.
 
     Raises:
-        ConfigError: cuda was asked for and there is none.
+        ConfigError: A GPU that is there cannot be used, or cuda was asked for and there is none.
     """
-    if name == "cuda" and not torch.cuda.is_available():
+    if name == "cpu":
+        return torch.device("cpu")
+    why = gpu_trouble()
+    if why:
+        raise ConfigError(f"params.compute.device: {name}: the GPU of this machine cannot be used. {why}")
+    if why is None and name == "cuda":
         raise ConfigError(
             "params.compute.device: cuda was asked for, but torch sees no GPU here; auto or cpu would run"
         )
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+    return torch.device("cpu" if why is None else "cuda")
+
+
+def gpu_trouble() -> str | None:
+    """Return what keeps the GPU from running a kernel, and the remedy; empty: nothing. None: there is no GPU."""
+    with warnings.catch_warnings(action="ignore"):  # its sentences are in the errors as well
+        try:
+            torch.ones(1, device="cuda").add_(1).cpu()
+        except torch.OutOfMemoryError:
+            free, total = (size / 2**30 for size in torch.cuda.mem_get_info())
+            return (
+                f"Of its {total:.0f} GB of memory {free:.1f} are free: end what has the others (nvidia-smi names it), "
+                "or choose another GPU in CUDA_VISIBLE_DEVICES."
+            )
+        except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
+            return _in_words(str(error))
+    return ""
+
+
+def _in_words(error: str) -> str | None:
+    """Words of a person for an error of CUDA; None where it says that there is no GPU."""
+    if "no kernel image" in error:
+        major, minor = torch.cuda.get_device_capability()
+        built = " ".join(torch.cuda.get_arch_list())
+        return (
+            f"{torch.cuda.get_device_name()} (sm_{major}{minor}) has no kernels in torch {torch.__version__}, which "
+            f"was built for {built}: take a newer GPU or a torch that was built for this one, or compute.device: cpu."
+        )
+    if "driver" in error and "too old" in error:
+        return (
+            f"Its driver is older than CUDA {torch.version.cuda}, for which torch {torch.__version__} was built: "
+            "renew the driver, or install a torch for an older CUDA (make setup TORCH_INDEX=...), or compute.device: "
+            "cpu."
+        )
+    absent = ("no NVIDIA driver", "No CUDA GPUs", "no CUDA-capable device", "not compiled with CUDA")
+    return None if any(words in error for words in absent) else f"CUDA says: {error.splitlines()[0]}"
 
 
 def threads(compute: Compute, operations: float, most: int) -> int:

@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.config import Experiment
-from ganops.core.cores import count, with_threads
+from ganops.core.cores import count, threads, within
+from ganops.core.devices import repeatable
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
@@ -230,6 +231,9 @@ class Run:
         Args:
             until: Number of steps after which it ends; None: all of them.
             stop: Asked after each step, see `training.loop.train`.
+
+        Raises:
+            TrainingError: The game diverged, or the memory of the GPU does not hold it.
         """
         if not self.state.step:
             self._notes += self._notes_of_start
@@ -238,9 +242,21 @@ class Run:
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
             before=self.before, stop=stop,
         )  # fmt: skip
-        yield from with_threads(self.threads, self._listen(ticks, end))
+        try:
+            yield from within(self._settings, self._listen(ticks, end))
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try a smaller "
+                "train.batch, more workers (compute.workers), or compute.data: stream"
+            ) from error
         if end == self.recipe.steps:
             self.batches.close()
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """The settings of the process that decide the bits."""
+        with threads(self.threads), repeatable(self.device):
+            yield
 
     @property
     def every(self) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganops.core.cores import side_by_side
+from ganops.core.devices import repeatable
 from ganops.core.errors import TrainingError, UserError
 from ganops.core.files import atomic, atomic_folder, read_json, write_json
 from ganops.core.labels import in_turn
@@ -156,8 +157,9 @@ class Generator:
             x = draw(self.network, latent, latent.new_full((len(latent),), truncation), y)
             samples[piece] = spec.stored(finite(x))[:count].cpu().numpy()
 
-        for _ in side_by_side(drawn, range(0, len(z), batch), weight.device.type):
-            pass
+        with repeatable(weight.device):
+            for _ in side_by_side(drawn, range(0, len(z), batch), weight.device.type):
+                pass
         return samples
 
     @property

@@ -1,6 +1,7 @@
 """Blocks shared by several architectures."""
 
 import math
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganops.core.collective import mean_over_workers, total, workers
+from ganops.core.collective import moments_over_workers, total, workers
 
 
 class BatchNorm2d(nn.BatchNorm2d):
@@ -23,12 +24,10 @@ class BatchNorm2d(nn.BatchNorm2d):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-            # two passes: E[x²] - E[x]² would cancel where the mean is large
-            mean = mean_over_workers(wide.mean((0, 2, 3), keepdim=True))
-            centred = wide - mean
-            variance = mean_over_workers(centred.square().mean((0, 2, 3), keepdim=True))
-            self._remember(mean.detach().flatten(), variance.detach().flatten(), total(x.numel() // x.shape[1]))
-            normal: Tensor = centred * (variance + self.eps).rsqrt()
+            variance, mean = torch.var_mean(wide, (0, 2, 3), correction=0)
+            mean, variance = moments_over_workers(mean, variance)
+            self._remember(mean.detach(), variance.detach(), total(x.numel() // x.shape[1]))
+            normal: Tensor = (wide - mean[:, None, None]) * (variance + self.eps).rsqrt()[:, None, None]
             if self.affine:
                 normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
             return normal.to(x.dtype)
@@ -317,8 +316,17 @@ class _Blur(torch.autograd.Function):
 
 def _taps(x: Tensor) -> Tensor:
     """[1, 3, 3, 1] / 8 in both directions, as a depth-wise kernel [C, 1, 4, 4] for x [N, C, H, W]."""
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=x.dtype, device=x.device) / 8
-    return (taps[:, None] * taps).expand(x.shape[1], 1, 4, 4)
+    taps = _kept_filter(x.dtype, x.device) if x.is_cuda else _filter(x.dtype, x.device)
+    return taps.expand(x.shape[1], 1, 4, 4)
+
+
+def _filter(dtype: torch.dtype, device: torch.device) -> Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=dtype, device=device) / 8
+    return taps[:, None] * taps
+
+
+_kept_filter = cache(_filter)
+"""The same, made once for each GPU, as the host waits while it gets there."""
 
 
 def stages(resolution: int) -> int:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -13,7 +13,7 @@ from torch.optim import Adam
 
 from ganops.core.collective import mean_over_workers, rank, shares, sharing, workers
 from ganops.core.errors import DivergenceError
-from ganops.core.randomness import Draws
+from ganops.core.randomness import Ahead, Draws
 from ganops.training import ema
 from ganops.training.objective import Objective, Player, Terms, Turn, Weights, group
 from ganops.training.schedule import ZERO, Schedule
@@ -135,6 +135,9 @@ def _phase(
     G = Player(state.G, _shared("G", state.G, objective), state.adam_G)
     D = Player(state.D, _shared("D", state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
+    ahead = Ahead(2 * recipe.d_steps) if next(state.G.parameters()).is_cuda else None
+    turn = _Turns(batches, recipe, seed, start.turn, part, ahead)
+    average = ema.pairs(state.average, state.G)
     terms: list[Terms] = state.terms
     started, first_step = time.perf_counter(), state.step
     while state.step < end:
@@ -146,10 +149,7 @@ def _phase(
             objective.memory["strength"].fill_(recipe.strength(progress))
         first = done * recipe.d_steps
         ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
-        turns = [
-            _turn(t, start.turn, batches, recipe, seed, part, report=ticks)
-            for t in range(first, first + recipe.d_steps)
-        ]
+        turns = [turn(t, report=ticks) for t in range(first, first + recipe.d_steps)]
         with sharing(part.stop - part.start, recipe.batch):
             terms.append(objective.play(G, D, turns))
             state.step += 1
@@ -158,7 +158,7 @@ def _phase(
             if stopped:
                 state.share_terms()
         seen, half_life = start.seen + (done + 1) * recipe.samples, recipe.half_life(progress)
-        ema.update(state.average, state.G, batch=recipe.samples, seen=seen, half_life=half_life)
+        ema.update(average, batch=recipe.samples, seen=seen, half_life=half_life)
         if ticks or stopped:
             _expect_finite(state, objective)
         if ticks:
@@ -174,17 +174,29 @@ def _phase(
     return False
 
 
-def _turn(
-    turn: int, before: int, batches: Callable[[int], Batch], recipe: Recipe, seed: int, part: slice, *, report: bool
-) -> Turn:
-    """Return what D learns from in a turn of a phase: all of it follows from the seed and the turns so far."""
-    number = before + turn
-    x, y = batches(number)
-    draws = Draws((seed, number), recipe.batch, part, x.device, x.dtype)
-    lazy = recipe.interval if turn % recipe.interval == 0 else 0
-    progress = turn / (recipe.steps * recipe.d_steps)
-    weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
-    return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report, progress)
+@dataclass(frozen=True)
+class _Turns:
+    """Makes what D learns from in the turns of a phase: all of it follows from the seed and the turns so far."""
+
+    batches: Callable[[int], Batch]
+    recipe: Recipe
+    seed: int
+    before: int
+    """Turns before the phase."""
+    part: slice
+    ahead: Ahead | None
+    """The thread that draws the numbers of the next step meanwhile; None: there is none, as the CPU is learning."""
+
+    def __call__(self, turn: int, *, report: bool) -> Turn:
+        number, recipe = self.before + turn, self.recipe
+        x, y = self.batches(number)
+        draws = Draws((self.seed, number), recipe.batch, self.part, x.device, x.dtype, self.ahead)
+        if self.ahead:
+            self.ahead.expect(replace(draws, key=(self.seed, number + recipe.d_steps)))
+        lazy = recipe.interval if turn % recipe.interval == 0 else 0
+        progress = turn / (recipe.steps * recipe.d_steps)
+        weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
+        return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report, progress)
 
 
 def _shared(player: str, network: nn.Module, objective: Objective) -> nn.Module:

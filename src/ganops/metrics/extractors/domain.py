@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganops.core import cores
+from ganops.core.devices import repeatable
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
 from ganops.metrics.extractors.corruptions import (
@@ -279,7 +280,7 @@ class Domain(Extractor):
             "residual": plan.residual,
             "negatives": list(harms),
         }
-        with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        with torch.random.fork_rng(devices=[]), repeatable(torch.device(device)):
             torch.manual_seed(seed)
             network = _network(card, cls.channels(card))
             planar(network.to(device))

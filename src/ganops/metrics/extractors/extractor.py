@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.core.cores import side_by_side
+from ganops.core.devices import repeatable
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic, read_json, write_json
 
@@ -57,6 +58,7 @@ class Extractor(ABC):
         resize: how an image is brought to the network's size; part of the protocol of every metric.
         batch: images in one pass unless asked otherwise; of films as many frames.
         classifier: whether it may give probabilities.
+        arithmetic: what its network computes in, on any device; on the card.
         kinds: the kinds of samples that it looks at.
         hash: SHA-256 of the weights, or of all that decides the features; only distances under equal hashes can be
             compared.
@@ -69,11 +71,12 @@ class Extractor(ABC):
     resize: ClassVar[str] = "none"
     batch: ClassVar[int] = 256
     classifier: ClassVar[bool] = True
+    arithmetic: ClassVar[str] = "float32, IEEE 754"
     kinds: ClassVar[tuple[str, ...]] = ("image", "sound")
 
     def __init__(self, network: nn.Module, hash: str, card: dict[str, Any], device: str) -> None:
         self.network = planar(network.to(device)).eval().requires_grad_(False)
-        self.hash, self.card, self.device = hash, card, device
+        self.hash, self.card, self.device = hash, card | {"arithmetic": self.arithmetic}, device
 
     @classmethod
     @abstractmethod
@@ -117,8 +120,9 @@ class Extractor(ABC):
             found, p = self.outputs(laid_out(x))
             return found.float().cpu().numpy(), None if p is None else p.float().cpu().numpy()
 
-        starts = range(0, len(images), size)
-        features, probabilities = zip(*side_by_side(look, starts, torch.device(self.device).type), strict=True)
+        starts, device = range(0, len(images), size), torch.device(self.device)
+        with repeatable(device):
+            features, probabilities = zip(*side_by_side(look, starts, device.type), strict=True)
         return np.concatenate(features), None if probabilities[0] is None else np.concatenate(probabilities)
 
     def nll(self, texts: NDArray[Any]) -> NDArray[np.float64]:

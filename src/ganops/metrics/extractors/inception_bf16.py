@@ -24,6 +24,7 @@ class InceptionBF16(Inception):
 
     name: ClassVar[str] = "inception_bf16"
     dtype: ClassVar[torch.dtype] = torch.bfloat16
+    arithmetic: ClassVar[str] = "bfloat16"
 
     def prove(self, images: Images) -> None:
         """Note on the card how far its features of some of the images are off those of the float32 network."""

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from ganops.core import cores
 from ganops.core.cores import side_by_side
+from ganops.core.devices import repeatable
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
 from ganops.kinds import text
@@ -129,7 +130,7 @@ class Language(Extractor):
             "classes": classes,
             "texts": len(texts),
         }
-        with torch.random.fork_rng(devices=[]), torch.backends.cudnn.flags(benchmark=False, deterministic=True):
+        with torch.random.fork_rng(devices=[]), repeatable(torch.device(device)):
             torch.manual_seed(seed)
             network = _network(card).to(device)
             card["kimg"] = _train(network, texts, labels if classes else None, validation, seed, device)
@@ -172,8 +173,9 @@ class Language(Extractor):
             found: NDArray[np.float64] = self.network.losses(x, self.network.states(x)).double().sum(1).cpu().numpy()
             return found
 
-        starts = range(0, len(texts), PIECE)
-        return np.concatenate([np.zeros(0), *side_by_side(of, starts, torch.device(self.device).type)])
+        starts, device = range(0, len(texts), PIECE), torch.device(self.device)
+        with repeatable(device):
+            return np.concatenate([np.zeros(0), *side_by_side(of, starts, device.type)])
 
     def _checked(self, x: Tensor) -> Tensor:
         """Numbers of words as int64, of the length and the vocabulary that the network knows."""

@@ -1,0 +1,71 @@
+"""GPUs: how tensors get there while the host goes on, and settings under which their figures are repeatable."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+PIECE = 64 * 2**20
+"""Bytes of an array that are on their way to a GPU at once."""
+
+
+def pinned(x: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor, of the CPU, where a GPU can fetch it by itself; as it is where it is for no GPU."""
+    return x.pin_memory() if device.type == "cuda" else x
+
+
+def sent(x: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor, of the CPU, on the device; the host does not wait until it is there."""
+    return pinned(x, device).to(device, non_blocking=True)
+
+
+class Rows(Protocol):
+    """An array [N, ...], or what is read like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of all of it."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of it."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]: ...
+
+
+def uploaded(array: Rows, device: torch.device) -> Tensor:
+    """Return an array [N, ...] on the device, piece by piece: of one on the disk, memory never holds a copy."""
+    whole = torch.empty(array.shape, dtype=torch.from_numpy(array[:0].copy()).dtype, device=device)
+    rows = max(1, PIECE * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        whole[start : start + rows].copy_(torch.from_numpy(array[start : start + rows].copy()))
+    return whole
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Makes a GPU compute the same bits each time while the block runs, and float32 as IEEE 754 has it.
+
+    By default cuDNN rounds the factors of float32 convolutions to 10 bits (TF32), and may add in an order that varies.
+    The settings are those of the process.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at the first product of matrices
+    settings: Any = torch.utils.deterministic  # a module whose types do not tell of this property
+    before, filled = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        torch.use_deterministic_algorithms(True)
+        settings.fill_uninitialized_memory = False  # it would be a launch for each new tensor
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before)
+            settings.fill_uninitialized_memory = filled

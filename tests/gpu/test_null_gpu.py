@@ -1,0 +1,105 @@
+"""PyTorch's real CUDA code on a GPU that computes nothing: where tensors are, what is launched, when the host waits."""
+
+import re
+
+import gpu
+import pytest
+
+pytestmark = pytest.mark.skipif(bool(gpu.missing()), reason=gpu.missing() or "nothing is missing")
+RECORDED = gpu.read_budgets()
+WORKERS = [(int(workers), game) for workers, games in RECORDED.items() for game in games]
+
+
+@pytest.fixture(scope="module")
+def played():
+    """Number of workers -> the steps of each game, and the bytes in use on each of two GPUs, of which it has one."""
+    return {workers: gpu.run("steps.py", workers, NULL_GPUS=2) for workers in (1, 2)}
+
+
+def test_every_golden_game_takes_its_steps_and_has_a_budget(played):
+    assert {str(workers): of["games"].keys() for workers, of in played.items()} == {
+        workers: of.keys() for workers, of in RECORDED.items()
+    }
+
+
+@pytest.mark.parametrize(("workers", "game"), WORKERS)
+def test_the_host_waits_for_nothing_in_a_step(workers, game, played):
+    for step in played[workers]["games"][game]:
+        assert (step["waits"], step["pageable"], step["to_host"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("workers", "game"), WORKERS)
+def test_a_step_keeps_its_budget_of_launches_and_collectives(workers, game, played):
+    """Of a step that costs less the new budget is recorded: python tests/gpu/gpu.py."""
+    budget, now = RECORDED[str(workers)][game], gpu.budget(played[workers]["games"][game])
+    assert now["launches"] <= budget["launches"]
+    assert now["collectives"] == budget["collectives"]
+    assert now["launches"] > 0.9 * budget["launches"], "cheaper: record it"
+
+
+@pytest.mark.parametrize(("workers", "game"), WORKERS)
+def test_memory_is_steady_after_three_steps(workers, game, played):
+    held = [step["held"] for step in played[workers]["games"][game]]
+    assert min(held) == max(held) > 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_nothing_lies_on_the_other_gpu(workers, played):
+    other, own = played[workers]["used"]
+    assert other == 0
+    assert own > 0
+
+
+def test_a_gpu_is_given_the_numbers_of_a_cpu():
+    found = gpu.run("draws.py")
+    assert found["different"] == 0
+    assert found["tensors"] > 100
+    assert found["numbers"] > 10_000  # latents, codes, points and matrices of augmentations
+
+
+def test_the_domain_extractor_trains_and_looks_with_cudnn_in_ieee_float32():
+    """Without it, 10 steps were 21,308 launches."""
+    found = gpu.run("extractors.py")
+    assert found["trained"]["dnn"] >= 10 * 10
+    assert found["trained"]["launches"] < 1000
+    assert found["looked"]["dnn"] > 0
+    assert found["inside"] == [True, True, False, False, True]
+    assert found["after"] == [True, False], "TF32 is PyTorch's default: others keep it"
+    assert found["card"]["arithmetic"] == "float32, IEEE 754"
+
+
+UNUSABLE = {
+    "too old": (
+        {"NULL_GPU_CC": 70},
+        r"null GPU sm_70 \(sm_70\) has no kernels in torch .* built for sm_75 .*compute.device",
+    ),
+    "driver too old": ({"NULL_GPU_DRIVER": "old"}, r"driver is older than CUDA 13.*renew the driver"),
+}
+"""Name -> settings of the null GPU, and what is said."""
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_a_gpu_that_cannot_be_used_is_told_in_words(case):
+    settings, words = UNUSABLE[case]
+    found = gpu.run("unusable.py", **settings)
+    for asked in ("auto", "cuda"):
+        assert re.search(
+            f"params.compute.device: {asked}: the GPU of this machine cannot be used.*{words}", found[asked]
+        )
+    assert found["cpu"] == "cpu"
+
+
+def test_where_there_is_no_gpu_auto_is_the_cpu_and_cuda_is_refused():
+    found = gpu.run("unusable.py", NULL_GPUS=0)
+    assert found["auto"] == "cpu"
+    assert re.search("cuda was asked for, but torch sees no GPU", found["cuda"])
+
+
+def test_a_gpu_whose_memory_is_taken_is_told_in_words():
+    found = gpu.run("unusable.py", "full", NULL_GPU_GB=2)
+    assert re.search(r"Of its 2 GB of memory 0.0 are free: end what has the others", found["auto"])
+
+
+def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words():
+    assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older",
+                     gpu.run("unusable.py", "ray", NULL_GPU_DRIVER="old")["ray"])  # fmt: skip
