@@ -15,6 +15,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the 
 AllowedHost = Annotated[
     list[str] | None, typer.Option(help="A name that it is called by, such as a proxy's; may be given again.")
 ]
+AllowedOrigin = Annotated[
+    list[str] | None,
+    typer.Option(help="A page of another origin that may ask, such as https://shop.example.com; may be given again."),
+]
 
 
 def show(content: Any, seen: Callable[[], Any], as_json: bool) -> None:
