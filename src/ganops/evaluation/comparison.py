@@ -10,11 +10,10 @@ from ganops.core.terminal import Table
 from ganops.evaluation import curve
 from ganops.evaluation import verdict as evaluation
 from ganops.evaluation.curve import Curves
-from ganops.evaluation.verdict import Sampler
 from ganops.metrics import catalogue
 from ganops.metrics.curve import axes
 from ganops.metrics.intervals import COVERS
-from ganops.metrics.measure import Difference, Generated, compare
+from ganops.metrics.measure import Difference, Generated, Sampler, compare
 from ganops.metrics.reference import Reference
 
 
