@@ -12,7 +12,7 @@ import typer
 
 from ganops import config
 from ganops.cli import own
-from ganops.cli.app import app
+from ganops.cli.app import BEGIN, app
 from ganops.cli.experiment import write_schema
 from ganops.cli.own import TEMPLATES
 from ganops.core import git, layout, project
@@ -37,7 +37,7 @@ DRAFT = "draft"
 """Name within an empty folder for what is not whole yet."""
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def init(
     source: Annotated[
         str | None,

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from ganops import config
 from ganops.core.errors import DataError, UserError
 from ganops.core.storage import scheme
-from ganops.core.terminal import duration
+from ganops.core.terminal import duration, working
 from ganops.data import decoders, survey
 from ganops.data.survey import Survey
 
@@ -225,4 +225,6 @@ def _time(experiment: config.Experiment, channels: int) -> str:
         experiment = experiment.override({"data.channels": channels})
     device = machine.choose_device(experiment.compute.device)
     place = f"{machine.hardware(device)}, {machine.precision(experiment, device)}"
-    return f"the training takes about {duration(pace.seconds(experiment, device), rough=True)} on {place}"
+    with working("init", "times a few steps of the training"):
+        seconds = pace.seconds(experiment, device)
+    return f"the training takes about {duration(seconds, rough=True)} on {place}"

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import AllowedHost, AllowedOrigin, app
+from ganops.cli.app import SERVE, AllowedHost, AllowedOrigin, app
 from ganops.cli.registry import Name
 from ganops.core.terminal import say
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def serve(
     name: Name = None,
     alias: Annotated[str, typer.Option(help="What is followed; or a version, which stays.")] = "champion",
