@@ -157,3 +157,12 @@ def test_too_few_samples_are_refused(tmp_path):
     for i in range(3):
         Image.new("L", (16, 16), i).save(tmp_path / "few" / f"{i}.png")
     assert "expected at least 50 images, got 3" in str(invoke(tmp_path / "few", "--name", tmp_path / "p").exception)
+
+
+def test_folders_that_are_splits_are_refused_before_a_project_is_written(emoji, tmp_path):
+    for name, former in (("train", "faces"), ("test", "flags")):
+        (tmp_path / "sets" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "sets" / name).symlink_to(emoji / former)
+    found = invoke(tmp_path / "sets", "--name", tmp_path / "p").exception
+    assert "the classes would be test, train: name one of them as the source" in str(found)
+    assert not (tmp_path / "p").exists()

@@ -16,6 +16,7 @@ from ganops.core.errors import DataError, UserError
 from ganops.core.storage import scheme
 from ganops.core.terminal import duration, working
 from ganops.data import decoders, survey
+from ganops.data.arrange import order_classes
 from ganops.data.survey import Survey
 
 TEMPLATES = Path(__file__).parent / "examples"
@@ -95,7 +96,7 @@ def plan(source: str, kind: str | None, name: str) -> Plan:
 
     Raises:
         UserError: There is no such kind.
-        DataError: The source cannot be used, or has no samples.
+        DataError: The source cannot be used, or has too few samples, or its folders are splits.
     """
     if kind is not None and kind not in config.SECTIONS:
         *others, last = config.SECTIONS
@@ -104,6 +105,7 @@ def plan(source: str, kind: str | None, name: str) -> Plan:
     found = _found(source, kind)
     if found.count < MIN_SAMPLES:
         raise DataError(f"{source}: expected at least {MIN_SAMPLES} {_unit(found)}s, got {found.count}")
+    order_classes(found.classes, ())  # folders that are splits are refused now, and not by the first stage
     params = _params(found, source, name)
     experiment = config.parse(YAML(typ="safe").load(params))
     from ganops.experiment import checks  # torch takes seconds to import
@@ -135,14 +137,11 @@ def _params(found: Survey, source: str, name: str) -> str:
     content["register"].ca.items.pop("gate", None)  # a comment on an example's limits
     if found.classes:  # twice as often right as by chance: of many classes, or of few samples of each, less is learnt
         content["features"].insert(0, "minimum_accuracy", round(min(0.5, 2 / len(found.classes)), 3))
-    FINDINGS.get(found.decoder.kind, _nothing)(found, content)
+    if adjust := FINDINGS.get(found.decoder.kind):
+        adjust(found, content)
     text = StringIO()
     yaml.dump(content, text)
     return text.getvalue()
-
-
-def _nothing(found: Survey, content: Any) -> None:
-    """Leave the parameters of a kind as they are."""
 
 
 def _image(found: Survey, content: Any) -> None:
