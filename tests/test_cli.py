@@ -1,7 +1,10 @@
 """The command line, and what a stage says to its user."""
 
+import os
+import re
 import wave
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
 
 import av
@@ -11,7 +14,7 @@ from packages import FILM, LENGTH, SOUND, TEXT
 from PIL import Image
 from typer.testing import CliRunner
 
-from ganops.cli import app
+from ganops.cli import app, report
 from ganops.core.errors import UserError
 from ganops.core.terminal import stage
 from ganops.data.image_decoder import ImageDecoder
@@ -57,6 +60,60 @@ def test_sample_draws_a_grid(here):
     with Image.open("out.png") as picture:
         assert picture.size == ((3 * 17 - 1) * 4, (2 * 17 - 1) * 4)
     assert "expected 0 to 2, got 7" in str(CliRunner().invoke(app, ["sample", "--label", "7"]).exception)
+
+
+def test_sample_writes_a_jpeg_where_the_name_says_so_and_refuses_other_names(here):
+    description = Description("dcgan", {"width": 4}, 8, 3, ("a", "b", "c"), (1, 16, 16), 0.0, "f")
+    Generator(generator_network(description), description).save(here / "artifacts/generator")
+    for name, kind in (("out.jpg", "JPEG"), ("out.JPEG", "JPEG"), ("out.png", "PNG")):
+        assert CliRunner().invoke(app, ["sample", name, "--count", "6"]).exit_code == 0
+        with Image.open(name) as picture:
+            assert (picture.format, picture.size) == (kind, ((3 * 17 - 1) * 4, (2 * 17 - 1) * 4))
+    for name, got in (("out.bmp", ".bmp"), ("out", "none")):
+        error = CliRunner().invoke(app, ["sample", name]).exception
+        assert str(error) == f"{name}: expected a name that ends in .png or .jpg, got {got}"
+        assert not Path(name).exists()
+
+
+def test_the_version_is_that_of_the_package():
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output.strip()) == (0, f"ganops {version('ganops')}")
+
+
+def test_the_help_groups_all_commands():
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "120", "TERMINAL_WIDTH": "120"}).output
+    groups = re.split(r"╭─ (.+?) ─+╮", shown)[1:]
+    found = dict(zip(groups[::2], groups[1::2], strict=True))
+    names = ["Begin", "Draw and measure", "Registry", "Serve", "On a cluster"]
+    assert [name for name in found if name != "Options"] == names, "and no group without a name"
+    for command, group in (("init", "Begin"), ("compare", "Draw and measure"), ("rollback", "Registry"),
+                           ("registry", "Registry"), ("playground", "Serve"), ("submit", "On a cluster")):  # fmt: skip
+        assert re.search(rf"│ {command} ", found[group]), command
+    assert "--install-completion" in found["Options"]
+
+
+def test_a_shell_is_told_how_commands_go_on():
+    asked = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
+    told = CliRunner().invoke(app, [], env=asked, prog_name="ganops").output
+    assert told.split() == ["playground"]
+
+
+def test_report_opens_the_newest_one(here, monkeypatch):
+    opened = []
+    monkeypatch.setattr(report.webbrowser, "open", lambda address: opened.append(address) or len(opened) < 3)
+    assert "expected a report, got none" in str(CliRunner().invoke(app, ["report"]).exception)
+    for age, name in enumerate(("evaluation", "tune", "studies/small")):
+        (here / "reports" / name).mkdir(parents=True)
+        (here / "reports" / name / "report.html").write_text(name)
+        os.utime(here / "reports" / name / "report.html", (1e9 - age, 1e9 - age))
+    assert "reports/evaluation/report.html" in CliRunner().invoke(app, ["report"]).output
+    assert "reports/studies/small/report.html" in CliRunner().invoke(app, ["report", "studies/small"]).output
+    assert opened == [(here / "reports" / name / "report.html").as_uri() for name in ("evaluation", "studies/small")]
+    assert "no browser could be opened here" in CliRunner().invoke(app, ["report"]).output
+    CliRunner().invoke(app, ["report", "--no-open"])
+    assert len(opened) == 3
+    error = CliRunner().invoke(app, ["report", "tuna"]).exception
+    assert str(error) == "tuna: expected one of evaluation, studies/small, tune"
 
 
 def test_sample_walks_and_draws_one_by_one(here):
@@ -214,7 +271,7 @@ def test_sample_writes_sounds_as_the_name_says(speaking, here):
     with Image.open("out.png") as picture:
         assert picture.size == ((3 * 17 - 1) * 4, 16 * 4)
     error = str(sample("out.mp3").exception)
-    assert error == "out.mp3: expected a name that ends in .png or .wav, got .mp3"
+    assert error == "out.mp3: expected a name that ends in .png, .jpg or .wav, got .mp3"
     assert not (here / "out.mp3").exists()
 
 
@@ -234,7 +291,7 @@ def test_a_walk_of_sounds_is_one_file_that_walks(speaking, here):
 def test_images_are_not_heard(here):
     description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(here / "artifacts/generator")
-    for options, known in ((("out.wav",), ".png"), (("out.wav", "--walk"), ".gif, .mp4 or .webp")):
+    for options, known in ((("out.wav",), ".png or .jpg"), (("out.wav", "--walk"), ".gif, .mp4 or .webp")):
         error = CliRunner().invoke(app, ["sample", *options]).exception
         assert isinstance(error, UserError)
         assert str(error) == f"out.wav: expected a name that ends in {known}: images cannot be heard"
@@ -281,9 +338,9 @@ def test_sample_writes_films_as_the_name_says(moving, here):
         assert (stream.frames, stream.average_rate) == (3, Fraction(25, 2))
     assert sample("out.gif").exit_code == 0
     assert len(frames("out.gif")) == 3
-    error = str(sample("out.jpg").exception)
-    assert error == "out.jpg: expected a name that ends in .png, .gif, .mp4 or .webp, got .jpg"
-    assert str(sample("out.wav").exception).endswith(".png, .gif, .mp4 or .webp: films cannot be heard")
+    error = str(sample("out.bmp").exception)
+    assert error == "out.bmp: expected a name that ends in .png, .jpg, .gif, .mp4 or .webp, got .bmp"
+    assert str(sample("out.wav").exception).endswith(".jpg, .gif, .mp4 or .webp: films cannot be heard")
 
 
 @pytest.mark.parametrize("name", ["walk.webp", "walk.gif", "walk.mp4"])
@@ -302,7 +359,7 @@ def test_images_do_not_move_but_walk(here):
     description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(here / "artifacts/generator")
     error = str(CliRunner().invoke(app, ["sample", "out.webp"]).exception)
-    assert error == "out.webp: expected a name that ends in .png: images do not move"
+    assert error == "out.webp: expected a name that ends in .png or .jpg: images do not move"
     assert CliRunner().invoke(app, ["sample", "out.webp", "--walk", "--count", "2", "--frames", "3"]).exit_code == 0
     assert len(frames("out.webp")) >= 1  # equal neighbours are one frame, shown longer
 
@@ -354,12 +411,12 @@ def test_a_walk_of_texts_is_its_sentences_or_stills(writing, here):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("out.wav",), "out.wav: expected a name that ends in .png or .txt: texts cannot be heard"),
+        (("out.wav",), "out.wav: expected a name that ends in .png, .jpg or .txt: texts cannot be heard"),
         (
             ("out.wav", "--walk"),
             "out.wav: expected a name that ends in .gif, .mp4, .webp or .txt: texts cannot be heard",
         ),
-        (("out.md",), "out.md: expected a name that ends in .png or .txt, got .md"),
+        (("out.md",), "out.md: expected a name that ends in .png, .jpg or .txt, got .md"),
     ],
 )
 def test_texts_are_not_written_as_what_they_are_not(writing, here, options, told):
@@ -369,11 +426,11 @@ def test_texts_are_not_written_as_what_they_are_not(writing, here, options, told
 
 def test_clips_and_images_are_no_texts(speaking, here):
     told = str(CliRunner().invoke(app, ["sample", "out.txt"]).exception)
-    assert told == "out.txt: expected a name that ends in .png or .wav: clips are no texts"
+    assert told == "out.txt: expected a name that ends in .png, .jpg or .wav: clips are no texts"
     description = Description("dcgan", {"width": 4}, 8, 0, (), (1, 16, 16), 0.0, "f")
     Generator(generator_network(description), description).save(here / "images")
     told = str(CliRunner().invoke(app, ["sample", "out.txt", "--model", "./images"]).exception)
-    assert told == "out.txt: expected a name that ends in .png: images are no texts"
+    assert told == "out.txt: expected a name that ends in .png or .jpg: images are no texts"
 
 
 def test_texts_have_no_latents_that_could_be_found(writing, here):

@@ -1,18 +1,26 @@
 """The library in one object."""
 
 import base64
+import doctest
 import io
 import re
 import wave
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
 
 from ganops import GAN
 from ganops.core.errors import ConfigError, UserError
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.text_decoder import TextDecoder
+from ganops.experiment import estimator
+from ganops.experiment.run import Run
 from ganops.generator import DESCRIPTION, WEIGHTS, Generator
 from ganops.generator.encoder import Encoder
 from ganops.generator.projection import project
@@ -66,17 +74,268 @@ def test_saved_and_loaded_it_draws_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
-        (IMAGES.astype(np.float32), None, "expected uint8"),
-        (IMAGES[:, :15], None, "squares"),
-        (IMAGES[:, :12, :12], None, "16, 32, 64, 128, 256 pixels"),
+        (
+            IMAGES * 2.0,
+            None,
+            "expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, got float64 from",
+        ),
+        (IMAGES.astype(np.int16) - 300, None, "got int16 from -300"),
+        (np.full((20, 16, 16), np.nan), None, "got float64 from nan"),
+        (IMAGES.astype(str), None, "expected uint8 from 0 to 255, or floats, got <U"),
+        (IMAGES[0], None, r"expected \[N, H, W\], .* got \(16, 16\)"),
+        (IMAGES[:, :0], None, r"expected \[N, H, W\], .* got \(20, 0, 16, 1\)"),
         (IMAGES[:1], None, "at least 2"),
+        ([], None, "expected"),
         (IMAGES, np.zeros(3, int), "expected 20 integers"),
         (IMAGES, np.full(20, -1), "from 0 on"),
+        (IMAGES, np.full(20, 0.5), "expected 20 integers from 0 on, or strings, got float64"),
     ],
 )
 def test_what_it_cannot_learn_from_is_refused(images, labels, words):
     with pytest.raises(UserError, match=words):
         small().fit(images, labels)
+
+
+def learnt_from(samples, **named):
+    """What is stored of samples."""
+    return small()._arrays(samples, **{"labels": None, **named})
+
+
+def test_floats_tensors_and_channels_first_are_the_same_images():
+    colour = np.random.default_rng(1).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    expected = colour.transpose(0, 3, 1, 2)
+    shares = (colour / 255).astype(np.float32)
+    forms = [colour, expected, colour.astype(np.float64), shares, shares * 2 - 1, torch.from_numpy(colour),
+             torch.from_numpy(expected.copy()), torch.from_numpy(shares).permute(0, 3, 1, 2), list(colour),
+             [Image.fromarray(each) for each in colour], colour.astype(np.int64)]  # fmt: skip
+    for form in forms:
+        assert np.array_equal(learnt_from(form).stored, expected)
+
+
+def test_other_sizes_come_to_a_side_as_prepare_brings_them(capsys):
+    digits = np.random.default_rng(2).integers(0, 256, (5, 28, 28), np.uint8)
+    stored = learnt_from(digits).stored
+    assert stored.shape == (5, 1, 32, 32)
+    assert np.array_equal(stored[:, 0, 2:30, 2:30], digits), "smaller ones are padded, as data.fit: pad says"
+    assert "5 of 5 images: to 32 x 32 pixels (pad), most from 28 x 28" in capsys.readouterr().out
+    mixed = [Image.fromarray(digits[0]), Image.new("RGBA", (90, 40), (255, 0, 0, 255)), digits[1, :20]]
+    assert learnt_from(mixed).stored.shape == (3, 3, 32, 32)
+    decoder = ImageDecoder(16, background="black", fit="crop")
+    cropped = GAN(params={**SMALL, "data.resolution": 16, "data.fit": "crop"})._arrays(mixed, None).stored
+    assert np.array_equal(cropped[1], decoder.decode(mixed[1])[0])
+
+
+def test_a_folder_is_learnt_from_by_its_sub_folders(tmp_path, capsys):
+    for i, image in enumerate(IMAGES):
+        place = tmp_path / ("boot", "bag")[i % 2] / f"{i:02}.png"
+        place.parent.mkdir(exist_ok=True)
+        Image.fromarray(image).save(place)
+    for samples in (tmp_path, str(tmp_path)):
+        found = learnt_from(samples)
+        assert (found.class_names, found.spec.shape) == (("bag", "boot"), (1, 16, 16))
+        assert sorted(each.tobytes() for each in found.stored) == sorted(each.tobytes() for each in IMAGES)
+        assert found.y.tolist() == [0] * 10 + [1] * 10
+    (tmp_path / "bag" / "bad.png").write_bytes(b"no picture")
+    with pytest.raises(UserError, match=r"1 of 21 cannot be used, .*bad.png: not a readable image.* at most 1 %"):
+        learnt_from(tmp_path)
+    kinder = GAN(params={**SMALL, "data.max_rejected": 0.1, "data.labels": "none"})._arrays(tmp_path, None)
+    assert (kinder.y, len(kinder.stored)) == (None, 20)
+    assert "1 of 21 cannot be used" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def named():
+    """A GAN of classes that have names."""
+    return small().fit(IMAGES, np.array(["boot", "bag"])[np.arange(20) % 2])
+
+
+def test_classes_that_have_names_are_called_by_them(named):
+    assert named.generator.description.class_names == ("bag", "boot")
+    by_name, by_number = named.predict(3, labels="boot"), named.predict(3, labels=1)
+    assert np.array_equal(by_name, by_number)
+    assert np.array_equal(named.predict(2, labels=["boot", "bag"]), named.predict(2, labels=[1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda gan: gan.predict(4, labels=99), "labels: expected integers from 0 to 1 or bag, boot, got 99"),
+        (lambda gan: gan.predict(4, labels="shoe"), "or bag, boot, got 'shoe'"),
+        (lambda gan: gan.predict(4, labels=[0, 1]), "labels: expected 4 or one, got int64"),
+        (lambda gan: gan.predict(4, labels=1.5), "from 0 to 1 or bag, boot, got 1.5"),
+        (lambda gan: gan.predict(1.5), "seeds: expected whole numbers, one for each sample, or their number; got 1.5"),
+        (lambda gan: gan.predict([0, 1.5]), "got 0.0"),
+        (lambda gan: gan.predict(True), "got True"),
+        (lambda gan: gan.predict("3"), "got '3'"),
+        (lambda gan: gan.predict(0), "seeds: expected 1 or more, or a list of them; got 0"),
+        (lambda gan: gan.predict([[1]]), r"got 'int64 \(1, 1\)'"),
+        (lambda gan: gan.predict(4, truncation=3), "truncation: expected a number from 0 to 1, .* got 3"),
+        (lambda gan: gan.predict(4, truncation=float("nan")), "got nan"),
+        (lambda gan: gan.interpolate(0, 1, steps=1), "steps: expected 2 or more, got 1"),
+        (lambda gan: gan.interpolate(0, 1.5), "seeds: expected whole numbers"),
+        (lambda gan: gan.set_params(kimgs=3), "kimgs: unknown to GAN; known: architecture, loss,"),
+        (lambda gan: gan.evaluate(IMAGES), "labels: expected integers from 0 to 1 or bag, boot, one for each"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_told_in_a_sentence(call, words, named):
+    with pytest.raises(UserError, match=words) as told:
+        call(named)
+    assert "\n" not in str(told.value)
+
+
+def test_numbers_of_numpy_are_numbers(named):
+    assert named.predict(np.int64(16)).shape == (16, 16, 16, 1)
+    assert np.array_equal(named.predict(np.uint8([3]))[0], named.predict(4)[3])
+    assert np.array_equal(named.predict(2, truncation=np.float32(0.5)), named.predict(2, truncation=0.5))
+
+
+def test_a_gan_without_classes_takes_no_labels():
+    with pytest.raises(UserError, match="labels: expected none, since it has learnt without"):
+        small().fit(IMAGES).predict(4, labels=0)
+
+
+# As scikit-learn's estimators do.
+
+
+def test_parameters_are_those_that_were_given():
+    params = {"loss.r1": 0.5}
+    gan = GAN(loss="hinge", kimg=3, params=params)
+    assert gan.get_params()["params"] is params
+    assert repr(gan) == "GAN(loss='hinge', kimg=3, params={'loss.r1': 0.5})"
+    assert eval(repr(gan)).get_params() == gan.get_params()
+    assert gan.set_params(kimg=4, loss="wasserstein") is gan
+    assert (gan.experiment.train.kimg, gan.experiment.loss.name, gan.kimg) == (4, "wasserstein", 4)
+    with pytest.raises(ConfigError):
+        gan.set_params(kimg=-1, seed=3)
+    assert (gan.kimg, gan.seed) == (4, 0), "all or nothing"
+
+
+def test_scikit_learn_clones_it(named):
+    copy = clone(named)
+    assert copy.get_params() == named.get_params()
+    assert copy.generator is None
+    check_is_fitted(named)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(copy)
+    assert np.array_equal(copy.fit(IMAGES, np.array(["boot", "bag"])[np.arange(20) % 2]).predict(4), named.predict(4))
+
+
+def test_the_examples_of_its_docstrings_run():
+    found = doctest.testmod(estimator)
+    assert (found.failed, found.attempted > 7) == (0, True)
+
+
+# Interruptions, and going on.
+
+
+def interrupted_after(monkeypatch, ticks):
+    """Ctrl-C in the middle of the step after so many ticks."""
+    whole = Run.play
+
+    def play(run):
+        for number, progress in enumerate(whole(run)):
+            if number == ticks:
+                raise KeyboardInterrupt
+            yield progress
+
+    monkeypatch.setattr(Run, "play", play)
+
+
+def test_an_interruption_keeps_what_was_learnt_and_fit_goes_on_as_if_there_had_been_none(monkeypatch, capsys):
+    expected = small().fit(IMAGES)
+    gan = small().set_params(warm_start=True)
+    with monkeypatch.context() as patch:
+        interrupted_after(patch, 1)
+        assert gan.fit(IMAGES) is gan
+    assert [row["kimg"] for row in gan.history] == pytest.approx([0.08]), "what was cut does not count"
+    assert "interrupted at 0.08 of 0.2 kimg: what was learnt is kept" in capsys.readouterr().out.replace("\n", " ")
+    half = gan.predict(4)
+    assert not np.array_equal(half, expected.predict(4))
+    gan.fit(IMAGES)
+    assert [row["kimg"] for row in gan.history][-1] == pytest.approx(0.2)
+    assert np.array_equal(gan.predict(4), expected.predict(4))
+
+
+def test_an_interruption_before_anything_was_learnt_is_one(monkeypatch):
+    interrupted_after(monkeypatch, 0)
+    gan = small()
+    with pytest.raises(KeyboardInterrupt):
+        gan.fit(IMAGES)
+    assert gan.generator is None
+
+
+def test_a_warm_start_after_the_end_learns_as_much_again():
+    gan = small().set_params(warm_start=True).fit(IMAGES)
+    once = gan.predict(4)
+    gan.fit(IMAGES)
+    assert gan.history[-1]["kimg"] == pytest.approx(0.4)
+    assert gan.generator.description.kimg == pytest.approx(0.4)
+    assert not np.array_equal(gan.predict(4), once)
+    with pytest.raises(UserError, match=r"warm_start: expected .*, as before; got"):
+        gan.fit(IMAGES, np.arange(20) % 2)
+    cold = small().fit(IMAGES).fit(IMAGES)
+    assert np.array_equal(cold.predict(4), once), "without it, fit begins anew"
+
+
+# Saved, shown, measured.
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "vae"])
+def test_what_was_saved_is_loaded(loss, tmp_path):
+    gan = small(loss=loss).fit(IMAGES, np.array(["boot", "bag"])[np.arange(20) % 2])
+    gan.save(str(tmp_path / "gan"))
+    loaded = GAN.load(tmp_path / "gan")
+    assert np.array_equal(loaded.predict(4, labels="bag"), gan.predict(4, labels="bag"))
+    assert loaded.experiment.model == gan.experiment.model
+    assert loaded.experiment.loss == gan.experiment.loss
+    assert loaded.experiment.train == gan.experiment.train
+    if loss == "vae":
+        assert np.array_equal(loaded.encode(IMAGES[:3], ["bag"] * 3), gan.encode(IMAGES[:3], [0] * 3))
+    with pytest.raises(UserError, match="loaded without what it learnt from"):
+        loaded.evaluate(IMAGES, np.zeros(20, int))
+    with pytest.raises(UserError, match="holds no generator"):
+        GAN.load(tmp_path)
+
+
+def test_gans_of_all_kinds_are_loaded(spoken, written, watched, tmp_path):
+    for gan in (spoken, written, watched, sounding().fit(CLIPS)):
+        gan.save(tmp_path / gan.kind)
+        loaded = GAN.load(tmp_path / gan.kind)
+        assert loaded.generator.spec == gan.generator.spec
+        assert np.array_equal(loaded.predict(3), gan.predict(3))
+
+
+def test_a_plot_is_a_picture_of_the_samples(named, written):
+    picture = named.plot(6)
+    assert isinstance(picture, Image.Image)
+    factor = 64 // 16
+    assert picture.size == ((2 * 17 - 1) * factor, (3 * 17 - 1) * factor), "a column for each class"
+    first = np.asarray(picture)[: 16 * factor : factor, : 16 * factor : factor]
+    assert np.array_equal(first, named.predict(1)[0, ..., 0])
+    assert written.plot(4).width > 0
+
+
+def test_samples_between_two_seeds_begin_and_end_with_theirs(named):
+    strip = named.interpolate(3, 8, steps=5, label="bag")
+    assert strip.shape == (5, 16, 16, 1)
+    assert np.array_equal(strip[[0, -1]], named.predict([3, 8], labels=0))
+    assert np.array_equal(named.interpolate(3, 8)[[0, -1]], named.predict([3, 8]))
+
+
+def test_it_is_measured_against_other_samples(named):
+    labels = np.array(["boot", "bag"])[np.arange(300) % 2]
+    noise = np.random.default_rng(5).integers(0, 256, (600, 4, 4), np.uint8)
+    images = np.stack([np.asarray(Image.fromarray(each).resize((16, 16))) for each in noise])
+    gan = GAN(kimg=0.2, verbose=False, params={**SMALL, "features.extractor": "pixels", "model.options": {"width": 4}})
+    found = gan.fit(images[:300], labels).evaluate(images[300:], labels, count=300)
+    assert {"fd_pixels", "precision", "recall", "coverage"} <= set(found)
+    low, high = found.intervals["fd_pixels"]
+    assert low < found["fd_pixels"] < high
+    assert (found.protocol["real"], found.protocol["generated"], found.protocol["split"]) == (300, 300, "test")
+    lines = repr(found).splitlines()
+    assert lines[0].split() == ["metric", "figure", "95", "%", "better"]
+    assert len(lines) == 1 + len(found.figures)
+    assert found._repr_html_().count("<tr>") == len(lines)
 
 
 @pytest.mark.parametrize("loss", ["autoencoder", "vae", "two_stage_vae"])
@@ -137,10 +396,10 @@ def test_what_it_cannot_encode_is_refused():
     with pytest.raises(UserError, match="call fit"):
         GAN(loss="vae").decode(np.zeros((1, 8)))
     gan = small(loss="vae").fit(IMAGES)
-    with pytest.raises(UserError, match=r"pictures: expected uint8 \[N, 1, 16, 16\].* got uint8 \[1, 1, 32, 32\]"):
-        gan.encode(np.zeros((1, 32, 32), np.uint8))
-    with pytest.raises(UserError, match="images: expected uint8"):
-        gan.encode(IMAGES / 255)
+    with pytest.raises(UserError, match=r"pictures: expected uint8 \[N, 1, 16, 16\].* got uint8 \[1, 3, 16, 16\]"):
+        gan.encode(np.zeros((1, 3, 16, 16), np.uint8))
+    with pytest.raises(UserError, match="images: expected uint8 from 0 to 255, or floats"):
+        gan.encode(IMAGES * 2.0)
     with pytest.raises(UserError, match=r"latents: this generator takes \[N, 8\] of the kind code; got \[2, 7\]"):
         gan.decode(np.zeros((2, 7)))
 

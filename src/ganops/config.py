@@ -87,11 +87,16 @@ def _place(storage: str) -> str:
     return storage
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave the embedded set out of a schema: projects of other data have it as well."""
+    schema.pop("default", None)
+
+
 class Data(Section):
     """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
-    source: str = "fashion-mnist-10k"
-    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://. Or fashion-mnist, or fsdd.
+    source: Annotated[str, Field(json_schema_extra=_without_default)] = "fashion-mnist-10k"
+    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://; or the name of a download.
 
     Of texts also a .txt, .tsv or .jsonl file with one a line, or the folder of an oracle.
     """
@@ -605,6 +610,7 @@ class Experiment(Section):
         | Annotated[VideoData, Tag("video")]
         | Annotated[WaveData, Tag("wave")],
         Discriminator(_kind),
+        Field(json_schema_extra=_without_default),
     ] = ImageData()
     """The source of the samples, and their preparation; its keys are those of its kind."""
     features: Features = Features()

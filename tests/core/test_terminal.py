@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from ganops.core import terminal
 from ganops.core.errors import UserError
@@ -39,6 +40,68 @@ def test_what_wavers_about_the_limit_is_one_episode_and_what_is_only_slower_none
     assert len(told(monkeypatch, [1000, 1000, 1000, 490, 510, 490, 700, 480])) == 1
     assert not told(monkeypatch, [1000, 1000, 900, 700, 600, 550, 1000])
     assert not told(monkeypatch, [20, 20, 19, 1400]), "a slow first tick is no trouble"
+
+
+LONG = {"images_per_second": 1480.0, "loss_g": 1.62, "loss_d": 0.91}
+JUDGED = [{"kimg": 212.0, "fd_domain_validation": 11.8}]
+
+
+def screens(monkeypatch, width, rows, kimg=400, seconds=2.0):
+    """Frames of the live bar on a terminal of that width: what each has on its last line."""
+    out, now = io.StringIO(), [100.0]
+    console = Console(file=out, force_terminal=True, width=width, height=20, color_system=None, soft_wrap=True)
+    monkeypatch.setattr(terminal, "console", console)
+    monkeypatch.setattr(terminal, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    frames, bars = [], []
+
+    class Seen(Progress):
+        def start(self):
+            bars.append(self)
+            super().start()
+
+    monkeypatch.setattr(terminal, "Progress", Seen)
+    with terminal.training_bar("train", kimg) as show:
+        for row in rows:
+            now[0] += seconds
+            show(LONG | row, (), JUDGED)
+            for later in (0.0, 1.0):
+                now[0] += later
+                with console.capture() as drawn:
+                    console.print(bars[0].get_renderable())
+                frames.append(re.sub(r"\r|\x1b\[[0-9;?]*[A-Za-z]", "", drawn.get()).splitlines()[0])
+    return frames
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_live_bar_keeps_bar_position_and_time_on_a_narrow_terminal(monkeypatch, width):
+    *_, last, _ = screens(monkeypatch, width, [{"kimg": 200.0}, {"kimg": 212.0}])
+    assert len(last) <= width
+    assert re.match(r"train      kimg 212/400 ", last), last
+    bar = re.search(r"400 ([━╸╺ ]+) \S", last)[1]
+    assert (len(bar) >= terminal.LEAST, abs(bar.count("━") - 0.53 * len(bar)) <= 1) == (True, True), last
+    assert last.endswith("left")
+    assert "…" not in last
+    assert ("fd_domain 11.8" in last) == (width >= 60)
+    assert ("G 1.62" in last) == (width >= 120)
+
+
+def test_a_live_bar_moves_between_two_ticks_and_never_beyond_the_next(monkeypatch):
+    frames = screens(monkeypatch, 100, [{"kimg": 10.0}, {"kimg": 20.0}, {"kimg": 30.0}], seconds=2.0)
+    positions = [int(re.search(r"kimg (\d+)/400", frame)[1]) for frame in frames]
+    assert positions == [10, 15, 20, 23, 30, 33]
+    moving = terminal._Moving()
+    moving.tick(10.0)
+    moving.at -= 1e6
+    assert moving.position < 20
+
+
+def test_what_takes_long_is_seen_on_a_terminal_and_nowhere_else(monkeypatch):
+    for live in (True, False):
+        out = io.StringIO()
+        monkeypatch.setattr(terminal, "console", Console(file=out, force_terminal=live, width=80))
+        with terminal.working("compare", "measures"):
+            pass
+        assert ("compare    measures" in out.getvalue()) == live
 
 
 FOREIGN = "fixes [/issue 12] [bold]and[/bold] [red]more :smile: \x1b[2J\x9b31m\r\x07 done\\"

@@ -1,6 +1,7 @@
 """One set of images, in every packing; and what is accepted at all."""
 
 import io
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -11,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from ganops.core.errors import DataError
+from ganops.data import prepare
+from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sources import SOURCES, locate, read_source
 
 
@@ -95,3 +98,33 @@ def test_an_unknown_kind_of_file_is_refused(tmp_path):
     (tmp_path / "film.mp4").write_bytes(b"\0")
     with pytest.raises(DataError, match=r"film.mp4 is not a known kind of source\nAccepted are:"):
         read_source(tmp_path / "film.mp4")
+
+
+def test_classes_that_are_numbers_have_the_names_that_the_set_states(lay):
+    images, labels = np.zeros((3, 2, 2), np.uint8), bytes([2, 0, 1])
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in images.shape)
+    files = {
+        "t-images-idx3-ubyte": header + images.tobytes(),
+        "t-labels-idx1-ubyte": b"\0\0\x08\x01\0\0\0\x03" + labels,
+    }
+    named = read_source(lay({**files, "about.json": b'{"classes": ["shirt", "bag", "ankle boot"]}'}, "named"))
+    assert named.class_names == ("shirt", "bag", "ankle boot")
+    assert [item.label for item in named.items] == ["ankle boot", "shirt", "bag"]
+    assert [item.label for item in read_source(lay(files, "plain")).items] == ["2", "0", "1"]
+    with pytest.raises(DataError, match="expected a name for each class, got none for 2"):
+        list(read_source(lay({**files, "about.json": b'{"classes": ["shirt", "bag"]}'}, "few")).items)
+    with pytest.raises(DataError, match="classes: expected a list of names"):
+        read_source(lay({**files, "about.json": b'{"classes": 3}'}, "bad"))
+
+
+def test_names_move_no_sample_of_the_embedded_set(tmp_path):
+    """Split, order and labels are those of the numbers: so the hash is, by which trainings know their data."""
+    data = Path(__file__).parents[2] / "data" / "fashion-mnist-10k"
+    plain = shutil.copytree(data, tmp_path / "plain", ignore=shutil.ignore_patterns("about.json"))
+    found = [
+        prepare(each, tmp_path / f"{each.name}-set", tmp_path / "p.png", ImageDecoder(16)) for each in (data, plain)
+    ]
+    named, numbered = found
+    assert named["sha256"] == numbered["sha256"]
+    assert (named["classes"][0], named["classes"][9]) == ("T-shirt", "ankle boot")
+    assert numbered["classes"] == list("0123456789")

@@ -26,6 +26,17 @@ def test_a_healthy_project_has_nothing_to_mend(patient):
     patient.run("ganops", "doctor")
 
 
+def test_it_writes_nothing(patient):
+    def content():
+        files = (path for path in patient.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        return {path.relative_to(patient.folder).as_posix(): path.read_bytes() for path in files}
+
+    before = content()
+    examine(patient)
+    after = content()
+    assert {name for name in before | after if before.get(name) != after.get(name)} == set()
+
+
 def test_each_fault_is_named_and_hides_no_other(patient, tmp_path, monkeypatch):
     token = tmp_path / "token"
     token.write_text("secret")

@@ -103,6 +103,28 @@ def test_run_holds_all_that_was_given(client, root):
     assert run.data.metrics["fd_domain"] == 7.9
 
 
+def test_a_run_tells_its_data_as_mlflow_shows_data_sets(client, root):
+    run = ensure(client, root)
+    for _ in range(2):
+        tracking.log_data(client, run, name="faces", digest="a" * 64, source="s3://key:secret@bucket/faces")
+    (found,) = client.get_run(run).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("faces", "a" * tracking.DIGEST)
+    assert "bucket/faces" in found.dataset.source
+    assert "secret" not in found.dataset.source
+    assert [(tag.key, tag.value) for tag in found.tags] == [("mlflow.data.context", "training")]
+    tracking.log_data(client, run, name="faces", digest="b" * 64, source="faces")
+    assert len(client.get_run(run).inputs.dataset_inputs) == 2
+
+
+def test_a_run_tells_who_made_it(monkeypatch):
+    monkeypatch.setenv("LOGNAME", "ada")
+    assert tracking.made_by() == {
+        "mlflow.source.name": "dvc repro", "mlflow.source.type": "PROJECT", "mlflow.user": "ada",
+    }  # fmt: skip
+    monkeypatch.setattr(tracking.getpass, "getuser", lambda: {}["nobody"])
+    assert "mlflow.user" not in tracking.made_by()
+
+
 def test_long_history_is_kept_whole(client, root):
     run = ensure(client, root, history=[{"step": i, "G": float(i), "D": 0.5} for i in range(1200)])
     assert len(client.get_metric_history(run, "G")) == len(client.get_metric_history(run, "D")) == 1200

@@ -97,6 +97,7 @@ BAD = {
     json.dumps({"seeds": [0] * 1025}).encode(): "seeds: expected 1 to 1024 of them, got 1025",
     b'{"count": 1000000000}': "count: unknown; known: seeds, labels, truncation, format",
     b'{"seeds": [0], "labels": [-1]}': "labels.0: expected at least 0, got -1",
+    b'{"seeds": [0], "labels": ["d"]}': 'labels.0: expected a whole number or one of a, b, c, got "d"',
     b'{"seeds": [0], "labels": 2}': "labels: expected a list of whole numbers, got 2",
     b'{"seeds": [0], "labels": []}': "labels: expected null, one, or one for each of the 1 seeds, got 0",
     b'{"seeds": [0, 1, 2], "labels": [1, 2]}': "one for each of the 3 seeds, got 2",
@@ -127,6 +128,99 @@ async def test_bad_orders_are_told_what_was_expected(front, client, body):
     assert BAD[body] in response.json()["error"]
     assert len(response.content) < 500
     assert (front.backend.orders, front.requests, front.pixels) == ([], 0, 0)
+
+
+ADDRESSES = {
+    "": {"seeds": [0]},
+    "seed=7&label=b&format=png": {"seeds": [7], "labels": [1], "format": "png"},
+    "seed=7&seed=-9&label=2&label=a&truncation=0.5": {"seeds": [7, -9], "labels": [2, 0], "truncation": 0.5},
+    "seed=5&count=3&truncation=1": {"seeds": [5, 6, 7]},
+}
+BAD_ADDRESSES = {
+    "seed=1.5": "seeds.0: expected a whole number, got 1.5",
+    "seed=x": 'seeds.0: expected a whole number, got "x"',
+    "seeds=7": "seeds: unknown; known: seed, count, label, truncation, format",
+    "count=0": "count: expected 1 to 1024, and one seed, the first; got count=0 with 1 seeds",
+    "count=1025": "count: expected 1 to 1024",
+    "seed=1&seed=2&count=2": "with 2 seeds",
+    "label=boot": 'labels.0: expected a whole number or one of a, b, c, got "boot"',
+    "label=a&label=b": "one for each of the 1 seeds, got 2",
+    "truncation=3": "truncation: expected at most 1, got 3",
+    "format=gif": "format: expected 'json', 'png' or 'npy', got \"gif\"",
+    "seed=" + "9" * 20: "seeds.0: expected at most 9223372036854775807",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+@served
+async def test_an_address_asks_for_what_a_body_asks_for(front, client, address):
+    response = await client.get(f"/generate?{address}")
+    assert (response.status_code, response.headers["X-Model-Version"]) == (200, "3"), response.text
+    (order,) = front.backend.orders
+    assert order.model_dump() == {"labels": None, "truncation": 1.0, "format": "json", **ADDRESSES[address]}
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES)
+@served
+async def test_bad_addresses_are_told_what_was_expected(front, client, address):
+    response = await client.get(f"/generate?{address}")
+    assert response.status_code == 400
+    assert BAD_ADDRESSES[address] in response.json()["error"]
+    assert front.backend.orders == []
+
+
+@served
+async def test_a_class_may_be_called_by_its_name(front, client):
+    assert (await client.post("/generate", json={"seeds": [0, 1], "labels": ["c", 0]})).status_code == 200
+    assert front.backend.orders[0].labels == [2, 0]
+
+
+IMG = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "format_"),
+    [
+        (None, "json"),
+        ("*/*", "json"),
+        (IMG, "png"),
+        ("application/octet-stream", "npy"),
+        ("application/json;q=0.1, image/png", "png"),
+        ("image/png;q=0, */*", "json"),
+        ("text/html, application/*;q=0.5", "json"),
+    ],
+)
+@served
+async def test_a_format_that_is_not_stated_is_what_accept_prefers(front, client, accept, format_):
+    headers = {} if accept is None else {"Accept": accept}
+    for ask in (client.get("/generate?seed=1", headers=headers),
+                client.post("/generate", json={"seeds": [1]}, headers=headers)):  # fmt: skip
+        response = await ask
+        assert (response.status_code, response.headers["Vary"]) == (200, "Accept")
+        assert front.backend.orders.pop().format == format_
+
+
+@served
+async def test_what_nobody_can_give_is_refused_and_a_stated_format_goes_before(front, client):
+    refused = await client.get("/generate", headers={"Accept": "text/html"})
+    assert (refused.status_code, "Accept: expected one of application/json, image/png" in refused.json()["error"]) == (
+        406, True,
+    )  # fmt: skip
+    assert (await client.get("/generate?format=png", headers={"Accept": "text/html"})).status_code == 200
+
+
+@served
+async def test_load_balancers_and_kserve_are_told_whether_it_is_ready(front, client):
+    assert (await client.get("/v2/health/live")).json() == {"live": True}
+    for path in ("/ping", "/v2/health/ready", "/v2/models/faces/ready"):
+        response = await client.get(path)
+        assert (response.status_code, response.json()) == (200, {"name": "faces", "ready": True}), path
+    assert (await client.get("/v2/models/others/ready")).status_code == 404
+    front.seen -= 60
+    for path in ("/ping", "/v2/health/ready", "/v2/models/faces/ready"):
+        response = await client.get(path)
+        assert (response.status_code, response.json()["ready"]) == (503, False), path
+    assert (await client.get("/v2/health/live")).status_code == 200
 
 
 @served
@@ -292,12 +386,12 @@ def test_health_and_what_is_told():
 
 @served
 async def test_what_is_not_there_is_told_what_is(front, client):
-    response = await client.get("/generate")
+    response = await client.put("/generate")
     assert response.status_code == 405
-    assert response.json()["error"].endswith("got GET /generate")
+    assert response.json()["error"].endswith("got PUT /generate")
     response = await client.post("/invocations")
     assert response.status_code == 404
-    assert response.json()["error"].startswith("expected POST /generate, GET /health")
+    assert response.json()["error"].startswith("expected GET or POST /generate, GET /health")
 
 
 @served
@@ -324,7 +418,13 @@ async def test_openapi_describes_the_requests_that_are_taken(front, client):
         jsonschema.validate(json.loads(body), order)
     for example in order["examples"]:
         assert (await client.post("/generate", json=example)).status_code == 200
-    told = ("seeds: expected", "seeds.0: expected a whole", "labels.0", "count: unknown", "truncation: expected at")
+    told = (
+        "seeds: expected",
+        "seeds.0: expected a whole",
+        "labels.0: expected at",
+        "count: unknown",
+        "truncation: expected at",
+    )
     refused = [body for body, words in BAD.items() if words.startswith(told) and b"1.0" not in body and len(body) < 999]
     assert len(refused) > 10
     for body in refused:
@@ -335,8 +435,9 @@ async def test_openapi_describes_the_requests_that_are_taken(front, client):
 @served
 async def test_openapi_describes_the_answers_that_are_given(front, client):
     content = (await client.get("/openapi.json")).json()
-    assert set(content["paths"]) == {"/generate", "/health", "/model", "/metrics"}
-    told = {"200", "400", "403", "408", "413", "421", "431", "503", "504"}
+    probes = {"/ping", "/v2/health/live", "/v2/health/ready", "/v2/models/{name}/ready"}
+    assert set(content["paths"]) == {"/generate", "/health", "/model", "/metrics", *probes}
+    told = {"200", "400", "401", "403", "406", "408", "413", "421", "431", "503", "504"}
     assert set(content["paths"]["/generate"]["post"]["responses"]) == told
     bad = await client.post("/generate", content=b"")
     answers = {"Health": await client.get("/health"), "Model": await client.get("/model"), "Problem": bad}
@@ -354,13 +455,22 @@ async def test_the_page_of_the_interface_loads_nothing(front, client):
     assert "default-src 'none'" in page.text
     assert "<script" not in page.text
     assert re.findall(r'(?:src|href)="([^"]*)"', page.text) == ["openapi.json"]
-    for words in ("POST /generate", "GET /health", "truncation", "413", "X-Model-Version", "int64"):
+    for words in (
+        "POST /generate",
+        "GET /generate",
+        "label",
+        "GET /health",
+        "truncation",
+        "413",
+        "X-Model-Version",
+        "int64",
+    ):
         assert words in page.text
 
 
 @served
 async def test_who_asks_for_the_head_alone_gets_it(front, client):
-    for path in ("/health", "/model", "/metrics", "/docs", "/openapi.json"):
+    for path in ("/ping", "/v2/health/live", "/health", "/model", "/metrics", "/docs", "/openapi.json"):
         assert (await client.head(path)).status_code == 200, path
 
 

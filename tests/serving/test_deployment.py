@@ -32,8 +32,10 @@ from ganops.registry import champions, registration, tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving import deployment, replica
-from ganops.serving.app import Answer, Order, Refused
+from ganops.serving.app import Answer
 from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
+from ganops.serving.limits import Refused
+from ganops.serving.order import Order
 from ganops.serving.replica import Replica, Target
 
 NAME = "faces"

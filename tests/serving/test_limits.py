@@ -1,6 +1,7 @@
 """The door of `ganops serve` and `ganops playground`: foreign names, bodies, headers, connections."""
 
 import asyncio
+import base64
 import contextlib
 import signal
 import socket
@@ -69,6 +70,68 @@ def test_foreign_pages_change_nothing():
     for origin in ("http://evil.example.com", "null", "file://", "http://["):
         refused = ask(door, origin=origin)
         assert (refused.status_code, "does not answer to pages of" in refused.json()["error"]) == (403, True), origin
+
+
+def test_pages_of_an_origin_that_is_allowed_may_ask_and_read():
+    origin = "https://shop.example.com"
+    door = limits.with_origins(Doorway(echo, "127.0.0.1", origins=[origin], token="secret"), [origin])
+    asked = {
+        "origin": origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization",
+    }
+    allowed = ask(door, method="OPTIONS", **asked)  # shows no token: browsers send none with it
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, origin)
+    answer = ask(door, origin=origin, authorization="Bearer secret")
+    assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (200, origin)
+    refused = ask(door, origin="https://evil.example.com", authorization="Bearer secret")
+    assert (refused.status_code, "access-control-allow-origin" in refused.headers) == (403, False)
+    everybody = limits.with_origins(Doorway(echo, "127.0.0.1", origins=["*"]), ["*"])
+    assert ask(everybody, origin="https://evil.example.com").headers["access-control-allow-origin"] == "*"
+
+
+def test_without_origins_no_page_of_another_one_is_told_anything():
+    assert limits.with_origins(echo, ()) is echo
+    answer = ask(Doorway(echo, "127.0.0.1"), origin="http://localhost")
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+    with pytest.raises(UserError, match="--allowed-origin: expected scheme and host"):
+        limits.with_origins(echo, ["shop.example.com"])
+
+
+def basic(password):
+    return f"Basic {base64.b64encode(f'anybody:{password}'.encode()).decode()}"
+
+
+def test_a_token_is_asked_for_where_there_is_one():
+    door = Doorway(echo, "127.0.0.1", token="a:secret")
+    for shown in ("Bearer a:secret", "bearer  a:secret ", basic("a:secret")):
+        assert ask(door, authorization=shown).status_code == 200, shown
+    for shown in ("", "Bearer", "Bearer secret", "Bearer a:secret2", basic("b"), "Basic %%%", "Basic w7w=", "a:secret"):
+        refused = ask(door, authorization=shown)
+        assert (refused.status_code, "GANOPS_SERVE_TOKEN" in refused.json()["error"]) == (401, True), shown
+        assert refused.headers["www-authenticate"].startswith("Basic realm=")
+        assert "a:secret" not in refused.text
+    assert ask(Doorway(echo, "127.0.0.1")).status_code == 200
+
+
+def test_load_balancers_need_no_token():
+    async def run():
+        door = Doorway(echo, "127.0.0.1", token="secret")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://127.0.0.1") as client:
+            return [(await client.get(path)).status_code for path in (*limits.OPEN, "/ping/../model", "/model")]
+
+    assert asyncio.run(run()) == [200, 200, 200, 401, 401]
+
+
+def test_the_token_comes_from_the_environment(monkeypatch):
+    monkeypatch.delenv(limits.TOKEN, raising=False)
+    assert limits.token() is None
+    monkeypatch.setenv(limits.TOKEN, "secret")
+    assert limits.token() == "secret"
+    for bad in ("", "two words", "schlüssel"):
+        monkeypatch.setenv(limits.TOKEN, bad)
+        with pytest.raises(UserError, match="expected one or more printable ASCII"):
+            limits.token()
 
 
 def test_bodies_are_read_up_to_the_bound():

@@ -18,7 +18,8 @@ from ganops.core.pictures import grid
 from ganops.registry import packing
 from ganops.registry.model_version import Registered
 from ganops.serving import app
-from ganops.serving.app import FORMATS, Front, Order
+from ganops.serving.app import Front
+from ganops.serving.order import FORMATS, Order
 from ganops.serving.replica import Loaded, Replica, Target
 
 RATE, SAMPLES = SOUND["rate"], SOUND["samples"]

@@ -206,17 +206,6 @@ def test_the_mean_course_is_of_the_ticks_that_all_seeds_have():
     assert runner._mean_course([]) == ()
 
 
-def test_an_estimate_counts_each_stage_by_its_own_pace_and_the_densities_at_ticks(monkeypatch):
-    paces = {"Autoencoding": 100.0, "SecondStage": 400.0}
-    monkeypatch.setattr(runner, "_images_per_second", lambda run, phase: paces[type(phase.objective.loss).__name__])
-    base = next(iter(PLAN.experiments.values()))
-    two = base.override({"loss.name": "two_stage_vae", "loss.options": {"second": 0.5}, "train.kimg": 100})
-    assert runner._seconds(two, CPU) == pytest.approx(500 + 125, rel=0.01)
-    fitted = base.override({"loss.name": "autoencoder", "train.kimg": 100})
-    seldom, often = (runner._seconds(fitted.override({"train.tick_kimg": tick}), CPU) for tick in (100, 0.5))
-    assert 1000 < seldom < often
-
-
 def test_an_estimate_grows_with_the_plan():
     shorter, longer = (runner.estimate(study.plan(PLAN.study, scale, models=["one"])) for scale in (0.001, 0.9))
     assert 0 < shorter < longer

@@ -2,19 +2,41 @@
 
 import json
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
 from ganops.core.terminal import console
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="GANs as a reproducible, distributed pipeline.")
+app = typer.Typer(no_args_is_help=True, help="GANs as a reproducible, distributed pipeline.")
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
+GROUPS = BEGIN, LOOK, REGISTRY, SERVE, CLUSTER = "Begin", "Draw and measure", "Registry", "Serve", "On a cluster"
+"""Groups of the commands in the help, in their order."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
 AllowedHost = Annotated[
     list[str] | None, typer.Option(help="A name that it is called by, such as a proxy's; may be given again.")
 ]
+AllowedOrigin = Annotated[
+    list[str] | None,
+    typer.Option(help="A page of another origin that may ask, such as https://shop.example.com; may be given again."),
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"ganops {version('ganops')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    shown: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """GANs as a reproducible, distributed pipeline."""
 
 
 def show(content: Any, seen: Callable[[], Any], as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import app, show
+from ganops.cli.app import BEGIN, CLUSTER, app, show
 from ganops.core.errors import ClusterError, UserError
-from ganops.core.terminal import say
+from ganops.core.terminal import say, working
 
 if TYPE_CHECKING:
     from ganops.jobs.submission import Cluster
@@ -20,7 +21,7 @@ Address = Annotated[str | None, typer.Option(help="The cluster's dashboard; with
 Job = Annotated[str, typer.Argument(metavar="ID", help="Of the job, as `ganops jobs` lists it.")]
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def doctor(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the screen.")] = False,
@@ -28,12 +29,13 @@ def doctor(
     """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
     from ganops.jobs import doctor as adaptor
 
-    found = list(adaptor.examine(Path(), address))
+    with nullcontext() if as_json else working("doctor", "looks"):
+        found = list(adaptor.examine(Path(), address))
     show([asdict(each) for each in found], lambda: adaptor.table(found), as_json)
     sys.exit(any(each.state == "bad" for each in found))
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def submit(
     address: Address = None,
     workers: Annotated[int | None, typer.Option(min=1, help="compute.workers, there.")] = None,
@@ -100,7 +102,7 @@ def _fetch(cluster: "Cluster", name: str, *, force: bool) -> None:
     submission.finish(Path(), cluster, name)
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def jobs(
     address: Address = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
@@ -112,7 +114,7 @@ def jobs(
     show(found, lambda: adaptor.table(found), as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def logs(job: Job, address: Address = None) -> None:
     """Print the log of a job, and follow it while the job runs."""
     from ganops.jobs import submission as adaptor
@@ -122,7 +124,7 @@ def logs(job: Job, address: Address = None) -> None:
     sys.exit(adaptor.follow(cluster, job))
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def stop(job: Job, address: Address = None) -> None:
     """Stop a job; what it has finished is kept, and the next submission continues from its checkpoints."""
     from ganops.jobs import submission as adaptor
@@ -131,7 +133,7 @@ def stop(job: Job, address: Address = None) -> None:
     say("stop", f"{job}: {adaptor.stop(cluster, job)}; `ganops fetch {job}` brings home what it had finished")
 
 
-@app.command()
+@app.command(rich_help_panel=CLUSTER)
 def fetch(
     job: Job,
     address: Address = None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ganops import config
-from ganops.cli.app import app
+from ganops.cli.app import LOOK, app
 from ganops.core import layout
 from ganops.core.errors import UserError
 from ganops.core.terminal import Table, console, say
@@ -21,7 +21,7 @@ ROWS = 20
 """Most pictures whose distances are shown."""
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def encode(
     pictures: Annotated[list[Path], typer.Argument(help="Files, folders, or .npy files of uint8 [N, H, W, C].")],
     out: Annotated[Path, typer.Option(help="Latents to write; `ganops sample --latents` draws them.")] = Path(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ganops import config
-from ganops.cli.app import app
+from ganops.cli.app import BEGIN, LOOK, app
 from ganops.core import layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
-from ganops.core.terminal import console, say
+from ganops.core.pictures import FORMATS
+from ganops.core.terminal import console, say, working
 from ganops.data.sources import watched
 from ganops.generator import walks
 
@@ -25,7 +26,7 @@ JOINED = {".wav": "cannot be heard", ".txt": "are no texts", ".webp": "do not mo
 """Suffixes of files that hold several samples, and why samples of other kinds are in none."""
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def check(
     quick: Annotated[bool, typer.Option(help="Only what needs no torch: keys, ranges, the source.")] = False,
 ) -> None:
@@ -69,7 +70,7 @@ def _check_sight(experiment: config.Experiment) -> None:
             say("check", f"unless {layout.FEATURES} is of {others}, the stages will refuse {error}")
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def schema() -> None:
     """Write params.schema.json, which editors use to complete and explain params.yaml."""
     write_schema(Path())
@@ -84,11 +85,13 @@ def write_schema(root: Path) -> None:
         )
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def sample(
     out: Annotated[
         Path,
-        typer.Argument(help="Picture to write; or .wav, .txt, of films .webp, .mp4, .gif; with --walk one of these."),
+        typer.Argument(
+            help="Picture to write, .png or .jpg; .wav, .txt, of films .webp, .mp4, .gif; with --walk one of these."
+        ),
     ] = Path("samples.png"),
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
@@ -123,7 +126,7 @@ def sample(
     joined = out.suffix.lower() in (".wav", ".txt")
     if walk and not joined:
         walks.expect(out)
-    with sampler(model) as source:
+    with working("sample", "draws"), sampler(model) as source:
         classes = source.classes
         _expect(out, source.spec, walk=walk)
         if label is not None and not 0 <= label < classes:
@@ -149,13 +152,13 @@ def sample(
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
     suffix, own = out.suffix.lower(), f".{spec.joined_format}"
-    names = [] if walk else [".png"]
+    names = [] if walk else [".png", ".jpg"]
     names += walks.SUFFIXES if walk or spec.kind == "video" else []
     names += [own] if own in JOINED and own not in names else []
     known = " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     if suffix in JOINED and suffix not in names:
         raise UserError(f"{out}: expected a name that ends in {known}: {spec.unit}s {JOINED[suffix]}")
-    if own in JOINED and suffix not in names:
+    if not walk and suffix not in (*names, *FORMATS):
         raise UserError(f"{out}: expected a name that ends in {known}, got {out.suffix or 'none'}")
 
 
@@ -194,7 +197,7 @@ def _draw(latents: Path, model: str, out: Path, separate: Path | None) -> None:
     say("sample", str(separate or out))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def compare(
     one: Annotated[str, typer.Argument(help="Folder of a generator; or a version: 3, champion, models:/NAME@ALIAS.")],
     other: Annotated[str, typer.Argument(help="Another one.")] = str(layout.GENERATOR),
@@ -219,9 +222,11 @@ def compare(
     console.quiet = as_json
     reference, asked = Reference.open(layout.FEATURES), _truncations(truncations)
     with ExitStack() as stack:
-        a, b = (stack.enter_context(sampler(which)) for which in (one, other))
+        with working("compare", "loads both"):
+            a, b = (stack.enter_context(sampler(which)) for which in (one, other))
         if truncations is None and b.spec.kind != "text":
             asked = ()
+        say("compare", f"draws {samples:,} {b.spec.unit}s of each from the same seeds, then measures random halves")
         found = of_samplers(a, b, reference, samples=samples, split=split, seed=seed, truncations=asked)
     if as_json:
         print(json.dumps(found.content(), indent=2))
@@ -241,7 +246,7 @@ def _truncations(given: str | None) -> tuple[float, ...]:
         raise UserError(f"--truncations: expected numbers above 0 and at most 1, such as 1,0.9; got {given}") from None
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def seeds(
     seeds: Annotated[list[int], typer.Argument(min=0, help="Seeds of the training, at least two.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
@@ -265,7 +270,7 @@ def seeds(
         console.print(table(found))
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def evaluate(
     folder_a: Annotated[Path, typer.Argument(help="Folder of images.")],
     folder_b: Annotated[Path, typer.Argument(help="Folder of the images to compare with.")],

@@ -10,20 +10,21 @@ from typing import Annotated, Any
 
 import typer
 
-from ganops.cli.app import app
+from ganops import config
+from ganops.cli import own
+from ganops.cli.app import BEGIN, app
 from ganops.cli.experiment import write_schema
+from ganops.cli.own import TEMPLATES
 from ganops.core import git, layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
 from ganops.core.terminal import say
 from ganops.data import toys
 
-OWN = Path(__file__).parent / "examples"
-"""Folder of the examples' parameters, of their READMEs and of data that no seed makes."""
 EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "sound": ("sounds.zip", toys.sounds),
-    "text": ("glosses", partial(shutil.copytree, OWN / "glosses")),
-    "video": ("films.zip", partial(toys.films, sprites=OWN / "garments" / "garments.png")),
+    "text": ("glosses", partial(shutil.copytree, TEMPLATES / "glosses")),
+    "video": ("films.zip", partial(toys.films, sprites=TEMPLATES / "garments" / "garments.png")),
     "wave": ("sounds.zip", toys.sounds),
 }
 """Example -> its data, below data/, and what writes them; examples/NAME.yaml are its parameters, NAME.md its README."""
@@ -36,31 +37,73 @@ DRAFT = "draft"
 """Name within an empty folder for what is not whole yet."""
 
 
-@app.command()
+@app.command(rich_help_panel=BEGIN)
 def init(
-    example: Annotated[str, typer.Option(help=f"The data and parameters to begin with: {', '.join(EXAMPLES)}.")],
-    folder: Annotated[Path, typer.Argument(help="The project's folder: a new one, or an empty one.")] = Path(),
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FOLDER_OR_ADDRESS]",
+            help="Own samples: a folder, zip, tar, Parquet, s3:// or gs://. With --example: the project's folder.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the project's folder and its model; without it, as the samples' with -gan.")
+    ] = None,
+    kind: Annotated[
+        str | None, typer.Option(help=f"Of own samples: {', '.join(config.SECTIONS)}; without it, as files end.")
+    ] = None,
+    example: Annotated[
+        str | None, typer.Option(help=f"Bring data and parameters of an example: {', '.join(EXAMPLES)}.")
+    ] = None,
 ) -> None:
-    """Write a project of its own for an example: all that `dvc repro` needs beside the installed ganops."""
-    if example not in EXAMPLES:
-        *others, last = EXAMPLES
-        raise UserError(f"--example: expected {', '.join(others)} or {last}, got {example}")
+    """Write a project for own samples, or for an example: all that `dvc repro` needs beside the installed ganops."""
+    if example is not None:
+        if example not in EXAMPLES:
+            *others, last = EXAMPLES
+            raise UserError(f"--example: expected {', '.join(others)} or {last}, got {example}")
+        if name or kind:
+            raise UserError("--example: expected no --name and no --kind beside it: for own samples, leave it out")
+        folder = Path(source or "")
+        _make(folder, partial(_fill_example, example))
+        data = folder / layout.DATA / EXAMPLES[example][0]
+        size = sum(path.stat().st_size for path in (data, *data.rglob("*")) if path.is_file())
+        written = f"README.md, params.yaml, dvc.yaml, pipeline/, data/{data.name} ({max(1, size >> 20)} MB)"
+    elif source is None:
+        raise UserError("expected a folder or an address of own samples, or --example with one of "
+                        f"{', '.join(EXAMPLES)}")  # fmt: skip
+    else:
+        folder = own.folder(source, name)
+        _expect_room(folder)
+        plan = own.plan(source, kind, folder.resolve().name)
+        for line in plan.lines():
+            say("init", line)
+        _make(folder, plan.write)
+        written = "README.md, params.yaml, dvc.yaml, pipeline/"
+    say("init", f"{folder}: {written}")
+    there = "" if folder == Path() else f"cd {quote(str(folder))} && "
+    say("init", f"next: {there}ganops check && dvc repro")
+
+
+def _make(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Write a project whole or not at all; `fill` writes its parameters, its README and perhaps data."""
     _expect_room(folder)
     if folder.exists():  # nobody may pull the folder from under the shell that stands in it
         with atomic_folder(folder / DRAFT) as draft:
-            _write(draft, example, folder)
+            _write(draft, folder, fill)
         for entry in (folder / DRAFT).iterdir():
             os.replace(entry, folder / entry.name)
         (folder / DRAFT).rmdir()
     else:
         with atomic_folder(folder) as draft:
-            _write(draft, example, folder)
-    data = folder / layout.DATA / EXAMPLES[example][0]
-    size = sum(path.stat().st_size for path in (data, *data.rglob("*")) if path.is_file())
-    megabytes = max(1, size >> 20)
-    say("init", f"{folder}: README.md, params.yaml, dvc.yaml, pipeline/, data/{data.name} ({megabytes} MB)")
-    there = "" if folder == Path() else f"cd {quote(str(folder))} && "
-    say("init", f"next: {there}ganops check && dvc repro")
+            _write(draft, folder, fill)
+
+
+def _fill_example(example: str, draft: Path) -> None:
+    """Write parameters, README and data of an example."""
+    data, make = EXAMPLES[example]
+    shutil.copyfile(TEMPLATES / f"{example}.yaml", draft / "params.yaml")
+    shutil.copyfile(TEMPLATES / f"{example}.md", draft / "README.md")
+    make(draft / layout.DATA / data)
 
 
 def _expect_room(folder: Path) -> None:
@@ -74,7 +117,7 @@ def _expect_room(folder: Path) -> None:
         raise UserError(f"{folder}: expected a new or an empty folder, got one with {named}; name another one")
 
 
-def _write(draft: Path, example: str, folder: Path) -> None:
+def _write(draft: Path, folder: Path, fill: Callable[[Path], None]) -> None:
     """Write all of a project; `folder` is the place that it gets."""
     for name in project.CARRIED:
         source, copy = project.home() / name, draft / name
@@ -85,12 +128,9 @@ def _write(draft: Path, example: str, folder: Path) -> None:
             shutil.copyfile(source, copy)
     with (draft / ".gitignore").open("a", encoding="utf-8") as file:
         file.write(IGNORED)
-    shutil.copyfile(OWN / f"{example}.yaml", draft / "params.yaml")
-    shutil.copyfile(OWN / f"{example}.md", draft / "README.md")
     write_schema(draft)
-    data, make = EXAMPLES[example]
     (draft / layout.DATA).mkdir()
-    make(draft / layout.DATA / data)
+    fill(draft)
     project.link(draft)
     place = folder.resolve()
     while not place.exists():

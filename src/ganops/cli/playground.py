@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import AllowedHost, app
+from ganops.cli.app import SERVE, AllowedHost, app
 from ganops.cli.registry import Name
 from ganops.core import layout
 from ganops.core.terminal import say
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def playground(
     name: Name = None,
     host: Annotated[str, typer.Option(help="0.0.0.0: whoever reaches this machine may draw and vote.")] = "127.0.0.1",

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import AsJson, app, show
-from ganops.core.terminal import say
+from ganops.cli.app import REGISTRY, AsJson, app, show
+from ganops.core.terminal import say, working
 
 if TYPE_CHECKING:
     from ganops.registry.model import Model
 
 registry = typer.Typer(no_args_is_help=True, help="The registry itself.")
-app.add_typer(registry, name="registry")
+app.add_typer(registry, name="registry", rich_help_panel=REGISTRY)
 
 Name = Annotated[str | None, typer.Option(help="Of the registered model; without it, register.name of params.yaml.")]
 Why = Annotated[str, typer.Option(help="The reason, for the record.")]
@@ -34,7 +35,7 @@ def _model(name: str | None) -> "Model":
     return Model(tracking.connect(Path()), _name(name))
 
 
-@app.command()
+@app.command(rich_help_panel=REGISTRY)
 def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make a version the champion, whatever the gate said of it."""
     from ganops.registry import champions
@@ -46,7 +47,7 @@ def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson 
     _tell("promote", found.name, str(found.version), former, as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=REGISTRY)
 def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make the version champion that was it before the present one."""
     from ganops.registry import champions
@@ -64,7 +65,7 @@ def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool
         say(stage, f"{name} v{version} is the champion{before}")
 
 
-@app.command()
+@app.command(rich_help_panel=REGISTRY)
 def history(name: Name = None, as_json: AsJson = False) -> None:
     """List every change of the champion: when, by whom, how and why."""
     from ganops.registry import champions
@@ -74,7 +75,7 @@ def history(name: Name = None, as_json: AsJson = False) -> None:
     show([asdict(move) for move in moves], lambda: champions.table(model.name, moves), as_json)
 
 
-@app.command()
+@app.command(rich_help_panel=REGISTRY)
 def lineage(
     version: Version = "champion",
     lock: Annotated[Path | None, typer.Option(help="A dvc.lock: the latest version that its generator became.")] = None,
@@ -87,7 +88,8 @@ def lineage(
 
     model = _model(name)
     which = str(provenance.of_lock(model, lock)[-1]) if lock else version
-    found = provenance.lineage(model, which)
+    with nullcontext() if as_json else working("lineage", "looks"):
+        found = provenance.lineage(model, which)
     show(found, lambda: provenance.show(found, every), as_json)
 
 
@@ -101,6 +103,7 @@ def verify(
     from ganops.registry import verify as audit
 
     model = _name(name)
-    found = list(audit.verify(Path(), model, every=every))
+    with nullcontext() if as_json else working("verify", "looks"):
+        found = list(audit.verify(Path(), model, every=every))
     show([asdict(each) for each in found], lambda: audit.table(model, found), as_json)
     sys.exit(any(each.state == "bad" for each in found))

@@ -6,12 +6,12 @@ from typing import Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import AllowedHost, app
+from ganops.cli.app import SERVE, AllowedHost, AllowedOrigin, app
 from ganops.cli.registry import Name
 from ganops.core.terminal import say
 
 
-@app.command()
+@app.command(rich_help_panel=SERVE)
 def serve(
     name: Name = None,
     alias: Annotated[str, typer.Option(help="What is followed; or a version, which stays.")] = "champion",
@@ -19,9 +19,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
     replicas: Annotated[int, typer.Option(min=1, help="Processes that draw; each needs a core.")] = 1,
     allowed_host: AllowedHost = None,
+    allowed_origin: AllowedOrigin = None,
     poll: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the alias.")] = 1.0,
 ) -> None:
-    """Serve the champion over HTTP on Ray Serve, and follow the alias; docs/serving.md."""
+    """Serve the champion over HTTP, and follow the alias; GANOPS_SERVE_TOKEN asks for a token; docs/serving.md."""
     import os
     import sys
 
@@ -32,6 +33,8 @@ def serve(
         sys.stdout.flush()
 
     target = replica.Target(str(Path().resolve()), name or config.load().register_.name, alias, poll)
-    logs, allowed = "GANOPS_DEBUG" in os.environ, allowed_host or ()
-    deployment.run(target, host=host, port=port, replicas=replicas, tell=tell, logs=logs, allowed=allowed)
+    deployment.run(
+        target, host=host, port=port, replicas=replicas, tell=tell, logs="GANOPS_DEBUG" in os.environ,
+        allowed=allowed_host or (), origins=allowed_origin or (),
+    )  # fmt: skip
     tell("ended")

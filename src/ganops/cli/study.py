@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from ganops.cli.app import app
+from ganops.cli.app import LOOK, app
 from ganops.core.terminal import duration, say
 from ganops.studies import study as studies
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def study(
     study: Annotated[str, typer.Argument(help="Its name in experiments/, or a folder with a study.yaml.")],
     scale: Annotated[

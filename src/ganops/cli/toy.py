@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ganops.cli.app import app
+from ganops.cli.app import BEGIN, app
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
 from ganops.core.terminal import say
 from ganops.data.sources import lines
 
 toy = typer.Typer(no_args_is_help=True, help="Toy data, of which the truth is known.")
-app.add_typer(toy, name="toy")
+app.add_typer(toy, name="toy", rich_help_panel=BEGIN)
 
 SIZES = {"words": 100, "length": 12, "hidden": 16}
 """Sizes of an oracle where nothing is said of them; `embedding` is as `hidden`."""

@@ -37,7 +37,9 @@ def git(root: Path, *arguments: str) -> str | None:
 
 
 def _git(root: Path, *arguments: str, given: bytes = b"", variables: Mapping[str, str] | None = None) -> bytes | None:
-    command, environment = ["git", "-C", str(root), *arguments], {**os.environ, **(variables or {})}
+    # who only looks does not refresh git's index: nothing is written, and no lock is in another's way
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(variables or {})}
+    command = ["git", "-C", str(root), *arguments]
     try:
         done = subprocess.run(command, input=given, capture_output=True, check=True, env=environment)
     except (OSError, subprocess.CalledProcessError):

@@ -43,7 +43,14 @@ def to_bytes(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".png": ("PNG", {}), ".jpg": ("JPEG", {"quality": 95}), ".jpeg": ("JPEG", {"quality": 95}),
+}  # fmt: skip
+"""Ending of a picture's name -> Pillow's format and options."""
+
+
 def save_grid(path: Path, images: Images, columns: int | None = None) -> None:
-    """Writes the grid of `images` as a PNG, atomically."""
+    """Write the grid of `images`, atomically: a JPEG where the name says so, else a PNG."""
+    kind, options = FORMATS.get(path.suffix.lower(), FORMATS[".png"])
     with atomic(path) as draft:
-        draft.write_bytes(to_bytes(grid(images, columns)))
+        draft.write_bytes(to_bytes(grid(images, columns), kind, **options))

@@ -14,7 +14,19 @@ from typing import Any, NoReturn
 
 from rich import table
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Column
 from rich.text import Text
 
 from ganops.core.errors import UserError
@@ -82,6 +94,18 @@ def progress(stage: str, total: int | None, unit: str = "") -> Iterator[Callable
             sys.stdout.flush()
 
     yield advance
+
+
+@contextmanager
+def working(stage: str, text: str) -> Iterator[None]:
+    """Show on a terminal that something is under way, and since when, while it is not known how far it is."""
+    words = TextColumn(f"{stage:<10} {text.translate(UNSEEN)}", markup=False)
+    live = console.is_terminal and not console.quiet
+    bar = Progress(words, SpinnerColumn(), TimeElapsedColumn(), console=console, transient=True)
+    with bar if live else nullcontext():
+        if live:
+            bar.add_task(stage, total=None)
+        yield
 
 
 ASKED = {"botocore", "mlflow", "requests", "sqlalchemy", "urllib3"}
@@ -177,16 +201,21 @@ class _TrainingLine:
         self.speeds: list[float] = []
         self.slow = False
 
-    def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]]) -> str:
+    def __call__(self, row: Mapping[str, float], judged: Sequence[Mapping[str, float]], room: int | None = None) -> str:
+        """Return the words of a row, in so many characters: the losses, the best distance and the speed give way."""
         if (terms := {*TOLD} & {*row}) != self.terms:
             self.terms, self.start, self.speeds, self.slow = terms, None, [], False
         distances = ((name, each[name]) for each in judged for name in each if name.endswith("_validation"))
         for name, distance in distances:
             self.best = min(self.best, distance)
-            self.distance = f"{name.removesuffix('_validation')} {distance:.1f} (best {self.best:.1f})"
+            self.distance = f"{name.removesuffix('_validation')} {distance:.1f}"
         told = [f"{label} {row[name]:.{digits}f}" for name, (label, digits) in TOLD.items() if name in row]
-        parts = [f"{row['images_per_second']:,.0f} {self.per_second}", *told]
-        return "  ".join([*parts, *filter(None, [self.distance]), self._left(row)])
+        speed, left = f"{row['images_per_second']:,.0f} {self.per_second}", self._left(row)
+        best = [f"{self.distance} (best {self.best:.1f})"] if self.distance else []
+        now = [self.distance] if self.distance else []
+        shown = ([speed, *told, *best, left], [speed, *best, left], [speed, *now, left], [*now, left], [left])
+        lines = ["  ".join(parts) for parts in shown]
+        return next((each for each in lines if room is None or len(each) <= room), lines[-1])
 
     def trouble(self, row: Mapping[str, float]) -> list[str]:
         """A line where the training falls far below the speed that it had: once, until it is nearly back there."""
@@ -210,6 +239,51 @@ class _TrainingLine:
         return f"{clock(pace * (self.kimg - row['kimg']))} left"
 
 
+LEAST, USUAL = 10, 40
+"""Characters of the bar of a training on a narrow and on a wide terminal."""
+MOVES = 0.95
+"""Share of the way to the next tick that the bar goes by itself."""
+
+
+class _Moving(ProgressColumn):
+    """The position of a training, which goes on between two ticks at the pace of the last ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kimg = self.pace = self.way = 0.0
+        self.at = time.monotonic()
+
+    def tick(self, kimg: float) -> None:
+        """Hear where the training is."""
+        now = time.monotonic()
+        self.way, self.pace = kimg - self.kimg, (kimg - self.kimg) / max(now - self.at, 1e-9)
+        self.kimg, self.at = kimg, now
+
+    @property
+    def position(self) -> float:
+        """Thousands of samples, as far as is known."""
+        return self.kimg + min(self.pace * (time.monotonic() - self.at), MOVES * max(0.0, self.way))
+
+    def render(self, task: Task) -> Text:
+        """Return the position and the end."""
+        total = task.total or 0
+        return Text(f"{min(self.position, total):{'.0f' if total >= 10 else '.2g'}}/{total:g}")
+
+
+class _Bar(BarColumn):
+    """A bar that follows the position, as wide as the words beside it leave room for."""
+
+    def __init__(self, moving: _Moving) -> None:
+        super().__init__()
+        self.moving = moving
+
+    def render(self, task: Task) -> ProgressBar:
+        """Return the bar at the present position."""
+        bar = super().render(task)
+        bar.completed = min(self.moving.position, task.total or 0)
+        return bar
+
+
 @contextmanager
 def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 0) -> Iterator[Callable[..., None]]:
     """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
@@ -217,14 +291,19 @@ def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 
     `unit` is the noun for a sample; `warm_up` are the kimg before a game, which have a pace of their own. The distances
     come from `judged`, the rows that are known to have one since the last tick.
     """
-    line, name = _TrainingLine(kimg, unit, warm_up), TextColumn(f"{stage:<10} kimg", markup=False)
-    columns = (name, MofNCompleteColumn(), BarColumn(), TextColumn("{task.description}", markup=False))
+    line, moving, one = _TrainingLine(kimg, unit, warm_up), _Moving(), Column(no_wrap=True)
+    wide, name = _Bar(moving), TextColumn(f"{stage:<10} kimg", markup=False, table_column=one)
+    columns = (name, moving, wide, TextColumn("{task.description}", markup=False, table_column=one))
     bar = Progress(*columns, console=console, transient=True)
-    task, is_live = bar.add_task("starting", total=round(kimg)), console.is_terminal
+    task, is_live = bar.add_task("starting", total=kimg), console.is_terminal
+    beside = len(f"{stage:<10} kimg") + 2 * len(f"{kimg:g}") + 1 + 3  # the name, the position, and what is between
 
     def show(row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()) -> None:
         if is_live:
-            bar.update(task, completed=round(row["kimg"]), description=line(row, judged))
+            moving.tick(row["kimg"])
+            words = line(row, judged, console.width - beside - LEAST)
+            wide.bar_width = max(LEAST, min(USUAL, console.width - beside - len(words)))
+            bar.update(task, completed=row["kimg"], description=words)
         else:
             say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
         for alarm in (*alarms, *line.trouble(row)):

@@ -7,10 +7,8 @@ from ganops.core.errors import DataError
 from ganops.core.files import read_json, write_json
 from ganops.core.storage import scheme
 from ganops.data.sources import locate
-from ganops.data.sources.item import described, printable
+from ganops.data.sources.item import about, printable
 
-FILES = ("about.json", "source.json")
-"""Files in a source's folder that may hold `name` and `licence`: of the embedded set, and of pinned downloads."""
 AUTO = "auto"
 """Value in the place of a name or a licence: that of the source, if it states one."""
 
@@ -64,11 +62,8 @@ class About:
 
 def _own(folder: Path) -> dict[str, str]:
     """Return what the folder's own file says of it."""
-    path = next((folder / file for file in FILES if (folder / file).is_file()), None)
-    if path is None:
-        return {}
-    content = described(path)
+    content = about(folder)
     own = {key: content[key] for key in ("name", "licence") if isinstance(content.get(key), str)}
     if too_long := [key for key, text in own.items() if len(text) > _LENGTH]:
-        raise DataError(f"data.source: {path}: {too_long[0]}: expected at most {_LENGTH} characters")
+        raise DataError(f"data.source: {folder}: {too_long[0]}: expected at most {_LENGTH} characters")
     return {key: printable(text) for key, text in own.items()}

@@ -85,7 +85,7 @@ class ImageDecoder:
         """True where colour becomes gray."""
         return self.channels == 1
 
-    def decode(self, data: bytes | Pixels) -> tuple[Pixels, tuple[str, ...]]:
+    def decode(self, data: bytes | Pixels | Image.Image) -> tuple[Pixels, tuple[str, ...]]:
         """The sample [C, resolution, resolution], and the conversions worth a note.
 
         C is 1 where the mode of the file is gray (1, 8 or 16 bits, with or without alpha) and nothing coloured shows
@@ -101,10 +101,11 @@ class ImageDecoder:
         except ItemError:
             raise
         except UnidentifiedImageError:
+            assert not isinstance(data, Image.Image)  # it has been read
             begin = f"{len(data):,} bytes that start with {bytes(data[:8])!r}"
             raise ItemError(f"not a readable image: {begin}") from None
         except Exception as error:  # Pillow's readers raise whatever the bytes lead them to
-            if "truncated" in str(error).lower():
+            if "truncated" in str(error).lower() and not isinstance(data, Image.Image):
                 raise ItemError(f"truncated after {len(data):,} bytes") from error
             raise ItemError(f"damaged: {reason(error, named=False)}") from error
 
@@ -126,8 +127,12 @@ class ImageDecoder:
         return asdict(self)
 
 
-def _sample(data: bytes | Pixels, decoder: ImageDecoder) -> tuple[Pixels, tuple[str, ...]]:
-    image, notes = (Image.fromarray(data), ()) if isinstance(data, np.ndarray) else parse(data)
+def _sample(data: bytes | Pixels | Image.Image, decoder: ImageDecoder) -> tuple[Pixels, tuple[str, ...]]:
+    notes: tuple[str, ...] = ()
+    if isinstance(data, Image.Image | np.ndarray):
+        image = data if isinstance(data, Image.Image) else Image.fromarray(data)
+    else:
+        image, notes = parse(data)
     check_area(*image.size)
     image, more = plain(image, decoder)
     pixels = np.asarray(square(image, decoder))

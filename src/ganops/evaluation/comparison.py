@@ -6,15 +6,14 @@ from typing import Any
 
 from ganops.core.errors import UserError
 from ganops.core.labels import Labelling
-from ganops.core.terminal import Table
+from ganops.core.terminal import Table, working
 from ganops.evaluation import curve
 from ganops.evaluation import verdict as evaluation
 from ganops.evaluation.curve import Curves
-from ganops.evaluation.verdict import Sampler
 from ganops.metrics import catalogue
 from ganops.metrics.curve import axes
 from ganops.metrics.intervals import COVERS
-from ganops.metrics.measure import Difference, Generated, compare
+from ganops.metrics.measure import Difference, Generated, Sampler, compare
 from ganops.metrics.reference import Reference
 
 
@@ -95,7 +94,9 @@ def of_samplers(
     own, others = Labelling.of(one), Labelling.of(other)
     if own.classes == others.classes:
         own = others = others if others.counts else own
-    figures = compare(look(one, own), look(other, others), reference, split, seed=seed)
+    drawn = look(one, own), look(other, others)
+    with working(stage, "measures both, and random halves of them"):
+        figures = compare(*drawn, reference, split, seed=seed)
     curves = None
     if truncations:
         how: dict[str, Any] = {"samples": samples, "split": split, "seed": seed, "stage": stage}

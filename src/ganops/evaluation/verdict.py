@@ -1,10 +1,9 @@
 """The verdict on a generator: metrics on images that it never saw, with their protocol."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +18,10 @@ from ganops.core.terminal import progress
 from ganops.data import Prepared
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
-from ganops.kinds import Spec
-from ganops.metrics import catalogue, classifiers, movement
+from ganops.metrics import catalogue, classifiers
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.intervals import Interval
-from ganops.metrics.measure import Generated, floors
+from ganops.metrics.measure import Generated, Sampler, floors, look
 from ganops.metrics.memorisation import CONTROLS, SIGNS, VERDICTS
 from ganops.metrics.reference import Reference
 from ganops.metrics.sight import blindness
@@ -47,34 +45,6 @@ def pieces(count: int, first: int = FIRST_SEED) -> list[NDArray[np.int64]]:
         np.arange(start, min(start + PIECE_SAMPLES, first + count))
         for start in range(first, first + count, PIECE_SAMPLES)
     ]
-
-
-class Sampler(Protocol):
-    """A generator as an evaluation needs it."""
-
-    @property
-    def spec(self) -> Spec:
-        """Specification of its samples."""
-
-    def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[Any]:
-        """One stored sample for each seed: [N, *shape]; labels are given where it has `classes`, int64 [N]."""
-
-
-def look(
-    generator: Sampler, reference: Reference, seeds: NDArray[np.int64], labelling: Labelling | None = None
-) -> Generated:
-    """Return the features of the samples with these consecutive seeds; without `labelling`, under their own.
-
-    Texts, which are small, come with them, and with their likelihood by the extractor; films with their motion.
-    """
-    labelling = labelling or Labelling.of(generator)
-    drawn = labelling.draw(generator, seeds)
-    features, probabilities = reference.extractor.features(drawn)
-    found = Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
-    if generator.spec.kind == "video":
-        motion = reference.companion.extractor.features(drawn)[0] if reference.companion else None
-        return replace(found, motion=motion, tracks=movement.tracks(drawn))
-    return replace(found, texts=drawn, nll=reference.extractor.nll(drawn)) if generator.spec.kind == "text" else found
 
 
 def looks(

@@ -342,6 +342,11 @@ class Run:
         if self._is_of_warm_up(row) and self._is_better(row, self.warm_up_row):
             self.warm_up_row, self.warm_up = row, weights
 
+    def keep(self) -> None:
+        """Keep the weights of the last tick, in a run without a judge that ends before its last step."""
+        row = self.history[-1]
+        self._keep(row, self._weights(self.generator(row["kimg"])))
+
     def _is_better(self, row: dict[str, float], best: dict[str, float] | None) -> bool:
         return self.judge is None or best is None or not best[self.judge.name] <= row[self.judge.name]
 

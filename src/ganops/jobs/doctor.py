@@ -26,6 +26,7 @@ from ganops.data.sources import watched
 from ganops.experiment import checks, machine
 from ganops.jobs import dvc, submission
 from ganops.registry import precedents, tracking
+from ganops.registry.relocation import DATABASE
 
 State = Literal["good", "note", "bad"]
 MARKS = {"good": Text("✔", "green"), "note": Text("•", "yellow"), "bad": Text("✘", "red")}
@@ -144,11 +145,14 @@ def _remote(root: Path, *, needed: bool) -> Found:
 
 
 def _mlflow(root: Path, *, shared: bool) -> Found:
-    tracking.connect(root)
-    if os.environ.get("MLFLOW_TRACKING_URI"):
-        return "good", tracking.shown(tracking.store_uri(root))
     there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
-    return "good", f"embedded in the folder mlflow/{there if shared else ''}"
+    server = os.environ.get("MLFLOW_TRACKING_URI")
+    if server or (root / DATABASE).is_file():  # to connect would make the embedded store
+        tracking.connect(root)
+    if server:
+        return "good", tracking.shown(tracking.store_uri(root))
+    made = "" if (root / DATABASE).is_file() else ", which the first registration makes"
+    return "good", f"embedded in the folder mlflow/{made}{there if shared else ''}"
 
 
 def _token(*, needed: bool) -> Found:

@@ -1,14 +1,17 @@
 """Measurement of a generator: every metric under a name that says what it is, and the protocol it was taken by."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.cores import threads
 from ganops.core.errors import FeatureError
+from ganops.core.labels import Labelling
+from ganops.kinds import Spec
 from ganops.metrics import catalogue, movement, texts
 from ganops.metrics.extractors.extractor import Features
 from ganops.metrics.frechet import (
@@ -59,6 +62,34 @@ class Generated:
         parts: tuple[Any, ...] = (self.probabilities, self.labels, self.texts, self.nll, self.motion, self.tracks)
         probabilities, labels, *rest = (None if part is None else part[rows] for part in parts)
         return Generated(self.features[rows], probabilities, None, labels, self.drawn, *rest)
+
+
+class Sampler(Interface):
+    """A generator as an evaluation needs it."""
+
+    @property
+    def spec(self) -> Spec:
+        """Specification of its samples."""
+
+    def sample(self, seeds: NDArray[np.int64], labels: Any = ..., /) -> NDArray[Any]:
+        """One stored sample for each seed: [N, *shape]; labels are given where it has `classes`, int64 [N]."""
+
+
+def look(
+    generator: Sampler, reference: Reference, seeds: NDArray[np.int64], labelling: Labelling | None = None
+) -> Generated:
+    """Return the features of the samples with these consecutive seeds; without `labelling`, under their own.
+
+    Texts, which are small, come with them, and with their likelihood by the extractor; films with their motion.
+    """
+    labelling = labelling or Labelling.of(generator)
+    drawn = labelling.draw(generator, seeds)
+    features, probabilities = reference.extractor.features(drawn)
+    found = Generated(features, probabilities, int(seeds[0]), labelling(seeds), labelling.name)
+    if generator.spec.kind == "video":
+        motion = reference.companion.extractor.features(drawn)[0] if reference.companion else None
+        return replace(found, motion=motion, tracks=movement.tracks(drawn))
+    return replace(found, texts=drawn, nll=reference.extractor.nll(drawn)) if generator.spec.kind == "text" else found
 
 
 @threads(1)  # its matrices are small; what there is many times of is computed side by side

@@ -133,7 +133,7 @@ def _record(model: Model, package: Package, root: Path) -> str:
         tracking.ensure_experiment(client, model.name, root),
         package.fingerprint,
         name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
-        tags=tracking.code_tags(root),
+        tags=tracking.code_tags(root) | tracking.made_by(),
         params={key: value for key, value in package.params.items() if key not in BESIDE},
         history=package.history,
         metrics=package.metrics,
@@ -144,6 +144,9 @@ def _record(model: Model, package: Package, root: Path) -> str:
             "lineage": [package.lock] if package.lock else [],
         },
     )
+    if package.data_hash:
+        source = str(package.params.get("data", {}).get("source", ""))
+        tracking.log_data(client, run, name=package.data_name or source, digest=package.data_hash, source=source)
     if package.lock:
         # of the training alone: another evaluation of it is another version of the same run
         tracking.set_lineage(client, run, package.lock, "evaluate")

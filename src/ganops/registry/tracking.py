@@ -1,5 +1,6 @@
 """MLflow as the memory of the pipeline: one run for one training, found again by its fingerprint."""
 
+import getpass
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ with warnings.catch_warnings():
     import mlflow
     import mlflow.pyfunc
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
 __all__ = ["MlflowClient", "mlflow"]
 
@@ -375,6 +376,24 @@ def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
+DIGEST = 36
+"""Characters of a digest that MLflow keeps."""
+
+
+def log_data(client: MlflowClient, run: str, *, name: str, digest: str, source: str) -> None:
+    """Note at a run which data it learnt from, as MLflow's pages show data sets; noted again, it is one.
+
+    Args:
+        client: The store.
+        run: Id of the run.
+        name: Of the data set, for people.
+        digest: SHA-256 of the prepared set, whose first characters are kept.
+        source: As `data.source` has it.
+    """
+    data = Dataset(name[:500], digest[:DIGEST], "local", redacted(json.dumps({"uri": source})))
+    settled(client.log_inputs, run, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+
+
 HASHES = "dvc."
 """Prefix of the tags that hold DVC's hashes."""
 
@@ -416,6 +435,14 @@ def code_tags(root: Path) -> dict[str, str]:
         tags["ganops.job"] = job
     if experiment := os.environ.get("DVC_EXP_NAME"):
         tags["ganops.dvc_experiment"] = experiment
+    return tags
+
+
+def made_by() -> dict[str, str]:
+    """Return the tags by which MLflow's pages tell who made a run, and with what."""
+    tags = {"mlflow.source.name": "dvc repro", "mlflow.source.type": "PROJECT"}
+    with suppress(OSError, KeyError):  # a container may run as a number that has no name
+        tags["mlflow.user"] = getpass.getuser()
     return tags
 
 

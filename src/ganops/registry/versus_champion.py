@@ -11,7 +11,7 @@ from typing import Any
 from ganops.core.errors import RegistryError
 from ganops.evaluation.comparison import of_samplers
 from ganops.evaluation.gate import Rival
-from ganops.evaluation.verdict import Sampler
+from ganops.metrics.measure import Sampler
 from ganops.metrics.reference import Reference
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION

@@ -7,26 +7,25 @@ FastAPI describes them at `/openapi.json`; `/docs` says the same in a page that 
 
 import asyncio
 import contextlib
-import json
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
-from ganops.serving.limits import HEADERS, received, shortened
+from ganops.serving.limits import HEADERS, Refused, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which samples have to be drawn
-from ganops.serving.limits import Refused as Refused
+from ganops.serving.order import FORMATS, JOINED, Order, of_address, parse
 
 REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""
@@ -34,41 +33,10 @@ SAMPLES = 1024
 """Samples of one request, where a sample is small."""
 CLIPS = 256
 """Clips of one request: a vocoder takes 4 to 9 ms for each."""
-FORMATS = ("json", "png", "npy")
-"""Formats of all samples; those that can follow one another in a file have one more (`Spec.joined_format`)."""
-JOINED = ("wav", "txt", "webp")
-"""Formats of `Spec.joined_format`: wav of sounds, txt of texts, webp of films."""
 PIXELS = 256 * 1024 * 1024
 """Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
-
-Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
-Label = Annotated[int, Field(ge=0, le=2**63 - 1, json_schema_extra={"format": "int64"})]
-
-
-class Order(BaseModel):
-    """Samples that a client asks for."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True,
-        json_schema_extra={"examples": [{"seeds": [0, 1], "labels": [3], "truncation": 0.8, "format": "png"}]},
-    )  # fmt: skip
-
-    seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
-    """One for each sample, at most `limits.seeds` of `/model`; the same seed is the same sample."""
-    labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
-    """Classes: one for all, or one for each seed; null: the seed modulo the number of classes."""
-    truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
-    """1: the distribution that was trained; less: more typical. Of texts, the temperature of their words."""
-    format: str = Field("json", json_schema_extra={"enum": [*FORMATS, *JOINED]})
-    """One of `formats` of `/model`.
-
-    json: a PNG for each seed, of a sound a WAV, of a film an animated WebP, of a text the string itself. png: one
-    picture, the grid; of sounds it shows spectrograms, of films strips. npy: for `numpy.load`, the quickest, of images
-    uint8 [N, H, W, C], of films uint8 [N, T, H, W, C], of sounds int16 [N, T], of texts str [N]. wav, of sounds: all of
-    them, one after the other. webp, of films: all of them, side by side. txt, of texts: a line each, in UTF-8.
-    """
 
 
 class Drawn(BaseModel, use_attribute_docstrings=True):
@@ -115,6 +83,20 @@ class Health(BaseModel, use_attribute_docstrings=True):
     versions: list[int] = []
     """One, but for the seconds in which replicas follow the alias."""
     replicas: int = 0
+
+
+class Live(BaseModel):
+    """An answer of a process that runs."""
+
+    live: bool
+
+
+class Ready(BaseModel, use_attribute_docstrings=True):
+    """Readiness to draw."""
+
+    name: str | None
+    """Name of the model; null: nothing has been served yet."""
+    ready: bool
 
 
 class Model(BaseModel, use_attribute_docstrings=True):
@@ -207,59 +189,6 @@ class Backend(Protocol):
         """Return the state of each replica that answers."""
 
 
-def parse(body: bytes, most: int, formats: Sequence[str] = FORMATS) -> Order:
-    """Check a request of at most `most` samples, in one of these formats.
-
-    Raises:
-        Refused: 400, with what was expected and got.
-    """
-    try:
-        order = Order.model_validate_json(body)
-    except ValidationError as error:
-        problems = error.errors(include_url=False)
-        told = "; ".join(dict.fromkeys(_explain(problem) for problem in problems[:3]))
-        raise Refused(400, told + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")) from None
-    if len(order.seeds) > most:
-        raise Refused(400, f"seeds: expected 1 to {most} of them, got {len(order.seeds)}")
-    if order.format not in formats:
-        known = f"{', '.join(map(repr, formats[:-1]))} or {formats[-1]!r}"
-        raise Refused(400, f"format: expected {known}, got {shortened(json.dumps(order.format))}")
-    if order.labels is not None and len(order.labels) not in (1, len(order.seeds)):
-        raise Refused(
-            400, f"labels: expected null, one, or one for each of the {len(order.seeds)} seeds, got {len(order.labels)}"
-        )
-    return order
-
-
-_PLAIN = {
-    "valid integer": "whole number",
-    "a valid array": "a list of whole numbers",
-    "a valid number": "a number",
-    "greater than or equal to": "at least",
-    "less than or equal to": "at most",
-}
-"""Words of pydantic, and those that stand for them here."""
-
-
-def _explain(problem: Any) -> str:
-    where, got = ".".join(map(str, problem["loc"])) or "body", shortened(json.dumps(problem["input"], default=str))
-    match problem["type"]:
-        case "json_invalid":
-            return f'body: expected JSON such as {{"seeds": [0, 1]}}, got what is none ({problem["ctx"]["error"]})'
-        case "extra_forbidden":
-            return f"{where}: unknown; known: {', '.join(Order.model_fields)}"
-        case "missing":
-            return f"{where}: expected a list of whole numbers, got none"
-        case "too_short":
-            return f"{where}: expected at least one, got none"
-        case "model_type":
-            return f'body: expected an object such as {{"seeds": [0, 1]}}, got {got}'
-    message = problem["msg"].removeprefix("Input should be ")
-    for term, plain in _PLAIN.items():
-        message = message.replace(term, plain)
-    return f"{where}: expected {message}, got {got}"
-
-
 class Front:
     """The front: receives requests, and knows what the replicas serve.
 
@@ -288,11 +217,23 @@ class Front:
         add = self.app.add_api_route
         body = {"required": True, "content": {"application/json": {"schema": Order.model_json_schema()}}}
         add("/generate", self.generate, methods=["POST"], responses=_ANSWERS, openapi_extra={"requestBody": body})
+        add("/generate", self.generate, methods=["GET"], responses=_ANSWERS, openapi_extra={"parameters": _ADDRESS})
         silent = {503: {"model": Problem, "description": "No replica answers."}}
         reads: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
             ("/health", self.health, {"responses": {503: {"model": Health}}, "response_model_exclude_unset": True}),
             ("/model", self.model, {"responses": silent}),
             ("/metrics", self.expose, {"response_class": PlainTextResponse}),
+            ("/ping", self.ping, {"responses": {503: {"model": Ready}}}),
+            ("/v2/health/live", self.live, {}),
+            ("/v2/health/ready", self.ping, {"responses": {503: {"model": Ready}}}),
+            (
+                "/v2/models/{name}/ready",
+                self.model_ready,
+                {
+                    "responses": {503: {"model": Ready}, 404: {"model": Problem}},
+                    "openapi_extra": {"parameters": [_NAME]},
+                },
+            ),
             ("/docs", self.docs, {"include_in_schema": False}),
         )
         for path, endpoint, described in reads:
@@ -339,6 +280,9 @@ class Front:
         """Noun for several samples of what is served."""
         return self.states[0].noun if self.states else "samples"
 
+    def _names(self) -> tuple[str, ...]:
+        return self.states[0].class_names if self.states else ()
+
     def _weight(self) -> int:
         """Bytes of a sample as `predict` gives it."""
         return math.prod(self.states[0].shape) * np.dtype(self.states[0].dtype).itemsize if self.states else 1
@@ -346,16 +290,21 @@ class Front:
     async def generate(self, request: Request) -> Response:
         """Draw a sample for each seed, the same one whenever the same version is asked for it.
 
-        `labels` and `truncation` are those of the registered model.
+        `labels` and `truncation` are those of the registered model. What POST has in a body, GET has in its address, as
+        an `<img>` needs it: `?seed=7&label=boot&format=png`.
         """
         started = time.perf_counter()
         with self._admitted():
             formats = self.states[0].formats if self.states else FORMATS
-            order = parse(await received(request, SECONDS), self.most, formats)
+            how: Any = {"names": self._names(), "accept": request.headers.get("accept") or "*/*"}
+            if request.method == "GET":
+                order = of_address(request.query_params, self.most, formats, **how)
+            else:
+                order = parse(await received(request, SECONDS), self.most, formats, **how)
             with self._room(order):
                 answer = await _while_there(request, self.backend.draw(order), self.noun)
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
-        headers = {"X-Model-Version": answer.version}
+        headers = {"X-Model-Version": answer.version, "Vary": "Accept"}
         return Response(answer.body, answer.status, headers, answer.media)
 
     @contextlib.contextmanager
@@ -395,6 +344,22 @@ class Front:
             return Health(status="down", trouble="no replica answers")
         trouble = next((state.trouble for state in self.states if state.trouble), None)
         return Health(status="degraded" if trouble else "ok", trouble=trouble, **self._served())
+
+    async def live(self) -> Live:
+        """Tell that this process answers, as KServe's protocol v2 asks."""
+        return Live(live=True)
+
+    async def ping(self, response: Response) -> Ready:
+        """Tell whether samples are drawn, for load balancers; nobody needs a token for it."""
+        ready = (await self.health(response)).status != "down"
+        return Ready(name=self.states[0].name if self.states else None, ready=ready)
+
+    async def model_ready(self, request: Request, response: Response) -> Ready:
+        """Tell whether samples of this model are drawn, as KServe's protocol v2 asks."""
+        found, name = await self.ping(response), request.path_params["name"]
+        if found.name not in (None, name):
+            raise Refused(404, f"expected the model that is served, {found.name}; got {shortened(name)}")
+        return found
 
     def _served(self) -> dict[str, Any]:
         return {"versions": sorted({int(state.version) for state in self.states}), "replicas": len(self.states)}
@@ -488,7 +453,7 @@ async def _refuse(request: Request, error: Any) -> Response:
             text, headers = str(error), {"Retry-After": RETRY} if status == 503 else None
         case HTTPException(status_code=status):
             headers = error.headers
-            known = "expected POST /generate, GET /health, GET /model or GET /metrics"
+            known = "expected GET or POST /generate, GET /health, GET /model, GET /metrics or GET /docs"
             text = f"{known}, got {request.method} {request.url.path}"
         case ClientDisconnect():
             status, text = 499, "the client has left"  # nobody reads it
@@ -498,11 +463,26 @@ async def _refuse(request: Request, error: Any) -> Response:
 
 
 _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
+    401: {"model": Problem, "description": "The server has a token, and the request has not."},
     403: {"model": Problem, "description": "A page of a foreign origin asks."},
     421: {"model": Problem, "description": "The server does not go by the name in `Host`."},
     431: {"model": Problem, "description": f"The headers have more than {HEADERS} bytes."},
 }
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_ADDRESS = [
+    {"name": name, "in": "query", "required": False, "description": words, "schema": schema}
+    for name, words, schema in (
+        ("seed", "A seed, 0 where there is none; may be given again.",
+         {"type": "array", "items": {"type": "integer", "format": "int64"}}),
+        ("count", "The seeds from `seed` on, in the place of several.", {"type": "integer", "minimum": 1}),
+        ("label", "A class by name or number; may be given again.", {"type": "array", "items": {"type": "string"}}),
+        ("truncation", "1: the distribution that was trained; less: more typical.",
+         {"type": "number", "minimum": 0, "maximum": 1, "default": 1.0}),
+        ("format", "As in the body of POST.", {"type": "string", "enum": [*FORMATS, *JOINED]}),
+    )
+]  # fmt: skip
+"""Parameters in the address of GET /generate, for `/openapi.json`."""
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Drawn | Played | Written,
@@ -517,6 +497,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "headers": {"X-Model-Version": {"description": "The version that drew.", "schema": {"type": "string"}}},
     },
     400: {"model": Problem, "description": "The order is not sound: what was expected, and what was got."},
+    406: {"model": Problem, "description": "`Accept` names no format that there is."},
     408: {"model": Problem, "description": f"The body did not arrive within {SECONDS} s."},
     413: {"model": Problem, "description": f"The body has more than {BODY} bytes."},
     503: {"model": Problem, "description": "Too much is asked for at once, or nobody draws: see `Retry-After`."},

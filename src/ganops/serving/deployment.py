@@ -17,7 +17,9 @@ from ganops.distributed import runtime
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.serving import limits
-from ganops.serving.app import SECONDS, Answer, Front, Order, Refused, State
+from ganops.serving.app import SECONDS, Answer, Front, State
+from ganops.serving.limits import Refused
+from ganops.serving.order import Order
 from ganops.serving.replica import Replica, Target
 
 BATCH = 256
@@ -102,7 +104,7 @@ class Replicas:
 
 def run(
     target: Target, *, host: str, port: int, replicas: int, tell: Callable[[str], None], logs: bool = False,
-    allowed: Sequence[str] = (),
+    allowed: Sequence[str] = (), origins: Sequence[str] = (),
 ) -> None:  # fmt: skip
     """Serves until SIGINT or SIGTERM; requests that are being served then are finished.
 
@@ -114,12 +116,14 @@ def run(
         tell: Hears one line whenever something changes.
         logs: Whether Ray Serve may log what it does.
         allowed: Names by which clients may call it, beside those of this machine and `host` (see `limits.Doorway`).
+        origins: Foreign pages that may ask; none: no page of another origin.
 
     Raises:
         RegistryError: The store cannot be reached, or has no such version.
         ClusterError: The cluster has no room for the replicas, or none of them can load the version.
         UserError: Nobody can listen there.
     """
+    token = limits.token()
     first = Model(tracking.connect(Path(target.root)), target.name).resolve(target.alias)
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(limits.bound(host, port))
@@ -130,10 +134,12 @@ def run(
         handle = stack.enter_context(_deployed(target, str(first.version), replicas, logs, stays=not ours))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # Ray has put its own in the place
         front = Front(Replicas(handle, replicas), tell, target.poll)
+        door = limits.Doorway(front.app, host, allowed, body=False, origins=origins, token=token)
+        asked = f" asks for {limits.TOKEN};" if token else ""
         limits.serve(
-            limits.Doorway(front.app, host, allowed, body=False),
+            limits.with_origins(door, origins),
             listener,
-            lambda address: tell(f"{address}/generate; Ctrl-C ends it"),
+            lambda address: tell(f"{address}/generate;{asked} Ctrl-C ends it"),
             log_config=None, access_log=False, timeout_keep_alive=75, timeout_graceful_shutdown=SECONDS,
         )  # fmt: skip
 

@@ -6,8 +6,12 @@ to its own names alone is out of reach.
 """
 
 import asyncio
+import base64
 import contextlib
+import hmac
 import ipaddress
+import os
+import re
 import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
@@ -17,6 +21,7 @@ from urllib.parse import urlsplit
 import h11
 import uvicorn
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -32,6 +37,12 @@ SECONDS = 60
 CONNECTIONS = 4096
 """Connections at once, or half the files that the process may open: beyond, the one that has waited longest without
 having sent the headers of a request is closed, which may be the new one."""
+TOKEN = "GANOPS_SERVE_TOKEN"
+"""Variable with the token that requests must show; without it, nobody is asked."""
+OPEN = ("/ping", "/v2/health/live", "/v2/health/ready")
+"""Addresses of load balancers, which show no token."""
+ANY = "*"
+"""Origin that stands for all."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Names of this machine for itself."""
 
@@ -58,10 +69,14 @@ class Doorway:
             address, which cannot be rebound, and the machine's own names.
         allowed: Further names, such as that of a proxy.
         body: Whether bodies are read here; else the application does, by `received`.
+        origins: Foreign pages that may ask (see `with_origins`).
+        token: What a request must show, as `Authorization: Bearer TOKEN` or as the password that a browser asks for;
+            None: nothing.
     """
 
-    def __init__(self, app: App, host: str, allowed: Sequence[str] = (), *, body: bool = True) -> None:
-        self.app, self.body = app, body
+    def __init__(self, app: App, host: str, allowed: Sequence[str] = (), *, body: bool = True,
+                 origins: Sequence[str] = (), token: str | None = None) -> None:  # fmt: skip
+        self.app, self.body, self.origins, self.token = app, body, origins, token
         self.everywhere = host in ("0.0.0.0", "::")
         own = (socket.gethostname(), socket.getfqdn()) if self.everywhere else (host,)
         self.names = {name.lower().strip("[]") for name in (*LOOPBACK, *own, *allowed)}
@@ -71,16 +86,18 @@ class Doorway:
         return name is not None and (name in self.names or (self.everywhere and _is_address(name)))
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Answer 421 to who asks for another name, 403 to foreign pages, 431, 413 or 408 to what is beyond a bound."""
+        """Answer 421 to who asks for another name, 403 to foreign pages, 401 to who has no token, 431, 413 or 408."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         try:
             request = Request(scope, receive)
             self._examine(request.headers)
+            self._identify(request)
             inward = _again(await received(request, SECONDS), receive) if self.body else receive
         except Refused as error:
-            answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close"})
+            asks = {"WWW-Authenticate": 'Basic realm="ganops", charset="UTF-8"'} if error.status == 401 else {}
+            answer = JSONResponse({"error": str(error)}, error.status, {"Connection": "close", **asks})
             await answer(scope, receive, send)
         except ClientDisconnect:
             pass
@@ -95,8 +112,53 @@ class Doorway:
         hosts, origin = headers.getlist("host"), headers.get("origin")
         if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
             raise Refused(421, f"this server does not answer to the host {shortened(', '.join(hosts))!r}: {known}")
-        if origin is not None and not self.allows(_name(origin)):
+        if origin is None or origin in self.origins or ANY in self.origins:
+            return
+        if not self.allows(_name(origin)):
             raise Refused(403, f"this server does not answer to pages of {shortened(origin)!r}: {known}")
+
+    def _identify(self, request: Request) -> None:
+        """Refuses a request that does not show the token, but for those of load balancers."""
+        if self.token is None or request.url.path in OPEN:
+            return
+        kind, _, shown = request.headers.get("authorization", "").partition(" ")
+        if kind.lower() == "basic":
+            try:
+                shown = base64.b64decode(shown, validate=True).decode().partition(":")[2]
+            except ValueError:
+                shown = ""
+        if not hmac.compare_digest(shown.strip().encode(), self.token.encode()):
+            raise Refused(401, f"expected the token of this server ({TOKEN}) as `Authorization: Bearer TOKEN`, or in a "
+                               f"browser as the password; got {'another one' if shown else 'none'}")  # fmt: skip
+
+
+def token() -> str | None:
+    """Return the token that requests must show, from the environment; None: there is none.
+
+    Raises:
+        UserError: It is empty, or not printable ASCII, which no header could hold.
+    """
+    found = os.environ.get(TOKEN)
+    if found is not None and not re.fullmatch(r"[!-~]+", found):
+        raise UserError(f"{TOKEN}: expected one or more printable ASCII characters without spaces; unset it for none")
+    return found
+
+
+def with_origins(app: App, origins: Sequence[str]) -> App:
+    """Return an application whose answers foreign pages of these origins may read (CORS); without any, as it is.
+
+    Raises:
+        UserError: One of them is no origin.
+    """
+    for origin in origins:
+        if origin != ANY and not re.fullmatch(r"https?://[^/\s]+", origin):
+            raise UserError(f"--allowed-origin: expected scheme and host, such as https://shop.example.com, or *; "
+                            f"got {origin}")  # fmt: skip
+    if not origins:
+        return app
+    headers = ["Authorization", "Content-Type"]
+    return CORSMiddleware(app, origins, allow_methods=["GET", "POST"], allow_headers=headers,
+                          expose_headers=["X-Model-Version", "Retry-After"])  # fmt: skip
 
 
 async def received(request: Request, seconds: float) -> bytes:
@@ -137,9 +199,9 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def shortened(text: str) -> str:
-    """The first 60 characters of what a client sent."""
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def shortened(text: str, most: int = 60) -> str:
+    """The first characters of what a client sent."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

@@ -27,7 +27,7 @@ from ganops.core.files import embedded
 from ganops.registry.card import shape
 from ganops.reports.page import TEMPLATES, environment
 from ganops.serving.gallery import MAX_SAMPLES, MAX_SEED, STRIP_SAMPLES, Drawn, Exhibit, Exhibition, Settings, whole
-from ganops.serving.limits import Doorway, bound, serve
+from ganops.serving.limits import Doorway, bound, serve, token
 from ganops.serving.votes import Ballot
 
 IN_TURN = -1
@@ -57,6 +57,12 @@ ASKED = re.compile(
     r"POST /gradio_api/(queue/join|cancel|reset)"
 )
 """The paths that the page itself asks for. Gradio would also keep uploads and hand out files."""
+COLOURS = {
+    name: colour
+    for part in ("body_text_color_subdued", "block_info_text_color", "block_title_text_color", "block_label_text_color")
+    for name, colour in ((part, "*neutral_600"), (f"{part}_dark", "*neutral_300"))
+} | {"button_primary_background_fill": "*primary_600", "button_primary_background_fill_dark": "*primary_600"}
+"""Gradio's own are too faint to be read: these have a contrast of 4.5 and more in both schemes (WCAG 2.2, 1.4.3)."""
 PRIVATE = {"api_visibility": "private"}
 """Settings of every event, so that Gradio's description of the page leaves it out."""
 WAITING = 64
@@ -85,6 +91,7 @@ def run(shown: Exhibition, *, host: str, port: int, tell: Callable[[str], None],
     Raises:
         UserError: There is no champion to show, or the address cannot be used.
     """
+    token()
     shown.exhibit(shown.champion())  # what does not load is told here, not to the first visitor
     with suppress(KeyboardInterrupt), bound(host, port) as listener:
         # pages that are open keep a connection: they are not waited for
@@ -96,9 +103,9 @@ def app(shown: Exhibition, host: str = "127.0.0.1", allowed: Sequence[str] = ())
     gr = _gradio()
     outer = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     outer.add_middleware(_Policy)
-    outer.add_middleware(Doorway, host=host, allowed=allowed)
+    outer.add_middleware(Doorway, host=host, allowed=allowed, token=token())
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
-    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts)
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(**COLOURS)
     page: FastAPI = gr.mount_gradio_app(
         outer, Page(shown).blocks(), path="/", theme=theme, css_paths=[TEMPLATES / "playground.css"], footer_links=[],
         run_history=False, ssr_mode=False, pwa=False, mcp_server=False, enable_monitoring=False, max_file_size="1kb",

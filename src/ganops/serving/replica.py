@@ -26,7 +26,8 @@ from ganops.kinds import Spec
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
-from ganops.serving.app import FORMATS, Answer, Drawn, Order, Played, State, Written
+from ganops.serving.app import Answer, Drawn, Played, State, Written
+from ganops.serving.order import FORMATS, Order
 
 RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""

@@ -7,16 +7,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from ganops.config import Experiment
-from ganops.core import cores
 from ganops.core.errors import DivergenceError, TrainingError
 from ganops.core.files import atomic, hash_json, read_json, remove, write_json, yaml_text
 from ganops.core.layout import DATA
@@ -26,9 +23,8 @@ from ganops.distributed import decoding, runtime
 from ganops.distributed.evaluate import observe
 from ganops.distributed.train import fit
 from ganops.distributed.tune import search
-from ganops.experiment import checks, identity, machine
-from ganops.experiment.run import CODES, Progress, Run
-from ganops.kinds import Spec
+from ganops.experiment import checks, identity, machine, pace
+from ganops.experiment.run import Progress
 from ganops.metrics.extractors import options_of
 from ganops.metrics.protocol import names, require_equal
 from ganops.metrics.reference import Reference, distance
@@ -38,12 +34,9 @@ from ganops.search.trials import Trial
 from ganops.studies import study
 from ganops.studies.seeds import Spread
 from ganops.studies.study import Outcome, Plan, Point, Published, Result
-from ganops.training.loop import Phase, train
 
 Tell = Callable[[str], None]
 """Listener to lines for people."""
-PACE_STEPS = 3
-"""Steps of each of three pieces of a training, whose fastest tells its pace: the first warms up, others may wait."""
 JUDGED = 6.0
 """Seconds in which 2,000 samples are judged four times and evaluated on two cores, for the estimate."""
 READY, UNFINISHED, SEARCH = "ready.json", "unfinished", "search.json"
@@ -60,45 +53,9 @@ def estimate(plan: Plan) -> float:
     total = 0.0
     for experiment in plan.experiments.values():
         judging = JUDGED * (experiment.train.validation_samples + experiment.evaluate.samples) / 4000
-        total += each * (_seconds(experiment, device) + judging)
+        timed = experiment.override({"train.d_steps": 1})
+        total += each * (pace.seconds(timed, device, among=experiment.compute.trial.cpus) + judging)
     return total
-
-
-def _seconds(experiment: Experiment, device: torch.device) -> float:
-    """Seconds of a training: those of each of its phases, and of the densities that are fitted to codes at ticks."""
-    experiment = experiment.override({"train.d_steps": 1})
-    noise = _Noise(experiment.data.spec)
-    run = Run(experiment, noise, None, device, cores=experiment.compute.trial.cpus)
-    phases = [*run.before, run.last]
-    steps = sum(phase.recipe.steps for phase in phases)
-    with cores.threads(run.threads):
-        shares = (phase.recipe.steps / steps / _images_per_second(run, phase) for phase in phases)
-        training = experiment.train.kimg * 1000 * sum(shares)
-        started = time.perf_counter()
-        run.generator(0)
-        return training + (time.perf_counter() - started) * experiment.train.kimg / experiment.train.tick_kimg
-
-
-def _images_per_second(run: Run, phase: Phase) -> float:
-    recipe, run.state.step = replace(phase.recipe, steps=3 * PACE_STEPS, tick_steps=PACE_STEPS), 0
-    ticks = train(run.state, run.batches, phase.objective, recipe, seed=0)
-    return max(tick.metrics["images_per_second"] for tick in ticks)
-
-
-@dataclass(frozen=True)
-class _Noise:
-    """Random samples in the place of prepared ones: a training takes as long with them."""
-
-    spec: Spec
-    class_names: tuple[str, ...] = ()
-    hash: str = "noise"
-
-    def samples(self, split: str) -> NDArray[Any]:
-        like, values = self.spec.empty(CODES), len(self.spec.facts.get("words", range(256)))
-        return np.random.default_rng(0).integers(0, values, like.shape, like.dtype)
-
-    def labels(self, split: str) -> None:
-        """No labels."""
 
 
 def place(plan: Plan) -> str:

@@ -10,7 +10,7 @@ from typing import Protocol
 from ganops.core.errors import DataError
 from ganops.core.storage import scheme
 from ganops.data.sources import archive, download, folder, idx, lines, objects, parquet
-from ganops.data.sources.item import IMAGES, Item, Source, Wanted, check_count, reading
+from ganops.data.sources.item import IMAGES, Item, Source, Wanted, about, check_count, reading
 from ganops.data.sources.storage import Store
 
 
@@ -37,6 +37,8 @@ SOURCES: dict[str, Reader] = {
 """Tried in this order; the first that recognises a path reads it."""
 
 
+NUMBERED = ("idx", "download")
+"""Kinds of sources that may have classes by number, which a file of their own names."""
 _PLUGINS = {"s3": "dvc-s3", "gs": "dvc-gs"}
 """DVC's plugin for each scheme, needed to watch a source: names and ETags of a listing, no downloads."""
 
@@ -88,7 +90,7 @@ def read_source(path: Path | Store, wanted: Wanted = IMAGES) -> Source:
         DataError: It cannot be used; also later, when the items are walked.
     """
     with reading(path):
-        source = _read(path, wanted)
+        source = _called(_read(path, wanted), path)
     if source.count is not None:
         check_count(source.count, path)
     return replace(source, items=_walked(source.items, path))
@@ -101,6 +103,27 @@ def _read(path: Path | Store, wanted: Wanted) -> Source:
         if reader.recognises(path):
             return _divided(reader.read(path, wanted), wanted)
     raise DataError(f"data.source: {path} is not a known kind of source\n{_accepted()}")
+
+
+def _called(source: Source, path: Path | Store) -> Source:
+    """Return a source whose labels are numbers, with the names that the set's own file has for them.
+
+    Raises:
+        DataError: Its `classes` are no list of names, or too few.
+    """
+    own = about(path) if source.kind in NUMBERED and isinstance(path, Path) else {}
+    if (names := own.get("classes")) is None:
+        return source
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise DataError(f"data.source: {path}: classes: expected a list of names, got {names!r:.100}")
+
+    def called() -> Iterator[Item]:
+        for item in source.items:
+            if item.label is not None and int(item.label) >= len(names):
+                raise DataError(f"data.source: {path}: expected a name for each class, got none for {item.label}")
+            yield item if item.label is None else item._replace(label=names[int(item.label)])
+
+    return replace(source, items=called(), class_names=tuple(names))
 
 
 def _divided(source: Source, wanted: Wanted) -> Source:

@@ -21,6 +21,9 @@ FILE_LIMIT = 100 * 2**20
 ITEM_LIMIT = 10_000_000
 """Images and other files in a source, at most: each takes about 1 KiB of memory until the set is written."""
 
+ABOUT = ("about.json", "source.json")
+"""Files in a source's folder that may hold `name`, `licence` and `classes`: the embedded set, pinned downloads."""
+
 DESCRIPTION_LIMIT = 2**20
 """Bytes of the largest JSON file in which a source describes itself."""
 
@@ -194,3 +197,13 @@ def described(path: Path) -> dict[str, Any]:
         expected = "expected JSON with name and licence"
         raise DataError(f"data.source: {path} cannot be read: {reason(error, named=False)}; {expected}") from error
     return content
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """Return what the folder's own file says of it.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    path = next((folder / file for file in ABOUT if (folder / file).is_file()), None)
+    return {} if path is None else described(path)

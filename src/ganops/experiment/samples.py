@@ -1,0 +1,218 @@
+"""Samples in memory, in whatever form a person has them, as a training wants them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from ganops import config
+from ganops.core.errors import UserError
+from ganops.data import decoders
+from ganops.data.decode import decode_all
+from ganops.data.naming import Naming
+from ganops.data.sources import locate, read_source
+from ganops.data.sources.item import ItemError
+from ganops.data.survey import sizes
+from ganops.kinds import KINDS, Spec
+
+SIDES = (16, 32, 64, 128, 256)
+"""Resolutions of images."""
+REDUCED = 64
+"""Pixels of a side to which images of other sizes come at most, where nobody states a resolution."""
+EXPECTED = {
+    "image": "arrays [N, H, W] or [N, H, W, C], a list of pictures",
+    "sound": "int16 [N, T]",
+    "text": "a list of str",
+    "video": "uint8 [N, T, H, W] or [N, T, H, W, C]",
+    "wave": "int16 [N, T]",
+}
+"""Samples of each kind, in words."""
+Tell = Callable[[str], None]
+"""Listener to lines for people."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Samples in memory, as a run wants them: all of them are for training."""
+
+    stored: NDArray[Any]
+    y: NDArray[np.int64] | None
+    spec: Spec
+    class_names: tuple[str, ...] = ()
+    hash: str = "in memory"
+
+    def samples(self, split: str) -> NDArray[Any]:
+        """Return the stored samples [N, *shape]."""
+        return self.stored
+
+    def labels(self, split: str) -> NDArray[np.int64] | None:
+        """Labels int64 [N], or None."""
+        return self.y
+
+
+def numbered(labels: ArrayLike, count: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Return numbers of labels, and the names of the classes: whole numbers stand for themselves, strings in order.
+
+    Raises:
+        UserError: They are neither, or not as many as the samples.
+    """
+    given = np.asarray(_array(labels))
+    if given.dtype == object and all(isinstance(each, str) for each in given.ravel()):
+        given = given.astype(str)
+    if given.shape == (count,) and given.dtype.kind == "U":
+        names, numbers = np.unique(given, return_inverse=True)
+        return numbers.astype(np.int64), tuple(names.tolist())
+    if given.shape != (count,) or given.dtype.kind not in "iu" or given.min() < 0:
+        raise UserError(f"labels: expected {count} integers from 0 on, or strings, got {given.dtype} {given.shape}")
+    return given.astype(np.int64), tuple(map(str, range(int(given.max()) + 1)))
+
+
+def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list[NDArray[Any]], list[str] | None]:
+    """Return the raw samples of a source, as the pipeline decodes them, and their labels where all have one.
+
+    Args:
+        path: A folder, zip, tar, Parquet or file of texts.
+        data: A section `data` of params.yaml, whose `labels` and `max_rejected` count.
+        side: Pixels of images; None: those that most have, or the nearest of `SIDES`, up to `REDUCED`.
+        tell: Hears what was changed and left out.
+
+    Raises:
+        DataError: It cannot be read.
+        UserError: Too many samples cannot be used.
+    """
+    source = Naming.of(data.labels, "none").applied(read_source(locate(path), decoders.of(data).wanted))
+    items = [item for item in source.items if not isinstance(item.content, str) or item.content.strip()]
+    if data.kind == "image":
+        found = [max(size) for size in sizes([item.content for item in items[:: -(-len(items) // 256) or 1]])]
+        data = data.model_copy(update={"resolution": side or nearest(float(np.median(found or [REDUCED])))})
+    kept: list[tuple[str | None, NDArray[Any]]] = []
+    bad, notes = [], Counter[str]()
+    for item, each in zip(items, decode_all([item.content for item in items], decoders.of(data)), strict=True):
+        if isinstance(each, ItemError):
+            bad.append(f"{item.name}: {each}")
+        else:
+            kept.append((item.label, each[0]))
+            notes.update(each[1])
+    if bad:
+        first = f"{len(bad):,} of {len(items):,} cannot be used, the first of which is {bad[0]}"
+        if len(bad) > data.max_rejected * len(items):
+            raise UserError(f"{path}: {first}; at most {100 * data.max_rejected:g} % may be (data.max_rejected)")
+        tell(first)
+    for note, count in notes.items():
+        tell(f"{count:,} of {len(kept):,} {KINDS[data.kind].UNIT}s: {note}")
+    labels = [label for label, _ in kept if label is not None]
+    whole = data.labels != "none" and len(labels) == len(kept) and len({*labels}) > 1
+    return [raw for _, raw in kept], labels if whole else None
+
+
+def images(samples: Any, data: config.ImageData, side: int | None, tell: Tell, fewest: int = 2) -> NDArray[np.uint8]:
+    """Return images of any form as uint8 [N, C, S, S].
+
+    Squares of one of `SIDES` stay as they are; others come to such a side as `prepare` brings them, by `data.fit`,
+    `data.background` and `data.resize`.
+
+    Args:
+        samples: uint8 or floats [N, H, W], [N, H, W, C] or [N, C, H, W], a tensor, or a list of pictures or arrays.
+        data: How images become squares.
+        side: S; None: that of the images where it is one of `SIDES`, else the nearest, up to `REDUCED`.
+        tell: Hears what was changed.
+        fewest: Images that there must be.
+
+    Raises:
+        UserError: They are no images, or too few.
+    """
+    several = isinstance(samples, list | tuple) and any(isinstance(each, Image.Image) for each in samples)
+    ragged = isinstance(samples, list | tuple) and len({np.shape(_array(each)) for each in samples}) > 1
+    given = list(samples) if several or ragged else _last(_bytes(np.asarray(_array(samples)), tell))
+    if len(given) < fewest:
+        raise UserError(f"images: expected at least {fewest}, got {len(given)}")
+    if isinstance(given, np.ndarray) and given.shape[-1] != 4:
+        height, width = given.shape[1:3]
+        if height == width and (side == height or (side is None and height in SIDES)):
+            return np.ascontiguousarray(given.transpose(0, 3, 1, 2))
+    return _decoded(given, data, side, tell)
+
+
+def _decoded(given: Iterable[Any], data: config.ImageData, side: int | None, tell: Tell) -> NDArray[np.uint8]:
+    """Bring images of any size to squares of one."""
+    pictures = [each if isinstance(each, Image.Image) else _picture(each, tell) for each in given]
+    measured = [max(each.size) for each in pictures]
+    side = side or nearest(float(np.median(measured)))
+    decoder = decoders.of(data.model_copy(update={"resolution": side}))
+    found, notes = [], Counter[str]()
+    for i, each in enumerate(pictures):
+        try:
+            sample, changed = decoder.decode(each)
+        except ItemError as error:
+            raise UserError(f"images[{i}]: {error}") from error
+        found.append(sample)
+        notes.update(changed)
+    shape, more = decoder.common(sample.shape for sample in found)
+    told = Counter(f"{width} x {height}" for width, height in (each.size for each in pictures))
+    notes[f"to {side} x {side} pixels ({data.fit}), most from {told.most_common(1)[0][0]}"] = len(found)
+    for note, count in (notes + Counter(more)).items():
+        tell(f"{count:,} of {len(found):,} images: {note}")
+    return np.stack([np.broadcast_to(sample, shape) for sample in found])
+
+
+def nearest(side: float) -> int:
+    """Return the side of `SIDES`, up to `REDUCED`, that is nearest by its ratio."""
+    return min((each for each in SIDES if each <= REDUCED), key=lambda each: abs(np.log(each / side)))
+
+
+def _picture(array: Any, tell: Tell) -> Image.Image:
+    """Return an array [H, W], [H, W, C] or [C, H, W] as a picture."""
+    pixels = _last(_bytes(np.asarray(_array(array)), tell)[None])[0]
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def _array(samples: Any) -> Any:
+    """Return what a tensor holds; anything else as it is."""
+    if not isinstance(samples, torch.Tensor):
+        return samples
+    found = samples.detach().cpu()
+    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
+
+
+def _bytes(images: NDArray[Any], tell: Tell) -> NDArray[np.uint8]:
+    """Return 8-bit values of floats from 0 to 1, -1 to 1 or 0 to 255.
+
+    Raises:
+        UserError: They are not numbers of such a range.
+    """
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    if images.dtype.kind not in "fiu":
+        raise UserError(f"images: expected uint8 from 0 to 255, or floats, got {images.dtype}")
+    low, high = float(images.min()), float(images.max())
+    ranges = {(0, 1): (255.0, 0.0), (-1, 1): (127.5, 127.5), (0, 255): (1.0, 0.0)}
+    found = next((ends for ends in ranges if ends[0] <= low and high <= ends[1]), None)
+    whole = images.dtype.kind in "iu"
+    if found is None or (whole and low < 0):
+        raise UserError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
+                        f"got {images.dtype} from {low:g} to {high:g}")  # fmt: skip
+    found = (0, 255) if whole else found
+    scale, shift = ranges[found]
+    tell(f"images: {images.dtype} from {low:g} to {high:g}, taken as {found[0]} ... {found[1]}")
+    return np.rint(images * scale + shift).astype(np.uint8)
+
+
+def _last(images: NDArray[Any]) -> NDArray[Any]:
+    """Return images [N, H, W], [N, H, W, C] or [N, C, H, W] with their channels last.
+
+    Raises:
+        UserError: They are none of these.
+    """
+    if images.ndim == 3:
+        images = images[..., None]
+    elif images.ndim == 4 and images.shape[1] in (1, 3):
+        images = images.transpose(0, 2, 3, 1)
+    if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or not all(images.shape[1:3]):
+        raise UserError(f"images: expected [N, H, W], [N, H, W, C] or [N, C, H, W], got {images.shape}")
+    return images
