@@ -1,11 +1,16 @@
 """Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator and its curves."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from ganops.core import layout
 from ganops.core.terminal import say, stage, training_bar
 from ganops.distributed.train import fit
 from ganops.experiment import build, checks
+from ganops.experiment.run import Progress
 from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
+from ganops.registry.live import Live, live
 from ganops.search import trials
 
 
@@ -15,13 +20,11 @@ def main() -> None:
         asked = checks.load()
         checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
+        unit, warm_up = KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
         with (
-            training_bar(
-                name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
-            ) as show,
-            fit(
-                experiment, layout.PREPARED, layout.FEATURES, lambda p: show(p.row, (*p.notes, *p.alarms), p.judged)
-            ) as run,
+            live(experiment, Path()) as mlflow,
+            training_bar(name, experiment.train.kimg, unit, warm_up) as show,
+            fit(experiment, layout.PREPARED, layout.FEATURES, lambda p: tell(p, show, mlflow), mlflow.begin) as run,
         ):
             run.publish(
                 generator=layout.GENERATOR,
@@ -32,6 +35,12 @@ def main() -> None:
                 pictures=layout.FILMSTRIP,
             )
         say(name, f"{run.summary()}   {layout.FILMSTRIP}/")
+
+
+def tell(progress: Progress, show: Callable[..., None], mlflow: Live) -> None:
+    """Tells a tick to whoever watches."""
+    show(progress.row, (*progress.notes, *progress.alarms), progress.judged)
+    mlflow.tick(progress)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,10 @@ PLACEMENT_SECONDS = 60.0
 
 
 @contextmanager
-def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener) -> Iterator[Run]:
+def fit(
+    experiment: Experiment, prepared: Path, features: Path, listen: Listener,
+    begin: Callable[[Run], None] = lambda run: None,
+) -> Iterator[Run]:  # fmt: skip
     """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
 
     The checkpoints are kept until the block has succeeded, so that what it writes cannot be lost.
@@ -61,6 +64,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         prepared: Folder of the prepared data.
         features: Folder of the extractor and its reference statistics.
         listen: Hears each tick.
+        begin: Takes the training before its first step; of its state nothing is made yet.
 
     Raises:
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
@@ -71,6 +75,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
         run = _open(experiment, *here, torch.device("cpu"))
         name = _name(run)
         _tell_of_the_past(run, storage)
+        begin(run)
         run = _fit_here(experiment, *here, storage.folder(name), listen)
     else:
         runtime.check_room(experiment.compute)
@@ -86,6 +91,7 @@ def fit(experiment: Experiment, prepared: Path, features: Path, listen: Listener
                 )
                 storage.check()
                 _tell_of_the_past(run, storage)
+                begin(run)
                 grows = bool(plan.counts)
                 copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
                 _fit_on_ray(run, *copies, storage.address, name, plan, listen)

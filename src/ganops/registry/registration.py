@@ -12,7 +12,7 @@ from ganops.core.files import hash_folder, hash_json
 from ganops.core.git import lock_hashes
 from ganops.data.about import UNSTATED
 from ganops.evaluation.gate import Decision
-from ganops.registry import champions, precedents, tracking
+from ganops.registry import champions, live, precedents, tracking
 from ganops.registry.card import shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
@@ -35,8 +35,6 @@ CHANGES = "ganops.changes"
 """Tag with the place of the patch from the commit to the tree that made the version, below its run."""
 TRACED = (HASHES, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
-BESIDE = ("tune", "evaluate")
-"""Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
 
 
 @tracking.refusals()
@@ -130,9 +128,9 @@ def _record(model: Model, package: Package, root: Path) -> str:
         client,
         tracking.ensure_experiment(client, model.name, root),
         package.fingerprint,
-        name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
-        tags=tracking.code_tags(root),
-        params={key: value for key, value in package.params.items() if key not in BESIDE},
+        name=live.run_name(package.description["architecture"], package.fingerprint),
+        tags=tracking.run_tags(root),
+        params=live.of_training(package.params),
         history=package.history,
         metrics=package.metrics,
         artifacts={
@@ -142,6 +140,9 @@ def _record(model: Model, package: Package, root: Path) -> str:
             "lineage": [package.lock] if package.lock else [],
         },
     )
+    if package.data_name and package.data_hash:
+        source = str(package.params.get("data", {}).get("source", package.data_name))
+        tracking.add_data(client, run, package.data_name, package.data_hash, source)
     if package.lock:
         # of the training alone: another evaluation of it is another version of the same run
         tracking.set_lineage(client, run, package.lock, "evaluate")
