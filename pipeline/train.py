@@ -1,12 +1,17 @@
 """Stage `train`: data/prepared, artifacts/{features,best_params.yaml} -> artifacts/generator and its curves."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from ganops.core import layout
 from ganops.core.terminal import say, stage, training_bar
 from ganops.distributed.train import fit
 from ganops.experiment import build, checks
+from ganops.experiment.run import Progress
 from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
 from ganops.registry.ancestor import fetched
+from ganops.registry.live import Live, live
 from ganops.search import trials
 
 
@@ -16,17 +21,13 @@ def main() -> None:
         asked = checks.load()
         checks.check_sight(asked, Reference.open(layout.FEATURES).blind)
         experiment = trials.handed_on(asked, layout.BEST_PARAMS)
+        unit, warm_up = KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
         with (
             fetched(experiment) as start,
-            training_bar(
-                name, experiment.train.kimg, KINDS[experiment.data.kind].UNIT, build.warm_up_kimg(experiment)
-            ) as show,
+            live(experiment, Path()) as mlflow,
+            training_bar(name, experiment.train.kimg, unit, warm_up) as show,
             fit(
-                experiment,
-                layout.PREPARED,
-                layout.FEATURES,
-                lambda p: show(p.row, (*p.notes, *p.alarms), p.judged),
-                start,
+                experiment, layout.PREPARED, layout.FEATURES, lambda p: tell(p, show, mlflow), start, mlflow.begin
             ) as run,
         ):
             run.publish(
@@ -38,6 +39,12 @@ def main() -> None:
                 pictures=layout.FILMSTRIP,
             )
         say(name, f"{run.summary()}   {layout.FILMSTRIP}/")
+
+
+def tell(progress: Progress, show: Callable[..., None], mlflow: Live) -> None:
+    """Tells a tick to whoever watches."""
+    show(progress.row, (*progress.notes, *progress.alarms), progress.judged)
+    mlflow.tick(progress)
 
 
 if __name__ == "__main__":

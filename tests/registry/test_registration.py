@@ -383,7 +383,7 @@ def test_new_evaluation_is_a_new_version_of_the_same_run(put, root):
     assert put(0, 8.0)["version"] == 2
     first, second = versions(root)
     assert first.run_id == second.run_id
-    assert tracking.connect(root).get_run(first.run_id).data.metrics["fd_domain"] == 8.0
+    assert tracking.connect(root).get_run(first.run_id).data.metrics["test/fd_domain"] == 8.0
 
 
 def test_a_decision_holds_for_the_champion_that_it_was_made_against(put, root, tmp_path):

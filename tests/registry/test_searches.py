@@ -38,13 +38,13 @@ def children(store, parent):
 def test_each_trial_is_a_child_run_of_the_search(store, tmp_path):
     parent = record(SEARCH, tmp_path, name="faces")
     search = store.get_run(parent)
-    assert search.data.metrics["fd_domain_validation"] == 3.0
+    assert search.data.metrics["validation/fd_domain"] == 3.0
     assert search.data.tags[searches.REASON].startswith("smallest fd_domain_validation of 3 trials: 3 after 2 kimg")
     found = children(store, parent)
-    assert {number: run.info.status for number, run in found.items()} == {1: "FINISHED", 2: "KILLED", 3: "FAILED"}
+    assert {number: run.info.status for number, run in found.items()} == {1: "FINISHED", 2: "FINISHED", 3: "FAILED"}
     assert found[2].data.params == {"loss.r1": "0.1", "model.options.width": "8"}
     assert found[3].data.tags[searches.REASON] == "loss_g stopped being finite"
-    curve = [(point.step, point.value) for point in store.get_metric_history(found[1].info.run_id, "distance")]
+    curve = [(point.step, point.value) for point in store.get_metric_history(found[1].info.run_id, "train/distance")]
     assert curve == [(1000, 5.0), (2000, 3.0)]
 
 
@@ -58,7 +58,7 @@ def test_again_adds_nothing_and_one_more_trial_adds_one(store, tmp_path):
     after = {number: run.info.run_id for number, run in children(store, parent).items()}
     assert {number: after[number] for number in before} == before
     assert set(after) == {1, 2, 3, 4}
-    assert store.get_run(parent).data.metrics["fd_domain_validation"] == 1.0
+    assert store.get_run(parent).data.metrics["validation/fd_domain"] == 1.0
 
 
 def test_a_call_that_ended_half_way_is_finished_by_the_next(store, tmp_path, monkeypatch):

@@ -105,7 +105,7 @@ def test_a_server_that_comes_and_goes_gets_everything_once(server, tmp_path, mon
     print(said)
     client = tracking.connect(tmp_path)
     (run,) = client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
-    assert run.data.metrics["fd_domain"] == 9.0
+    assert run.data.metrics["test/fd_domain"] == 9.0
     assert run.info.status == "FINISHED"
     assert len(client.search_model_versions(f"name = '{NAME}'")) == 1
 

@@ -98,9 +98,9 @@ def test_run_holds_all_that_was_given(client, root):
         "seed": "0", "train.kimg": "4", "train.learning_rate.generator": "0.0004", "data.source": "faces",
     }  # fmt: skip
     assert (run.data.tags["ganops.fingerprint"], run.data.tags["colour"]) == ("f1", "blue")
-    history = client.get_metric_history(run.info.run_id, "G")
+    history = client.get_metric_history(run.info.run_id, "train/G")
     assert [(point.step, point.value) for point in history] == [(1000, 0.5), (2000, 1.0), (3000, 1.5)]
-    assert run.data.metrics["fd_domain"] == 7.9
+    assert run.data.metrics["test/fd_domain"] == 7.9
 
 
 def test_a_run_tells_its_data_as_mlflow_shows_data_sets(client, root):
@@ -127,7 +127,7 @@ def test_a_run_tells_who_made_it(monkeypatch):
 
 def test_long_history_is_kept_whole(client, root):
     run = ensure(client, root, history=[{"step": i, "G": float(i), "D": 0.5} for i in range(1200)])
-    assert len(client.get_metric_history(run, "G")) == len(client.get_metric_history(run, "D")) == 1200
+    assert len(client.get_metric_history(run, "train/G")) == len(client.get_metric_history(run, "train/D")) == 1200
 
 
 def test_one_training_is_one_run(client, root):
@@ -139,9 +139,9 @@ def test_one_training_is_one_run(client, root):
     assert ensure(client, root, fingerprint="f2") != first
     run = client.get_run(first)
     assert (run.data.params["seed"], run.data.tags["colour"]) == ("0", "blue"), "what made the run stays"
-    assert len(client.get_metric_history(first, "G")) == 3
-    assert len(client.get_metric_history(first, "fd_domain")) == 1, "an equal value is no new point"
-    assert run.data.metrics["coverage"] == 0.5
+    assert len(client.get_metric_history(first, "train/G")) == 3
+    assert len(client.get_metric_history(first, "test/fd_domain")) == 1, "an equal value is no new point"
+    assert run.data.metrics["test/coverage"] == 0.5
 
 
 @pytest.mark.parametrize("interrupted_at", ["log_batch", "set_terminated"])
@@ -157,7 +157,7 @@ def test_interrupted_run_is_completed(client, root, monkeypatch, interrupted_at)
     assert len(client.search_runs([run.info.experiment_id])) == 1
     assert run.info.status == "FINISHED"
     assert run.data.params["train.kimg"] == "4"
-    assert len(client.get_metric_history(run.info.run_id, "G")) == 3, "points that were there are not doubled"
+    assert len(client.get_metric_history(run.info.run_id, "train/G")) == 3, "points that were there are not doubled"
 
 
 def test_lineage_is_the_hash_of_every_file_of_the_pipeline(client, root):

@@ -59,8 +59,9 @@ PLACEMENT_SECONDS = 60.0
 
 @contextmanager
 def fit(
-    experiment: Experiment, prepared: Path, features: Path, listen: Listener, start: tuple[Path, str] | None = None
-) -> Iterator[Run]:
+    experiment: Experiment, prepared: Path, features: Path, listen: Listener, start: tuple[Path, str] | None = None,
+    begin: Callable[[Run], None] = lambda run: None,
+) -> Iterator[Run]:  # fmt: skip
     """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
 
     The checkpoints are kept until the block has succeeded, so that what it writes cannot be lost.
@@ -71,6 +72,7 @@ def fit(
         features: Folder of the extractor and its reference statistics.
         listen: Hears each tick.
         start: Folder and name of the generator that `train.start` means, where it is no folder of this machine.
+        begin: Takes the training before its first step; of its state nothing is made yet.
 
     Raises:
         ConfigError: The networks are not those of that generator.
@@ -85,6 +87,7 @@ def fit(
         run = _open(experiment, *here, torch.device("cpu"), start=ancestor)
         name = _name(run)
         _tell_of_the_past(run, storage)
+        begin(run)
         run = _fit_here(experiment, *here, storage, name, listen, ancestor)
     else:
         runtime.check_room(experiment.compute)
@@ -102,6 +105,7 @@ def fit(
                     runtime.check_gpus()
                 storage.check()
                 _tell_of_the_past(run, storage)
+                begin(run)
                 grows = bool(plan.counts)
                 copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
                 if start:

@@ -258,7 +258,7 @@ class GAN:
             kimg += self.kimg
         run = self._begun(self.experiment.override({"train.kimg": kimg}), learnt)
         _take(run, former.state)
-        run.history, run.best, run.best_row = former.history, former.best, former.best_row
+        run.log, run.best, run.best_row = former.log, former.best, former.best_row
         return run
 
     def predict(self, seeds: int | ArrayLike, labels: Any = None, truncation: float = 1.0) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from ganops.core.files import hash_folder, hash_json
 from ganops.core.git import lock_hashes
 from ganops.data.about import UNSTATED
 from ganops.evaluation.gate import Decision
-from ganops.registry import champions, precedents, tracking
+from ganops.registry import champions, live, precedents, tracking
 from ganops.registry.card import shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
@@ -37,8 +37,6 @@ FROM_GENERATOR = "ganops.from_generator"
 """Tag with the generator with whose weights the training began: its name and the fingerprint of its training."""
 TRACED = (HASHES, FROM_GENERATOR, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
-BESIDE = ("tune", "evaluate")
-"""Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
 
 
 @tracking.refusals()
@@ -132,9 +130,9 @@ def _record(model: Model, package: Package, root: Path) -> str:
         client,
         tracking.ensure_experiment(client, model.name, root),
         package.fingerprint,
-        name=f"{package.description['architecture']}-{package.fingerprint[:8]}",
+        name=live.run_name(package.description["architecture"], package.fingerprint),
         tags=tracking.code_tags(root) | tracking.made_by(),
-        params={key: value for key, value in package.params.items() if key not in BESIDE},
+        params=live.of_training(package.params),
         history=package.history,
         metrics=package.metrics,
         artifacts={

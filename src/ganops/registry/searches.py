@@ -1,27 +1,21 @@
 """A search in MLflow: a run of its own, and each trial as a child run. The driver writes them, at the end."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.core.git import JOB
 from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.registry import tracking
+from ganops.registry.live import is_recorded_here
 from ganops.registry.tracking import insist_on_server, mlflow
 from ganops.search.trials import Search, Trial, best, why
 
 SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status", "ganops.reason"
-STATES = {"stopped": "KILLED", "pruned": "KILLED", "diverged": "FAILED", "failed": "FAILED"}
-"""MLflow's words for how a run ended; the others are FINISHED."""
+STATES = {"diverged": "FAILED", "failed": "FAILED"}
+"""MLflow's words for how a run ended; the others are FINISHED, also those that the scheduler ended early."""
 MAX_TAG_CHARS = 5000
 """Characters of a tag that MLflow keeps."""
-
-
-def is_recorded_here() -> bool:
-    """A job without a server leaves it to `register`, at home: its own store would be thrown away with it."""
-    return JOB not in os.environ or bool(os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def try_to_record(search: Search, root: Path, *, name: str) -> str:
@@ -62,10 +56,14 @@ def _record(search: Search, root: Path, name: str) -> str:
         experiment,
         f"search-{search.name}",
         name=f"search-{search.name[:8]}",
-        tags={SEARCH: search.name, **tracking.code_tags(root)},
+        tags={SEARCH: search.name, **tracking.code_tags(root), **tracking.made_by()},
         params={**rules, "objective": search.objective, "protocol": search.protocol},
         history=[],
-        metrics={search.objective: winner.score or 0.0, "trials": len(search.trials), "seconds": search.seconds},
+        metrics={
+            search.objective: winner.score or 0.0,
+            "search/trials": len(search.trials),
+            "search/seconds": search.seconds,
+        },
         artifacts={},
     )
     tracking.settled(client.set_tag, parent, REASON, why(search)[:MAX_TAG_CHARS])

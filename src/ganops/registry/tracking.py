@@ -29,6 +29,7 @@ from ganops.core.redaction import reason, redacted
 from ganops.core.retry import NAME as TIMEOUT
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.terminal import say
+from ganops.metrics import catalogue
 from ganops.registry.relocation import ARTIFACTS, BACKUP, DATABASE, ensure, relocate
 
 # mlflow reads some of them when it is imported: so the files of this room take mlflow from here.
@@ -67,6 +68,8 @@ FINGERPRINT = "ganops.fingerprint"
 """The tag by which a training is found again."""
 
 
+KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""Tag of an experiment by which MLflow's pages open on runs and models, and not on conversations."""
 CONFLICTS = (
     "IntegrityError", "UniqueViolation", "UNIQUE constraint", "duplicate key", "DeadlockDetected",
     "SerializationFailure", "database is locked", "Giving up after",
@@ -302,7 +305,7 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
         server = store_uri(root).startswith(("http://", "https://", "databricks"))
         place = None if server else (root.resolve() / ARTIFACTS).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=place))
+            return str(client.create_experiment(name, artifact_location=place, tags=KIND))
         except mlflow.MlflowException:
             experiment = client.get_experiment_by_name(name)  # another call may have been quicker
             if experiment is None:
@@ -333,17 +336,13 @@ def ensure_run(
         metrics: The final metrics.
         artifacts: Files and folders to keep, under the folder of the run that is their key.
     """
-    run = _first_run(client, experiment, fingerprint)
-    if run is None:
-        made = client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
-        run = _first_run(client, experiment, fingerprint) or made
-        if run.info.run_id != made.info.run_id:  # another call was quicker
-            client.delete_run(made.info.run_id)
+    run = _run(client, experiment, fingerprint, name=name, tags=tags)
     id_: str = run.info.run_id
     if run.info.status != "FINISHED":
-        _log(client, id_, params=flatten(params), history=history, start=run.info.start_time)
+        _log(client, run, params=flatten(params), history=history)
     now = int(time.time() * 1000)
-    changed = [Metric(key, value, now, 0) for key, value in metrics.items() if run.data.metrics.get(key) != value]
+    figures = {grouped(key, "test"): value for key, value in metrics.items()}
+    changed = [Metric(key, value, now, 0) for key, value in figures.items() if run.data.metrics.get(key) != value]
     settled(client.log_batch, id_, metrics=changed)
     for folder, paths in artifacts.items():
         for path in paths:
@@ -353,25 +352,76 @@ def ensure_run(
     return id_
 
 
+def begin_run(
+    client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
+    params: Mapping[str, Any],
+) -> str:  # fmt: skip
+    """The id of the one run of a training that begins or goes on: it is running, and has its parameters."""
+    run = _run(client, experiment, fingerprint, name=name, tags=tags)
+    _log(client, run, params=flatten(params), history=[])
+    settled(client.update_run, run.info.run_id, status="RUNNING")
+    return str(run.info.run_id)
+
+
+def _run(client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str]) -> Any:
+    """The one run of a training, made where there is none."""
+    if (found := _first_run(client, experiment, fingerprint)) is not None:
+        return found
+    made = client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+    run = _first_run(client, experiment, fingerprint) or made
+    if run.info.run_id != made.info.run_id:  # another call was quicker
+        client.delete_run(made.info.run_id)
+    return run
+
+
 def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
     order = ["attributes.start_time ASC", "attributes.run_id ASC"]
     found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1, order_by=order)
     return found[0] if found else None
 
 
-def _log(
-    client: MlflowClient, run: str, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]], start: int,
-) -> None:  # fmt: skip
-    # the run's own start as the time of every point: points that are logged again are then the same points
-    values = ((key, value, int(row["step"])) for row in history for key, value in numbers(row).items())
-    points = [Metric(key, value, start, step) for key, value, step in values if key != "step"]
-    for part in _parts(points, 1000):
-        settled(client.log_batch, run, metrics=part)
-    for part in _parts([Param(key, value) for key, value in params.items()], 100):
-        settled(client.log_batch, run, params=part)
+def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
+    """Writes what a run does not have yet."""
+    id_, known = run.info.run_id, _written(client, run) if history else {}
+    lines = zip(history, _times(history, run.info.start_time), strict=True)
+    rows = [(int(row["step"]), row, when) for row, when in lines if known.get(int(row["step"]), when) == when]
+    for part in parts([point for line in rows for point in points(*line)], 1000):
+        settled(client.log_batch, id_, metrics=part)
+    missing = {key: value for key, value in params.items() if key not in run.data.params}
+    for part in parts([Param(key, value) for key, value in missing.items()], 100):
+        settled(client.log_batch, id_, params=part)
 
 
-def _parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def _written(client: MlflowClient, run: Any) -> dict[int, int]:
+    """Step of each line that the training itself has written -> its time in UTC milliseconds."""
+    return {point.step: point.timestamp for point in client.get_metric_history(run.info.run_id, grouped("kimg"))}
+
+
+def _times(history: Sequence[Mapping[str, float]], start: int) -> Iterator[int]:
+    """Yield the time of each line in UTC milliseconds, by its speed; the same ones whenever they are asked for."""
+    before, now = 0.0, float(start)
+    for row in history:
+        now += (row["step"] - before) / row["images_per_second"] * 1000 if row.get("images_per_second") else 0
+        before = row["step"]
+        yield round(now)
+
+
+def points(step: int, figures: Mapping[str, float], when: int) -> list[Metric]:
+    """Return the points of a line of the history; `when` in UTC milliseconds."""
+    return [Metric(grouped(key), value, when, step) for key, value in numbers(figures).items() if key != "step"]
+
+
+def grouped(name: str, group: str = "train") -> str:
+    """Return the name of a figure in MLflow, whose pages fold what has one word before a slash in common."""
+    if "/" in name:
+        return name
+    if name.endswith("_validation"):
+        return f"validation/{name.removesuffix('_validation')}"
+    known = catalogue.of(name)
+    return f"memorisation/{name}" if known and known.panel == "memorisation" else f"{group}/{name}"
+
+
+def parts(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     """The parts of a list that one request may carry."""
     return (items[start : start + size] for start in range(0, len(items), size))
 
@@ -401,7 +451,7 @@ HASHES = "dvc."
 def set_lineage(client: MlflowClient, run: str, lock: Path, before: str | None = None) -> None:
     """Tags a run with the hash of every file that a stage of `dvc.lock` read or wrote, or those that `before` needs."""
     tags = [RunTag(key, md5) for key, md5 in hash_tags(lock_hashes(lock, before)).items()]
-    for part in _parts(tags, 100):
+    for part in parts(tags, 100):
         settled(client.log_batch, run, tags=part)
 
 

@@ -1,0 +1,181 @@
+"""The run of a training in MLflow while it trains: parameters, curves and the latest picture, never in its way.
+
+A thread of its own writes; what fails is tried again at the next tick, and what is missing in the end `register` adds.
+"""
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psutil
+
+from ganops.config import Experiment
+from ganops.core import layout
+from ganops.core.git import JOB
+from ganops.core.redaction import reason
+from ganops.core.terminal import say
+from ganops.data.about import About
+
+if TYPE_CHECKING:
+    from ganops.experiment.run import Progress, Run
+
+CLOSING_SECONDS = 10.0
+"""Seconds that the end of a training waits for a store."""
+BESIDE = ("tune", "evaluate")
+"""Sections that another version of the same training may have otherwise: its run has none of them, the version has."""
+VALIDATION = "_validation"
+"""End of the name of a validation distance in a row of the history."""
+
+
+def is_recorded_here() -> bool:
+    """A job without a server leaves it to `register`, at home: its own store would be thrown away with it."""
+    return JOB not in os.environ or bool(os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def run_name(architecture: str, fingerprint: str) -> str:
+    """Return the name of a training's run, for people."""
+    return f"{architecture}-{fingerprint[:8]}"
+
+
+def of_training(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a training's run: those that another version of it cannot have otherwise."""
+    return {key: value for key, value in params.items() if key not in BESIDE}
+
+
+class _Line(NamedTuple):
+    """Figures of a step, and the time at which they were known."""
+
+    step: int
+    figures: Mapping[str, float]
+    time: int
+    """UTC milliseconds."""
+
+
+class Live:
+    """The run of a training, which begins with `begin` and hears each tick."""
+
+    def __init__(self, experiment: Experiment, root: Path) -> None:
+        self.experiment, self.root = experiment, root
+        self._lines: SimpleQueue[_Line | None] = SimpleQueue()
+        self._thread = Thread(target=self._write, name="mlflow", daemon=True)  # a store may hang for minutes
+        self._begun: Run | None = None
+        self._id = ""
+        self._told = False
+        self._ended = "FINISHED"
+
+    def begin(self, run: "Run") -> None:
+        """Take the training that is about to start."""
+        if is_recorded_here():
+            self._begun = run
+            self._thread.start()
+
+    def tick(self, progress: "Progress") -> None:
+        """Take a line of the history, and distances of earlier ones that are known now."""
+        if not self._begun:
+            return
+        now, of_machine = int(time.time() * 1000), psutil.virtual_memory()
+        system = {
+            "system/cpu_utilization_percentage": psutil.cpu_percent(),
+            "system/system_memory_usage_percentage": of_machine.percent,
+            "system/system_memory_usage_megabytes": of_machine.used / 1e6,
+        }
+        self._lines.put(_Line(_step(progress.row), _told(progress.row) | system, now))
+        for row in progress.judged:
+            self._lines.put(_Line(_step(row), {"fd_validation": _distance(row)}, now))
+
+    def end(self, status: str) -> None:
+        """Wait a moment for what is not written yet; `status` is MLflow's word for how it ended."""
+        self._ended = status
+        if self._begun:
+            self._lines.put(None)
+            self._thread.join(CLOSING_SECONDS)
+
+    def _write(self) -> None:
+        """Writes line by line, until the last one."""
+        waiting: list[_Line] = []
+        while True:
+            line = self._lines.get()
+            waiting += [line] if line else []
+            if line and not self._lines.empty():
+                continue
+            try:
+                self._send(waiting)
+                waiting = []
+                if line is None:
+                    self._close()
+            except Exception as error:  # of a server, a database, a disk: no training ends by it
+                self._tell(error)
+            if line is None:
+                return
+
+    def _send(self, lines: Sequence[_Line]) -> None:
+        from ganops.registry import tracking  # mlflow takes seconds to import, which the training does not wait for
+
+        client = tracking.connect(self.root)
+        self._id = self._id or self._open(client)
+        for part in tracking.parts([point for line in lines for point in tracking.points(*line)], 1000):
+            tracking.settled(client.log_batch, self._id, metrics=part)
+
+    def _open(self, client: Any) -> str:
+        from ganops.evaluation.reporting import effective
+        from ganops.registry import tracking
+
+        assert self._begun is not None
+        fingerprint, data = self._begun.fingerprint, self.experiment.data
+        run = tracking.begin_run(
+            client, tracking.ensure_experiment(client, self.experiment.register_.name, self.root), fingerprint,
+            name=run_name(self.experiment.model.architecture, fingerprint),
+            tags=tracking.code_tags(self.root) | tracking.made_by(), params=of_training(effective(self.experiment)),
+        )  # fmt: skip
+        about = self.root / layout.ABOUT
+        name = About.read(about).name if about.is_file() else data.source
+        tracking.log_data(client, run, name=name, digest=self._begun.meaning["data"], source=data.source)
+        return run
+
+    def _close(self) -> None:
+        from ganops.registry import tracking
+
+        if self._id:
+            tracking.settled(tracking.connect(self.root).set_terminated, self._id, self._ended)
+
+    def _tell(self, error: Exception) -> None:
+        if not self._told:
+            why = reason(error)
+            say("train", f"MLflow does not have these curves yet ({why}); the training goes on, register adds them")
+        self._told = True
+
+
+@contextmanager
+def live(experiment: Experiment, root: Path) -> Iterator[Live]:
+    """Yield the run of a training in the store of the project in `root`; afterwards it says how the training ended.
+
+    In a submitted job without a server there is none: its own store would be thrown away with it.
+    """
+    found = Live(experiment, root)
+    try:
+        yield found
+    except KeyboardInterrupt:
+        found.end("KILLED")
+        raise
+    except BaseException:
+        found.end("FAILED")
+        raise
+    found.end("FINISHED")
+
+
+def _step(row: Mapping[str, float]) -> int:
+    """Samples shown to D."""
+    return round(row["kimg"] * 1000)
+
+
+def _told(row: Mapping[str, float]) -> dict[str, float]:
+    return {key: value for key, value in row.items() if not key.endswith(VALIDATION)}
+
+
+def _distance(row: Mapping[str, float]) -> float:
+    return next(value for key, value in row.items() if key.endswith(VALIDATION))

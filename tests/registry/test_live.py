@@ -1,0 +1,136 @@
+"""The run of a training in MLflow while it trains: it is there at once, is doubled by nothing, is in nobody's way."""
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from ganops import config
+from ganops.core.git import JOB
+from ganops.registry import live as room
+from ganops.registry import tracking
+from ganops.registry.live import live
+
+EXPERIMENT = config.parse({"register": {"name": "faces"}, "data": {"source": "photos"}, "loss": {"r1": 0.3}})
+RUN = SimpleNamespace(fingerprint="0123456789abcdef", meaning={"data": "ab" * 32})
+
+
+def tick(kimg, judged=(), **terms):
+    row = {"kimg": kimg, "loss_g": 0.5, "images_per_second": 1000.0, **terms}
+    return SimpleNamespace(row=row, judged=judged)
+
+
+def trained(root, ticks, error=None):
+    with live(EXPERIMENT, root) as run:
+        run.begin(RUN)
+        for each in ticks:
+            run.tick(each)
+        if error:
+            raise error
+
+
+def the_run(root):
+    client = tracking.connect(root)
+    (found,) = client.search_runs([client.get_experiment_by_name("faces").experiment_id])
+    return client, found
+
+
+def curve(root, name):
+    client, run = the_run(root)
+    return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
+
+
+def completed(root, history, metrics):
+    """What `register` does with the run of a training."""
+    client = tracking.connect(root)
+    experiment = tracking.ensure_experiment(client, "faces", root)
+    return tracking.ensure_run(
+        client, experiment, RUN.fingerprint, name="x", tags={}, params={"loss": {"r1": 0.3}}, history=history,
+        metrics=metrics, artifacts={},
+    )  # fmt: skip
+
+
+HISTORY = [{"step": 1000 * i, "kimg": float(i), "loss_g": 0.5, "images_per_second": 1000.0} for i in (1, 2, 3)]
+
+
+def test_a_training_is_there_while_it_goes_on(root):
+    with live(EXPERIMENT, root) as run:
+        run.begin(RUN)
+        run.tick(tick(1.0))
+        run.tick(tick(2.0, judged=({"kimg": 1.0, "fd_domain_validation": 7.5},), fd_domain_validation=3.0))
+        for _ in range(200):  # its thread imports mlflow and makes the store
+            if run._id and len(curve(root, "train/loss_g")) == 2:
+                break
+            time.sleep(0.1)
+        client, found = the_run(root)
+        assert found.info.status == "RUNNING"
+        assert found.data.params["loss.r1"] == "0.3"
+        assert not [key for key in found.data.params if key.startswith(("tune.", "evaluate."))]
+        assert found.data.tags["mlflow.source.name"] == "dvc repro"
+        assert curve(root, "validation/fd") == [(1000, 7.5)], "of a line that is judged, at its own step"
+        (data,) = found.inputs.dataset_inputs
+        assert (data.dataset.name, data.dataset.digest) == ("photos", "ab" * 18)
+        assert "system/cpu_utilization_percentage" in found.data.metrics
+        assert client.get_experiment(found.info.experiment_id).tags.items() >= tracking.KIND.items()
+    assert the_run(root)[1].info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt(), "KILLED"), (RuntimeError("it diverged"), "FAILED")]
+)
+def test_it_says_how_the_training_ended_and_goes_on(root, error, status):
+    with pytest.raises(type(error)):
+        trained(root, [tick(1.0)], error)
+    assert the_run(root)[1].info.status == status
+    trained(root, [tick(2.0)])
+    assert the_run(root)[1].info.status == "FINISHED"
+    assert curve(root, "train/loss_g") == [(1000, 0.5), (2000, 0.5)], "in one run"
+
+
+def test_register_adds_what_is_missing_and_doubles_nothing(root):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0), tick(2.0)], KeyboardInterrupt())
+    assert completed(root, HISTORY, {"fd_domain": 7.0}) == the_run(root)[1].info.run_id
+    assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
+    assert curve(root, "test/fd_domain") == [(0, 7.0)]
+    completed(root, HISTORY, {"fd_domain": 7.0})
+    assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
+
+
+def test_a_line_has_the_time_at_which_it_was_reached(root):
+    run = completed(root, HISTORY, {})
+    times = [point.timestamp for point in tracking.connect(root).get_metric_history(run, "train/loss_g")]
+    start = tracking.connect(root).get_run(run).info.start_time
+    assert [each - start for each in times] == [1000, 2000, 3000], "1,000 samples at 1,000 a second"
+
+
+def test_a_store_that_is_away_stops_no_training_and_is_told_once(root, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    started = time.monotonic()
+    trained(root, [tick(1.0), tick(2.0)])
+    assert time.monotonic() - started < room.CLOSING_SECONDS + 2
+    said = capsys.readouterr().out
+    assert said.count("MLflow does not have these curves yet (no MLflow server answers at http://127.0.0.1:9") == 1
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    completed(root, HISTORY, {})
+    assert len(curve(root, "train/loss_g")) == 3
+
+
+def test_a_job_without_a_server_writes_nothing(root, monkeypatch):
+    monkeypatch.setenv(JOB, "raysubmit_1")
+    trained(root, [tick(1.0)])
+    assert tracking.connect(root).get_experiment_by_name("faces") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "found"),
+    [
+        ("loss_g", "train", "train/loss_g"),
+        ("fd_domain_validation", "train", "validation/fd_domain"),
+        ("fd_domain", "test", "test/fd_domain"),
+        ("authenticity", "test", "memorisation/authenticity"),
+        ("search/trials", "test", "search/trials"),
+    ],
+)
+def test_figures_are_grouped(name, group, found):
+    assert tracking.grouped(name, group) == found
