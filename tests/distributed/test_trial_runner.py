@@ -31,7 +31,7 @@ def test_a_trial_computes_with_the_threads_of_the_rule_whatever_torch_would_take
     changes = {"compute.threads": asked, "compute.storage": str(tmp_path), "tune.kimg": 1}
     experiment = load(featured.folder / "params.yaml").override(changes)
     runner = TrialRunner.__new__(TrialRunner)
-    runner.base, runner.plan, runner.edits = experiment, Plan(1, cpus, 0), None
+    runner.base, runner.plan, runner.edits, runner.ancestor = experiment, Plan(1, cpus, 0), None, None
     runner.prepared = NodeCopy(str(featured.folder / "data/prepared"))
     runner.features = NodeCopy(str(featured.folder / "artifacts/features"))
     runner.store = TrialStore(Storage.of(experiment.compute), "tune")
@@ -69,7 +69,7 @@ def test_a_trial_of_a_game_behind_a_warm_up_is_judged_after_equal_parts_of_both(
     """The end of the warm-up is judged as well, but is no end of a part."""
     changes = {"tune.trials": 1, "tune.kimg": 0.2, "tune.rungs": 2, "compute.storage": str(tmp_path)}
     runner = TrialRunner.__new__(TrialRunner)
-    runner.base, runner.plan, runner.edits = experiment(**changes), Plan(1, 1, 0), None
+    runner.base, runner.plan, runner.edits, runner.ancestor = experiment(**changes), Plan(1, 1, 0), None, None
     runner.store = TrialStore(Storage.of(runner.base.compute), "tune")
     runner.assignment = Assignment(1, {}, 0, 2, 1)
     runner.__dict__ |= {"judge": Judge(), "data": Phrases(), "device": torch.device("cpu")}
@@ -82,3 +82,33 @@ def test_a_trial_of_a_game_behind_a_warm_up_is_judged_after_equal_parts_of_both(
     ]
     assert ["nll" in row for row in rows] == [row["kimg"] <= 0.12 for row in rows]
     assert results[-1]["ended"] == ["finished", ""]
+
+
+def runner_of(store, assignment, **changes):
+    """A process of a search, without Ray."""
+    runner = TrialRunner.__new__(TrialRunner)
+    runner.base, runner.plan, runner.edits, runner.ancestor = experiment(**changes), Plan(1, 1, 0), None, None
+    runner.store, runner.assignment, runner.notes = store, assignment, []
+    runner.__dict__ |= {"judge": Judge(), "data": Phrases(), "device": torch.device("cpu")}
+    return runner
+
+
+def rows_of(runner):
+    kept = ("images_per_second", "distance")
+    return [{k: v for k, v in row.items() if k not in kept} for result in runner._results() for row in result["rows"]]
+
+
+@pytest.mark.parametrize("source", [1, 2])
+def test_who_goes_on_from_a_state_has_the_rows_before_it_whoever_they_are_of(tmp_path, source):
+    """States name the log of the search, which all trials share: a member of a population takes another's past over."""
+    changes = {"tune.trials": 2, "tune.kimg": 0.2, "tune.rungs": 2, "compute.storage": str(tmp_path)}
+    changes |= {"tune.scheduler": "pbt", "loss.warm_up": None}
+    store = TrialStore(Storage.of(experiment(**changes).compute), "tune")
+    whole = rows_of(runner_of(store, Assignment(3, {}, 0, 2, 3), **changes))
+    for number in (1, 2):
+        rows_of(runner_of(store, Assignment(number, {}, 0, 1, number), **changes))
+    again = rows_of(runner_of(store, Assignment(1, {}, 1, 2, source), **changes))
+    assert again == whole
+    assert store.pictures().keys() == {1, 2, 3}
+    assert list((tmp_path / "tune" / "log").glob("*.json"))
+    assert not list((tmp_path / "tune" / "checkpoints").rglob("*.png"))
