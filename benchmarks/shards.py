@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 
 from ganops import config
-from ganops.core.files import hash_file, read_json, write_json
+from ganops.core.files import hash_file, locked, read_json, write_json
 from ganops.data.cache import Cache, place_of
 from ganops.data.shards import HEADER_BYTES, Column, Shards, record
 from ganops.data.writing import move, write_split
@@ -155,7 +156,7 @@ class Team:
 
     def ended(self) -> bool:
         """Look once: at the bytes of the cache, and whether all have ended well."""
-        self.largest = max(self.largest, sum(map(_bytes, self.home.glob("ganops-*/shards-*/*"))))
+        self.largest = max([self.largest, *map(_held, self.home.glob("ganops-*/shards-*.lock"))])
         codes = [process.poll() for process in self.processes]
         if any(codes):
             raise SystemExit(f"a worker ended with {codes}")
@@ -168,11 +169,11 @@ class Team:
             process.wait()
 
 
-def _bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _held(lock: Path) -> int:
+    """Bytes of a cache, between two changes of it."""
+    with suppress(FileNotFoundError), locked(lock):
+        return sum(path.stat().st_size for path in lock.with_suffix("").iterdir())
+    return 0
 
 
 def trained(arguments: argparse.Namespace, folder: Path, name: str, cache: int, kills: int = 0) -> dict[str, Any]:

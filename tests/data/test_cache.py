@@ -1,6 +1,6 @@
 """Shards from storage through a bounded cache: the same samples, few bytes, one fetch each, errors in words."""
 
-import os
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -70,15 +70,11 @@ def fetched(monkeypatch):
     return names
 
 
-def bytes_of(path):
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:  # it has got another name, or made room
-        return 0
-
-
 def held(folder):
-    return sum(map(bytes_of, folder.iterdir())) if folder.is_dir() else 0
+    """The bytes of a cache, between two changes of it."""
+    with contextlib.suppress(FileNotFoundError), locked(folder.with_suffix(".lock")):
+        return sum(path.stat().st_size for path in folder.iterdir())
+    return 0
 
 
 def until(condition):
@@ -264,7 +260,7 @@ def test_processes_that_are_killed_and_others_share_it(stored, home):
     processes = [subprocess.Popen(command) for _ in range(3)]
     until(lambda: list(home.glob("ganops-*/shards-*/*.npy")))
     processes[0].kill()
-    folder = next(home.glob("ganops-*/shards-*"))
+    folder = next(path for path in home.glob("ganops-*/shards-*") if path.is_dir())
     while processes[1].poll() is None:
         assert held(folder) <= 33 * BYTES
         time.sleep(0.005)

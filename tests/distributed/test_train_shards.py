@@ -23,10 +23,10 @@ def home():
 
 @pytest.fixture
 def project(tmp_path, home) -> Project:
-    """A project whose set will be in shards of 50; its machine's temporary folder is its own."""
+    """A project whose set will be in shards of 20; its machine's temporary folder is its own."""
     project = new_project(tmp_path / "project")
     project.variables |= {"PYTHONPATH": str(project.folder / "src"), "TMPDIR": str(home)}
-    project.params(data={"shard": 50}, tune={"trials": 0}, compute={"launcher": "ray", "workers": 2})
+    project.params(data={"shard": 20}, tune={"trials": 0}, compute={"launcher": "ray", "workers": 2})
     return project
 
 

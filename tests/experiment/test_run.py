@@ -404,6 +404,7 @@ def threads_while(training, until=None):
         found.add(torch.get_num_threads())
         return batches(*args)
 
+    seen.close = batches.close
     training.batches = seen
     for progress in training.play(until):
         notes += progress.notes
