@@ -526,6 +526,8 @@ class Compute(Section):
     """inline: worker 0 judges, the others wait; apart: a core (or GPU) is kept for it; auto: apart if one is free."""
     data: Literal["auto", "device", "stream"] = "auto"
     """device: all samples in its memory; stream: read as they are needed; auto: device where half of it suffices."""
+    graphs: Literal["auto", "off"] = "auto"
+    """auto: one worker on a GPU records its steps as CUDA graphs and launches each as a whole; off: it never does."""
     trial: TrialCompute = TrialCompute()
     """The resources of one trial of the search."""
     storage: str = ".ganops"

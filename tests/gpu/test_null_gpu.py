@@ -50,6 +50,24 @@ def test_nothing_lies_on_the_other_gpu(workers, played):
     assert own > 0
 
 
+@pytest.fixture(scope="module")
+def recorded():
+    """The steps of each game from CUDA graphs."""
+    return gpu.run("steps.py", 1, "graphs", NULL_GPUS=2)
+
+
+@pytest.mark.parametrize("game", RECORDED["1"])
+def test_steps_are_recorded_and_launched_as_a_whole(game, recorded):
+    """Outside are the batch, the optimisers and the average; a stream that is recorded refuses what it cannot keep."""
+    for step in recorded["games"][game]:
+        assert 3 <= step["graphs"] <= 5, "one for each optimiser's step, and the end"
+        assert step["launches"] + step["blas"] + step["dnn"] <= 25
+        assert (step["waits"], step["pageable"], step["to_host"]) == (0, 0, 0)
+    held = [step["held"] for step in recorded["games"][game]]
+    assert min(held) == max(held)
+    assert recorded["used"][0] == recorded["refusals"] == 0
+
+
 def test_a_gpu_is_given_the_numbers_of_a_cpu():
     found = gpu.run("draws.py")
     assert found["different"] == 0

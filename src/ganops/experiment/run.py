@@ -213,7 +213,7 @@ class Run:
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
-            before=self.before,
+            before=self.before, graphs=self.experiment.compute.graphs == "auto",
         )  # fmt: skip
         try:
             yield from within(self._settings, self._listen(ticks, every, end))
