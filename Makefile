@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow test-next golden fuzz chaos ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow test-next golden fuzz chaos gpu ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -74,6 +74,9 @@ fuzz: setup  ## ten minutes of foreign bytes at every door; SEED=N draws others
 
 chaos: setup  ## trainings on a cluster of two hosts under faults at random moments: half an hour, needs root
 	pytest -m chaos -s
+
+gpu: setup  ## what only a real GPU can say: parity, bits, speed, graphs; 8 minutes, into gpu.json
+	python benchmarks/gpu.py gpu.json
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000
 	-@ganops check --quick

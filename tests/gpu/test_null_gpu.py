@@ -121,3 +121,13 @@ def test_a_gpu_whose_memory_is_taken_is_told_in_words():
 def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words():
     assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older",
                      gpu.run("unusable.py", "ray", NULL_GPU_DRIVER="old")["ray"])  # fmt: skip
+
+
+def test_the_script_for_a_real_gpu_comes_to_its_end():
+    told = gpu.run("real.py")
+    assert told["code"] == 0, told
+    found = told["found"]
+    assert found["parity"].keys() == {"dcgan", "vae", "ada, adaptive"}
+    assert {key for each in found["bits"].values() for key in each} == {"twice", "interrupted", "graphs"}
+    assert all(each[way] > 0 for each in found["speed"].values() for way in ("eager", "graphs"))
+    assert found["extractors"]["images_per_second"] > 0

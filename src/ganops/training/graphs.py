@@ -7,6 +7,7 @@ The step of an optimiser stays outside, between two graphs: so learning rates an
 import gc
 import warnings
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ class Recorded:
             torch.cuda.synchronize()
             with torch.cuda.stream(self._stream):
                 self._tapes[kind] = _Tape.of(self.objective, self.G, self.D, turns, asked)
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, KeyError) as error:
             raise TrainingError(
                 f"this step cannot be recorded as a CUDA graph: {str(error).splitlines()[0]}; compute.graphs: off "
@@ -120,8 +123,11 @@ class _Tape(NamedTuple):
             terms = objective.play(players[0], players[1], fixed)
             names = tuple(terms)
             found = torch.stack([terms[name].double() for name in names])
-        finally:
-            recorder.end(None)
+        except BaseException:
+            with suppress(RuntimeError):  # which would say that there was an error, and not which
+                recorder.end(None)
+            raise
+        recorder.end(None)
         return cls(fixed, asked, weights, recorder.pieces, names, found)
 
     def play(self, turns: Sequence[Turn]) -> Terms:
