@@ -68,7 +68,7 @@ def settings(name: str, device: torch.device) -> Iterator[None]:
 
 
 def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[dict[str, float]]:
-    """Counts, milliseconds of the host and bytes held of some steps of the last phase, not its first, before any tick.
+    """Counts, milliseconds of processors and bytes held of some steps of the last phase: not the first, without a tick.
 
     A step goes from where it asks for its batch to where the next one does; a wait of the host in it is an error. In
     its first ten passes, and in every hundredth, DistributedDataParallel waits for its own clock.
@@ -76,17 +76,17 @@ def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[
     first = 20 if graphs else 12 if dist.is_initialized() else 2
     seen: list[dict[str, float]] = []
     turns, batches = run.recipe.d_steps, run.batches
-    before, started = counts(), time.perf_counter()
+    before, started = counts(), time.process_time()
 
     def asked(turn: int):  # as `Batches`
         nonlocal before, started
         if turn % turns == 0:
             torch.cuda.set_sync_debug_mode("default")
-            ms = 1000 * (time.perf_counter() - started)
+            ms = 1000 * (time.process_time() - started)
             seen.append({**since(before), "ms": ms, "held": torch.cuda.memory_reserved(run.device)})
             if len(seen) > first + count:
                 raise StoppedError
-            before, started = counts(), time.perf_counter()
+            before, started = counts(), time.process_time()
             torch.cuda.set_sync_debug_mode("error" if len(seen) > first else "default")
         return batches(turn)
 
