@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow test-next golden fuzz chaos site ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow test-next golden fuzz chaos gpu site ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -74,6 +74,9 @@ fuzz: setup  ## ten minutes of foreign bytes at every door; SEED=N draws others
 
 chaos: setup  ## trainings on a cluster of two hosts under faults at random moments: half an hour, needs root
 	pytest -m chaos -s
+
+gpu: setup  ## what only a real GPU can say: parity, bits, speed, graphs; 8 minutes, into gpu.json
+	python benchmarks/gpu.py gpu.json
 
 site: setup  ## the documentation as pages, in site/
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --config-file infra/site/mkdocs.yml

@@ -559,6 +559,8 @@ class Compute(Section):
     they lie in shards, or more than half of it would be taken."""
     cache: ByteSize = ByteSize(CACHE_BYTES)
     """Bytes, or words such as 2 GB, of each machine's disk for shards of data.storage, at most."""
+    graphs: Literal["auto", "off"] = "off"
+    """auto: one worker on a GPU records its steps as CUDA graphs and launches each as a whole; off: it never does."""
     trial: TrialCompute = TrialCompute()
     """The resources of one trial of the search."""
     storage: str = ".ganops"

@@ -67,32 +67,32 @@ def settings(name: str, device: torch.device) -> Iterator[None]:
         yield
 
 
-def steps(run: Run, name: str, count: int = 3) -> list[dict[str, float]]:
-    """Counts, milliseconds of the host and bytes held of some steps of the last phase, not its first, before any tick.
+def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[dict[str, float]]:
+    """Counts, milliseconds of processors and bytes held of some steps of the last phase: not the first, without a tick.
 
     A step goes from where it asks for its batch to where the next one does; a wait of the host in it is an error. In
     its first ten passes, and in every hundredth, DistributedDataParallel waits for its own clock.
     """
-    first = 12 if dist.is_initialized() else 2
+    first = 20 if graphs else 12 if dist.is_initialized() else 2
     seen: list[dict[str, float]] = []
     turns, batches = run.recipe.d_steps, run.batches
-    before, started = counts(), time.perf_counter()
+    before, started = counts(), time.process_time()
 
     def asked(turn: int):  # as `Batches`
         nonlocal before, started
         if turn % turns == 0:
             torch.cuda.set_sync_debug_mode("default")
-            ms = 1000 * (time.perf_counter() - started)
+            ms = 1000 * (time.process_time() - started)
             seen.append({**since(before), "ms": ms, "held": torch.cuda.memory_reserved(run.device)})
             if len(seen) > first + count:
                 raise StoppedError
-            before, started = counts(), time.perf_counter()
+            before, started = counts(), time.process_time()
             torch.cuda.set_sync_debug_mode("error" if len(seen) > first else "default")
         return batches(turn)
 
     try:
         with settings(name, run.device):
-            for _ in train(run.state, asked, run.last.objective, run.last.recipe, seed=3):
+            for _ in train(run.state, asked, run.last.objective, run.last.recipe, seed=3, graphs=graphs):
                 pass
     except StoppedError:
         pass
@@ -101,20 +101,21 @@ def steps(run: Run, name: str, count: int = 3) -> list[dict[str, float]]:
     return seen[first + 1 :]
 
 
-def main(workers: int, *names: str) -> dict[str, object]:
-    """Steps of the games that are named, or of all; with several workers, as the first of them."""
+def main(workers: int, *, graphs: bool) -> dict[str, object]:
+    """Steps of all games, captured ones or not; with several workers, as the first of them."""
     torch.set_num_threads(1)
     torch.cuda.set_device(1)
     device = torch.device("cuda", 1)
     if workers > 1:
         dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=workers, device_id=device)
     found: dict[str, object] = {}
-    for name in names or (games.SHARED if workers > 1 else games.GAMES):
+    for name in games.SHARED if workers > 1 else games.GAMES:
         kimg = 100 * games.BATCH * games.GAMES[name].get("train.d_steps", 1) / 1000
         run = opened(name, device, **{"train.kimg": kimg, "train.tick_kimg": kimg})  # a tick would wait
-        found[name] = steps(run, name)
-    return {"games": found, "used": [library.null_gpu_used(number) for number in range(2)]}
+        found[name] = steps(run, name, graphs=graphs)
+    used = [library.null_gpu_used(number) for number in range(2)]
+    return {"games": found, "used": used, "refusals": counts()["refusals"]}
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]), *sys.argv[2:])))
+    print(json.dumps(main(int(sys.argv[1]), graphs="graphs" in sys.argv)))

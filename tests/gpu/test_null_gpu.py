@@ -50,6 +50,24 @@ def test_nothing_lies_on_the_other_gpu(workers, played):
     assert own > 0
 
 
+@pytest.fixture(scope="module")
+def recorded():
+    """The steps of each game from CUDA graphs."""
+    return gpu.run("steps.py", 1, "graphs", NULL_GPUS=2)
+
+
+@pytest.mark.parametrize("game", RECORDED["1"])
+def test_steps_are_recorded_and_launched_as_a_whole(game, recorded):
+    """Outside are the batch, the optimisers and the average; a stream that is recorded refuses what it cannot keep."""
+    for step in recorded["games"][game]:
+        assert 3 <= step["graphs"] <= 5, "one for each optimiser's step, and the end"
+        assert step["launches"] + step["blas"] + step["dnn"] <= 25
+        assert (step["waits"], step["pageable"], step["to_host"]) == (0, 0, 0)
+    held = [step["held"] for step in recorded["games"][game]]
+    assert min(held) == max(held)
+    assert recorded["used"][0] == recorded["refusals"] == 0
+
+
 def test_a_gpu_is_given_the_numbers_of_a_cpu():
     found = gpu.run("draws.py")
     assert found["different"] == 0
@@ -103,3 +121,13 @@ def test_a_gpu_whose_memory_is_taken_is_told_in_words():
 def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words():
     assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older",
                      gpu.run("unusable.py", "ray", NULL_GPU_DRIVER="old")["ray"])  # fmt: skip
+
+
+def test_the_script_for_a_real_gpu_comes_to_its_end():
+    told = gpu.run("real.py")
+    assert told["code"] == 0, told
+    found = told["found"]
+    assert found["parity"].keys() == {"dcgan", "vae", "ada, adaptive"}
+    assert {key for each in found["bits"].values() for key in each} == {"twice", "interrupted", "graphs"}
+    assert all(each[way] > 0 for each in found["speed"].values() for way in ("eager", "graphs"))
+    assert found["extractors"]["images_per_second"] > 0

@@ -149,6 +149,9 @@ def moments_over_workers(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor
     equal = samples * workers() == batch
     own = [mean, variance] if equal else [mean, variance, torch.full_like(mean, samples / batch)]
     means, variances, *weights = _Gather.apply(torch.stack(own)).unbind(1)
-    weight = weights[0] if weights else 1 / workers()
-    whole = (means * weight).sum(0)
-    return whole, ((variances + (means - whole).square()) * weight).sum(0)
+
+    def over_workers(x: Tensor) -> Tensor:
+        return (x * weights[0]).sum(0) if weights else x.mean(0)
+
+    whole = over_workers(means)
+    return whole, over_workers(variances + (means - whole).square())

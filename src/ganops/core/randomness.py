@@ -70,11 +70,14 @@ class Draws:
 
     def of(self, name: str, make: Make) -> Numbers:
         """Return this worker's slice of the numbers that `make` draws from a fresh source, on the device."""
-        numbers = self.ahead.take(self, name, make) if self.ahead else self.on_host(name, make)
-        return tuple(each.to(self.device, non_blocking=True) for each in numbers)
+        return tuple(each.to(self.device, non_blocking=True) for each in self.on_host(name, make))
 
     def on_host(self, name: str, make: Make) -> Numbers:
-        """Return the same on the CPU, from where a GPU can fetch them."""
+        """Return the same on the CPU, from where a GPU can fetch them: drawn ahead, or now."""
+        return self.ahead.take(self, name, make) if self.ahead else self.draw(name, make)
+
+    def draw(self, name: str, make: Make) -> Numbers:
+        """Return the same, drawn now."""
         return tuple(pinned(each[self.part], self.device) for each in make(self.source(name)))
 
     def source(self, name: str) -> torch.Generator:
@@ -105,8 +108,8 @@ class Ahead:
         """Return numbers on the CPU, drawn ahead or now; an error in drawing them is raised here."""
         self._asked[name] = make
         found = self._drawn[draws.key].result() if draws.key in self._drawn else {}
-        return found[name] if name in found else draws.on_host(name, make)
+        return found[name] if name in found else draws.draw(name, make)
 
     @staticmethod
     def _draw(draws: Draws, asked: dict[str, Make]) -> dict[str, Numbers]:
-        return {name: draws.on_host(name, make) for name, make in asked.items()}
+        return {name: draws.draw(name, make) for name, make in asked.items()}

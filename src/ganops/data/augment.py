@@ -227,12 +227,16 @@ class Augmentation:
         drawn = _decided(chosen, self.transforms, Numbers._make(numbers), shape, self.memory["strength"])
         return apply(planes, drawn).view(x.shape)
 
+    def moves(self, turn: int) -> bool:
+        """Return True where the strength follows from the signs after a turn of D."""
+        return self.adaptive and turn % ADAPT_STEPS == ADAPT_STEPS - 1
+
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
         """Note after each step of D how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
         if not self.adaptive:
             return
         self.memory["signs"].add_(mean_over_workers(signs))
-        if turn % ADAPT_STEPS == ADAPT_STEPS - 1:
+        if self.moves(turn):
             strength, mean = self.memory["strength"], self.memory["signs"] / ADAPT_STEPS
             strength.copy_(
                 adapt(strength, mean, images=ADAPT_STEPS * batch, target=self.target, per_images=self.per_images)

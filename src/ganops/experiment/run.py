@@ -240,7 +240,7 @@ class Run:
         end = min(until or self.recipe.steps, self.recipe.steps)
         ticks = train(
             self.state, self.batches, self.last.objective, self.last.recipe, seed=self.experiment.seed, until=end,
-            before=self.before, stop=stop,
+            before=self.before, stop=stop, graphs=self.experiment.compute.graphs == "auto",
         )  # fmt: skip
         try:
             yield from within(self._settings, self._listen(ticks, end))

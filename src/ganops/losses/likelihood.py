@@ -23,6 +23,10 @@ class Likelihood:
         nats = nll(G(turn.z, turn.y, given=turn.x), turn.x)
         return nats, {"nll": nats.mean()}
 
+    def weight(self, turn: Turn) -> float:
+        """Return 1: there is one term, in all turns."""
+        return 1.0
+
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return nothing: its loss says all that there is."""
         return ()

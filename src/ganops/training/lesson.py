@@ -1,6 +1,6 @@
 """The lesson: a step in which the networks do not play: the halves of an autoencoder, or G alone, down one loss."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +20,9 @@ class Loss(Protocol):
     @property
     def parts(self) -> tuple[str, ...]:
         """Names of the parts that it teaches, behind G. or D.: all of G, or G.decoder; empty: all of both."""
+
+    def weight(self, turn: Turn, /) -> float:
+        """Return the number that changes what is computed in a turn."""
 
     def __call__(self, G: nn.Module, D: nn.Module, turn: Turn, /) -> tuple[Tensor, Terms]:
         """Return the loss of each sample [N], and what there is to report; both are shared with the other workers."""
@@ -45,6 +48,10 @@ class Lesson:
     def learns(self, name: str) -> bool:
         """Return True where the loss teaches the part of a network to which the parameter belongs."""
         return not self.loss.parts or name.startswith(tuple(f"{part}." for part in self.loss.parts))
+
+    def kind(self, turn: Turn) -> Hashable:
+        """Return the weight in a turn: steps of another one are others."""
+        return self.loss.weight(turn)
 
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step for each turn."""

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from ganops.core.collective import mean_over_workers, rank, shares, sharing, wor
 from ganops.core.errors import DivergenceError
 from ganops.core.randomness import Ahead, Draws
 from ganops.training import ema
+from ganops.training.graphs import Recorded
 from ganops.training.objective import Objective, Player, Terms, Turn, Weights, group
 from ganops.training.schedule import ZERO, Schedule
 from ganops.training.state import State
@@ -84,6 +86,7 @@ class Phase:
 def train(
     state: State, batches: Callable[[int], Batch], objective: Objective, recipe: Recipe, *, seed: int,
     until: int | None = None, before: Sequence[Phase] = (), stop: Callable[[int], bool] = lambda step: False,
+    graphs: bool = False,
 ) -> Iterator[Tick]:  # fmt: skip
     """Plays on from `state.step` and yields a tick every `tick_steps`, at the end of a phase, and where it is stopped.
 
@@ -96,6 +99,7 @@ def train(
         until: Stop before this step although the schedules go on; None: at the end of the last phase.
         before: The phases that come first, such as the first stage of a two-stage VAE.
         stop: Asked after each step, with the number of steps so far: True ends the training there, on all workers.
+        graphs: One worker on a GPU records its steps as CUDA graphs: the same kernels, launched together.
 
     Raises:
         DivergenceError: A loss, or a weight of the average, is not finite, on all workers together.
@@ -108,7 +112,7 @@ def train(
             if state.step == start.step > 0:  # moments of another objective say nothing about this one
                 state.adam_G.state.clear()
                 state.adam_D.state.clear()
-            if (yield from _phase(state, batches, phase, start, end, seed, stop)):
+            if (yield from _phase(state, batches, phase, start, end, seed, stop, graphs=graphs)):
                 return
         start = after
 
@@ -128,14 +132,16 @@ class _Start(NamedTuple):
 
 def _phase(
     state: State, batches: Callable[[int], Batch], phase: Phase, start: _Start, end: int, seed: int,
-    stop: Callable[[int], bool],
+    stop: Callable[[int], bool], *, graphs: bool,
 ) -> Generator[Tick, None, bool]:  # fmt: skip
     """Plays a phase on up to step `end`, and returns True where it was stopped."""
     objective, recipe = phase.objective, phase.recipe
     G = Player(state.G, _shared("G", state.G, objective), state.adam_G)
     D = Player(state.D, _shared("D", state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
-    ahead = Ahead(2 * recipe.d_steps) if next(state.G.parameters()).is_cuda else None
+    on_gpu = next(state.G.parameters()).is_cuda
+    ahead = Ahead(2 * recipe.d_steps) if on_gpu else None
+    play = Recorded(objective, G, D).play if graphs and on_gpu and workers() == 1 else partial(objective.play, G, D)
     turn = _Turns(batches, recipe, seed, start.turn, part, ahead)
     average = ema.pairs(state.average, state.G)
     terms: list[Terms] = state.terms
@@ -151,7 +157,7 @@ def _phase(
         ticks = (state.step + 1) % recipe.tick_steps == 0 or state.step + 1 == end
         turns = [turn(t, report=ticks) for t in range(first, first + recipe.d_steps)]
         with sharing(part.stop - part.start, recipe.batch):
-            terms.append(objective.play(G, D, turns))
+            terms.append(play(turns))
             state.step += 1
             stopped = stop(state.step)
             metrics = _means(terms, state.step, objective) if ticks or stopped else {}

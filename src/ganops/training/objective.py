@@ -1,12 +1,11 @@
 """The objective of a training: what a step is. A game (`step`) is one, a lesson (`lesson`) another."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from ganops.core.collective import weighted
 from ganops.core.randomness import Draws
@@ -19,9 +18,24 @@ Terms = dict[str, Tensor]
 class Weights:
     """Weights of the penalties in one turn; those of weight 0 are not computed."""
 
-    r1: float = 0.0
-    r2: float = 0.0
-    penalty: float = 0.0
+    r1: float | Tensor = 0.0
+    r2: float | Tensor = 0.0
+    penalty: float | Tensor = 0.0
+
+
+def acts(weight: float | Tensor) -> bool:
+    """Return True where a penalty is computed: a tensor, which a recorded step reads its weight from, is above 0."""
+    return isinstance(weight, Tensor) or weight > 0
+
+
+class Descent(Protocol):
+    """The part of an optimiser that objectives use."""
+
+    def zero_grad(self, *, set_to_none: bool) -> None:
+        """Forget the gradients."""
+
+    def step(self) -> Any:
+        """Move the parameters."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +45,7 @@ class Player:
     network: nn.Module
     shared: nn.Module
     """The network itself, or its DistributedDataParallel wrapper."""
-    optimizer: Optimizer
+    optimizer: Descent
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,9 @@ class Objective(Protocol):
     def learns(self, name: str) -> bool:
         """Return True where the parameter of this name, behind G. or D., is learnt; the others rest."""
 
+    def kind(self, turn: Turn) -> Hashable:
+        """Return what else of a turn than its tensors and weights decides what is computed."""
+
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step: the networks move, by gradients averaged over the workers."""
 
@@ -80,7 +97,7 @@ def group(D: nn.Module) -> int:
     return int(getattr(D, "group", 1))
 
 
-def descend(loss: Tensor, *optimizers: Optimizer, still: Sequence[nn.Parameter] = ()) -> None:
+def descend(loss: Tensor, *optimizers: Descent, still: Sequence[nn.Parameter] = ()) -> None:
     """Take one step down the gradient of `loss`, in which the parameters `still` stay where they are.
 
     The loss is the mean over this worker's samples, and the gradients of shared networks are averaged over the workers.

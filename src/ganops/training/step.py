@@ -1,6 +1,6 @@
 """The game: what one step of a GAN is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ganops.core.collective import mean_over_workers
 from ganops.core.randomness import Draws
-from ganops.training.objective import Player, Terms, Turn, descend, wide
+from ganops.training.objective import Player, Terms, Turn, acts, descend, wide
 from ganops.training.objective import Weights as Weights  # this was their place
 from ganops.training.objective import group as group
 
@@ -65,6 +65,9 @@ class Augmentation(Protocol):
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
         """Samples [N, ...] -> the same shape; follows from the draws and the name."""
 
+    def moves(self, turn: int) -> bool:
+        """Return True where it moves its strength after a turn of D."""
+
     def observe(self, turn: int, signs: Tensor, batch: int) -> None:
         """Take, after each turn of D, how sure it is of this worker's real samples: the mean sign, in [-1, 1]."""
 
@@ -100,6 +103,10 @@ class Game:
         """Return True: both players learn with all they have."""
         return True
 
+    def kind(self, turn: Turn) -> Hashable:
+        """Return whether a turn measures more, and whether the augmentation moves after it."""
+        return turn.report, self.augment is not None and self.augment.moves(turn.number)
+
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step, as `play`."""
         return play(G, D, self, turns)
@@ -117,7 +124,7 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
     Where there are augmentations T and c is 0, D stands for D after them; gradients are those at the samples.
     """  # fmt: skip
     weights = turn.weights
-    x, fake = turn.x.detach().requires_grad_(weights.r1 > 0), fake.detach().requires_grad_(weights.r2 > 0)
+    x, fake = turn.x.detach().requires_grad_(acts(weights.r1)), fake.detach().requires_grad_(acts(weights.r2))
     with game.autocast():
         on_real, on_fake = D(game.shown(x, turn, "real"), turn.y), D(game.shown(fake, turn, "fake"), turn.y)
     on_real, on_fake = wide(on_real), wide(on_fake)
@@ -134,11 +141,11 @@ def discriminator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tu
     if turn.report:
         terms["spread"] = _spread(fake.detach()) / _spread(turn.x)
     for name, weight, samples, scores in (("r1", weights.r1, x, on_real), ("r2", weights.r2, fake, on_fake)):
-        if weight > 0:
+        if acts(weight):
             squares = game.square_norms(samples, scores)
             loss = loss + weight / 2 * squares
             terms[name] = squares.mean()
-    if game.penalty and weights.penalty > 0:
+    if game.penalty and acts(weights.penalty):
         penalty = _penalty(D, game, game.penalty, turn, fake)
         loss = loss + weights.penalty * penalty
         terms["penalty"] = penalty.mean()
