@@ -120,15 +120,16 @@ def foreign_tables():
         ),
         5,
     )
-    lineage = dict.fromkeys(("name", "version", "reasons", "run", "patch", "job", "experiment", "fingerprint"), FOREIGN)
-    lineage |= {
+    told = ("name", "version", "reasons", "run", "patch", "job", "experiment", "fingerprint", "ancestor")
+    lineage = dict.fromkeys(told, FOREIGN) | {
         "aliases": [FOREIGN],
         "commit": FOREIGN,
         "changes": True,
         "search": dict.fromkeys(("trial", "search", "run"), FOREIGN),
     }
     lineage |= {"hashes": {FOREIGN: FOREIGN}, "params": {FOREIGN: FOREIGN}}
-    yield provenance.show(lineage), 2 + 8 + 3 + 2 + 2
+    yield provenance.show(lineage), 2 + 9 + 3 + 2
+    yield provenance.show(lineage, every=True), 2 + 9 + 3 + 2 + 2
 
 
 @pytest.mark.parametrize("console", [Console, lambda **options: Console(markup=False, emoji=False, **options)])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ganops.cli.init import OWN
+from ganops.cli.own import TEMPLATES
 from ganops.data import toys
 from ganops.data.sources import archive
 from ganops.data.toys import HALVING, RATE, SAMPLES, SINE, VOICES, sound, sounds
@@ -128,7 +128,7 @@ def test_a_seed_and_a_number_are_one_sound(tmp_path):
 
 # Films.
 
-SPRITES = OWN / "garments" / "garments.png"
+SPRITES = TEMPLATES / "garments" / "garments.png"
 PIXELS = "b80da1fea0467748b98c14aacdaf9b966b23a612f74fef1ce2ed34e93e34cad6"
 """SHA-256 of the names and the pixels of the first 60 films, as seed 0 makes them."""
 MOTIONS = [toys.motion(name, number) for name in toys.GARMENTS for number in range(1000)]

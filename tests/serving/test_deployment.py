@@ -35,7 +35,7 @@ from ganops.serving import deployment, replica
 from ganops.serving.app import Answer
 from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
 from ganops.serving.limits import Refused
-from ganops.serving.order import Order
+from ganops.serving.orders import Order
 from ganops.serving.replica import Replica, Target
 
 NAME = "faces"

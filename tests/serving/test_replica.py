@@ -19,7 +19,7 @@ from ganops.registry import packing
 from ganops.registry.model_version import Registered
 from ganops.serving import app
 from ganops.serving.app import Front
-from ganops.serving.order import FORMATS, Order
+from ganops.serving.orders import FORMATS, Order
 from ganops.serving.replica import Loaded, Replica, Target
 
 RATE, SAMPLES = SOUND["rate"], SOUND["samples"]

@@ -25,7 +25,7 @@ from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
 from ganops.serving.limits import HEADERS, Refused, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which samples have to be drawn
-from ganops.serving.order import FORMATS, JOINED, Order, of_address, parse
+from ganops.serving.orders import FORMATS, JOINED, Order, of_address, parse
 
 REQUESTS = 1024
 """Requests that are received, wait or are drawn at once; those beyond are told to come again."""

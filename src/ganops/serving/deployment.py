@@ -19,7 +19,7 @@ from ganops.registry.model import Model
 from ganops.serving import limits
 from ganops.serving.app import SECONDS, Answer, Front, State
 from ganops.serving.limits import Refused
-from ganops.serving.order import Order
+from ganops.serving.orders import Order
 from ganops.serving.replica import Replica, Target
 
 BATCH = 256

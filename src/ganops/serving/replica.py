@@ -27,7 +27,7 @@ from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving.app import Answer, Drawn, Played, State, Written
-from ganops.serving.order import FORMATS, Order
+from ganops.serving.orders import FORMATS, Order
 
 RETRY_SECONDS = 30
 """Seconds after which a version that could not be loaded is tried again."""

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from ganops.serving.limits import Refused
-from ganops.serving.order import ASKED, FORMATS, MEDIA, Order, of_address, preferred
+from ganops.serving.orders import ASKED, FORMATS, MEDIA, Order, of_address, preferred
 
 NAMES = ("boot", "3", "a b")
 WORDS = ["0", "-1", "7", "boot", "3", "1.5", ".5", "1e3", "nan", "", "9" * 40, "png", "\u0661\u0662", "\x00"]
