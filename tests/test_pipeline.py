@@ -81,7 +81,7 @@ def test_the_report_is_whole(finished):
     page = (finished.folder / "reports/evaluation/report.html").read_text()
     assert "data:image/png;base64," in page
     assert all(f'id="{name}"' in page for name in ("data", "training", "pictures", "numbers", "memorisation"))
-    assert "tells generated from real samples" in page
+    assert "tells generated from real ones" in page
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 

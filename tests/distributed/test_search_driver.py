@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import random
+from pathlib import Path
 
 import pytest
 
@@ -285,7 +286,9 @@ def test_the_ledger_is_json_and_pictures(arena):
     arena.search(arena.experiment(trials=1), arena.store())
     folder = arena.folder / "search"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert names == {"search.json", "trials/0001.json", "pictures/0001.png"}
+    logged = {name for name in names if name.startswith("log/")}
+    assert names - logged == {"search.json", "trials/0001.json", "pictures/0001.png"}
+    assert {Path(name).suffix for name in logged} == {".json", ".png"}
     content = read_json(folder / "trials" / "0001.json")
     assert [row["rung"] for row in content["history"] if "rung" in row] == [1, 2, 3]
     assert {"distance", "coverage", "alarms", "precision"} <= content["history"][-1].keys()

@@ -226,9 +226,9 @@ def test_more_kimg_go_on_from_the_end_of_a_finished_training(trained, again, lau
 
 OF_RAY = {
     "RayTrainWorker", "SynchronizationActor", "TrainController", "PlacementGroupCleaner", "DatasetManager",
-    "_AutoscalingCoordinatorActor", "DashboardAgent", "RuntimeEnvAgent",
+    "_AutoscalingCoordinatorActor", "DashboardAgent", "RuntimeEnvAgent", "IDLE",
 }  # fmt: skip
-"""Processes that Ray and Ray Train start on a machine of our own."""
+"""Processes that Ray and Ray Train start on a machine of our own; one that is to become an actor is still IDLE."""
 
 ON_TWO_CORES = (
     "python",
