@@ -120,7 +120,7 @@ def foreign_tables():
         ),
         5,
     )
-    told = ("name", "version", "reasons", "run", "patch", "job", "experiment", "fingerprint", "ancestor")
+    told = ("name", "version", "reasons", "run", "patch", "job", "experiment", "fingerprint", "ancestor", "data")
     lineage = dict.fromkeys(told, FOREIGN) | {
         "aliases": [FOREIGN],
         "commit": FOREIGN,
@@ -128,8 +128,8 @@ def foreign_tables():
         "search": dict.fromkeys(("trial", "search", "run"), FOREIGN),
     }
     lineage |= {"hashes": {FOREIGN: FOREIGN}, "params": {FOREIGN: FOREIGN}}
-    yield provenance.show(lineage), 2 + 9 + 3 + 2
-    yield provenance.show(lineage, every=True), 2 + 9 + 3 + 2 + 2
+    yield provenance.show(lineage), 2 + 10 + 3 + 2
+    yield provenance.show(lineage, every=True), 2 + 10 + 3 + 2 + 2
 
 
 @pytest.mark.parametrize("console", [Console, lambda **options: Console(markup=False, emoji=False, **options)])

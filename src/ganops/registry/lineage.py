@@ -13,6 +13,7 @@ from ganops.core.terminal import Table, plain
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import metrics_of
+from ganops.registry.precedents import DATA
 from ganops.registry.registration import (
     CHANGES,
     DECISION,
@@ -36,11 +37,11 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
         which: A version, as `Model.resolve` takes it.
 
     Returns:
-        name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, metrics, run, fingerprint,
-        commit, changes (files differed from the commit), patch (the artefact of the run with the differences, or None),
-        job, experiment (of DVC), search {search, trial, run (of MLflow, or None)} or {} where the parameters are not of
-        a search, ancestor (the generator with whose weights the training began, or None), hashes {path: hash}, params
-        (what was trained).
+        name, version, aliases, registered (UTC milliseconds), decision, reasons, identity, data (the name of the set),
+        metrics, run, fingerprint, commit, changes (files differed from the commit), patch (the artefact of the run with
+        the differences, or None), job, experiment (of DVC), search {search, trial, run (of MLflow, or None)} or {}
+        where the parameters are not of a search, ancestor (the generator with whose weights the training began, or
+        None), hashes {path: hash}, params (what was trained).
 
     Raises:
         RegistryError: There is no such version, or its run was deleted.
@@ -63,6 +64,7 @@ def lineage(model: Model, which: str) -> dict[str, Any]:
         "decision": version.tags.get(DECISION),
         "reasons": version.tags.get(REASONS),
         "identity": version.tags.get(IDENTITY),
+        "data": version.tags.get(DATA),
         "metrics": metrics_of(version),
         "run": version.run_id,
         "fingerprint": run.data.tags.get(FINGERPRINT),
@@ -112,7 +114,7 @@ def show(found: dict[str, Any], every: bool = False) -> Group:
     hashes, params = found["hashes"], found["params"]
     commit = found["commit"] and found["commit"] + (" and changes" if found["changes"] else "")
     search = found["search"] and "trial {trial} of the search {search}, run {run}".format(**found["search"])
-    data = filter(None, (params.get("data.name") or params.get("data.source"), hashes.get(str(layout.PREPARED))))
+    data = filter(None, (found["data"], hashes.get(str(layout.PREPARED))))
     facts = {
         "aliases": ", ".join(found["aliases"]), "decision": found["reasons"], "run": found["run"], "commit": commit,
         "patch": found["patch"], "data": ", ".join(data), "features": hashes.get(str(layout.FEATURES)),
@@ -129,7 +131,9 @@ def show(found: dict[str, Any], every: bool = False) -> Group:
 
 
 def _unusual(params: dict[str, str]) -> str:
-    """The parameters that are not those of an empty `params.yaml`, by name and value."""
-    usual = tracking.flatten(config.Experiment().content())
-    told = [f"{key} {value}" for key, value in params.items() if usual.get(key) != value and key != "data.name"]
-    return ", ".join(told)
+    """The parameters of a training that are not those of an empty `params.yaml`, by name and value."""
+    usual = {"data.name": params.get("data.name"), **tracking.flatten(config.Experiment().content())}
+    return ", ".join(
+        f"{key} {value}" for key, value in params.items()
+        if value not in (usual.get(key), "null", "{}") and not key.startswith("tune.")
+    )  # fmt: skip
