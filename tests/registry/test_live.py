@@ -65,6 +65,8 @@ def test_a_training_is_there_while_it_goes_on(root):
         client, found = the_run(root)
         assert found.info.status == "RUNNING"
         assert found.data.params["loss.r1"] == "0.3"
+        first = client.get_metric_history(found.info.run_id, "train/loss_g")[0]
+        assert found.info.start_time <= first.timestamp, "it began before its first tick"
         assert not [key for key in found.data.params if key.startswith(("tune.", "evaluate."))]
         assert found.data.tags["mlflow.source.name"] == "dvc repro"
         assert curve(root, "validation/fd") == [(1000, 7.5)], "of a line that is judged, at its own step"

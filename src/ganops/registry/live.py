@@ -67,18 +67,19 @@ class Live:
         self._id = ""
         self._told = False
         self._ended = "FINISHED"
+        self._start = 0
 
     def begin(self, run: "Run") -> None:
         """Take the training that is about to start."""
         if is_recorded_here():
-            self._begun = run
+            self._begun, self._start = run, _now()
             self._thread.start()
 
     def tick(self, progress: "Progress") -> None:
         """Take a line of the history, and distances of earlier ones that are known now."""
         if not self._begun:
             return
-        now, of_machine = int(time.time() * 1000), psutil.virtual_memory()
+        now, of_machine = _now(), psutil.virtual_memory()
         system = {
             "system/cpu_utilization_percentage": psutil.cpu_percent(),
             "system/system_memory_usage_percentage": of_machine.percent,
@@ -131,6 +132,7 @@ class Live:
             client, tracking.ensure_experiment(client, self.experiment.register_.name, self.root), fingerprint,
             name=run_name(self.experiment.model.architecture, fingerprint),
             tags=tracking.code_tags(self.root) | tracking.made_by(), params=of_training(effective(self.experiment)),
+            start=self._start,
         )  # fmt: skip
         about = self.root / layout.ABOUT
         name = About.read(about).name if about.is_file() else data.source
@@ -166,6 +168,11 @@ def live(experiment: Experiment, root: Path) -> Iterator[Live]:
         found.end("FAILED")
         raise
     found.end("FINISHED")
+
+
+def _now() -> int:
+    """UTC milliseconds."""
+    return int(time.time() * 1000)
 
 
 def _step(row: Mapping[str, float]) -> int:

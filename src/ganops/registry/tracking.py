@@ -354,20 +354,26 @@ def ensure_run(
 
 def begin_run(
     client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
-    params: Mapping[str, Any],
+    params: Mapping[str, Any], start: int,
 ) -> str:  # fmt: skip
-    """The id of the one run of a training that begins or goes on: it is running, and has its parameters."""
-    run = _run(client, experiment, fingerprint, name=name, tags=tags)
+    """The id of the one run of a training that begins or goes on: it is running, and has its parameters.
+
+    Args as of `ensure_run`; `start` in UTC milliseconds, of a run that is made.
+    """
+    run = _run(client, experiment, fingerprint, name=name, tags=tags, start=start)
     _log(client, run, params=flatten(params), history=[])
     settled(client.update_run, run.info.run_id, status="RUNNING")
     return str(run.info.run_id)
 
 
-def _run(client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str]) -> Any:
+def _run(
+    client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
+    start: int | None = None,
+) -> Any:  # fmt: skip
     """The one run of a training, made where there is none."""
     if (found := _first_run(client, experiment, fingerprint)) is not None:
         return found
-    made = client.create_run(experiment, run_name=name, tags={FINGERPRINT: fingerprint, **tags})
+    made = client.create_run(experiment, start, {FINGERPRINT: fingerprint, **tags}, name)
     run = _first_run(client, experiment, fingerprint) or made
     if run.info.run_id != made.info.run_id:  # another call was quicker
         client.delete_run(made.info.run_id)
