@@ -118,7 +118,7 @@ def stopped(project, number: int, seconds: float) -> int | None:
         log = ""
         for line in process.stdout:
             log += line
-            if "kimg" in line:
+            if re.search(r" kimg [\d.]+/", line):  # a tick: now it hears signals
                 break
         time.sleep(seconds)
         process.send_signal(number)
