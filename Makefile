@@ -79,7 +79,7 @@ gpu: setup  ## what only a real GPU can say: parity, bits, speed, graphs; 8 minu
 	python benchmarks/gpu.py gpu.json
 
 site: setup  ## the documentation as pages, in site/
-	@NO_MKDOCS_2_WARNING=1 mkdocs build --quiet --config-file infra/site/mkdocs.yml
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --config-file infra/site/mkdocs.yml
 	@echo site/index.html
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000

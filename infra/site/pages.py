@@ -48,18 +48,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Returns a page of docs/ with links to the pages of files outside."""
+    return _linked(markdown, ROOT / "docs")
+
+
 def _moved(source: Path) -> str:
-    """Return a file whose links are those of a page at the top of docs/; what is no page is named without a link."""
+    """Return a file whose links are those of a page at the top of docs/."""
+    return _linked(source.read_text(encoding="utf-8"), source.parent)
+
+
+def _linked(text: str, folder: Path) -> str:
+    """Return text from a folder with links between pages; what is no page is named without a link."""
 
     def there(link: re.Match[str]) -> str:
-        words, target, anchor = link.groups()
+        words, target, anchor = link.groups(default="")
         if "://" in target or not target:
             return link[0]
-        path = (source.parent / target).resolve().relative_to(ROOT).as_posix()
+        path = (folder / target).resolve().relative_to(ROOT).as_posix()
         page = BESIDE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
         return f"[{words}]({page}{anchor})" if page else words
 
-    return re.sub(r"\[([^]]*)\]\(([^)#]*)(#[^)]*)?\)", lambda link: there(link), source.read_text(encoding="utf-8"))
+    return re.sub(r"\[([^]]*)\]\(([^)#]*)(#[^)]*)?\)", there, text)
 
 
 def _commands() -> str:

@@ -45,7 +45,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     config = ROOT / "infra" / "site" / "mkdocs.yml"
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-f", config, "-d", folder],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config, "-d", folder],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert built.returncode == 0, built.stdout + built.stderr
