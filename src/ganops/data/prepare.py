@@ -1,7 +1,7 @@
 """The stage `prepare`: any source of samples to a prepared set."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -81,7 +81,7 @@ def prepare(
         DataError: a source that cannot be used, too many rejected files, too few samples, no space left.
     """
     shares, unit = {"validation": validation, "test": test}, decoder.wanted.unit
-    naming = Naming.of(labels, group)
+    naming, listed = Naming.of(labels, group), out.parent / REJECTED
     _check(shares, max_rejected)
     path = locate(source)
     path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
@@ -93,8 +93,9 @@ def prepare(
         with keeping(None if found.raw else decoded, decoder, mapper) as rest:
             taken = take_in(found, spool, decoder, rest)
         kept = _select(taken, labels)
-        noun = f"{unit}s" if decoder.wanted.lines else "files"
-        _check_rejected(taken.rejected, len(kept), max_rejected, out.parent / REJECTED, noun)
+        _check_rejected(
+            taken.rejected, len(kept), max_rejected, listed, unit + "s" if decoder.wanted.lines else "files"
+        )
         if not kept:
             raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
         class_names = order_classes(kept.values(), found.class_names)
@@ -106,40 +107,46 @@ def prepare(
         shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
         taken.conversions.update(notes)
         like = np.empty(shape, KINDS[decoder.kind].STORED)
-        place = None if storage == HERE else place_of(storage)
-        each = record(like, labelled=bool(class_names)).itemsize
-        size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
-        written = {
-            split: writing.write_split(
-                draft / split, f"{unit}s", like, (store(read(row)) for row in rows),
-                [row.label for row in rows] if class_names else None, len(rows), size, partial(_keep, place),
-            )
-            for split, rows in splits.items()
-        }  # fmt: skip
-        asked = {"shard": (shard, writing.AUTO), "storage": (storage, HERE)}
-        grouped = {"group": group} if naming.group else {}
+        written, shards = _write(
+            draft, f"{unit}s", splits, like, lambda row: store(read(row)), bool(class_names), shard, storage
+        )
+        asked = {"group": (group, NONE), "shard": (shard, writing.AUTO), "storage": (storage, HERE)}
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
             "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
             **_census(splits, class_names),
             "sha256": hash_json({name: digest for each in written.values() for name, digest in each.arrays.items()}),
-            **_shards(written, size, place),
+            **shards,
             "parameters": {
-                **decoder.shown(),
-                "labels": labels,
-                **grouped,
-                **shares,
-                "max_rejected": max_rejected,
+                **decoder.shown(), "labels": labels, **shares, "max_rejected": max_rejected,
                 **{name: value for name, (value, usual) in asked.items() if value != usual},
             },
             "conversions": dict(sorted((+taken.conversions).items())),
             "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
             "ignored": sorted(map(printable, found.ignored)),
-        }
+        }  # fmt: skip
         write_json(draft / "manifest.json", manifest)
     _show(Prepared.open(out), preview)
-    remove(out.parent / REJECTED)
+    remove(listed)
     return manifest
+
+
+def _write(
+    draft: Path, name: str, splits: dict[str, list[Row]], like: NDArray[Any], stored: Callable[[Row], NDArray[Any]],
+    labelled: bool, shard: int | str, storage: str,
+) -> tuple[dict[str, writing.Written], dict[str, Any]]:  # fmt: skip
+    """Write the splits of samples like `like`, and return them with the manifest's account of their shards."""
+    place = None if storage == HERE else place_of(storage)
+    each = record(like, labelled=labelled).itemsize
+    size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
+    written = {
+        split: writing.write_split(
+            draft / split, name, like, map(stored, rows), [row.label for row in rows] if labelled else None, len(rows),
+            size, partial(_keep, place),
+        )
+        for split, rows in splits.items()
+    }  # fmt: skip
+    return written, _shards(written, size, place)
 
 
 def _dealt(samples: list[Row], shares: dict[str, float], mirror: bool) -> dict[str, list[Row]]:
