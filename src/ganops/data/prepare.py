@@ -25,7 +25,7 @@ from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
 from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
-from ganops.data.sources.item import printable
+from ganops.data.sources.item import Wanted, printable
 from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"
@@ -93,9 +93,7 @@ def prepare(
         with keeping(None if found.raw else decoded, decoder, mapper) as rest:
             taken = take_in(found, spool, decoder, rest)
         kept = _select(taken, labels)
-        _check_rejected(
-            taken.rejected, len(kept), max_rejected, listed, unit + "s" if decoder.wanted.lines else "files"
-        )
+        _check_rejected(taken.rejected, len(kept), max_rejected, listed, decoder.wanted)
         if not kept:
             raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
         class_names = order_classes(kept.values(), found.class_names)
@@ -255,7 +253,7 @@ def _check_apart(source: Path, out: Path) -> None:
         raise DataError(f"data.source: {source} and the output {out} lie in one another; expected two separate places")
 
 
-def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path, noun: str) -> None:
+def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path, wanted: Wanted) -> None:
     """Refuses the set when too much of it cannot be read, and leaves the whole list in `report`."""
     total = len(rejected) + accepted
     if len(rejected) <= allowed * total:
@@ -264,6 +262,7 @@ def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, re
     write_json(report, [rejection._asdict() for rejection in listed])
     shown = listed[:_LISTED]
     width = max(14, *(len(rejection.name) for rejection in shown))
+    noun = f"{wanted.unit}s" if wanted.lines else "files"
     rest = f"the other {len(listed) - len(shown):,} are" if len(listed) > len(shown) else "these are"
     share = f"{100 * len(listed) / total:.1f} %"
     lines = [
