@@ -48,13 +48,17 @@ Values = dict[str, dict[str, Outcome]]
 
 
 def processor() -> str:
-    """The class of this processor: on two of one class, the same operations give the same bits."""
+    """The class of this processor: on two of one class, the same operations give the same bits.
+
+    OpenBLAS, by which numpy multiplies, can be told to take another processor's kernels.
+    """
     able = torch.cpu.get_capabilities()
     extra = [name for name in ("avx512_bf16", "avx512_fp16", "avx512_vnni", "amx_bf16") if able.get(name)]
     vendor = str(able.get("cpu_name", "")).partition(" ")[0]
     caches = [f"{able[name] // 1024} KiB" for name in ("l1d_cache_size", "l2_cache_size") if name in able]
     level = torch.backends.cpu.get_cpu_capability()
-    return " ".join([able["architecture"], vendor, level, *extra, *caches, "torch", torch.__version__])
+    told = [f"OpenBLAS {name}"] if (name := os.environ.get("OPENBLAS_CORETYPE")) else []
+    return " ".join([able["architecture"], vendor, level, *extra, *caches, "torch", torch.__version__, *told])
 
 
 def measured() -> dict[str, Values]:
