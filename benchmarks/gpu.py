@@ -1,4 +1,4 @@
-"""What only a real GPU can say: `python benchmarks/gpu.py [OUT.json]`, or `make gpu`; under 8 minutes.
+"""Checks for which a real GPU is needed: `python benchmarks/gpu.py [OUT.json]`, or `make gpu`; under 8 minutes.
 
 Parity with the CPU in float64, the same bits twice, interrupted and from CUDA graphs, speed with and without graphs,
 extractors against the CPU, memory. Writes JSON; a part that fails says why in its place, and the script ends with 1.

@@ -1,4 +1,4 @@
-"""What a step asks of a GPU, counted on one that computes nothing: `python benchmarks/launches.py` prints a table.
+"""Counts of what a step asks of a GPU, on one that computes nothing: `python benchmarks/launches.py` prints a table.
 
 It needs gcc and a torch for CUDA, and no GPU: see tests/gpu/null.
 """

@@ -1,4 +1,4 @@
-"""What a checkpoint of a long training costs: bytes, files and seconds, and the memory of the process, by the length.
+"""The cost of a checkpoint of a long training: bytes, files and seconds, and the memory of the process, by the length.
 
     python benchmarks/length.py [--json] [--kimg 120 2500 25000]
 

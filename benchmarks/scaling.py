@@ -312,7 +312,7 @@ def per_shard(resolution: int) -> int:
 
 
 def feed(gpus: int, speed: float, resolution: int = 64) -> dict[str, float]:
-    """What the samples of a training ask of hosts and storage.
+    """The demands of a training's samples on hosts and storage.
 
     A host needs the shards that the slice of its workers touches: on average its share of a window and one more, for
     neither end falls between two, and three deviations of a quantile of the batch on both sides.
@@ -358,7 +358,7 @@ def show_feed(constants: dict[str, Any]) -> None:
 
 
 def show_long_runs() -> None:
-    """What lies beside the checkpoints, which hold weights alone: the pictures of the film strip."""
+    """The files beside the checkpoints, which hold weights alone: the pictures of the film strip."""
     rows = []
     for kimg, tick, resolution, parameters in (
         (120, 4, 32, 0.6e6),

@@ -234,7 +234,7 @@ def bookkeeping(folder: Path) -> dict[str, float]:
 
 
 def shards(folder: Path, samples: int = 20_000) -> dict[str, Any]:
-    """What shards cost: bytes a second of writing and of fetching from a folder, seconds of their order."""
+    """The cost of shards: bytes a second of writing and of fetching from a folder, seconds of their order."""
     folder.mkdir()
     x = np.random.default_rng(0).integers(0, 256, (samples, 3, 64, 64), np.uint8)
     each, place = record(x[0], labelled=True).itemsize, place_of(str(folder / "stored"))

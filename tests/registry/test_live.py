@@ -99,6 +99,20 @@ def test_register_adds_what_is_missing_and_doubles_nothing(root):
     assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
 
 
+def test_a_line_that_a_kill_took_is_added_to_a_finished_run_as_well(root):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0)], KeyboardInterrupt())
+    trained(root, [tick(3.0)])  # of the second the thread had not heard, and the checkpoint had it
+    assert the_run(root)[1].info.status == "FINISHED"
+    completed(root, HISTORY, {"fd_domain": 7.0})
+    assert sorted(step for step, _ in curve(root, "train/loss_g")) == [1000, 2000, 3000]
+
+
+def test_where_it_is_stopped_between_two_ticks_there_is_no_line(root):
+    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=())])
+    assert [step for step, _ in curve(root, "train/kimg")] == [1000]
+
+
 def test_a_line_has_the_time_at_which_it_was_reached(root):
     run = completed(root, HISTORY, {})
     times = [point.timestamp for point in tracking.connect(root).get_metric_history(run, "train/loss_g")]

@@ -1,4 +1,4 @@
-"""The run of a training in MLflow while it trains: parameters, curves and the latest picture, never in its way.
+"""The run of a training in MLflow while it trains: parameters and curves, never in its way.
 
 A thread of its own writes; what fails is tried again at the next tick, and what is missing in the end `register` adds.
 """
@@ -73,11 +73,12 @@ class Live:
         """Take the training that is about to start."""
         if is_recorded_here():
             self._begun, self._start = run, _now()
+            psutil.cpu_percent()  # of the time since the last call
             self._thread.start()
 
     def tick(self, progress: "Progress") -> None:
         """Take a line of the history, and distances of earlier ones that are known now."""
-        if not self._begun:
+        if not self._begun or len(progress.row) == 1:  # stopped between two ticks: no line of the history
             return
         now, of_machine = _now(), psutil.virtual_memory()
         system = {

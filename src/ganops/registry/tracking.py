@@ -338,8 +338,7 @@ def ensure_run(
     """
     run = _run(client, experiment, fingerprint, name=name, tags=tags)
     id_: str = run.info.run_id
-    if run.info.status != "FINISHED":
-        _log(client, run, params=flatten(params), history=history)
+    _log(client, run, params=flatten(params), history=history)
     now = int(time.time() * 1000)
     figures = {grouped(key, "test"): value for key, value in metrics.items()}
     changed = [Metric(key, value, now, 0) for key, value in figures.items() if run.data.metrics.get(key) != value]
@@ -387,13 +386,18 @@ def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any |
 
 
 def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
-    """Writes what a run does not have yet."""
+    """Writes what a run does not have yet; of a finished one lines alone that a kill kept from a training's own."""
     id_, known = run.info.run_id, _written(client, run) if history else {}
-    lines = zip(history, _times(history, run.info.start_time), strict=True)
-    rows = [(int(row["step"]), row, when) for row, when in lines if known.get(int(row["step"]), when) == when]
+    finished = run.info.status == "FINISHED"
+    if finished and not known:
+        return
+    lines = [(int(row["step"]), row, when)
+             for row, when in zip(history, _times(history, run.info.start_time), strict=True)]  # fmt: skip
+    # again at the same time it is the same point
+    rows = [line for line in lines if line[0] not in known or (not finished and known[line[0]] == line[2])]
     for part in parts([point for line in rows for point in points(*line)], 1000):
         settled(client.log_batch, id_, metrics=part)
-    missing = {key: value for key, value in params.items() if key not in run.data.params}
+    missing = {} if finished else {key: value for key, value in params.items() if key not in run.data.params}
     for part in parts([Param(key, value) for key, value in missing.items()], 100):
         settled(client.log_batch, id_, params=part)
 
