@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +110,8 @@ def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
     assert not list((again.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
 
 
-def stopped(project, number: int, seconds: float) -> int | None:
-    """Trains for some seconds after its first tick, sends a signal; returns the step that was saved, None: it ended."""
+def stopped(project, number: int, seconds: float) -> int:
+    """Trains for some seconds after its first tick, sends a signal; returns the step that was saved."""
     with subprocess.Popen(
         ["python", "-u", "pipeline/train.py"], cwd=project.folder, env=project.environment(), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
@@ -123,8 +124,6 @@ def stopped(project, number: int, seconds: float) -> int | None:
         time.sleep(seconds)
         process.send_signal(number)
         log += process.stdout.read()
-    if process.returncode == 0:
-        return None
     assert process.returncode == 128 + number, log
     (step,) = re.findall(r"stopped, and saved after step ([\d,]+); the same command goes on from there", log)
     return int(step.replace(",", ""))
@@ -153,14 +152,12 @@ def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, la
     rng, steps = random.Random(times), [0]
     kimg = 8 if times < 20 else 20
     again.params(train={"kimg": kimg}, compute={"launcher": launcher, "workers": workers})
-    for number in [signal.SIGTERM, signal.SIGINT] * times:
+    for number in islice(cycle([signal.SIGTERM, signal.SIGINT]), times):
         step = stopped(again, number, rng.uniform(0, 0.3))
-        if step is None or len(steps) > times:
-            break
         assert step == newest_step(again) > steps[-1]
         steps.append(step)
-    assert len(steps) > times
-    assert any(step % 10 for step in steps), "a tick is ten steps: some moment was between two"
+    if times >= 5:  # fewer moments may all be at ticks, which are ten steps
+        assert any(step % 10 for step in steps), "some moment was between two ticks"
     again.run("python", "pipeline/train.py")
     if (workers, kimg) == (1, 8):
         assert result(again) == result(trained)
