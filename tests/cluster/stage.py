@@ -104,6 +104,10 @@ class Training:
             self.objects.files() if self.objects else [str(path) for path in self.storage.rglob("*") if path.is_file()]
         )
 
+    def unfinished(self) -> list[str]:
+        """The files in the storage that are of trainings which have not ended."""
+        return [name for name in self.files() if "/train-" in name]
+
     def saved(self) -> list[int]:
         """After how many ticks the checkpoints in the storage were made, a folder."""
         found = []
