@@ -4,9 +4,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from ganops import config
 from ganops.core.git import JOB
+from ganops.core.pictures import to_bytes
 from ganops.registry import live as room
 from ganops.registry import tracking
 from ganops.registry.live import live
@@ -15,9 +17,12 @@ EXPERIMENT = config.parse({"register": {"name": "faces"}, "data": {"source": "ph
 RUN = SimpleNamespace(fingerprint="0123456789abcdef", meaning={"data": "ab" * 32})
 
 
-def tick(kimg, judged=(), **terms):
+PICTURE = to_bytes(Image.new("L", (8, 8)))
+
+
+def tick(kimg, judged=(), picture=None, **terms):
     row = {"kimg": kimg, "loss_g": 0.5, "images_per_second": 1000.0, **terms}
-    return SimpleNamespace(row=row, judged=judged)
+    return SimpleNamespace(row=row, judged=judged, picture=picture)
 
 
 def trained(root, ticks, error=None):
@@ -40,13 +45,22 @@ def curve(root, name):
     return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
 
 
-def completed(root, history, metrics):
+def shown(root):
+    """Steps of the pictures that the run's page shows, and of their previews."""
+    client, run = the_run(root)
+    files = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
+    assert all(file.startswith("images/samples+step+") for file in files)
+    steps = sorted((file.endswith(".png"), int(file.split("+")[2])) for file in files)
+    return [[step for whole, step in steps if whole], [step for whole, step in steps if not whole]]
+
+
+def completed(root, history, metrics, pictures=None):
     """What `register` does with the run of a training."""
     client = tracking.connect(root)
     experiment = tracking.ensure_experiment(client, "faces", root)
     return tracking.ensure_run(
         client, experiment, RUN.fingerprint, name="x", tags={}, params={"loss": {"r1": 0.3}}, history=history,
-        metrics=metrics, artifacts={},
+        metrics=metrics, artifacts={}, pictures=pictures,
     )  # fmt: skip
 
 
@@ -109,8 +123,29 @@ def test_a_line_that_a_kill_took_is_added_to_a_finished_run_as_well(root):
 
 
 def test_where_it_is_stopped_between_two_ticks_there_is_no_line(root):
-    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=())])
+    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=(), picture=None)])
     assert [step for step, _ in curve(root, "train/kimg")] == [1000]
+
+
+def test_what_a_killed_training_comes_to_again_is_doubled_nowhere(root):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0, picture=PICTURE), tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}])],
+                KeyboardInterrupt())  # fmt: skip
+    again = tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}], picture=PICTURE)
+    trained(root, [tick(1.0, picture=PICTURE), again, again, tick(3.0)])  # an alarm tells the last tick once more
+    assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
+    assert curve(root, "validation/fd") == [(1000, 7.5)]
+    assert shown(root) == [[1000, 2000]] * 2
+
+
+def test_register_adds_the_pictures_that_are_missing(root, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0, picture=PICTURE)], KeyboardInterrupt())
+    file = tmp_path / "0001.000.png"
+    file.write_bytes(PICTURE)
+    for _ in range(2):
+        completed(root, HISTORY, {}, {1000: file, 3000: file})
+        assert shown(root) == [[1000, 3000]] * 2
 
 
 def test_a_line_has_the_time_at_which_it_was_reached(root):

@@ -30,6 +30,8 @@ class Package:
     """One row for one report of the training: `step` (samples shown to D) and its values."""
     pictures: Sequence[Path]
     """Pictures that the run keeps."""
+    strip: Mapping[int, Path] = field(default_factory=dict)
+    """Pictures of samples at validations, by `step` of the history."""
     report: Path | None
     """File or folder of the evaluation's report."""
     lock: Path | None

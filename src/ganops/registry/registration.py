@@ -141,6 +141,7 @@ def _record(model: Model, package: Package, root: Path) -> str:
             "report": [path for path in (package.report, package.changes) if path],
             "lineage": [package.lock] if package.lock else [],
         },
+        pictures=package.strip,
     )
     if package.data_hash:
         source = str(package.params.get("data", {}).get("source", ""))

@@ -1,6 +1,7 @@
 """MLflow as the memory of the pipeline: one run for one training, found again by its fingerprint."""
 
 import getpass
+import io
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from PIL import Image
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
@@ -318,7 +320,7 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
 def ensure_run(
     client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
     params: Mapping[str, Any], history: Sequence[Mapping[str, float]], metrics: Mapping[str, float],
-    artifacts: Mapping[str, Sequence[Path]],
+    artifacts: Mapping[str, Sequence[Path]], pictures: Mapping[int, Path] | None = None,
 ) -> str:  # fmt: skip
     """The id of the one run of a training, which afterwards holds all that is given here.
 
@@ -335,6 +337,7 @@ def ensure_run(
         history: One row for one report of the training: `step` (samples shown to D) and its values.
         metrics: The final metrics.
         artifacts: Files and folders to keep, under the folder of the run that is their key.
+        pictures: PNGs of samples by their steps in the history.
     """
     run = _run(client, experiment, fingerprint, name=name, tags=tags)
     id_: str = run.info.run_id
@@ -346,6 +349,8 @@ def ensure_run(
     for folder, paths in artifacts.items():
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
+    times = dict(zip((row["step"] for row in history), _times(history, run.info.start_time), strict=True))
+    log_pictures(client, id_, {step: (path.read_bytes(), times[step]) for step, path in (pictures or {}).items()})
     if run.info.status != "FINISHED":
         client.set_terminated(id_)
     return id_
@@ -387,7 +392,7 @@ def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any |
 
 def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
     """Writes what a run does not have yet; of a finished one lines alone that a kill kept from a training's own."""
-    id_, known = run.info.run_id, _written(client, run) if history else {}
+    id_, known = run.info.run_id, written(client, run.info.run_id) if history else {}
     finished = run.info.status == "FINISHED"
     if finished and not known:
         return
@@ -402,9 +407,9 @@ def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: 
         settled(client.log_batch, id_, params=part)
 
 
-def _written(client: MlflowClient, run: Any) -> dict[int, int]:
-    """Step of each line that the training itself has written -> its time in UTC milliseconds."""
-    return {point.step: point.timestamp for point in client.get_metric_history(run.info.run_id, grouped("kimg"))}
+def written(client: MlflowClient, run: str, figure: str = "kimg") -> dict[int, int]:
+    """Return the step of each line of a run that has a figure -> its time in UTC milliseconds."""
+    return {point.step: point.timestamp for point in client.get_metric_history(run, grouped(figure))}
 
 
 def _times(history: Sequence[Mapping[str, float]], start: int) -> Iterator[int]:
@@ -419,6 +424,27 @@ def _times(history: Sequence[Mapping[str, float]], start: int) -> Iterator[int]:
 def points(step: int, figures: Mapping[str, float], when: int) -> list[Metric]:
     """Return the points of a line of the history; `when` in UTC milliseconds."""
     return [Metric(grouped(key), value, when, step) for key, value in numbers(figures).items() if key != "step"]
+
+
+PICTURES = "samples"
+"""Name of the pictures of a run that its page shows by their step."""
+STEP = re.compile(r"[+%]step[+%](\d+)[+%].*compressed\.webp$")
+"""Of a picture's preview, which MLflow writes after the picture."""
+
+
+def log_pictures(client: MlflowClient, run: str, pictures: Mapping[int, tuple[bytes, int]]) -> None:
+    """Add pictures of samples to a run's page, which has a slider for their steps; those that are there stay.
+
+    Args:
+        client: The store.
+        run: Id of the run.
+        pictures: Step -> PNG, and the time in UTC milliseconds at which it was reached.
+    """
+    there = [STEP.search(file.path) for file in client.list_artifacts(run, "images")] if pictures else []
+    known = {int(found.group(1)) for found in there if found}
+    for step, (png, when) in pictures.items():
+        if step not in known:
+            client.log_image(run, Image.open(io.BytesIO(png)), key=PICTURES, step=step, timestamp=when)
 
 
 def grouped(name: str, group: str = "train") -> str:
