@@ -1,5 +1,6 @@
 """The run of a training in MLflow while it trains: it is there at once, is doubled by nothing, is in nobody's way."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -7,14 +8,20 @@ import pytest
 from PIL import Image
 
 from ganops import config
+from ganops.core import layout
 from ganops.core.git import JOB
 from ganops.core.pictures import to_bytes
+from ganops.kinds import Spec
 from ganops.registry import live as room
-from ganops.registry import tracking
+from ganops.registry import notes, pages, tracking
 from ganops.registry.live import live
+from ganops.registry.searches import record
+from ganops.search.trials import Search, Trial
 
 EXPERIMENT = config.parse({"register": {"name": "faces"}, "data": {"source": "photos"}, "loss": {"r1": 0.3}})
-RUN = SimpleNamespace(fingerprint="0123456789abcdef", meaning={"data": "ab" * 32})
+RUN = SimpleNamespace(
+    fingerprint="0123456789abcdef", meaning={"data": "ab" * 32}, spec=Spec(kind="image", shape=(1, 8, 8), classes=3)
+)
 
 
 PICTURE = to_bytes(Image.new("L", (8, 8)))
@@ -86,6 +93,10 @@ def test_a_training_is_there_while_it_goes_on(root):
         assert curve(root, "validation/fd") == [(1000, 7.5)], "of a line that is judged, at its own step"
         (data,) = found.inputs.dataset_inputs
         assert (data.dataset.name, data.dataset.digest) == ("photos", "ab" * 18)
+        note = found.data.tags["mlflow.note.content"]
+        assert note.startswith("* **Decision**: none yet")
+        assert "* **Data**: `photos`, 8x8 grey images, 3 classes (SHA-256 `abababab`)\n" in note
+        assert note.endswith("\ndvc repro\n```"), "the command that makes it again"
         assert "system/cpu_utilization_percentage" in found.data.metrics
         assert client.get_experiment(found.info.experiment_id).tags.items() >= tracking.KIND.items()
     assert the_run(root)[1].info.status == "FINISHED"
@@ -136,6 +147,28 @@ def test_what_a_killed_training_comes_to_again_is_doubled_nowhere(root):
     assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
     assert curve(root, "validation/fd") == [(1000, 7.5)]
     assert shown(root) == [[1000, 2000]] * 2
+
+
+def test_a_training_that_goes_on_leaves_the_text_of_its_page(root):
+    trained(root, [tick(1.0)])
+    client, run = the_run(root)
+    notes.write(client, run.info.run_id, {"Decision": "passed"})
+    trained(root, [tick(2.0)])
+    assert the_run(root)[1].data.tags["mlflow.note.content"] == "* **Decision**: passed"
+
+
+def test_the_page_of_a_training_and_that_of_its_search_lead_to_each_other(root):
+    best = root / layout.BEST_PARAMS
+    best.parent.mkdir(parents=True)
+    best.write_text(json.dumps({"parameters": {"loss.r1": 0.3}, "reason": "best", "trial": 1, "search": "0123"}))
+    trial = Trial(1, {"loss.r1": 0.3}, "finished", "", 1, 2.0, 1)
+    parent = record(Search("0123", "fd_validation", {}, {"trials": 1}, 1, (trial,)), root, name="faces")
+    trained(root, [tick(1.0)])
+    client = tracking.connect(root)
+    run = tracking.first_run(client, "1", RUN.fingerprint)
+    assert f"[search 0123]({pages.run(root, '1', parent)})" in run.data.tags["mlflow.note.content"]
+    back = client.get_run(parent).data.tags["mlflow.note.content"]
+    assert back.endswith(f"[dcgan-01234567]({pages.run(root, '1', run.info.run_id)})")
 
 
 def test_register_adds_the_pictures_that_are_missing(root, tmp_path):

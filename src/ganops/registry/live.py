@@ -16,7 +16,7 @@ import psutil
 
 from ganops.config import Experiment
 from ganops.core import layout
-from ganops.core.git import JOB
+from ganops.core.git import JOB, revision
 from ganops.core.redaction import reason
 from ganops.core.terminal import say
 from ganops.data.about import About
@@ -134,7 +134,9 @@ class Live:
         for part in tracking.parts(points, 1000):
             tracking.settled(client.log_batch, self._id, metrics=part)
         self._known |= new.keys()
-        tracking.log_pictures(client, self._id, {line.step: (line.picture, line.time) for line in lines if line.picture})
+        tracking.log_pictures(
+            client, self._id, {line.step: (line.picture, line.time) for line in lines if line.picture}
+        )
 
     def _open(self, client: Any) -> str:
         from ganops.evaluation.reporting import effective
@@ -142,18 +144,40 @@ class Live:
 
         assert self._begun is not None
         fingerprint, data = self._begun.fingerprint, self.experiment.data
+        experiment = tracking.ensure_experiment(client, self.experiment.register_.name, self.root)
         run = tracking.begin_run(
-            client, tracking.ensure_experiment(client, self.experiment.register_.name, self.root), fingerprint,
-            name=run_name(self.experiment.model.architecture, fingerprint),
+            client, experiment, fingerprint, name=run_name(self.experiment.model.architecture, fingerprint),
             tags=tracking.code_tags(self.root) | tracking.made_by(), params=of_training(effective(self.experiment)),
             start=self._start,
         )  # fmt: skip
         about = self.root / layout.ABOUT
         name = About.read(about).name if about.is_file() else data.source
         tracking.log_data(client, run, name=name, digest=self._begun.meaning["data"], source=data.source)
+        self._tell_of_it(client, experiment, run, name)
         heads = ("kimg", "fd_validation")
         self._known = {(head, step) for head in heads for step in tracking.written(client, run, head)}
         return run
+
+    def _tell_of_it(self, client: Any, experiment: str, run: str, data: str) -> None:
+        """Begin the text on the page of the run, which `register` completes."""
+        from ganops.evaluation.reporting import commands
+        from ganops.registry import notes, tracking
+        from ganops.search import trials
+
+        assert self._begun is not None
+        best = self.root / layout.BEST_PARAMS
+        origin = trials.origin(best) if best.is_file() else {}
+        parameters = origin.get("parameters", {})
+        found = notes.trace(client, run, notes.origin(client, experiment, origin if parameters else {}), self.root)
+        if notes.is_written(client, run):  # of a training that goes on, or that is registered
+            return
+        facts = {
+            "Decision": "none yet: `register` comes after the training and its evaluation",
+            "Data": notes.data(self._begun.spec, data, self._begun.meaning["data"]),
+            "Parameters": found,
+            "Code": notes.code(tracking.code_tags(self.root)),
+        }
+        notes.write(client, run, facts, commands(self.root, self.experiment, parameters, revision(self.root)))
 
     def _close(self) -> None:
         from ganops.registry import tracking

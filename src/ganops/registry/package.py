@@ -56,6 +56,8 @@ class Package:
     """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder` that it learnt with."""
     played: Sequence[Path] = ()
     """Samples that can be heard, which the run keeps."""
+    commands: Sequence[str] = ()
+    """Commands that make the same generator in a clone."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """The content of `metrics/train.json`: `kimg`, `seconds`, `hardware` and more."""
 

@@ -124,6 +124,7 @@ def package(experiment: Experiment, project: Path) -> Package:
         data_hash=Prepared.open(project / layout.PREPARED).hash,
         hashes=proven(lock, STAGE),
         origin=origin if origin["parameters"] else {},
+        commands=reporting.commands(project, trained, origin["parameters"], revision(project)),
         encoder=project / layout.GENERATOR / ENCODER if encoder else None,
         parameters=parameters(generator.description),
         training=read_json(project / layout.TRAIN_METRICS),

@@ -71,7 +71,7 @@ FINGERPRINT = "ganops.fingerprint"
 
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment by which MLflow's pages open on runs and models, and not on conversations."""
+"""Tag of an experiment that MLflow's list names machine learning; the view is decided by addresses (`pages`)."""
 CONFLICTS = (
     "IntegrityError", "UniqueViolation", "UNIQUE constraint", "duplicate key", "DeadlockDetected",
     "SerializationFailure", "database is locked", "Giving up after",
@@ -314,6 +314,9 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
+    for key, value in KIND.items():
+        if key not in experiment.tags:  # of one that was made by other means, or long ago
+            client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)
 
 
@@ -356,6 +359,13 @@ def ensure_run(
     return id_
 
 
+def log_model_metrics(client: MlflowClient, run: str, model: str, metrics: Mapping[str, float]) -> None:
+    """Show the final metrics of a run at its logged model as well: its own points, and no further ones."""
+    last = [client.get_metric_history(run, grouped(key, "test"))[-1] for key in metrics]
+    points = [Metric(each.key, each.value, each.timestamp, each.step, model_id=model) for each in last]
+    settled(client.log_batch, run, metrics=points)
+
+
 def begin_run(
     client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
     params: Mapping[str, Any], start: int,
@@ -375,16 +385,17 @@ def _run(
     start: int | None = None,
 ) -> Any:  # fmt: skip
     """The one run of a training, made where there is none."""
-    if (found := _first_run(client, experiment, fingerprint)) is not None:
+    if (found := first_run(client, experiment, fingerprint)) is not None:
         return found
     made = client.create_run(experiment, start, {FINGERPRINT: fingerprint, **tags}, name)
-    run = _first_run(client, experiment, fingerprint) or made
+    run = first_run(client, experiment, fingerprint) or made
     if run.info.run_id != made.info.run_id:  # another call was quicker
         client.delete_run(made.info.run_id)
     return run
 
 
-def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+def first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+    """Return MLflow's run of a training or search, by its fingerprint; None: there is none."""
     order = ["attributes.start_time ASC", "attributes.run_id ASC"]
     found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1, order_by=order)
     return found[0] if found else None
@@ -499,13 +510,6 @@ def hash_tags(hashes: Mapping[str, str]) -> dict[str, str]:
 def _tag(key: str) -> str:
     """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
     return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
-
-
-def link(client: MlflowClient, run: str, root: Path) -> str:
-    """Return the address of a run's page: below the server's, or relative to whatever serves the embedded store."""
-    uri = store_uri(root)
-    server = f"{shown(uri).rstrip('/')}/" if uri.startswith(("http://", "https://")) else ""
-    return f"{server}#/experiments/{client.get_run(run).info.experiment_id}/runs/{run}"
 
 
 CODE = ("mlflow.source.git.commit", "ganops.git_dirty", "ganops.job", "ganops.dvc_experiment")
