@@ -440,7 +440,7 @@ def points(step: int, figures: Mapping[str, float], when: int) -> list[Metric]:
 PICTURES = "samples"
 """Name of the pictures of a run that its page shows by their step."""
 STEP = re.compile(r"[+%]step[+%](\d+)[+%].*compressed\.webp$")
-"""Of a picture's preview, which MLflow writes after the picture."""
+"""Pattern of a preview's name, which MLflow writes after the picture itself."""
 
 
 def log_pictures(client: MlflowClient, run: str, pictures: Mapping[int, tuple[bytes, int]]) -> None:
