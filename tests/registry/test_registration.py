@@ -238,7 +238,8 @@ def test_version_run_and_model_know_of_each_other(registered):
     assert (logged.status, logged.artifact_location) == ("READY", version.source)
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": 1}]
     assert version.description.startswith(
-        "tiny, 8x8 colour, 3 classes. fd_domain 9, coverage 0.5. Passed the gate: fd_domain 9 is at most 10.\n\n"
+        "tiny, 8x8 colour, 3 classes. fd_domain 9 [8.5, 9.5] (floor 0.25)  coverage is blind to low rank "
+        "on these images. Passed the gate: fd_domain 9 is at most 10.\n\n"
         "A generator of 8x8 colour images, trained as a GAN on `photos`.\n\n## Use\n\n```python\n"
     )
     assert "\n## Licence\n\nThe training images, `photos`: CC BY 4.0." in version.description

@@ -264,8 +264,8 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     """Write the description of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
-    metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
-    text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {metrics}. {decision.words}"
+    figures = verdict.summary(dict(package.evaluation), package.spec.unit)
+    text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {figures}. {decision.words}"
     text += f"\n\nParameters: {found}." if found else ""
     text += f"\n\n{excerpt(model_card(model.name, package), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
     settled(model.client.update_model_version, model.name, version, description=text)
