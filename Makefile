@@ -83,8 +83,7 @@ site: setup  ## the documentation as pages, in site/
 	@echo site/index.html
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000
-	-@ganops check --quick
-	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlflow/mlflow.db
+	ganops ui
 
 format: setup  ## format the code
 	ruff format .

@@ -60,6 +60,7 @@ EXEMPT: dict[str, dict[str, str]] = {
     "tune": {
         "core/patterns.py": CHECKS,
         "core/storage.py": PLACES,
+        "registry/notes.py": RECORDS,
         "registry/searches.py": RECORDS,
         "data/prepare.py": PREPARES,
         "core/git.py": NAMES,

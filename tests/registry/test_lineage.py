@@ -19,7 +19,7 @@ from ganops.evaluation.gate import decide
 from ganops.experiment import identity
 from ganops.generator import Description
 from ganops.registry import lineage as provenance
-from ganops.registry import registration, searches, tracking
+from ganops.registry import pages, registration, searches, tracking
 from ganops.registry.card import model_card
 from ganops.registry.model import Model
 from ganops.reports.search_page import publish
@@ -94,19 +94,25 @@ def test_the_search_that_found_the_parameters_is_named_and_linked(put, root, tmp
     assert {key: found["search"][key] for key in ("search", "trial")} == {"search": "0123", "trial": "1"}
     trial = client.get_run(found["search"]["run"])
     assert trial.data.params == {"loss.r1": "0.086"}
-    link = f"[trial 1 of the search 0123](#/experiments/{trial.info.experiment_id}/runs/{trial.info.run_id})"
+    page, parent = f"#/experiments/{trial.info.experiment_id}/runs", trial.data.tags["mlflow.parentRunId"]
+    view = "?workflowType=machine_learning"
+    link = f"[trial 1]({page}/{trial.info.run_id}{view}) of the [search 0123]({page}/{parent}{view})"
     assert link in client.get_model_version(NAME, str(version)).description
     assert link in client.get_run(found["run"]).data.tags["mlflow.note.content"]
+    name = client.get_run(found["run"]).info.run_name
+    back = f"* **Trained with its parameters**: [{name}]({page}/{found['run']}{view})"
+    assert client.get_run(parent).data.tags["mlflow.note.content"] == back
     card = model_card(NAME, replace(package(tmp_path), origin=ORIGIN))
     assert "Trial 1 of the search `0123` found `loss.r1` 0.086: smallest of 1 trials." in card
     assert lineage(root, put(seed=1))["search"] == {}
 
 
 def test_a_server_is_part_of_the_link(root, monkeypatch):
-    client = tracking.connect(root)
-    run = client.create_run(tracking.ensure_experiment(client, NAME, root)).info.run_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example/base/")
-    assert tracking.link(client, run, root) == f"https://mlflow.example/base/#/experiments/1/runs/{run}"
+    assert (
+        pages.run(root, "1", "ab12")
+        == "https://mlflow.example/base/#/experiments/1/runs/ab12?workflowType=machine_learning"
+    )
 
 
 def test_the_patch_is_kept_beside_the_report(put, root, tmp_path):

@@ -1,23 +1,35 @@
 """The run of a training in MLflow while it trains: it is there at once, is doubled by nothing, is in nobody's way."""
 
+import json
 import time
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from ganops import config
+from ganops.core import layout
 from ganops.core.git import JOB
+from ganops.core.pictures import to_bytes
+from ganops.kinds import Spec
 from ganops.registry import live as room
-from ganops.registry import tracking
+from ganops.registry import notes, pages, tracking
 from ganops.registry.live import live
+from ganops.registry.searches import record
+from ganops.search.trials import Search, Trial
 
 EXPERIMENT = config.parse({"register": {"name": "faces"}, "data": {"source": "photos"}, "loss": {"r1": 0.3}})
-RUN = SimpleNamespace(fingerprint="0123456789abcdef", meaning={"data": "ab" * 32})
+RUN = SimpleNamespace(
+    fingerprint="0123456789abcdef", meaning={"data": "ab" * 32}, spec=Spec(kind="image", shape=(1, 8, 8), classes=3)
+)
 
 
-def tick(kimg, judged=(), **terms):
+PICTURE = to_bytes(Image.new("L", (8, 8)))
+
+
+def tick(kimg, judged=(), picture=None, **terms):
     row = {"kimg": kimg, "loss_g": 0.5, "images_per_second": 1000.0, **terms}
-    return SimpleNamespace(row=row, judged=judged)
+    return SimpleNamespace(row=row, judged=judged, picture=picture)
 
 
 def trained(root, ticks, error=None):
@@ -40,13 +52,22 @@ def curve(root, name):
     return [(point.step, point.value) for point in client.get_metric_history(run.info.run_id, name)]
 
 
-def completed(root, history, metrics):
+def shown(root):
+    """Steps of the pictures that the run's page shows, and of their previews."""
+    client, run = the_run(root)
+    files = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
+    assert all(file.startswith("images/samples+step+") for file in files)
+    steps = sorted((file.endswith(".png"), int(file.split("+")[2])) for file in files)
+    return [[step for whole, step in steps if whole], [step for whole, step in steps if not whole]]
+
+
+def completed(root, history, metrics, pictures=None):
     """What `register` does with the run of a training."""
     client = tracking.connect(root)
     experiment = tracking.ensure_experiment(client, "faces", root)
     return tracking.ensure_run(
         client, experiment, RUN.fingerprint, name="x", tags={}, params={"loss": {"r1": 0.3}}, history=history,
-        metrics=metrics, artifacts={},
+        metrics=metrics, artifacts={}, pictures=pictures,
     )  # fmt: skip
 
 
@@ -72,6 +93,10 @@ def test_a_training_is_there_while_it_goes_on(root):
         assert curve(root, "validation/fd") == [(1000, 7.5)], "of a line that is judged, at its own step"
         (data,) = found.inputs.dataset_inputs
         assert (data.dataset.name, data.dataset.digest) == ("photos", "ab" * 18)
+        note = found.data.tags["mlflow.note.content"]
+        assert note.startswith("* **Decision**: none yet")
+        assert "* **Data**: `photos`, 8x8 grey images, 3 classes (SHA-256 `abababab`)\n" in note
+        assert note.endswith("\ndvc repro\n```"), "the command that makes it again"
         assert "system/cpu_utilization_percentage" in found.data.metrics
         assert client.get_experiment(found.info.experiment_id).tags.items() >= tracking.KIND.items()
     assert the_run(root)[1].info.status == "FINISHED"
@@ -109,8 +134,51 @@ def test_a_line_that_a_kill_took_is_added_to_a_finished_run_as_well(root):
 
 
 def test_where_it_is_stopped_between_two_ticks_there_is_no_line(root):
-    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=())])
+    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=(), picture=None)])
     assert [step for step, _ in curve(root, "train/kimg")] == [1000]
+
+
+def test_what_a_killed_training_comes_to_again_is_doubled_nowhere(root):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0, picture=PICTURE), tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}])],
+                KeyboardInterrupt())  # fmt: skip
+    again = tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}], picture=PICTURE)
+    trained(root, [tick(1.0, picture=PICTURE), again, again, tick(3.0)])  # an alarm tells the last tick once more
+    assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
+    assert curve(root, "validation/fd") == [(1000, 7.5)]
+    assert shown(root) == [[1000, 2000]] * 2
+
+
+def test_a_training_that_goes_on_leaves_the_text_of_its_page(root):
+    trained(root, [tick(1.0)])
+    client, run = the_run(root)
+    notes.write(client, run.info.run_id, {"Decision": "passed"})
+    trained(root, [tick(2.0)])
+    assert the_run(root)[1].data.tags["mlflow.note.content"] == "* **Decision**: passed"
+
+
+def test_the_page_of_a_training_and_that_of_its_search_lead_to_each_other(root):
+    best = root / layout.BEST_PARAMS
+    best.parent.mkdir(parents=True)
+    best.write_text(json.dumps({"parameters": {"loss.r1": 0.3}, "reason": "best", "trial": 1, "search": "0123"}))
+    trial = Trial(1, {"loss.r1": 0.3}, "finished", "", 1, 2.0, 1)
+    parent = record(Search("0123", "fd_validation", {}, {"trials": 1}, 1, (trial,)), root, name="faces")
+    trained(root, [tick(1.0)])
+    client = tracking.connect(root)
+    run = tracking.first_run(client, "1", RUN.fingerprint)
+    assert f"[search 0123]({pages.run(root, '1', parent)})" in run.data.tags["mlflow.note.content"]
+    back = client.get_run(parent).data.tags["mlflow.note.content"]
+    assert back.endswith(f"[dcgan-01234567]({pages.run(root, '1', run.info.run_id)})")
+
+
+def test_register_adds_the_pictures_that_are_missing(root, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        trained(root, [tick(1.0, picture=PICTURE)], KeyboardInterrupt())
+    file = tmp_path / "0001.000.png"
+    file.write_bytes(PICTURE)
+    for _ in range(2):
+        completed(root, HISTORY, {}, {1000: file, 3000: file})
+        assert shown(root) == [[1000, 3000]] * 2
 
 
 def test_a_line_has_the_time_at_which_it_was_reached(root):

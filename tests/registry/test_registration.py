@@ -213,7 +213,7 @@ def test_card_says_what_a_consumer_must_know(registered):
         "| coverage | 0.5 |  | blind to low rank on these images |",
         "`photos`: CC BY 4.0. Their terms",
         "| extractor | domain |",
-        "2 kind 2",
+        "2 `kind 2`",
         "8x8",
         "the best of those that were held against one split of real samples",
     ):
@@ -237,8 +237,18 @@ def test_version_run_and_model_know_of_each_other(registered):
     logged = client.get_logged_model(output.model_id)
     assert (logged.status, logged.artifact_location) == ("READY", version.source)
     assert json.loads(logged.tags["mlflow.modelVersions"]) == [{"name": NAME, "version": 1}]
-    assert version.description == (
-        "tiny, 8x8 colour, 3 classes. fd_domain 9, coverage 0.5. Passed the gate: fd_domain 9 is at most 10."
+    assert version.description.startswith(
+        "tiny, 8x8 colour, 3 classes. fd_domain 9 [8.5, 9.5] (floor 0.25)  coverage is blind to low rank "
+        "on these images. Passed the gate: fd_domain 9 is at most 10.\n\n"
+        "A generator of 8x8 colour images, trained as a GAN on `photos`.\n\n## Use\n\n```python\n"
+    )
+    assert "\n## Licence\n\nThe training images, `photos`: CC BY 4.0." in version.description
+    assert "samples.png" not in version.description
+    assert {point.key: point.value for point in logged.metrics} == {"test/fd_domain": 9.0, "test/coverage": 0.5}
+    assert [len(client.get_metric_history(run.info.run_id, point.key)) for point in logged.metrics] == [1, 1]
+    assert run.data.tags["mlflow.note.content"].startswith(
+        "* **Decision**: Passed the gate: fd_domain 9 is at most 10. "
+        "[version 1](#/models/faces/versions/1) of `faces`\n* **Figures**: fd_domain 9 [8.5, 9.5] (floor 0.25)"
     )
     assert (version.tags["ganops.decision"], version.tags["ganops.reasons"]) == (
         "passed", "Passed the gate: fd_domain 9 is at most 10.",
@@ -321,10 +331,10 @@ def test_failing_gate_leaves_the_champion(put, root):
     assert outcome["checks"] == [{"metric": "fd_domain", "value": 12.0, "bound": {"at_most": 10}, "passed": False}]
     assert aliases(root) == {"champion": 1, "challenger": 2}
     described = tracking.connect(root).get_model_version(NAME, "2").description
-    assert described.endswith(
+    assert (
         "Did not pass the gate: fd_domain 12 is not at most 10; fd_domain 12 against 10 of the champion v1, difference "
-        "+2 [+1.5, +2.5] (95 %, over latents and real samples, not over training seeds): worse."
-    )
+        "+2 [+1.5, +2.5] (95 %, over latents and real samples, not over training seeds): worse.\n\n"
+    ) in described
     tags = tracking.connect(root).get_model_version(NAME, "2").tags
     assert tags["ganops.decision"] == "rejected"
     assert "is not at most 10" in tags["ganops.reasons"]

@@ -1,9 +1,12 @@
 import subprocess
+from urllib.parse import parse_qs
 
 import pytest
+from typer.testing import CliRunner
 
+from ganops.cli import registry as cli
 from ganops.core.errors import RegistryError
-from ganops.registry import tracking
+from ganops.registry import pages, tracking
 
 LOCK = """
 schema: '2.0'
@@ -202,3 +205,27 @@ def test_flatten_and_numbers():
         "none": None,
     }
     assert tracking.numbers(mixed) == {"fid": 3.0, "is": 2.5}
+
+
+def test_the_page_of_runs_is_that_of_machine_learning_with_the_best_run_first(client, root):
+    experiment = tracking.ensure_experiment(client, "faces", root)
+    assert pages.runs(client, experiment) == f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+    ensure(client, root, metrics={"coverage": 0.5, "fd_domain": 7.9})
+    asked = parse_qs(pages.runs(client, experiment).partition("?")[2])
+    assert (asked["orderByKey"], asked["orderByAsc"]) == (["metrics.`test/fd_domain`"], ["true"])
+
+
+def test_an_experiment_that_others_made_is_told_to_be_of_machine_learning(client, root):
+    client.create_experiment("faces")
+    experiment = tracking.ensure_experiment(client, "faces", root)
+    assert client.get_experiment(experiment).tags.items() >= tracking.KIND.items()
+
+
+def test_ui_prints_the_address_of_the_runs_and_serves_the_store(root, monkeypatch):
+    served = []
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(cli.subprocess, "run", lambda command, **_: served.append(command))
+    (root / "params.yaml").write_text("register: {name: faces}\n")
+    said = CliRunner().invoke(cli.app, ["ui", "--port", "5001"]).output
+    assert "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning" in said
+    assert served[0][-1] == f"sqlite:///{root}/mlflow/mlflow.db"

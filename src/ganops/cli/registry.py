@@ -1,8 +1,10 @@
 """Commands about the registry: who is the champion, who shall be it, and where a version comes from."""
 
 import json
+import os
+import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -91,6 +93,26 @@ def lineage(
     with nullcontext() if as_json else working("lineage", "looks"):
         found = provenance.lineage(model, which)
     show(found, lambda: provenance.show(found, every), as_json)
+
+
+@app.command(rich_help_panel=REGISTRY)
+def ui(
+    port: Annotated[int, typer.Option(help="Of 127.0.0.1, for the store that is embedded in the project.")] = 5000,
+) -> None:
+    """Serve MLflow's pages of this project, and print the address of its runs; of a server, print that alone."""
+    from ganops.registry import pages, tracking
+
+    here, client = Path(), tracking.connect(Path())
+    server = pages.server(here)
+    runs = pages.runs(client, tracking.ensure_experiment(client, _name(None), here))
+    say("ui", f"{server or f'http://127.0.0.1:{port}/'}{runs}")
+    if not server:
+        # eight processes more, for judging answers of language models
+        environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+        where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        store = ["--backend-store-uri", tracking.store_uri(here)]
+        with suppress(KeyboardInterrupt):
+            subprocess.run([sys.executable, "-m", "mlflow", "ui", *where, *store], env=environment, check=True)
 
 
 @registry.command()

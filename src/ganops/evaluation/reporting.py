@@ -137,7 +137,7 @@ def _provenance(project: Path, experiment: Experiment, stage: str, known: Revisi
     """Return the origin of these results, as far as it is known: code, DVC's hashes, versions, commands."""
     handed = trials.origin(project / layout.BEST_PARAMS)
     return {
-        "commands": _commands(project, experiment, handed["parameters"], known),
+        "commands": commands(project, experiment, handed["parameters"], known),
         "commit": known and known.commit,
         "changed": known is not None and known.changed,
         "patch": {"name": known.name, "content": known.patch} if known and known.patch else {},
@@ -149,7 +149,7 @@ def _provenance(project: Path, experiment: Experiment, stage: str, known: Revisi
     }
 
 
-def _commands(project: Path, experiment: Experiment, found: dict[str, Any], known: Revision | None) -> list[str]:
+def commands(project: Path, experiment: Experiment, found: Mapping[str, Any], known: Revision | None) -> list[str]:
     """Return commands that make the same generator in a clone, with its parameters: a search may find others."""
     lines = [f"git checkout {known.commit}"] if known else []
     lines += [f"git apply --index {known.name}"] if known and known.patch else []

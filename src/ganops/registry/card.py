@@ -31,6 +31,7 @@ def model_card(name: str, package: Package) -> str:
     if figures := {key: value for key, value in spec.facts.items() if not isinstance(value, list)}:
         architecture["facts"] = figures
     unit, one = spec.unit, spec.noun
+    paragraph = f"{cost(package.training)}\n\n" if "seconds" in package.training else ""
     return f"""# {name}
 
 A generator of {spec.described}, trained as {_family(params)} on `{source}`.
@@ -63,8 +64,10 @@ New {unit}s that resemble the training data: demonstrations, augmentation, resea
 
 {_metrics(evaluation, unit)}
 
-{_covers(evaluation)}They were measured under this protocol, and compare with other values under an equal one only.
+{_covers(evaluation)}They compare with other values under an equal protocol only.
 {SELECTED}
+
+## Protocol
 
 {_table("protocol", flatten(evaluation["protocol"]))}
 {_reconstructions(evaluation)}
@@ -74,7 +77,7 @@ New {unit}s that resemble the training data: demonstrations, augmentation, resea
 
 ## Training
 
-{_objective(params)}{_cost(package.training)}{_table("parameter", flatten(training))}
+{_objective(params)}{paragraph}{_table("parameter", flatten(training))}
 
 {_origin(package.origin)}{_ancestor(package.description.get("ancestor"))}
 Fingerprint of the training: `{package.fingerprint}`
@@ -83,6 +86,28 @@ Fingerprint of the training: `{package.fingerprint}`
 
 {_licence(source, package.data_licence, unit, one)}
 """
+
+
+def excerpt(card: str, room: int) -> str:
+    """Return a card for a page that has no files beside it: without its title, its pictures and what does not fit.
+
+    Args:
+        card: As `model_card` gives it.
+        room: Characters at most; sections that would take more are named in the end.
+    """
+    lead, *sections = card.split("\n## ")
+    kept, left_out = lead.split("\n\n")[1], []
+    for section in sections:
+        whole = f"{kept}\n\n## {section.strip()}"
+        if len(whole) + MAX_NAMES_CHARS <= room:
+            kept = whole
+        else:
+            left_out.append(section.partition("\n")[0])
+    return f"{kept}\n\nIn `MODEL_CARD.md` among the files of the model: {', '.join(left_out)}." if left_out else kept
+
+
+MAX_NAMES_CHARS = 200
+"""Characters of the sentence that names the sections of a card that do not fit."""
 
 
 def shape(spec: Spec) -> str:
@@ -178,7 +203,7 @@ def _labels(description: Mapping[str, Any]) -> str:
     classes, names = description["classes"], description["class_names"]
     if not classes:
         return "The model is unconditional: it takes no `labels`."
-    listed = ", ".join(f"{i} {label}" for i, label in enumerate(names))
+    listed = ", ".join(f"{i} `{label}`" for i, label in enumerate(names))
     return (
         "`labels` chooses the classes: none (default: the label of a seed is the seed modulo "
         f"{classes}), one for all, or one for each seed. Classes: {listed or f'0 to {classes - 1}'}."
@@ -201,12 +226,13 @@ def _objective(params: Mapping[str, Any]) -> str:
     return f"The objective is `{name}`. {words}\n\n"
 
 
-def _cost(training: Mapping[str, Any]) -> str:
+def cost(training: Mapping[str, Any]) -> str:
+    """Return how long a training took, from the content of `metrics/train.json`; empty where that does not say it."""
     if "seconds" not in training:
         return ""
     return (
         f"{training['kimg']:g} thousand samples (kimg) were learnt from in {duration(training['seconds'])} of steps "
-        f"({training['hardware']}); the weights are those of {training['best_kimg']:g} kimg.\n\n"
+        f"({training['hardware']}); the weights are those of {training['best_kimg']:g} kimg."
     )
 
 

@@ -1,4 +1,4 @@
-"""The run of a training in MLflow while it trains: parameters and curves, never in its way.
+"""The run of a training in MLflow while it trains: parameters, curves and pictures, never in its way.
 
 A thread of its own writes; what fails is tried again at the next tick, and what is missing in the end `register` adds.
 """
@@ -16,7 +16,7 @@ import psutil
 
 from ganops.config import Experiment
 from ganops.core import layout
-from ganops.core.git import JOB
+from ganops.core.git import JOB, revision
 from ganops.core.redaction import reason
 from ganops.core.terminal import say
 from ganops.data.about import About
@@ -54,6 +54,13 @@ class _Line(NamedTuple):
     figures: Mapping[str, float]
     time: int
     """UTC milliseconds."""
+    picture: bytes | None = None
+    """PNG of samples at this step."""
+
+    @property
+    def name(self) -> tuple[str, int]:
+        """The first figure, and the step."""
+        return next(iter(self.figures)), self.step
 
 
 class Live:
@@ -65,6 +72,8 @@ class Live:
         self._thread = Thread(target=self._write, name="mlflow", daemon=True)  # a store may hang for minutes
         self._begun: Run | None = None
         self._id = ""
+        self._known: set[tuple[str, int]] = set()
+        """First figure and step of each line that the run has: a training that goes on comes to some of them again."""
         self._told = False
         self._ended = "FINISHED"
         self._start = 0
@@ -86,7 +95,7 @@ class Live:
             "system/system_memory_usage_percentage": of_machine.percent,
             "system/system_memory_usage_megabytes": of_machine.used / 1e6,
         }
-        self._lines.put(_Line(_step(progress.row), _told(progress.row) | system, now))
+        self._lines.put(_Line(_step(progress.row), _told(progress.row) | system, now, progress.picture))
         for row in progress.judged:
             self._lines.put(_Line(_step(row), {"fd_validation": _distance(row)}, now))
 
@@ -120,8 +129,14 @@ class Live:
 
         client = tracking.connect(self.root)
         self._id = self._id or self._open(client)
-        for part in tracking.parts([point for line in lines for point in tracking.points(*line)], 1000):
+        new = {line.name: line for line in lines if line.name not in self._known}
+        points = [point for line in new.values() for point in tracking.points(line.step, line.figures, line.time)]
+        for part in tracking.parts(points, 1000):
             tracking.settled(client.log_batch, self._id, metrics=part)
+        self._known |= new.keys()
+        tracking.log_pictures(
+            client, self._id, {line.step: (line.picture, line.time) for line in lines if line.picture}
+        )
 
     def _open(self, client: Any) -> str:
         from ganops.evaluation.reporting import effective
@@ -129,16 +144,40 @@ class Live:
 
         assert self._begun is not None
         fingerprint, data = self._begun.fingerprint, self.experiment.data
+        experiment = tracking.ensure_experiment(client, self.experiment.register_.name, self.root)
         run = tracking.begin_run(
-            client, tracking.ensure_experiment(client, self.experiment.register_.name, self.root), fingerprint,
-            name=run_name(self.experiment.model.architecture, fingerprint),
+            client, experiment, fingerprint, name=run_name(self.experiment.model.architecture, fingerprint),
             tags=tracking.code_tags(self.root) | tracking.made_by(), params=of_training(effective(self.experiment)),
             start=self._start,
         )  # fmt: skip
         about = self.root / layout.ABOUT
         name = About.read(about).name if about.is_file() else data.source
         tracking.log_data(client, run, name=name, digest=self._begun.meaning["data"], source=data.source)
+        self._tell_of_it(client, experiment, run, name)
+        heads = ("kimg", "fd_validation")
+        self._known = {(head, step) for head in heads for step in tracking.written(client, run, head)}
         return run
+
+    def _tell_of_it(self, client: Any, experiment: str, run: str, data: str) -> None:
+        """Begin the text on the page of the run, which `register` completes."""
+        from ganops.evaluation.reporting import commands
+        from ganops.registry import notes, tracking
+        from ganops.search import trials
+
+        assert self._begun is not None
+        best = self.root / layout.BEST_PARAMS
+        origin = trials.origin(best) if best.is_file() else {}
+        parameters = origin.get("parameters", {})
+        found = notes.trace(client, run, notes.origin(client, experiment, origin if parameters else {}), self.root)
+        if notes.is_written(client, run):  # of a training that goes on, or that is registered
+            return
+        facts = {
+            "Decision": "none yet: `register` comes after the training and its evaluation",
+            "Data": notes.data(self._begun.spec, data, self._begun.meaning["data"]),
+            "Parameters": found,
+            "Code": notes.code(tracking.code_tags(self.root)),
+        }
+        notes.write(client, run, facts, commands(self.root, self.experiment, parameters, revision(self.root)))
 
     def _close(self) -> None:
         from ganops.registry import tracking

@@ -30,6 +30,8 @@ class Package:
     """One row for one report of the training: `step` (samples shown to D) and its values."""
     pictures: Sequence[Path]
     """Pictures that the run keeps."""
+    strip: Mapping[int, Path] = field(default_factory=dict)
+    """Pictures of samples at validations, by `step` of the history."""
     report: Path | None
     """File or folder of the evaluation's report."""
     lock: Path | None
@@ -54,6 +56,8 @@ class Package:
     """Numbers of parameters: of the `generator`, and of the `discriminator` or `encoder` that it learnt with."""
     played: Sequence[Path] = ()
     """Samples that can be heard, which the run keeps."""
+    commands: Sequence[str] = ()
+    """Commands that make the same generator in a clone."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """The content of `metrics/train.json`: `kimg`, `seconds`, `hardware` and more."""
 

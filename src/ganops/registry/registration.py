@@ -11,15 +11,17 @@ from ganops.core.errors import RegistryError
 from ganops.core.files import hash_folder, hash_json
 from ganops.core.git import lock_hashes
 from ganops.data.about import UNSTATED
+from ganops.evaluation import verdict
 from ganops.evaluation.gate import Decision
-from ganops.registry import champions, live, precedents, tracking
-from ganops.registry.card import shape
+from ganops.registry import champions, live, notes, pages, precedents, tracking
+from ganops.registry.card import cost, excerpt, model_card, shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
 from ganops.registry.model_version import FILES, METRIC
+from ganops.registry.notes import FROM_RUN, FROM_SEARCH, FROM_TRIAL
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
-from ganops.registry.searches import MAX_TAG_CHARS, SEARCH, TRIAL
+from ganops.registry.searches import MAX_TAG_CHARS
 from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
@@ -27,14 +29,12 @@ __all__ = ["Package", "find", "register", "summary"]
 CHALLENGER = "challenger"
 IDENTITY = "ganops.identity"
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
-FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
-"""Tags of the parameters' origin: name of the search, number of its trial, and the trial's run of MLflow."""
-NOTE = "mlflow.note.content"
-"""Tag with the text on the page of a run, in Markdown."""
 CHANGES = "ganops.changes"
 """Tag with the place of the patch from the commit to the tree that made the version, below its run."""
 FROM_GENERATOR = "ganops.from_generator"
 """Tag with the generator with whose weights the training began: its name and the fingerprint of its training."""
+MAX_DESCRIPTION_CHARS = 5000
+"""Characters of a version's description that a database keeps."""
 TRACED = (HASHES, FROM_GENERATOR, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
 """Prefixes of the tags that tell a version's origin."""
 
@@ -73,14 +73,15 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     client = tracking.connect(root)
     model = Model(client, name)
     run = _record(model, package, root)
-    trial = _trial(client, package, run)
+    tags = notes.origin(client, client.get_run(run).info.experiment_id, package.origin)
     version = find(model, package.identity())
     reused = version is not None
     if version is None:
         version = _create(model, package, run)
-    found = _search(client, package, run, trial, root)
+    found = notes.trace(client, run, tags, root)
     _note(model, version, package, decision, found)
-    _trace(model, version, _origins(package, trial, root))
+    _tell(model, version, package, run, decision, found, root)
+    _trace(model, version, _origins(package, root) | tags)
     former = None
     # what a person took back is theirs to bring back, however good its figures are
     taken_back = champions.taken_back(model, version)
@@ -141,6 +142,7 @@ def _record(model: Model, package: Package, root: Path) -> str:
             "report": [path for path in (package.report, package.changes) if path],
             "lineage": [package.lock] if package.lock else [],
         },
+        pictures=package.strip,
     )
     if package.data_hash:
         source = str(package.params.get("data", {}).get("source", ""))
@@ -151,34 +153,24 @@ def _record(model: Model, package: Package, root: Path) -> str:
     return run
 
 
-def _trial(client: mlflow.MlflowClient, package: Package, run: str) -> str | None:
-    """The run of the trial that found the parameters; None: there was no search, or it is not recorded."""
-    if not package.origin:
-        return None
-    experiment = client.get_run(run).info.experiment_id
-    query = f"tags.`{SEARCH}` = '{package.origin['search']}' and tags.`{TRIAL}` = '{package.origin['trial']}'"
-    found = client.search_runs([experiment], query, max_results=1)
-    return str(found[0].info.run_id) if found else None
+def _tell(
+    model: Model, version: str, package: Package, run: str, decision: Decision, found: str, root: Path
+) -> None:  # fmt: skip
+    """Complete the text on the page of the run, which `live` began."""
+    link = f"[version {version}]({pages.version(root, model.name, version)})"
+    facts = {
+        "Decision": f"{decision.words} {link} of `{model.name}`",
+        "Figures": verdict.summary(dict(package.evaluation), package.spec.unit),
+        "Time": cost(package.training),
+        "Data": notes.data(package.spec, package.data_name or "", package.data_hash or "") if package.data_hash else "",
+        "Parameters": found,
+        "Code": notes.code(tracking.code_tags(root)),
+    }
+    notes.write(model.client, run, facts, package.commands)
 
 
-def _search(client: mlflow.MlflowClient, package: Package, run: str, trial: str | None, root: Path) -> str:
-    """Notes at the run which search found its parameters, and says so, with a link; empty where none did."""
-    if not package.origin:
-        return ""
-    text = f"trial {package.origin['trial']} of the search {package.origin['search']}"
-    said = f"Parameters: {f'[{text}]({tracking.link(client, trial, root)})' if trial else text}."
-    tags = {**_found(package, trial), NOTE: said}
-    settled(client.log_batch, run, tags=[mlflow.entities.RunTag(key, value) for key, value in tags.items()])
-    return said
-
-
-def _found(package: Package, trial: str | None) -> dict[str, str]:
-    tags = {FROM_SEARCH: str(package.origin["search"]), FROM_TRIAL: str(package.origin["trial"])}
-    return tags | ({FROM_RUN: trial} if trial else {})
-
-
-def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
-    """Tags that tell where a version comes from."""
+def _origins(package: Package, root: Path) -> dict[str, str]:
+    """Tags that tell which files and which code a version comes from."""
     hashes = package.hashes
     if hashes is None:
         hashes = lock_hashes(package.lock, "register") if package.lock else {}
@@ -187,7 +179,7 @@ def _origins(package: Package, trial: str | None, root: Path) -> dict[str, str]:
         tags[CHANGES] = f"report/{package.changes.name}"
     if ancestor := package.description.get("ancestor"):
         tags[FROM_GENERATOR] = "{name}, training {fingerprint}".format(**ancestor)
-    return tags | (_found(package, trial) if package.origin else {})
+    return tags
 
 
 def _trace(model: Model, version: str, tags: Mapping[str, str]) -> None:
@@ -220,6 +212,7 @@ def _create(model: Model, package: Package, run: str) -> str:
         tags["ganops.images_per_second"] = f"{prove(package, folder):.0f}"
         tags[FILES] = hash_folder(folder)
         logged = _log_model(model.client, folder, run, tags, tracking.flatten(package.params))
+    tracking.log_model_metrics(model.client, run, logged.model_id, package.metrics)
     version = _new_version(model, logged, run, tags)
     # two calls at once make two versions: both see the first, and the later one takes its own away
     first = find(model, package.identity())
@@ -271,9 +264,10 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     """Write the description of a version: what it is, and why it was or was not made the champion."""
     description = package.description
     labels = f"{description['classes']} classes" if description["classes"] else "unconditional"
-    metrics = ", ".join(f"{metric} {value:.4g}" for metric, value in package.metrics.items())
-    text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {metrics}. {decision.words}"
-    text += f"\n\n{found}" if found else ""
+    figures = verdict.summary(dict(package.evaluation), package.spec.unit)
+    text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {figures}. {decision.words}"
+    text += f"\n\nParameters: {found}." if found else ""
+    text += f"\n\n{excerpt(model_card(model.name, package), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
     settled(model.client.update_model_version, model.name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:

@@ -8,10 +8,11 @@ from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.registry import tracking
 from ganops.registry.live import is_recorded_here
+from ganops.registry.notes import SEARCH, TRIAL
 from ganops.registry.tracking import insist_on_server, mlflow
 from ganops.search.trials import Search, Trial, best, why
 
-SEARCH, TRIAL, STATUS, REASON = "ganops.search", "ganops.trial", "ganops.status", "ganops.reason"
+STATUS, REASON = "ganops.status", "ganops.reason"
 STATES = {"diverged": "FAILED", "failed": "FAILED"}
 """MLflow's words for how a run ended; the others are FINISHED, also those that the scheduler ended early."""
 MAX_TAG_CHARS = 5000

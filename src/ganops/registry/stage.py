@@ -100,7 +100,9 @@ def package(experiment: Experiment, project: Path) -> Package:
     generator, lock = Generator.load(project / layout.GENERATOR), project / "dvc.lock"
     about, best_params = About.read(project / layout.ABOUT), project / layout.BEST_PARAMS
     trained, origin = verdict.trained(experiment, generator.description, best_params), trials.origin(best_params)
-    report, strip = project / layout.EVALUATION_REPORT, project / layout.FILMSTRIP
+    report, history = project / layout.EVALUATION_REPORT, reporting.history(project)
+    strip = {_step(float(path.stem)): path for path in sorted((project / layout.FILMSTRIP).glob("*.png"))}
+    validated = {_step(row["kimg"]) for row in history if "fd_validation" in row}
     shown, played = pictures.found(report)
     moving = [path for path in shown.values() if path.suffix == ".webp"]
     encoder = Encoder.beside(project / layout.GENERATOR, generator)
@@ -110,8 +112,9 @@ def package(experiment: Experiment, project: Path) -> Package:
         weights=project / layout.GENERATOR / WEIGHTS,
         evaluation=read_json(project / layout.EVALUATION),
         params=reporting.effective(trained),
-        history=[{"step": round(row["kimg"] * 1000), **row} for row in reporting.history(project)],
-        pictures=[*sorted(report.glob("*.png")), *moving, *sorted(strip.glob("*.png"))[-1:]],
+        history=[{"step": _step(row["kimg"]), **row} for row in history],
+        pictures=[*sorted(report.glob("*.png")), *moving, *list(strip.values())[-1:]],
+        strip={step: path for step, path in strip.items() if step in validated},
         played=played,
         report=report / "report.html",
         lock=lock if lock.is_file() else None,
@@ -121,7 +124,13 @@ def package(experiment: Experiment, project: Path) -> Package:
         data_hash=Prepared.open(project / layout.PREPARED).hash,
         hashes=proven(lock, STAGE),
         origin=origin if origin["parameters"] else {},
+        commands=reporting.commands(project, trained, origin["parameters"], revision(project)),
         encoder=project / layout.GENERATOR / ENCODER if encoder else None,
         parameters=parameters(generator.description),
         training=read_json(project / layout.TRAIN_METRICS),
     )
+
+
+def _step(kimg: float) -> int:
+    """Samples shown to D."""
+    return round(kimg * 1000)

@@ -1,6 +1,7 @@
 """MLflow as the memory of the pipeline: one run for one training, found again by its fingerprint."""
 
 import getpass
+import io
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from PIL import Image
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
@@ -69,7 +71,7 @@ FINGERPRINT = "ganops.fingerprint"
 
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Tag of an experiment by which MLflow's pages open on runs and models, and not on conversations."""
+"""Tag of an experiment that MLflow's list names machine learning; the view is decided by addresses (`pages`)."""
 CONFLICTS = (
     "IntegrityError", "UniqueViolation", "UNIQUE constraint", "duplicate key", "DeadlockDetected",
     "SerializationFailure", "database is locked", "Giving up after",
@@ -312,13 +314,16 @@ def ensure_experiment(client: MlflowClient, name: str, root: Path) -> str:
                 raise
     if experiment.lifecycle_stage == "deleted":
         raise RegistryError(f"the MLflow experiment {name} was deleted: restore it, or choose another name")
+    for key, value in KIND.items():
+        if key not in experiment.tags:  # of one that was made by other means, or long ago
+            client.set_experiment_tag(experiment.experiment_id, key, value)
     return str(experiment.experiment_id)
 
 
 def ensure_run(
     client: MlflowClient, experiment: str, fingerprint: str, *, name: str, tags: Mapping[str, str],
     params: Mapping[str, Any], history: Sequence[Mapping[str, float]], metrics: Mapping[str, float],
-    artifacts: Mapping[str, Sequence[Path]],
+    artifacts: Mapping[str, Sequence[Path]], pictures: Mapping[int, Path] | None = None,
 ) -> str:  # fmt: skip
     """The id of the one run of a training, which afterwards holds all that is given here.
 
@@ -335,6 +340,7 @@ def ensure_run(
         history: One row for one report of the training: `step` (samples shown to D) and its values.
         metrics: The final metrics.
         artifacts: Files and folders to keep, under the folder of the run that is their key.
+        pictures: PNGs of samples by their steps in the history.
     """
     run = _run(client, experiment, fingerprint, name=name, tags=tags)
     id_: str = run.info.run_id
@@ -346,9 +352,18 @@ def ensure_run(
     for folder, paths in artifacts.items():
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
+    times = dict(zip((row["step"] for row in history), _times(history, run.info.start_time), strict=True))
+    log_pictures(client, id_, {step: (path.read_bytes(), times[step]) for step, path in (pictures or {}).items()})
     if run.info.status != "FINISHED":
         client.set_terminated(id_)
     return id_
+
+
+def log_model_metrics(client: MlflowClient, run: str, model: str, metrics: Mapping[str, float]) -> None:
+    """Show the final metrics of a run at its logged model as well: its own points, and no further ones."""
+    last = [client.get_metric_history(run, grouped(key, "test"))[-1] for key in metrics]
+    points = [Metric(each.key, each.value, each.timestamp, each.step, model_id=model) for each in last]
+    settled(client.log_batch, run, metrics=points)
 
 
 def begin_run(
@@ -370,16 +385,17 @@ def _run(
     start: int | None = None,
 ) -> Any:  # fmt: skip
     """The one run of a training, made where there is none."""
-    if (found := _first_run(client, experiment, fingerprint)) is not None:
+    if (found := first_run(client, experiment, fingerprint)) is not None:
         return found
     made = client.create_run(experiment, start, {FINGERPRINT: fingerprint, **tags}, name)
-    run = _first_run(client, experiment, fingerprint) or made
+    run = first_run(client, experiment, fingerprint) or made
     if run.info.run_id != made.info.run_id:  # another call was quicker
         client.delete_run(made.info.run_id)
     return run
 
 
-def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+def first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any | None:
+    """Return MLflow's run of a training or search, by its fingerprint; None: there is none."""
     order = ["attributes.start_time ASC", "attributes.run_id ASC"]
     found = client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{fingerprint}'", max_results=1, order_by=order)
     return found[0] if found else None
@@ -387,7 +403,7 @@ def _first_run(client: MlflowClient, experiment: str, fingerprint: str) -> Any |
 
 def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: Sequence[Mapping[str, float]]) -> None:
     """Writes what a run does not have yet; of a finished one lines alone that a kill kept from a training's own."""
-    id_, known = run.info.run_id, _written(client, run) if history else {}
+    id_, known = run.info.run_id, written(client, run.info.run_id) if history else {}
     finished = run.info.status == "FINISHED"
     if finished and not known:
         return
@@ -402,9 +418,9 @@ def _log(client: MlflowClient, run: Any, *, params: Mapping[str, str], history: 
         settled(client.log_batch, id_, params=part)
 
 
-def _written(client: MlflowClient, run: Any) -> dict[int, int]:
-    """Step of each line that the training itself has written -> its time in UTC milliseconds."""
-    return {point.step: point.timestamp for point in client.get_metric_history(run.info.run_id, grouped("kimg"))}
+def written(client: MlflowClient, run: str, figure: str = "kimg") -> dict[int, int]:
+    """Return the step of each line of a run that has a figure -> its time in UTC milliseconds."""
+    return {point.step: point.timestamp for point in client.get_metric_history(run, grouped(figure))}
 
 
 def _times(history: Sequence[Mapping[str, float]], start: int) -> Iterator[int]:
@@ -419,6 +435,27 @@ def _times(history: Sequence[Mapping[str, float]], start: int) -> Iterator[int]:
 def points(step: int, figures: Mapping[str, float], when: int) -> list[Metric]:
     """Return the points of a line of the history; `when` in UTC milliseconds."""
     return [Metric(grouped(key), value, when, step) for key, value in numbers(figures).items() if key != "step"]
+
+
+PICTURES = "samples"
+"""Name of the pictures of a run that its page shows by their step."""
+STEP = re.compile(r"[+%]step[+%](\d+)[+%].*compressed\.webp$")
+"""Pattern of a preview's name, which MLflow writes after the picture itself."""
+
+
+def log_pictures(client: MlflowClient, run: str, pictures: Mapping[int, tuple[bytes, int]]) -> None:
+    """Add pictures of samples to a run's page, which has a slider for their steps; those that are there stay.
+
+    Args:
+        client: The store.
+        run: Id of the run.
+        pictures: Step -> PNG, and the time in UTC milliseconds at which it was reached.
+    """
+    there = [STEP.search(file.path) for file in client.list_artifacts(run, "images")] if pictures else []
+    known = {int(found.group(1)) for found in there if found}
+    for step, (png, when) in pictures.items():
+        if step not in known:
+            client.log_image(run, Image.open(io.BytesIO(png)), key=PICTURES, step=step, timestamp=when)
 
 
 def grouped(name: str, group: str = "train") -> str:
@@ -473,13 +510,6 @@ def hash_tags(hashes: Mapping[str, str]) -> dict[str, str]:
 def _tag(key: str) -> str:
     """A key that MLflow accepts: at most 250 letters, digits and `_-. :/`."""
     return re.sub(r"[^\w\-. :/]", "_", key)[-250:]
-
-
-def link(client: MlflowClient, run: str, root: Path) -> str:
-    """Return the address of a run's page: below the server's, or relative to whatever serves the embedded store."""
-    uri = store_uri(root)
-    server = f"{shown(uri).rstrip('/')}/" if uri.startswith(("http://", "https://")) else ""
-    return f"{server}#/experiments/{client.get_run(run).info.experiment_id}/runs/{run}"
 
 
 CODE = ("mlflow.source.git.commit", "ganops.git_dirty", "ganops.job", "ganops.dvc_experiment")
