@@ -117,6 +117,8 @@ class Progress:
     """Remarks on how it computes, where that is not what one would expect."""
     stopped: bool = False
     """True where it was stopped, perhaps between two ticks."""
+    picture: bytes | None = None
+    """PNG of fixed latents, at the ticks of the film strip."""
 
     @property
     def partial(self) -> bool:
@@ -272,17 +274,18 @@ class Run:
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step % (self.recipe.tick_steps * self.every) == 0 or tick.step in (self.border, end)
             judged: list[dict[str, float]] = []
+            picture = None
             if self.rank == 0:
                 self.history.append(row)
                 generator = self.generator(tick.kimg) if due or self.is_drawn(tick.step) else None
                 if generator and self.is_drawn(tick.step):
-                    self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
+                    picture = self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
                 judged = self._judge(generator, row, tick.step == end) if generator and due else self._take_in()
             if tick.step == self.recipe.steps and self.improved is False:
                 self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
-            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped)
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, picture)
 
     def is_drawn(self, step: int) -> bool:
         """True at the ticks of the film strip, at the ends of phases and of all, whatever was interrupted."""
