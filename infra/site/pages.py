@@ -28,7 +28,7 @@ BESIDE = {
 """Page of each file that lies outside docs/."""
 
 PYTHON = {
-    "In a notebook": ("ganops.experiment.estimator.GAN", "ganops.experiment.estimator.Player"),
+    "In a notebook": ("ganops.experiment.estimator.GAN", "ganops.experiment.player.Player"),
     "A trained generator": ("ganops.generator.artefact.Generator", "ganops.generator.artefact.Description"),
     "Its encoder": ("ganops.generator.encoder.Encoder",),
     "A set that was prepared": ("ganops.data.prepared.Prepared",),
