@@ -128,6 +128,8 @@ def test_other_sizes_come_to_a_side_as_prepare_brings_them(capsys):
     assert "5 of 5 images: to 32 x 32 pixels (pad), most from 28 x 28" in capsys.readouterr().out
     mixed = [Image.fromarray(digits[0]), Image.new("RGBA", (90, 40), (255, 0, 0, 255)), digits[1, :20]]
     assert learnt_from(mixed).stored.shape == (3, 3, 32, 32)
+    learnt_from([Image.fromarray(IMAGES[0])] * 3 + mixed)
+    assert "3 of 6 images: to 16 x 16 pixels (pad), most from" in capsys.readouterr().out, "others stay as they are"
     decoder = ImageDecoder(16, background="black", fit="crop")
     cropped = learnt_from(mixed, gan=GAN(params={**SMALL, "data.resolution": 16, "data.fit": "crop"})).stored
     assert np.array_equal(cropped[1], decoder.decode(mixed[1])[0])
@@ -216,6 +218,8 @@ def test_parameters_are_those_that_were_given():
     with pytest.raises(ConfigError):
         gan.set_params(kimg=-1, seed=3)
     assert (gan.kimg, gan.seed) == (4, 0), "all or nothing"
+    gan.kimg = 5
+    assert gan.experiment.train.kimg == 5
 
 
 def test_scikit_learn_clones_it(named):

@@ -167,9 +167,9 @@ def _decoded(given: Iterable[Any], data: config.ImageData, side: int | None, tel
         found.append(sample)
         notes.update(changed)
     shape, more = decoder.common(sample.shape for sample in found)
-    told = Counter(f"{width} x {height}" for width, height in (each.size for each in pictures))
-    if resized := len(found) - told[f"{side} x {side}"]:
-        notes[f"to {side} x {side} pixels ({data.fit}), most from {told.most_common(1)[0][0]}"] = resized
+    others = Counter("{} x {}".format(*each.size) for each in pictures if each.size != (side, side))
+    if others:
+        notes[f"to {side} x {side} pixels ({data.fit}), most from {others.most_common(1)[0][0]}"] = others.total()
     for note, count in (notes + Counter(more)).items():
         tell(f"{count:,} of {len(found):,} images: {note}")
     return np.stack([np.broadcast_to(sample, shape) for sample in found])
