@@ -117,8 +117,6 @@ class Progress:
     """Remarks on how it computes, where that is not what one would expect."""
     stopped: bool = False
     """True where it was stopped, perhaps between two ticks."""
-    picture: bytes | None = None
-    """PNG of fixed latents, at the ticks of the film strip."""
 
     @property
     def partial(self) -> bool:
@@ -274,23 +272,26 @@ class Run:
             row = {"kimg": tick.kimg, **tick.metrics}
             due = tick.step % (self.recipe.tick_steps * self.every) == 0 or tick.step in (self.border, end)
             judged: list[dict[str, float]] = []
-            picture = None
             if self.rank == 0:
                 self.history.append(row)
                 generator = self.generator(tick.kimg) if due or self.is_drawn(tick.step) else None
                 if generator and self.is_drawn(tick.step):
-                    picture = self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
+                    self.log.pictures[_file(tick.kimg)] = self.picture(generator)
                 judged = self._judge(generator, row, tick.step == end) if generator and due else self._take_in()
             if tick.step == self.recipe.steps and self.improved is False:
                 self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
-            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, picture)
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped)
 
     def is_drawn(self, step: int) -> bool:
         """True at the ticks of the film strip, at the ends of phases and of all, whatever was interrupted."""
         tick, rest = divmod(step, self.recipe.tick_steps)
         return bool(rest) or step == self.recipe.steps or is_kept(tick)
+
+    def drawn(self, kimg: float) -> bytes | None:
+        """Return the PNG of a tick's samples, as long as it is in memory; None: it is not of the film strip."""
+        return self.log.pictures.get(_file(kimg))
 
     def picture(self, generator: Generator) -> bytes:
         """PNG of fixed latents: a column for each class; of films a strip for each."""
@@ -664,6 +665,11 @@ class Run:
 
     def _judged(self, key: str) -> bool:
         return self.judge is not None and key == self.judge.name
+
+
+def _file(kimg: float) -> str:
+    """Return the name of a tick's picture in the film strip."""
+    return f"{kimg:09.3f}.png"
 
 
 def _seconds(history: list[dict[str, float]]) -> float:
