@@ -21,7 +21,7 @@ export MLFLOW_DISABLE_TELEMETRY ?= true
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro check test test-slow test-next golden fuzz chaos gpu site ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
+.PHONY: help setup repro check test test-slow test-next golden fuzz chaos gpu site notebooks ui format lock pin audit clean $(if $(ELSEWHERE),$(VENV)/.ready)
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1\t/' | expand -t 12
@@ -81,6 +81,9 @@ gpu: setup  ## what only a real GPU can say: parity, bits, speed, graphs; 8 minu
 site: setup  ## the documentation as pages, in site/
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --config-file infra/site/mkdocs.yml
 	@echo site/index.html
+
+notebooks: setup  ## run the example notebooks and keep what they show
+	python infra/site/notebooks.py
 
 ui: setup  ## browse runs and models at http://127.0.0.1:5000
 	ganops ui

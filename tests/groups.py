@@ -7,6 +7,7 @@ import pytest
 ROOT = PurePath(__file__).parent
 TOGETHER = {
     "infra/test_services.py": "finished",
+    "test_notebooks.py": "finished",
     "test_pipeline.py": "finished",
     "test_stale.py": "finished",
 }

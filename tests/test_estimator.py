@@ -5,6 +5,7 @@ import doctest
 import io
 import re
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from ganops import GAN
@@ -96,9 +98,15 @@ def test_what_it_cannot_learn_from_is_refused(images, labels, words):
         small().fit(images, labels)
 
 
-def learnt_from(samples, **named):
+def learnt_from(samples, labels=None, gan=None):
     """What is stored of samples."""
-    return small()._arrays(samples, **{"labels": None, **named})
+    return (gan or small())._taking().learn(samples, labels)
+
+
+def stored_of(gan, samples):
+    """The stored samples, and the facts of their kind."""
+    found = learnt_from(samples, gan=gan)
+    return found.stored, found.spec.facts
 
 
 def test_floats_tensors_and_channels_first_are_the_same_images():
@@ -120,8 +128,10 @@ def test_other_sizes_come_to_a_side_as_prepare_brings_them(capsys):
     assert "5 of 5 images: to 32 x 32 pixels (pad), most from 28 x 28" in capsys.readouterr().out
     mixed = [Image.fromarray(digits[0]), Image.new("RGBA", (90, 40), (255, 0, 0, 255)), digits[1, :20]]
     assert learnt_from(mixed).stored.shape == (3, 3, 32, 32)
+    learnt_from([Image.fromarray(IMAGES[0])] * 3 + mixed)
+    assert "3 of 6 images: to 16 x 16 pixels (pad), most from" in capsys.readouterr().out, "others stay as they are"
     decoder = ImageDecoder(16, background="black", fit="crop")
-    cropped = GAN(params={**SMALL, "data.resolution": 16, "data.fit": "crop"})._arrays(mixed, None).stored
+    cropped = learnt_from(mixed, gan=GAN(params={**SMALL, "data.resolution": 16, "data.fit": "crop"})).stored
     assert np.array_equal(cropped[1], decoder.decode(mixed[1])[0])
 
 
@@ -138,7 +148,7 @@ def test_a_folder_is_learnt_from_by_its_sub_folders(tmp_path, capsys):
     (tmp_path / "bag" / "bad.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"1 of 21 cannot be used, .*bad.png: not a readable image.* at most 1 %"):
         learnt_from(tmp_path)
-    kinder = GAN(params={**SMALL, "data.max_rejected": 0.1, "data.labels": "none"})._arrays(tmp_path, None)
+    kinder = learnt_from(tmp_path, gan=GAN(params={**SMALL, "data.max_rejected": 0.1, "data.labels": "none"}))
     assert (kinder.y, len(kinder.stored)) == (None, 20)
     assert "1 of 21 cannot be used" in capsys.readouterr().out
 
@@ -208,6 +218,8 @@ def test_parameters_are_those_that_were_given():
     with pytest.raises(ConfigError):
         gan.set_params(kimg=-1, seed=3)
     assert (gan.kimg, gan.seed) == (4, 0), "all or nothing"
+    gan.kimg = 5
+    assert gan.experiment.train.kimg == 5
 
 
 def test_scikit_learn_clones_it(named):
@@ -218,6 +230,62 @@ def test_scikit_learn_clones_it(named):
     with pytest.raises(NotFittedError):
         check_is_fitted(copy)
     assert np.array_equal(copy.fit(IMAGES, np.array(["boot", "bag"])[np.arange(20) % 2]).predict(4), named.predict(4))
+
+
+SEEDS = "`predict` takes seeds and not rows: one seed is one sample"
+WORDS = "it is refused, by a `ValueError` in our own words"
+COLUMNS = "samples have a form, and no columns"
+EXCLUDED = {
+    "check_complex_data": WORDS,
+    "check_dict_unchanged": SEEDS,
+    "check_do_not_raise_errors_in_init_or_set_params": "a wrong parameter is refused where it is given",
+    "check_dont_overwrite_parameters": "`fit` sets `generator`, `encoder` and `history`, which have no `_` at the end",
+    "check_dtype_object": WORDS,
+    "check_estimators_dtypes": SEEDS,
+    "check_estimators_empty_data_messages": WORDS,
+    "check_estimators_nan_inf": "its labels are floats; NaN and infinity are refused",
+    "check_estimators_pickle": "`save` and `load`: a model is data, not code",
+    "check_f_contiguous_array_estimator": SEEDS,
+    "check_fit2d_1sample": WORDS,
+    "check_fit2d_predict1d": SEEDS,
+    "check_fit_idempotent": SEEDS,
+    "check_fit_score_takes_y": "the second argument of `fit` is called `labels`",
+    "check_methods_sample_order_invariance": SEEDS,
+    "check_methods_subset_invariance": SEEDS,
+    "check_n_features_in": COLUMNS,
+    "check_n_features_in_after_fitting": COLUMNS,
+}
+"""Checks of scikit-learn that a generator does not pass, with the reasons: the table in docs/notebook.md."""
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+def test_scikit_learns_own_checks_hold_but_for_those_that_make_no_sense_here():
+    """Clips are the kind whose samples are a table [N, T]."""
+    params = {**SMALL, "train.batch": 2, "train.tick_kimg": 0.008, "data.samples": 64, "model.options": {"width": 2}}
+    gan = GAN("mlp", kind="wave", kimg=0.008, verbose=False, params=params)
+    results = check_estimator(gan, expected_failed_checks=EXCLUDED, on_skip=None, on_fail=None)
+    ended = {status: {each["check_name"] for each in results if each["status"] == status}
+             for status in ("passed", "failed", "xfail")}  # fmt: skip
+    assert ended["failed"] == set(), [each["exception"] for each in results if each["status"] == "failed"]
+    assert ended["xfail"] == EXCLUDED.keys(), "what passes is taken out of the list"
+    assert len(ended["passed"]) >= 20
+    page = (Path(__file__).parents[1] / "docs" / "notebook.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(check_\w+)` \| (.*) \|$", page, re.MULTILINE))
+    assert rows == EXCLUDED
+
+
+def test_it_tells_scikit_learn_what_it_takes():
+    takes = {kind: GAN(kind=kind).__sklearn_tags__().input_tags for kind in ("image", "text", "wave")}
+    assert [takes["image"].three_d_array, takes["image"].two_d_array, takes["text"].string] == [True, False, True]
+    assert takes["wave"].two_d_array
+
+
+def test_what_it_raises_is_a_value_error_too():
+    for call in (lambda: GAN(kimg=-1), lambda: small().fit(IMAGES * 2.0), lambda: GAN().set_params(kimgs=3)):
+        with pytest.raises(ValueError, match=r"expected|unknown"):
+            call()
+    with pytest.raises(NotFittedError, match="call fit"):
+        GAN().predict(3)
 
 
 def test_the_examples_of_its_docstrings_run():
@@ -359,8 +427,8 @@ def test_a_trained_autoencoder_reconstructs_what_it_has_seen():
     stripes = np.zeros((32, 16, 16), np.uint8)
     for i in range(32):
         stripes[i, :, i // 2] = 255
-    gan = small("dcgan", "autoencoder", {"width": 8})
-    gan.experiment = gan.experiment.override({"train.kimg": 4, "train.tick_kimg": 4, "train.checkpoint_kimg": 4})
+    longer = {"train.tick_kimg": 4, "train.checkpoint_kimg": 4, "model.options": {"width": 8}}
+    gan = GAN("dcgan", "autoencoder", kimg=4, params=SMALL | longer)
     again = gan.fit(stripes).decode(gan.encode(stripes))[..., 0].astype(float)
     mean = stripes.mean(0)
     assert np.square(again - stripes).mean() < np.square(mean - stripes).mean() / 4
@@ -446,7 +514,7 @@ def test_it_learns_from_what_the_pipeline_would_store(spoken):
     raw = [decoder.decode(clip)[0] for clip in CLIPS]
     shape, facts, store, _ = decoder.finish(raw, raw[0].shape, {})
     assert (spoken.generator.spec.shape, dict(spoken.generator.spec.facts)) == (shape, facts)
-    stored, found = speaking()._learnable(CLIPS)
+    stored, found = stored_of(speaking(), CLIPS)
     assert found == facts
     assert np.array_equal(stored, [store(each) for each in raw])
 
@@ -468,7 +536,7 @@ def test_a_notebook_plays_what_it_draws(spoken):
 
 
 def test_clips_of_several_lengths_are_told_how_they_were_made_one(capsys):
-    stored, _ = speaking()._learnable([CLIPS[0], CLIPS[1][:500], np.tile(CLIPS[2], 2), CLIPS[3] / 32768])
+    stored, _ = stored_of(speaking(), [CLIPS[0], CLIPS[1][:500], np.tile(CLIPS[2], 2), CLIPS[3] / 32768])
     assert stored.shape == (4, 1, 16, 16)
     told = capsys.readouterr().out
     assert "1 of 4 clips: padded on both sides" in told
@@ -533,7 +601,7 @@ def test_waves_in_waves_out(tmp_path):
 
 def test_a_wave_is_learnt_as_it_is():
     """But for its loudness: the peak is that of 16 bits."""
-    stored, facts = sounding()._learnable(CLIPS)
+    stored, facts = stored_of(sounding(), CLIPS)
     assert facts == {"rate": 8000, "samples": 2048}
     peaks = np.abs(CLIPS).max(axis=1, keepdims=True)
     assert np.array_equal(stored[:, 0], np.rint(CLIPS * (32767 / peaks)).astype(np.int16))
@@ -583,7 +651,7 @@ def test_it_learns_from_the_texts_that_the_pipeline_would_store(written):
     shape, facts, store, _ = decoder.finish(raw, (), {})
     assert (written.generator.spec.shape, dict(written.generator.spec.facts)) == (shape, facts)
     for samples in (SENTENCES, tuple(SENTENCES), np.array(SENTENCES), np.array(SENTENCES, object)):
-        stored, found = writing()._learnable(samples)
+        stored, found = stored_of(writing(), samples)
         assert found == facts
         assert np.array_equal(stored, [store(each) for each in raw])
 
@@ -625,7 +693,7 @@ def test_texts_are_neither_heard_nor_encoded(written):
 
 
 def test_texts_that_were_cut_are_told(capsys):
-    writing(**{"data.length": 3})._learnable(SENTENCES)
+    stored_of(writing(**{"data.length": 3}), SENTENCES)
     assert "15 of 20 texts: cut behind its first 3 words" in capsys.readouterr().out
 
 
@@ -657,17 +725,17 @@ def test_films_in_films_out(watched, tmp_path):
 
 
 def test_it_learns_from_the_films_as_they_are_where_they_fit():
-    stored, facts = watching()._learnable(FILMS)
+    stored, facts = stored_of(watching(), FILMS)
     assert np.array_equal(stored[:, 0], FILMS)
     assert facts == {"fps": 12.5}
-    assert np.array_equal(watching()._learnable(FILMS[..., None])[0], stored)
-    assert watching()._learnable(FILMS[..., None].repeat(3, -1))[0].shape == (20, 3, 4, 16, 16)
-    mixed, _ = watching()._learnable([FILMS[0], FILMS[1][..., None].repeat(3, -1)])
+    assert np.array_equal(stored_of(watching(), FILMS[..., None])[0], stored)
+    assert stored_of(watching(), FILMS[..., None].repeat(3, -1))[0].shape == (20, 3, 4, 16, 16)
+    mixed, _ = stored_of(watching(), [FILMS[0], FILMS[1][..., None].repeat(3, -1)])
     assert mixed.shape == (2, 3, 4, 16, 16)
 
 
 def test_films_of_several_lengths_and_sizes_are_told_how_they_were_made_one(capsys):
-    stored, _ = watching()._learnable([FILMS[0], FILMS[1][:2], np.tile(FILMS[2], (2, 1, 1)), FILMS[3].repeat(2, 1)])
+    stored, _ = stored_of(watching(), [FILMS[0], FILMS[1][:2], np.tile(FILMS[2], (2, 1, 1)), FILMS[3].repeat(2, 1)])
     assert stored.shape == (4, 1, 4, 16, 16)
     told = capsys.readouterr().out
     assert "1 of 4 films: its last frame is held" in told

@@ -27,8 +27,14 @@ BESIDE = {
 }
 """Page of each file that lies outside docs/."""
 
+EXAMPLES = {
+    f"docs/notebooks/{path.name}": f"example-{path.stem}.md"
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+}
+"""Page of each example notebook."""
+
 PYTHON = {
-    "In a notebook": ("ganops.experiment.estimator.GAN", "ganops.experiment.estimator.Player"),
+    "In a notebook": ("ganops.experiment.estimator.GAN", "ganops.experiment.player.Player"),
     "A trained generator": ("ganops.generator.artefact.Generator", "ganops.generator.artefact.Description"),
     "Its encoder": ("ganops.generator.encoder.Encoder",),
     "A set that was prepared": ("ganops.data.prepared.Prepared",),
@@ -41,6 +47,7 @@ PYTHON = {
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages."""
     pages = {page: _moved(ROOT / source) for source, page in BESIDE.items()}
+    pages |= {page: _notebook(ROOT / source) for source, page in EXAMPLES.items()}
     pages |= {"commands.md": _commands(), "parameters.md": _parameters(), "python.md": _python()}
     pages["names.css"] = "td code { white-space: nowrap; word-break: normal }"  # of keys, which are looked up whole
     for name, text in pages.items():
@@ -63,13 +70,32 @@ def _linked(text: str, folder: Path) -> str:
 
     def there(link: re.Match[str]) -> str:
         words, target, anchor = link.groups(default="")
-        if "://" in target or not target:
+        if not target or re.match(r"\w+:", target):
             return link[0]
         path = (folder / target).resolve().relative_to(ROOT).as_posix()
-        page = BESIDE.get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
+        page = (BESIDE | EXAMPLES).get(path, path.removeprefix("docs/") if path.startswith("docs/") else "")
         return f"[{words}]({page}{anchor})" if page else words
 
     return re.sub(r"\[([^]]*)\]\(([^)#]*)(#[^)]*)?\)", there, text)
+
+
+def _notebook(path: Path) -> str:
+    """Return a notebook as a page: its words, its code, and what its cells showed when they were last run."""
+    parts = []
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        text = "".join(cell["source"])
+        parts.append(_linked(text, path.parent) if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+        parts += [_shown(output) for output in cell.get("outputs", ())]
+    return "\n\n".join([*parts, f'The notebook itself: <a href="notebooks/{path.name}">{path.name}</a>.'])
+
+
+def _shown(output: dict[str, Any]) -> str:
+    """Return what a cell showed: a picture, HTML or text."""
+    data = {media: "".join(content) for media, content in output.get("data", {}).items()}
+    if "image/png" in data:
+        return f"![the picture that the cell shows](data:image/png;base64,{data['image/png'].strip()})"
+    plain = data.get("text/plain") or "".join(output.get("text", ""))
+    return data.get("text/html") or f"```text\n{plain.rstrip()}\n```"
 
 
 def _commands() -> str:

@@ -54,7 +54,8 @@ def site(tmp_path_factory):
 
 def test_each_page_of_docs_is_in_the_site(site):
     beside = {"index", "contributing", "changelog", "lucic2018", "commands", "parameters", "python", "404"}
-    assert set(site) == {page.stem for page in (ROOT / "docs").glob("*.md")} | beside
+    examples = {f"example-{path.stem}" for path in (ROOT / "docs" / "notebooks").glob("*.ipynb")}
+    assert set(site) == {page.stem for page in (ROOT / "docs").glob("*.md")} | beside | examples
 
 
 def test_all_commands_and_parameters_are_told(site):

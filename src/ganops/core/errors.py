@@ -13,8 +13,16 @@ class UserError(Exception):
         return redacted(super().__str__())
 
 
+class InputError(UserError, ValueError):
+    """An argument in Python that cannot be taken: a ValueError as well, which NumPy and scikit-learn raise of such."""
+
+
 class ConfigError(UserError):
     """An unknown, missing or impossible value in the parameters."""
+
+
+class ParameterError(ConfigError, InputError):
+    """An unknown or impossible parameter that was given in Python."""
 
 
 class DataError(UserError):

@@ -29,6 +29,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column
 from rich.text import Text
 
+from ganops.core.cell import Cell
 from ganops.core.errors import UserError
 from ganops.core.files import refusal
 from ganops.core.redaction import reason, redacted
@@ -286,20 +287,29 @@ class _Bar(BarColumn):
 
 @contextmanager
 def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 0) -> Iterator[Callable[..., None]]:
-    """Yields `show(row, alarms, judged)` for a training's history: a live bar on a terminal, a line a tick elsewhere.
+    """Yields `show(row, alarms, judged, picture)` for a training's history: a live bar on a terminal, else lines.
 
-    `unit` is the noun for a sample; `warm_up` are the kimg before a game, which have a pace of their own. The distances
-    come from `judged`, the rows that are known to have one since the last tick.
+    In a notebook the bar is in the cell, with `picture` below, the PNG of a tick. `unit` is the noun for a sample;
+    `warm_up` are the kimg before a game, which have a pace of their own. The distances come from `judged`, the rows
+    that are known to have one since the last tick.
     """
     line, moving, one = _TrainingLine(kimg, unit, warm_up), _Moving(), Column(no_wrap=True)
     wide, name = _Bar(moving), TextColumn(f"{stage:<10} kimg", markup=False, table_column=one)
     columns = (name, moving, wide, TextColumn("{task.description}", markup=False, table_column=one))
     bar = Progress(*columns, console=console, transient=True)
     task, is_live = bar.add_task("starting", total=kimg), console.is_terminal
+    cell = Cell(kimg) if console.is_jupyter else None
     beside = len(f"{stage:<10} kimg") + 2 * len(f"{kimg:g}") + 1 + 3  # the name, the position, and what is between
 
-    def show(row: Mapping[str, float], alarms: Sequence[str] = (), judged: Sequence[Mapping[str, float]] = ()) -> None:
-        if is_live:
+    def show(
+        row: Mapping[str, float],
+        alarms: Sequence[str] = (),
+        judged: Sequence[Mapping[str, float]] = (),
+        picture: bytes | None = None,
+    ) -> None:
+        if cell:
+            cell.show(row["kimg"], line(row, judged), picture)
+        elif is_live:
             moving.tick(row["kimg"])
             words = line(row, judged, console.width - beside - LEAST)
             wide.bar_width = max(LEAST, min(USUAL, console.width - beside - len(words)))
@@ -307,7 +317,7 @@ def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 
         else:
             say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
         for alarm in (*alarms, *line.trouble(row)):
-            say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}" if is_live else f"alarm: {alarm}")
+            say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}" if is_live or cell else f"alarm: {alarm}")
 
     with bar if is_live else nullcontext():
         yield show

@@ -133,7 +133,7 @@ class WaveDecoder:
             notes = (*notes, "padded on both sides")
         peak = np.abs(heard).max(initial=0)
         if not np.isfinite(peak):
-            raise ItemError("holds values that are no finite numbers")
+            raise ItemError("holds values that are no finite numbers (NaN or infinity)")
         if peak < SILENCE:
             raise ItemError(f"silent: nothing in its first {len(heard) / self.rate:.2f} s is louder than -60 dB")
         clip = np.zeros(self.samples, np.int16)

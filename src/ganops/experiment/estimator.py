@@ -1,11 +1,9 @@
 """The library in one object, for notebooks: the same core, in this process."""
 
 import inspect
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing, nullcontext
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, cast
@@ -15,15 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from ganops import config
-from ganops.core.errors import UserError
-from ganops.core.files import embedded
+from ganops.core.errors import ConfigError, InputError, ParameterError
 from ganops.core.pictures import grid
 from ganops.core.terminal import say, training_bar
-from ganops.data import decoders
-from ganops.data.sources.item import ItemError
-from ganops.experiment import build, checks, machine
+from ganops.experiment import arguments, build, checks, machine
+from ganops.experiment.intake import Intake
+from ganops.experiment.player import Player
 from ganops.experiment.run import STATE, Run
-from ganops.experiment.samples import EXPECTED, Arrays, images, numbered, of_folder
+from ganops.experiment.samples import Arrays
 from ganops.experiment.scores import Scores, scores
 from ganops.generator import Generator
 from ganops.generator.encoder import Encoder
@@ -34,23 +31,8 @@ from ganops.kinds import KINDS, Spec
 from ganops.models import mocogan
 from ganops.training.state import State
 
-SOUND, FILM = '<audio controls src="{}"></audio>', '<img style="image-rendering: pixelated; min-width: 96px" src="{}">'
-"""HTML in which a file is played."""
 USUAL = {"text": "lstm", "video": "mocogan", "wave": "wavegan"}
 """Architecture of a kind where none is asked for; of others dcgan."""
-
-
-@dataclass(frozen=True)
-class Player:
-    """Samples that a notebook plays where this is the last line of a cell."""
-
-    files: tuple[tuple[str, bytes], ...]
-    """Media type and content of each."""
-
-    def _repr_html_(self) -> str:
-        """Return a player for each sound, or each film as a picture that moves, as HTML that holds them."""
-        return "\n".join((SOUND if media.startswith("audio") else FILM).format(embedded(media, content))
-                         for media, content in self.files)  # fmt: skip
 
 
 class GAN:
@@ -99,6 +81,17 @@ class GAN:
         verbose: Shows a bar or lines while it learns, and what was changed in the samples.
     """
 
+    generator: Generator | None = None
+    encoder: Encoder | None = None
+    """Encoder of an autoencoder, once it has learnt."""
+    history: Sequence[dict[str, float]] = ()
+    """One row for each tick of the training."""
+    _run: Run | None = None
+    """The training, which can go on."""
+    _samples: Arrays | None = None
+    _intake: Intake | None = None
+    """Makes samples like those that it has learnt from."""
+
     def __init__(
         self,
         architecture: str | None = None,
@@ -117,23 +110,21 @@ class GAN:
         self.architecture, self.loss, self.kind, self.rate, self.fps = architecture, loss, kind, rate, fps
         self.kimg, self.seed, self.device, self.params = kimg, seed, device, params
         self.warm_start, self.verbose = warm_start, verbose
-        self.experiment = self._experiment()
-        self.generator: Generator | None = None
-        self.encoder: Encoder | None = None
-        """Encoder of an autoencoder, once it has learnt."""
-        self.history: list[dict[str, float]] = []
-        self._store: Callable[[NDArray[Any]], NDArray[Any]] | None = None
-        """Makes a stored sample of a clip or a text, by what was learnt of those that it has learnt from."""
-        self._run: Run | None = None
-        """The training, which can go on."""
-        self._samples: Arrays | None = None
+        _ = self.experiment  # refuses at once what is unknown or impossible
 
-    def _experiment(self) -> config.Experiment:
-        """Return the experiment of the parameters.
+    @property
+    def experiment(self) -> config.Experiment:
+        """The experiment of the parameters, as they are now.
 
         Raises:
-            ConfigError: One is unknown or impossible.
+            ParameterError: One is unknown or impossible.
         """
+        try:
+            return self._experiment()
+        except ConfigError as error:
+            raise ParameterError(str(error)) from error
+
+    def _experiment(self) -> config.Experiment:
         kind, params = self.kind, self.params or {}
         experiment = config.parse({}).override(
             {
@@ -169,12 +160,12 @@ class GAN:
         GAN(kimg=20, seed=1)
 
         Raises:
-            UserError: One is unknown or impossible; then none is changed.
+            InputError: One is unknown or impossible; then none is changed.
         """
         if unknown := [name for name in params if name not in PARAMETERS]:
-            raise UserError(f"{unknown[0]}: unknown to GAN; known: {', '.join(PARAMETERS)}")
+            raise InputError(f"{unknown[0]}: unknown to GAN; known: {', '.join(PARAMETERS)}")
         changed = type(self)(**self.get_params() | params)
-        for name in (*PARAMETERS, "experiment"):
+        for name in PARAMETERS:
             setattr(self, name, getattr(changed, name))
         return self
 
@@ -184,10 +175,13 @@ class GAN:
         return f"{type(self).__name__}({', '.join(told)})"
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that it wants no labels."""
-        from sklearn.utils import Tags, TargetTags
+        """Tell scikit-learn what it takes, and that it wants no labels."""
+        from sklearn.utils import InputTags, Tags, TargetTags
 
-        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+        clips = self.kind in ("sound", "wave")
+        takes = InputTags(one_d_array=False, two_d_array=clips, three_d_array=self.kind == "image",
+                          string=self.kind == "text")  # fmt: skip
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False), input_tags=takes)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Tell scikit-learn that it has learnt."""
@@ -212,12 +206,14 @@ class GAN:
             labels: Integers [N] from 0 on, or strings, make the GAN conditional; None: unconditional.
 
         Raises:
-            UserError: They are not such samples or labels.
+            InputError: They are not such samples or labels.
+            DataError: The files cannot be read.
         """
-        learnt = self._arrays(samples, labels)
+        intake = self._taking()
+        learnt = intake.learn(samples, labels)
         run = self._continued(learnt) if self.warm_start and self._run else self._begun(self.experiment, learnt)
         self._play(run)
-        self._run, self._samples = run, learnt
+        self._run, self._samples, self._intake = run, learnt, intake
         self.generator, self.encoder, self.history = run.best_generator(), run.best_encoder(), run.history
         return self
 
@@ -228,7 +224,7 @@ class GAN:
         with shown if self.verbose else nullcontext(_unseen) as show, closing(cast(Any, run.play())) as ticks:
             try:
                 for progress in ticks:
-                    show(progress.row, progress.alarms)
+                    show(progress.row, progress.alarms, picture=progress.picture)
                     kept, rows = deepcopy(run.state), len(run.history)
             except KeyboardInterrupt:
                 if kept is None:  # nothing has been learnt
@@ -247,12 +243,12 @@ class GAN:
         """Return a training that goes on where the last one ended.
 
         Raises:
-            UserError: The samples are of another form.
+            InputError: The samples are of another form.
         """
         assert self._run
         former = self._run
         if learnt.spec != former.spec:
-            raise UserError(f"warm_start: expected {former.spec.described}, as before; got {learnt.spec.described}")
+            raise InputError(f"warm_start: expected {former.spec.described}, as before; got {learnt.spec.described}")
         kimg = former.experiment.train.kimg
         if former.state.step >= sum(phase.recipe.steps for phase in (*former.before, former.last)):
             kimg += self.kimg
@@ -268,11 +264,11 @@ class GAN:
         these is the temperature. Labels are numbers or names, one for all or one each; None: classes take turns.
 
         Raises:
-            UserError: The GAN has not been trained, or there are no such seeds, labels or truncation.
+            InputError: The GAN has not been trained, or there are no such seeds, labels or truncation.
         """
-        generator, wanted = self._learnt(), _seeds(seeds)
+        generator, wanted = self._learnt(), arguments.seeds(seeds)
         y = self._labels(labels, len(wanted), one=True)
-        return generator.shown(generator.sample(wanted, y, _truncation(truncation)))
+        return generator.shown(generator.sample(wanted, y, arguments.truncation(truncation)))
 
     def interpolate(
         self, a: int, b: int, steps: int = 9, label: int | str | None = None, truncation: float = 1.0
@@ -280,25 +276,25 @@ class GAN:
         """Return samples at equal steps from the latent of seed `a` to that of seed `b`, as `predict` gives them.
 
         Raises:
-            UserError: The GAN has not been trained, or there are no such seeds, label or truncation.
+            InputError: The GAN has not been trained, or there are no such seeds, label or truncation.
         """
-        generator, (first, last), (count,) = self._learnt(), _seeds([a, b]), _seeds([steps])
+        generator, (first, last), (count,) = self._learnt(), arguments.seeds([a, b]), arguments.seeds([steps])
         if count < 2:
-            raise UserError(f"steps: expected 2 or more, got {steps}")
+            raise InputError(f"steps: expected 2 or more, got {steps}")
         y = self._labels(label, 1, one=True)
         ends = int(first), int(last)
-        return generator.shown(between(generator, ends, None if y is None else int(y[0]), _truncation(truncation),
-                                       int(count)))  # fmt: skip
+        wanted = None if y is None else int(y[0])
+        return generator.shown(between(generator, ends, wanted, arguments.truncation(truncation), int(count)))
 
     def plot(self, seeds: int | ArrayLike = 32, labels: Any = None, truncation: float = 1.0) -> Image.Image:
         """Return a grid of samples as a picture, which a notebook shows; of conditional ones a column for each class.
 
         Raises:
-            UserError: As of `predict`.
+            InputError: As of `predict`.
         """
-        generator, wanted = self._learnt(), _seeds(seeds)
+        generator, wanted = self._learnt(), arguments.seeds(seeds)
         y = self._labels(labels, len(wanted), one=True)
-        stored = generator.sample(wanted, y, _truncation(truncation))
+        stored = generator.sample(wanted, y, arguments.truncation(truncation))
         columns = 1 if generator.spec.strips else min(generator.classes or 8, 16) if y is None else None
         return grid(generator.spec.look(stored), columns)
 
@@ -314,30 +310,32 @@ class GAN:
             count: Samples that it draws.
 
         Raises:
-            UserError: It has not learnt here, or they are not such samples, or too few, or of another form.
+            InputError: It has not learnt here, or they are not such samples, or too few, or of another form.
         """
         generator = self._learnt()
         if self._samples is None:
-            raise UserError("evaluate: this GAN was loaded without what it learnt from: fit it here")
-        real = self._alike(samples, labels)
+            raise InputError("evaluate: this GAN was loaded without what it learnt from: fit it here")
+        stored, y = self._like(samples, labels)
+        if stored.shape[1:] != (spec := generator.spec).shape:
+            raise InputError(f"evaluate: expected {spec.described}, got {spec.unit}s of the shape {stored.shape[1:]}")
         device = str(machine.choose_device(self.experiment.compute.device))
-        return scores(generator, self._samples, real, self.experiment.features, count=count,
+        return scores(generator, self._samples, Arrays(stored, y, spec), self.experiment.features, count=count,
                       seed=self.experiment.seed, device=device)  # fmt: skip
 
     def player(self, shown: ArrayLike) -> Player:
         """Return players of one clip int16 [T] or film uint8 [T, H, W, C], or of several, for a notebook.
 
         Raises:
-            UserError: It has not been trained, or draws what takes no time.
+            InputError: It has not been trained, or draws what takes no time.
         """
         spec, samples = self._learnt().spec, np.asarray(shown)
         if not spec.played:
-            raise UserError(f"player: {spec.unit}s are not played, expected a GAN of kind sound, video or wave")
+            raise InputError(f"player: {spec.unit}s are not played, expected a GAN of kind sound, video or wave")
         like = spec.shown(spec.empty(0))
         one = like.shape[1:]
         if samples.dtype != like.dtype or samples.shape not in (one, (len(samples), *one)):
             axes = ", ".join(map(str, one))
-            raise UserError(
+            raise InputError(
                 f"player: expected {like.dtype} [{axes}] or [N, {axes}], got {samples.dtype} {samples.shape}"
             )
         return Player(tuple(spec.file(sample)[1:] for sample in samples.reshape(-1, *one)))
@@ -359,26 +357,10 @@ class GAN:
         generator = self._learnt()
         if not self.encoder:
             expect_gradient(generator.spec)
-        stored = self._stored(samples)
-        y = self._labels(labels, len(stored))
+        stored, y = self._like(samples, labels)
         if self.encoder and generator.spec.kind == "text":  # between texts there are no distances
             return self.encoder.encode(stored, y)
         return invert(generator, self.encoder, stored, y, steps=steps).latents
-
-    def _stored(self, samples: Any) -> NDArray[Any]:
-        """Return samples as those that it has learnt from were stored.
-
-        Raises:
-            UserError: They are no such samples, or it was loaded and does not know how.
-        """
-        spec, data = self._learnt().spec, self.experiment.data
-        if isinstance(data, config.ImageData):
-            stored = images(samples, data, spec.shape[-1], self._tell, fewest=1)
-            return stored.repeat(3, axis=1) if stored.shape[1] < spec.shape[0] else stored
-        if self._store is None:
-            raise UserError(f"this GAN was loaded without the way in which {spec.unit}s are stored: fit it here")
-        raw, depth = self._raw(samples, fewest=1), spec.shape[0] if spec.kind == "video" else 1
-        return np.stack([self._store(each if depth == 1 else _deep(each, depth)) for each in raw])
 
     def decode(self, latents: ArrayLike, labels: ArrayLike | None = None) -> NDArray[Any]:
         """One sample for each latent that `encode` found, float32 [N, D], as `predict` gives them.
@@ -395,7 +377,7 @@ class GAN:
         """Write the generator as `artifacts/generator` of the pipeline is written, an encoder beside it.
 
         Raises:
-            UserError: The GAN has not been trained.
+            InputError: The GAN has not been trained.
         """
         self._learnt().save(Path(folder))
         if self.encoder:
@@ -425,163 +407,46 @@ class GAN:
         if self.verbose:
             say("fit", text)
 
-    @property
-    def _side(self) -> int | None:
-        """Pixels to which all images come; None: nobody has stated them."""
-        return getattr(self.experiment.data, "resolution", None) if "data.resolution" in (self.params or {}) else None
-
-    def _arrays(self, samples: Any, labels: ArrayLike | None) -> Arrays:
-        """Return samples to learn from, with their labels.
-
-        Raises:
-            UserError: They are not such samples or labels.
-        """
+    def _taking(self) -> Intake:
+        """Return what makes samples to learn from."""
         data = self.experiment.data
-        if isinstance(samples, Path) or (isinstance(samples, str) and data.kind != "text"):
-            raw, own = of_folder(Path(samples), data, self._side, self._tell)
-            if len(raw) < 2:
-                raise UserError(f"{samples}: expected 2 or more {KINDS[data.kind].UNIT}s, got {len(raw)}")
-            labels = own if labels is None else labels
-            stored, facts = self._finished(raw)
-        else:
-            stored, facts = self._learnable(samples)
-        y, names = (None, ()) if labels is None else numbered(labels, len(stored))
-        return Arrays(stored, y, Spec(data.kind, stored.shape[1:], len(names), facts), names)
+        side = getattr(data, "resolution", None) if "data.resolution" in (self.params or {}) else None
+        return Intake(data, side, self._tell)
 
-    def _alike(self, samples: Any, labels: ArrayLike | None) -> Arrays:
-        """Return other samples in the form of those that it has learnt from.
+    def _like(self, samples: Any, labels: ArrayLike | None) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
+        """Return samples as those that it has learnt from were stored, and numbers of their labels.
 
         Raises:
-            UserError: They are not such samples or labels, or of another form.
+            InputError: They are no such samples or labels, or it was loaded and does not know how.
         """
-        spec, data = self._learnt().spec, self.experiment.data
-        if isinstance(samples, Path) or (isinstance(samples, str) and data.kind != "text"):
-            raw, own = of_folder(Path(samples), data, spec.shape[-1], self._tell)
-            labels = own if labels is None else labels
-            stored = np.stack([self._store(each) if self._store else each for each in raw])
-        else:
-            stored = self._stored(samples)
-        if stored.shape[1:] != spec.shape:
-            raise UserError(f"evaluate: expected {spec.described}, got {spec.unit}s of the shape {stored.shape[1:]}")
-        return Arrays(stored, self._labels(labels, len(stored)), spec)
-
-    def _learnable(self, samples: Any) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return stored samples, and the facts of their kind; but for images by what is learnt of all of them."""
-        if isinstance(self.experiment.data, config.ImageData):
-            return images(samples, self.experiment.data, self._side, self._tell), {}
-        return self._finished(self._raw(samples))
-
-    def _finished(self, raw: list[NDArray[Any]]) -> tuple[NDArray[Any], dict[str, Any]]:
-        """Return stored samples of raw ones, and the facts of their kind."""
-        decoder = decoders.of(self.experiment.data)
-        shape, _ = decoder.common(each.shape for each in raw)
-        if self.experiment.data.kind == "image":
-            shape = (shape[0], *raw[0].shape[1:])
-        _, facts, self._store, _ = decoder.finish(raw, shape, {})
-        # films among which some are coloured all get three channels; texts have no shape in common
-        return np.stack([self._store(np.broadcast_to(each, shape or each.shape)) for each in raw]), facts
-
-    def _raw(self, samples: Any, fewest: int = 2) -> list[NDArray[Any]]:
-        """Return clips, films or texts as the pipeline decodes files of them, and tell what was changed."""
-        decoder, kind = decoders.of(self.experiment.data), self.experiment.data.kind
-        what, expected = f"{KINDS[kind].UNIT}s", EXPECTED[kind]
-        if isinstance(samples, str | bytes):
-            raise UserError(f"{what}: expected {expected}, got one string")
-        raw: list[NDArray[Any]] = []
-        notes: Counter[str] = Counter()
-        for sample in samples if isinstance(samples, list | tuple) else np.asarray(samples):
-            try:
-                decoded, changed = decoder.decode(_text(sample) if kind == "text" else np.asarray(sample))
-                if not decoded.size:
-                    raise ItemError("empty")
-            except ItemError as error:
-                raise UserError(f"{what}[{len(raw)}]: {error}") from error
-            raw.append(decoded)
-            notes.update(changed)
-        if len(raw) < fewest:
-            raise UserError(f"{what}: expected {expected} of at least {fewest} {what}, got {len(raw)}")
-        for note, count in notes.items():
-            self._tell(f"{count:,} of {len(raw):,} {what}: {note}")
-        return raw
+        stored, own = (self._intake or self._taking()).like(samples, self._learnt().spec)
+        return stored, self._labels(own if labels is None else labels, len(stored))
 
     def _learnt(self) -> Generator:
         if self.generator is None:
-            raise UserError(f"this GAN has not learnt yet: call fit({KINDS[self.experiment.data.kind].UNIT}s) first")
+            raise _not_fitted(f"this GAN has not learnt yet: call fit({KINDS[self.experiment.data.kind].UNIT}s) first")
         return self.generator
 
     def _labels(self, labels: Any, count: int, *, one: bool = False) -> NDArray[np.int64] | None:
-        """Return numbers of so many labels, numbers or names; None where it learnt without.
-
-        Args:
-            labels: Numbers or names.
-            count: The samples.
-            one: One label may stand for all, and none for classes in turn.
-
-        Raises:
-            UserError: They are not labels of its classes, or not as many.
-        """
-        generator = self._learnt()
-        classes, names = generator.classes, generator.description.class_names
-        if labels is None and (one or not classes):
-            return None
-        if not classes:
-            if one:
-                raise UserError("labels: expected none, since it has learnt without; fit(samples, labels) learns them")
-            return None
-        known = f"integers from 0 to {classes - 1}" + (f" or {', '.join(names)}" if _named(names) else "")
-        if labels is None:
-            raise UserError(f"labels: expected {known}, one for each {generator.spec.noun}, got none")
-        given = np.asarray(labels)
-        given = np.broadcast_to(given, (count,)) if one and given.shape in ((), (1,)) else given
-        if given.shape != (count,):
-            raise UserError(f"labels: expected {count}{' or one' * one}, got {given.dtype} {given.shape}")
-        numbers = [names.index(each) if each in names else each for each in given.tolist()]
-        for each in numbers:
-            if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < classes:
-                raise UserError(f"labels: expected {known}, got {each!r}")
-        return np.array(numbers, np.int64)
+        return arguments.labels(labels, count, self._learnt(), one=one)
 
 
 PARAMETERS = tuple(inspect.signature(GAN).parameters)
 """Names of the parameters of `GAN`, in their order."""
 
 
-def _unseen(row: Mapping[str, float], alarms: Sequence[str] = ()) -> None:
+def _not_fitted(text: str) -> InputError:
+    """Return the error of what has not learnt yet: scikit-learn's own as well, where that is installed."""
+    try:
+        from sklearn.exceptions import NotFittedError
+    except ModuleNotFoundError:
+        return InputError(text)
+    kind: type[InputError] = type("NotFittedError", (InputError, NotFittedError), {})
+    return kind(text)
+
+
+def _unseen(row: Mapping[str, float], alarms: Sequence[str] = (), **more: Any) -> None:
     """Show nothing of a tick."""
-
-
-def _named(names: Sequence[str]) -> bool:
-    """Return True where classes have names of their own, and not their numbers."""
-    return names != tuple(map(str, range(len(names))))
-
-
-def _seeds(seeds: Any) -> NDArray[np.int64]:
-    """Return seeds as int64 [N]; a number N stands for 0 ... N-1.
-
-    Raises:
-        UserError: They are not whole numbers, or none.
-    """
-    given = np.asarray(seeds)
-    if given.dtype.kind not in "iu" or given.ndim > 1 or (given.dtype.kind == "u" and given.max(initial=0) >= 2**63):
-        got = next((each for each in given.ravel().tolist() if not isinstance(each, int) or isinstance(each, bool)),
-                   f"{given.dtype} {given.shape}")  # fmt: skip
-        raise UserError(f"seeds: expected whole numbers, one for each sample, or their number; got {got!r}")
-    if given.ndim == 1:
-        return given.astype(np.int64)
-    if given < 1:
-        raise UserError(f"seeds: expected 1 or more, or a list of them; got {given}")
-    return np.arange(int(given))
-
-
-def _truncation(truncation: Any) -> float:
-    """Return a truncation.
-
-    Raises:
-        UserError: It is not a number from 0 to 1.
-    """
-    if isinstance(truncation, bool) or not isinstance(truncation, int | float | np.number) or not 0 <= truncation <= 1:
-        raise UserError(f"truncation: expected a number from 0 to 1, where 1 is what was learnt; got {truncation!r}")
-    return float(truncation)
 
 
 def _data_of(spec: Spec) -> dict[str, Any]:
@@ -612,14 +477,3 @@ def _latent(experiment: config.Experiment) -> int | None:
         content, motion = (model.options.get(name, taken[name].default) for name in ("content", "motion"))
         return int(content + data.frames * motion)
     return None
-
-
-def _deep(film: NDArray[Any], depth: int) -> NDArray[Any]:
-    """A film [C, T, H, W] with so many channels, where it is gray."""
-    return np.broadcast_to(film, (max(depth, len(film)), *film.shape[1:]))
-
-
-def _text(sample: Any) -> str:
-    if not isinstance(sample, str):
-        raise ItemError(f"expected a str, got {type(sample).__name__}")
-    return str(sample)

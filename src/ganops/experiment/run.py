@@ -118,7 +118,7 @@ class Progress:
     stopped: bool = False
     """True where it was stopped, perhaps between two ticks."""
     picture: bytes | None = None
-    """PNG of the samples, where it was validated and the film strip keeps one."""
+    """PNG of the samples, where the film strip keeps one."""
 
     @property
     def partial(self) -> bool:
@@ -285,8 +285,7 @@ class Run:
                 self._alarms.append(NOT_IMPROVED)
             alarms, self._alarms = (*tick.alarms, *self._alarms), []
             notes, self._notes = tuple(self._notes), []
-            shown = picture if due else None
-            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, shown)
+            yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, picture)
 
     def is_drawn(self, step: int) -> bool:
         """True at the ticks of the film strip, at the ends of phases and of all, whatever was interrupted."""

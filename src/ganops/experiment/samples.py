@@ -1,7 +1,7 @@
 """Samples in memory, in whatever form a person has them, as a training wants them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from ganops import config
-from ganops.core.errors import UserError
+from ganops.core.errors import InputError
 from ganops.data import decoders
 from ganops.data.decode import decode_all
 from ganops.data.naming import Naming
@@ -56,21 +56,34 @@ class Arrays:
         return self.y
 
 
-def numbered(labels: ArrayLike, count: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def numbered(labels: ArrayLike, count: int, known: Sequence[str] = ()) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return numbers of labels, and the names of the classes: whole numbers stand for themselves, strings in order.
 
+    Args:
+        labels: Whole numbers, or strings.
+        count: The samples.
+        known: Names that labels are numbers of, as a data set states them: those that occur become the classes, in
+            their order.
+
     Raises:
-        UserError: They are neither, or not as many as the samples.
+        InputError: They are neither, or not as many as the samples, or numbers of no name.
     """
-    given = np.asarray(_array(labels))
+    given = np.asarray(as_array(labels))
     if given.dtype == object and all(isinstance(each, str) for each in given.ravel()):
         given = given.astype(str)
     if given.shape == (count,) and given.dtype.kind == "U":
         names, numbers = np.unique(given, return_inverse=True)
         return numbers.astype(np.int64), tuple(names.tolist())
     if given.shape != (count,) or given.dtype.kind not in "iu" or given.min() < 0:
-        raise UserError(f"labels: expected {count} integers from 0 on, or strings, got {given.dtype} {given.shape}")
-    return given.astype(np.int64), tuple(map(str, range(int(given.max()) + 1)))
+        least = f" from {given.min()} on" if given.size and given.dtype.kind == "i" else ""
+        raise InputError(f"labels: expected {count} integers from 0 on, or strings, "
+                         f"got {given.dtype} {given.shape}{least}")  # fmt: skip
+    if not known:
+        return given.astype(np.int64), tuple(map(str, range(int(given.max()) + 1)))
+    if given.max() >= len(known):
+        raise InputError(f"labels: expected numbers of the {len(known)} classes {', '.join(known)}, got {given.max()}")
+    present, numbers = np.unique(given, return_inverse=True)
+    return numbers.astype(np.int64), tuple(known[each] for each in present)
 
 
 def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list[NDArray[Any]], list[str] | None]:
@@ -84,7 +97,7 @@ def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list
 
     Raises:
         DataError: It cannot be read.
-        UserError: Too many samples cannot be used.
+        InputError: Too many samples cannot be used.
     """
     source = Naming.of(data.labels, "none").applied(read_source(locate(path), decoders.of(data).wanted))
     items = [item for item in source.items if not isinstance(item.content, str) or item.content.strip()]
@@ -102,7 +115,7 @@ def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list
     if bad:
         first = f"{len(bad):,} of {len(items):,} cannot be used, the first of which is {bad[0]}"
         if len(bad) > data.max_rejected * len(items):
-            raise UserError(f"{path}: {first}; at most {100 * data.max_rejected:g} % may be (data.max_rejected)")
+            raise InputError(f"{path}: {first}; at most {100 * data.max_rejected:g} % may be (data.max_rejected)")
         tell(first)
     for note, count in notes.items():
         tell(f"{count:,} of {len(kept):,} {KINDS[data.kind].UNIT}s: {note}")
@@ -125,13 +138,13 @@ def images(samples: Any, data: config.ImageData, side: int | None, tell: Tell, f
         fewest: Images that there must be.
 
     Raises:
-        UserError: They are no images, or too few.
+        InputError: They are no images, or too few.
     """
     several = isinstance(samples, list | tuple) and any(isinstance(each, Image.Image) for each in samples)
-    ragged = isinstance(samples, list | tuple) and len({np.shape(_array(each)) for each in samples}) > 1
-    given = list(samples) if several or ragged else _last(_bytes(np.asarray(_array(samples)), tell))
+    ragged = isinstance(samples, list | tuple) and len({np.shape(as_array(each)) for each in samples}) > 1
+    given = list(samples) if several or ragged else _last(_bytes(np.asarray(as_array(samples)), tell))
     if len(given) < fewest:
-        raise UserError(f"images: expected at least {fewest}, got {len(given)}")
+        raise InputError(f"images: expected at least {fewest}, got {len(given)}")
     if isinstance(given, np.ndarray) and given.shape[-1] != 4:
         height, width = given.shape[1:3]
         if height == width and (side == height or (side is None and height in SIDES)):
@@ -150,12 +163,13 @@ def _decoded(given: Iterable[Any], data: config.ImageData, side: int | None, tel
         try:
             sample, changed = decoder.decode(each)
         except ItemError as error:
-            raise UserError(f"images[{i}]: {error}") from error
+            raise InputError(f"images[{i}]: {error}") from error
         found.append(sample)
         notes.update(changed)
     shape, more = decoder.common(sample.shape for sample in found)
-    told = Counter(f"{width} x {height}" for width, height in (each.size for each in pictures))
-    notes[f"to {side} x {side} pixels ({data.fit}), most from {told.most_common(1)[0][0]}"] = len(found)
+    others = Counter("{} x {}".format(*each.size) for each in pictures if each.size != (side, side))
+    if others:
+        notes[f"to {side} x {side} pixels ({data.fit}), most from {others.most_common(1)[0][0]}"] = others.total()
     for note, count in (notes + Counter(more)).items():
         tell(f"{count:,} of {len(found):,} images: {note}")
     return np.stack([np.broadcast_to(sample, shape) for sample in found])
@@ -168,11 +182,11 @@ def nearest(side: float) -> int:
 
 def _picture(array: Any, tell: Tell) -> Image.Image:
     """Return an array [H, W], [H, W, C] or [C, H, W] as a picture."""
-    pixels = _last(_bytes(np.asarray(_array(array)), tell)[None])[0]
+    pixels = _last(_bytes(np.asarray(as_array(array)), tell)[None])[0]
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def _array(samples: Any) -> Any:
+def as_array(samples: Any) -> Any:
     """Return what a tensor holds; anything else as it is."""
     if not isinstance(samples, torch.Tensor):
         return samples
@@ -184,18 +198,18 @@ def _bytes(images: NDArray[Any], tell: Tell) -> NDArray[np.uint8]:
     """Return 8-bit values of floats from 0 to 1, -1 to 1 or 0 to 255.
 
     Raises:
-        UserError: They are not numbers of such a range.
+        InputError: They are not numbers of such a range.
     """
     if images.dtype == np.uint8 or not images.size:
         return images
     if images.dtype.kind not in "fiu":
-        raise UserError(f"images: expected uint8 from 0 to 255, or floats, got {images.dtype}")
+        raise InputError(f"images: expected uint8 from 0 to 255, or floats, got {images.dtype}")
     low, high = float(images.min()), float(images.max())
     ranges = {(0, 1): (255.0, 0.0), (-1, 1): (127.5, 127.5), (0, 255): (1.0, 0.0)}
     found = next((ends for ends in ranges if ends[0] <= low and high <= ends[1]), None)
     whole = images.dtype.kind in "iu"
     if found is None or (whole and low < 0):
-        raise UserError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
+        raise InputError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
                         f"got {images.dtype} from {low:g} to {high:g}")  # fmt: skip
     found = (0, 255) if whole else found
     scale, shift = ranges[found]
@@ -207,12 +221,12 @@ def _last(images: NDArray[Any]) -> NDArray[Any]:
     """Return images [N, H, W], [N, H, W, C] or [N, C, H, W] with their channels last.
 
     Raises:
-        UserError: They are none of these.
+        InputError: They are none of these.
     """
     if images.ndim == 3:
         images = images[..., None]
     elif images.ndim == 4 and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)
     if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or not all(images.shape[1:3]):
-        raise UserError(f"images: expected [N, H, W], [N, H, W, C] or [N, C, H, W], got {images.shape}")
+        raise InputError(f"images: expected [N, H, W], [N, H, W, C] or [N, C, H, W], got {images.shape}")
     return images

@@ -95,7 +95,8 @@ class Live:
             "system/system_memory_usage_percentage": of_machine.percent,
             "system/system_memory_usage_megabytes": of_machine.used / 1e6,
         }
-        self._lines.put(_Line(_step(progress.row), _told(progress.row) | system, now, progress.picture))
+        picture = progress.picture if progress.checkpoint else None
+        self._lines.put(_Line(_step(progress.row), _told(progress.row) | system, now, picture))
         for row in progress.judged:
             self._lines.put(_Line(_step(row), {"fd_validation": _distance(row)}, now))
 
