@@ -2,7 +2,8 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def shard_size(asked: int | str, storage: str, samples: int, record_bytes: int) 
 
 
 def write_split(
-    folder: Path, name: str, like: NDArray[Any], samples: Iterable[NDArray[Any]], labels: Sequence[int] | None,
+    folder: Path, name: str, like: NDArray[Any], samples: Iterable[NDArray[Any]], labels: Iterable[int] | None,
     count: int, size: int | None, kept: Callable[[Path, str], None],
 ) -> Written:  # fmt: skip
     """Write the samples of a split, and its labels.
@@ -82,7 +83,7 @@ def write_split(
         name: That of the array, and of the shards with their numbers.
         like: A stored sample.
         samples: So many as `count`.
-        labels: Theirs; None: there are none.
+        labels: Theirs, walked beside them; None: there are none.
         count: Number of samples.
         size: Samples of a shard; None: one array.
         kept: Hears of each shard that is whole: its file and hash.
@@ -93,11 +94,11 @@ def write_split(
         arrays["labels"] = _File(np.dtype(np.int64), (count,), None if size else folder / "labels.npy")
     shards, records = [], record(like, labelled=labels is not None)
     shard: _File | None = None
-    for place, sample in enumerate(samples):
+    for place, (sample, number) in enumerate(zip(samples, repeat(0) if labels is None else labels, strict=False)):
         if size and place % size == 0:
             path = folder / f"{name}-{place // size:05}.npy"
             shard = _File(records, (min(size, count - place),), path)
-        label = b"" if labels is None else np.int64(labels[place]).tobytes()
+        label = b"" if labels is None else np.int64(number).tobytes()
         content = sample.tobytes()
         arrays[name].write(content)
         if labels is not None:
