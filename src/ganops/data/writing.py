@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Callable, Iterable
 from itertools import repeat
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
+from ganops.core.files import atomic
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.storage import Store, away
 from ganops.core.terminal import say
@@ -114,13 +116,20 @@ def write_split(
 def move(place: Store, path: Path, digest: str) -> None:
     """Move a shard's file to its storage, where its name is its hash: what is there already need not be sent again.
 
+    It is whole when it has its name, in a folder as on object storage: others may read or write the same shard now.
+
     Raises:
         DataError: The storage refuses it, or has been away for too long.
     """
 
     def act() -> None:
         there = place / f"{digest}.npy"
-        if there.kind != "File" or there.size != path.stat().st_size:
+        if there.kind == "File" and there.size == path.stat().st_size:
+            return
+        if there.local:
+            with atomic(there.local) as draft:
+                shutil.copyfile(path, draft)
+        else:
             there.write(path.read_bytes())
 
     try:
