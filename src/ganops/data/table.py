@@ -5,7 +5,7 @@ temporary files (`TMPDIR`).
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,8 @@ BEGIN;
 """One transaction without a journal: the file goes with the draft that it lies in."""
 
 DEALT = """
-INSERT INTO dealt SELECT split(CASE WHEN paired THEN first ELSE digest END, paired, grouped) AS split, digest, label, place, shape, grouped
+INSERT INTO dealt
+SELECT split(iif(paired, first, digest), paired, grouped) AS split, digest, label, place, shape, grouped
 FROM (
     SELECT *, min(digest) OVER twins < max(digest) OVER twins AS paired
     FROM (SELECT *, min(digest, mirror) AS first FROM hashed) WINDOW twins AS (PARTITION BY first)
