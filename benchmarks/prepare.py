@@ -9,9 +9,9 @@ of the resident set of the process that hands out and writes, in MB, less what i
 the largest of both, whole. Shared pages (Ray's store, the memory map) count as they are touched. Wall time includes the
 start of Ray or of the processes.
 
-With `--memory` the sources are of tiny samples, all different, in two classes: `lines` (JSON, a text each), `idx` (pixels,
-4 x 4), `tar`, `zip` and `folder` (such pixels as .pgm files); the set is in shards, decoded by one process. What the
-peak of that process grows by from the first size to the second one is divided by the samples between them.
+With `--memory` the sources are of tiny samples, all different, in two classes: `lines` (JSON, a text each), `idx`
+(4 x 4 pixels), `tar`, `zip` and `folder` (such pixels as .pgm files); the set is in shards, decoded by one process.
+What its peak grows by from the first size to the second one is divided by the samples between them.
 """
 
 import argparse
