@@ -1,4 +1,4 @@
-"""What is known of each sample while a set is prepared: an SQLite file, so that no list grows with the set.
+"""The table of samples while a set is prepared: an SQLite file, so that no list grows with the set.
 
 Labels, groups and shapes are in memory, each once. SQLite sorts by runs on the disk, in the machine's folder for
 temporary files (`TMPDIR`).
