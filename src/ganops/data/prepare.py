@@ -213,27 +213,27 @@ def _select(taken: Intake, table: Table, labels: str) -> bool:
     return labelled
 
 
-def _examples(prepared: Prepared) -> NDArray[np.intp]:
+def _examples(labels: NDArray[np.int64] | None, count: int, classes: int) -> NDArray[np.intp]:
     """Return the places of up to 8 samples of each class, in rows, fewer and closer where there are many classes."""
-    samples, labels = prepared.measured("train")
     if labels is None:
-        return np.arange(min(64, len(samples)))
-    classes = len(prepared.class_names)
+        return np.arange(min(64, count))
     each = max(1, min(8, 128 // classes))
     return np.array([i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]])
 
 
 def _show(prepared: Prepared, preview: Path) -> None:
     """Write a picture of some samples and, beside it, one file of texts, of films, or of clips: one a class, or ten."""
-    (samples, labels), spec = prepared.measured("train"), prepared.spec
-    picked = _examples(prepared)
-    save_grid(preview, spec.look(samples[picked]))
+    spec = prepared.spec
+    with prepared.unread("train") as (samples, labels):
+        picked = _examples(labels, len(samples), len(prepared.class_names))
+        chosen = samples[picked]
+    save_grid(preview, spec.look(chosen))
     if spec.heard:  # to listen takes time
-        picked = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
-        picked = picked[:HEARD]
+        first = np.arange(len(picked)) if labels is None else np.unique(labels[picked], return_index=True)[1]
+        chosen = chosen[first[:HEARD]]
     for suffix in (".wav", ".txt", ".webp"):  # of a former set
         remove(preview.with_suffix(suffix))
-    if joined := spec.joined(spec.shown(samples[picked])):
+    if joined := spec.joined(spec.shown(chosen)):
         suffix, _, content = joined
         with atomic(preview.with_suffix(suffix)) as draft:
             draft.write_bytes(content)
