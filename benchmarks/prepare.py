@@ -1,21 +1,31 @@
-"""Images per second and memory of `prepare`: in one process, and by two of Ray's workers.
+"""Images per second and memory of `prepare`: in one process, and by two of Ray's workers; or its bytes a sample.
 
     python benchmarks/prepare.py [--json] [--images N ...] [--side S] [--resolution R]
+    python benchmarks/prepare.py --memory FORM ... [--json] [--images N N]
 
 Each run is a process of its own on a folder of generated JPEG files (seed 0; a hundred different ones, each linked so
 often that the folder is as large as asked for: decoding costs the same, and the disk is not filled). Memory is the peak
 of the resident set of the process that hands out and writes, in MB, less what it holds before it begins; a worker's is
 the largest of both, whole. Shared pages (Ray's store, the memory map) count as they are touched. Wall time includes the
 start of Ray or of the processes.
+
+With `--memory` the sources are of tiny samples, all different, in two classes: `lines` (JSON, a text each), `idx`
+(4 x 4 pixels), `tar`, `zip` and `folder` (such pixels as .pgm files); the set is in shards, decoded by one process.
+What its peak grows by from the first size to the second one is divided by the samples between them.
 """
 
 import argparse
+import io
 import json
 import os
+import struct
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +34,8 @@ from PIL import Image
 
 DIFFERENT = 100
 SIDES = ("serial", "2 processes", "2 Ray workers")
+SHARD = 20_000
+"""Samples of a shard where memory is measured."""
 
 
 def make_folder(folder: Path, count: int, side: int) -> Path:
@@ -40,6 +52,66 @@ def make_folder(folder: Path, count: int, side: int) -> Path:
         path.parent.mkdir(exist_ok=True)
         os.link(originals[i % DIFFERENT], path)
     return folder
+
+
+def tiny(count: int) -> Iterator[tuple[str, bytes]]:
+    """Names and contents of so many small pictures (PGM), of which no two are alike."""
+    for i in range(count):
+        yield f"{i % 2}/{i:09}.pgm", b"P5 4 4 255\n" + i.to_bytes(8) * 2
+
+
+def as_lines(path: Path, count: int) -> Path:
+    """Texts."""
+    with open(path.with_suffix(".jsonl"), "w") as file:
+        for i in range(count):
+            text = " ".join(f"w{i // 100**k % 100}" for k in range(6))
+            file.write(json.dumps({"text": text, "label": i % 2}) + "\n")
+    return path.with_suffix(".jsonl")
+
+
+def as_idx(path: Path, count: int) -> Path:
+    """Pixels and labels."""
+    path.mkdir()
+    with open(path / "train-images-idx3-ubyte", "wb") as images, open(path / "train-labels-idx1-ubyte", "wb") as labels:
+        images.write(struct.pack(">HBB3I", 0, 8, 3, count, 4, 4))
+        labels.write(struct.pack(">HBBI", 0, 8, 1, count))
+        for i in range(count):
+            images.write(i.to_bytes(8) * 2)
+            labels.write(bytes([i % 2]))
+    return path
+
+
+def as_tar(path: Path, count: int) -> Path:
+    """Files of a tar."""
+    with tarfile.open(path.with_suffix(".tar"), "w") as archive:
+        for name, content in tiny(count):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+            archive.members.clear()
+    return path.with_suffix(".tar")
+
+
+def as_zip(path: Path, count: int) -> Path:
+    """Files of a zip."""
+    with zipfile.ZipFile(path.with_suffix(".zip"), "w") as archive:
+        for name, content in tiny(count):
+            archive.writestr(name, content)
+    return path.with_suffix(".zip")
+
+
+def as_folder(path: Path, count: int) -> Path:
+    """Files."""
+    for label in "01":
+        (path / label).mkdir(parents=True)
+    for name, content in tiny(count):
+        (path / name).write_bytes(content)
+    return path
+
+
+FORMS: dict[str, Callable[[Path, int], Path]] = {
+    "lines": as_lines, "idx": as_idx, "tar": as_tar, "zip": as_zip, "folder": as_folder,
+}  # fmt: skip
 
 
 def peak() -> int:
@@ -81,6 +153,40 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
     return {"wall": wall, "mb": (peak() - before) / 1e6, "worker mb": worker / 1e6, "sha256": manifest["sha256"]}
 
 
+def run_tiny(source: Path, out: Path) -> dict[str, object]:
+    """Prepares tiny samples in this process, and says what it took."""
+    from ganops.data import intake, prepare
+    from ganops.data.image_decoder import ImageDecoder
+    from ganops.data.text_decoder import TextDecoder
+
+    decoder = TextDecoder(length=8) if source.suffix == ".jsonl" else ImageDecoder(4)
+    before, started = peak(), time.perf_counter()
+    manifest = prepare(
+        source, out / "prepared", out / "preview.png", decoder, mapper=intake.serially, shard=SHARD,
+        decoded=out / "decoded.sqlite",
+    )  # fmt: skip
+    return {"wall": time.perf_counter() - started, "mb": (peak() - before) / 1e6, "sha256": manifest["sha256"]}
+
+
+def weigh(options: argparse.Namespace) -> None:
+    """Print how the peak of the memory grows with the samples of each form."""
+    rows = []
+    for form in options.memory:
+        for count in options.images:
+            with tempfile.TemporaryDirectory() as root:
+                source = FORMS[form](Path(root) / "source", count)
+                rows.append({"form": form, "samples": count, **measure("memory", source, Path(root), 4)})
+        few, many = rows[-2:]
+        many["bytes a sample"] = (many["mb"] - few["mb"]) * 1e6 / (many["samples"] - few["samples"])
+        if not options.json:
+            print(
+                f"{form}: {few['mb']:.1f} MB at {few['samples']:,} ({few['wall']:.0f} s), {many['mb']:.1f} MB at "
+                f"{many['samples']:,} ({many['wall']:.0f} s): {many['bytes a sample']:.0f} bytes a sample", flush=True
+            )  # fmt: skip
+    if options.json:
+        print(json.dumps(rows))
+
+
 def measure(side: str, source: Path, root: Path, resolution: int) -> dict[str, object]:
     """`run` in a process of its own."""
     with tempfile.TemporaryDirectory(dir=root) as out:
@@ -95,13 +201,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     parser.add_argument("--images", type=int, nargs="+", default=[10_000, 60_000], help="sizes of the folders")
+    parser.add_argument("--memory", nargs="+", choices=FORMS, help="forms of sources whose bytes a sample are measured")
     parser.add_argument("--side", type=int, default=96, help="pixels of a file")
     parser.add_argument("--resolution", type=int, default=64, help="pixels of a sample")
     parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         side, source, out, resolution = options.run
-        print(json.dumps(run(side, Path(source), Path(out), int(resolution))))
+        done = (
+            run_tiny(Path(source), Path(out))
+            if side == "memory"
+            else run(side, Path(source), Path(out), int(resolution))
+        )
+        print(json.dumps(done))
+        return
+    if options.memory:
+        weigh(options)
         return
     rows = []
     with tempfile.TemporaryDirectory() as root:

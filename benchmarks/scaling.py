@@ -288,7 +288,7 @@ def show_sets(constants: dict[str, Any]) -> None:
     size = {(n, r): 3 * r**2 * n for n, r in sets}
     rows = {
         "prepared arrays": lambda n, r: amount(size[n, r]),
-        "memory of prepare": lambda n, r: amount(n * book["prepare_memory"]),
+        "memory of prepare": lambda n, r: amount(book["prepare_memory"]),
         "shards": lambda n, r: f"{math.ceil(n / per_shard(r)):,}",
         "order, in each worker": lambda n, r: amount(3 * 8 * min(n, WINDOW * per_shard(r))),
         "a shuffle of a window": lambda n, r: span(min(n, WINDOW * per_shard(r)) * constants["shards"]["shuffle"]),

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -222,11 +221,9 @@ def bookkeeping(folder: Path) -> dict[str, float]:
     torch.randperm(5_000_000)
     found["permute"] = (time.perf_counter() - began) / 5_000_000
     source = Path(__file__).parents[1] / "data" / "fashion-mnist-10k"
-    tracemalloc.start()
-    began = time.perf_counter()
-    prepare(source, folder / "prepared", folder / "preview.png", ImageDecoder(32, fit="pad"), mapper=serially)
-    found["prepare_memory"] = tracemalloc.get_traced_memory()[1] / 10_000
-    tracemalloc.stop()
+    weighed = [sys.executable, str(Path(__file__).parent / "prepare.py"), "--memory", "lines", "--json"]
+    rows = json.loads(subprocess.run(weighed, check=True, capture_output=True, text=True).stdout)
+    found["prepare_memory"] = max(row["mb"] for row in rows) * 1e6
     began = time.perf_counter()
     prepare(source, folder / "prepared", folder / "preview.png", ImageDecoder(32, fit="pad"), mapper=serially)
     found["prepare"] = (time.perf_counter() - began) / 10_000
@@ -257,9 +254,9 @@ def shards(folder: Path, samples: int = 20_000) -> dict[str, Any]:
     for first in range(0, 20 * window, window):
         order(torch.arange(first, first + 1))
     found["shuffle"] = (time.perf_counter() - began) / (20 * window)
-    positions, began = torch.arange(128), time.perf_counter()
-    for _ in range(100):
-        order(positions)
+    began = time.perf_counter()
+    for turn in range(100):
+        order.batch(turn, 128)
     return found | {"turn": (time.perf_counter() - began) / 100}
 
 

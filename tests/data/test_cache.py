@@ -309,3 +309,12 @@ def test_a_store_that_refuses_is_told(run, lay, pictures, server):
     address = server.address("sets").replace("s3://bucket", "s3://nobody-has-it")
     with pytest.raises(DataError, match=r"data\.storage: .*nobody-has-it.* cannot be written: "):
         run(lay(pictures), shard=3, storage=address)
+
+
+def test_a_temporary_folder_without_locks_is_refused_in_words(made, monkeypatch):
+    def refuse(handle, operation):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(ConfigError, match=r"expected a disk of this machine .* Set TMPDIR to another one"):
+        made().open(7)

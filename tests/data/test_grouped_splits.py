@@ -12,22 +12,30 @@ import pytest
 
 from ganops.core.errors import ConfigError, DataError
 from ganops.data import SPLITS, Prepared
-from ganops.data.arrange import Row, deal
+from ganops.data.arrange import deal
+from ganops.data.table import Table
 
 SHARES = {"validation": 0.1, "test": 0.1}
 
 
-def rows(sizes, seed=0):
-    """Rows of random digests: so many of each group."""
-    rng = np.random.default_rng(seed)
-    return sorted(
-        Row(rng.bytes(32), 0, i, group=group)
-        for i, group in enumerate(group for group, size in sizes.items() for _ in range(size))
-    )
+@pytest.fixture
+def dealt(tmp_path):
+    """Deal random digests, so many of each group, and return the groups of each split, each as often as it is there."""
+
+    def dealt(sizes, seed=0, shares=SHARES):
+        rng = np.random.default_rng(seed)
+        with Table(tmp_path) as table:
+            for place, group in enumerate(group for group, size in sizes.items() for _ in range(size)):
+                table.add(place, (1,), "", None, group)
+            digests = (rng.bytes(32) for _ in range(len(table)))
+            table.hash(lambda place, shape: (next(digests),) * 2, ())
+            return {name: [row.group for row in split] for name, split in deal(table, shares).items()}
+
+    return dealt
 
 
 def splits_of(dealt):
-    return {row.group: name for name, part in dealt.items() for row in part}
+    return {group: name for name, part in dealt.items() for group in part}
 
 
 @pytest.fixture
@@ -162,38 +170,38 @@ def test_mirror_images_of_two_groups_lie_in_one_split(lay, run, encode, noise):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_other_takes_of_the_same_groups_are_dealt_alike(seed):
+def test_other_takes_of_the_same_groups_are_dealt_alike(seed, dealt):
     sizes = {f"speaker {i}": 50 for i in range(30)}
-    assert splits_of(deal(rows(sizes, seed), SHARES)) == splits_of(deal(rows(sizes, 99), SHARES))
+    assert splits_of(dealt(sizes, seed)) == splits_of(dealt(sizes, 99))
 
 
-def test_many_groups_keep_the_shares():
+def test_many_groups_keep_the_shares(dealt):
     sizes = {f"speaker {i}": 1 + i % 7 for i in range(2000)}
-    dealt = deal(rows(sizes), SHARES)
+    found = dealt(sizes)
     total = sum(sizes.values())
-    assert abs(len(dealt["test"]) / total - 0.1) < 0.001
-    assert abs(len(dealt["validation"]) / total - 0.1) < 0.001
-    assert set(splits_of(dealt)) == set(sizes)
-    assert sum(len({row.group for row in part}) for part in dealt.values()) == len(sizes)
+    assert abs(len(found["test"]) / total - 0.1) < 0.001
+    assert abs(len(found["validation"]) / total - 0.1) < 0.001
+    assert set(splits_of(found)) == set(sizes)
+    assert sum(len(set(part)) for part in found.values()) == len(sizes)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_group_as_large_as_everything_else_is_trained_on(seed):
+def test_a_group_as_large_as_everything_else_is_trained_on(seed, dealt):
     sizes = {f"{seed} large": 900, f"{seed} small": 50, f"{seed} smaller": 40, f"{seed} least": 10}
-    dealt = splits_of(deal(rows(sizes), SHARES))
-    assert dealt[f"{seed} large"] == "train"
-    assert set(dealt.values()) == set(SPLITS)
+    found = splits_of(dealt(sizes))
+    assert found[f"{seed} large"] == "train"
+    assert set(found.values()) == set(SPLITS)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_every_split_has_a_group_where_there_are_as_many(seed):
+def test_every_split_has_a_group_where_there_are_as_many(seed, dealt):
     sizes = {f"{seed} {i}": 100 for i in range(3)}
-    assert sorted(splits_of(deal(rows(sizes), SHARES)).values()) == sorted(SPLITS)
+    assert sorted(splits_of(dealt(sizes)).values()) == sorted(SPLITS)
 
 
-def test_a_share_of_nothing_has_no_group():
-    dealt = deal(rows({"a": 5, "b": 5, "c": 5}), {"validation": 0.0, "test": 0.3})
-    assert [len(dealt[name]) for name in SPLITS] == [10, 0, 5]
+def test_a_share_of_nothing_has_no_group(dealt):
+    found = dealt({"a": 5, "b": 5, "c": 5}, shares={"validation": 0.0, "test": 0.3})
+    assert [len(found[name]) for name in SPLITS] == [10, 0, 5]
 
 
 def test_the_manifest_names_few_groups_and_counts_many(lay, run, encode, noise):

@@ -78,6 +78,18 @@ def test_figures_are_computed_of_the_first_samples(lay, pictures, run, opened, m
     assert len(opened().measured("train")[0]) == 2
 
 
+def test_samples_are_not_read_before_they_are_asked_for(lay, pictures, run, opened, monkeypatch):
+    run(lay(pictures), shard=3)
+    whole, labels = opened().measured("train")
+    with opened().unread("train") as (samples, known):
+        assert isinstance(samples, Column)
+        assert np.array_equal(samples[np.array([4, 1])], whole[[4, 1]])
+        assert np.array_equal(known, labels)
+    monkeypatch.setattr(prepared, "MEASURED", 5)
+    with opened().unread("train") as (samples, known):
+        assert len(samples) == len(known) == 5
+
+
 def test_large_sets_and_those_that_lie_elsewhere_are_in_shards_unless_told_otherwise():
     assert writing.shard_size("auto", "here", 70_000, 1032) is None
     assert writing.shard_size("auto", "here", 10**9, 3 * 64 * 64 + 8) == 2**25 // (3 * 64 * 64 + 8)

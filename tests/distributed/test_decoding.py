@@ -2,9 +2,13 @@
 
 import io
 import os
+import random
 import signal
+import sqlite3
+import subprocess
 import sys
 import time
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -52,8 +56,9 @@ def parquet(folder):
 def made(tmp_path):
     """Every byte that `prepare` makes of a source."""
 
-    def made(source, mapper):
-        prepare(source, tmp_path / "out/prepared", tmp_path / "out/preview.png", ImageDecoder(8), mapper=mapper)
+    def made(source, mapper, decoded=None):
+        out = tmp_path / "out"
+        prepare(source, out / "prepared", out / "preview.png", ImageDecoder(8), mapper=mapper, decoded=decoded)
         return {path: path.read_bytes() for path in sorted((tmp_path / "out").rglob("*")) if path.is_file()}
 
     return made
@@ -133,6 +138,54 @@ def test_few_blocks_are_under_way_and_results_come_in_order(cluster):
     for place, result in enumerate(decoding.on_workers(late, blocks(), 40)):
         assert result == [place]
         assert len(taken) - place <= decoding.AHEAD * 2
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from ganops.data import intake, prepare
+from ganops.data.image_decoder import ImageDecoder
+from ganops.distributed import decoding
+source, out, kept = map(Path, sys.argv[1:])
+decoding.WORTH, intake._CHUNK_ITEMS = 0, 4
+
+def slowly(block, decode):
+    time.sleep(0.02)
+    return decode(block)
+
+def mapper(decode, blocks, count):
+    for results in decoding.on_workers(lambda block: slowly(block, decode), blocks, count):
+        yield results
+        print("home", len(results), flush=True)
+
+prepare(source, out / "prepared", out / "preview.png", ImageDecoder(8), mapper=mapper, decoded=kept)
+"""
+
+
+def test_a_driver_that_is_killed_at_any_moment_decodes_nothing_again_that_came_home(folder, made, cluster, tmp_path):
+    """What was under way on the workers, at most two blocks for each core, is lost with the driver."""
+    rng, store = random.Random(0), tmp_path / "decoded.sqlite"
+    environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
+    kept = 0
+    for _ in range(2):
+        command = [sys.executable, "-c", KILLED, folder, tmp_path / "killed", store]
+        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as driver:
+            homes = (int(line.split()[1]) for line in driver.stdout if line.startswith("home"))
+            home = sum(islice(homes, rng.randint(4, 20)))
+            time.sleep(rng.uniform(0, 0.1))
+            driver.kill()
+        assert not (tmp_path / "killed/prepared").exists()
+        with sqlite3.connect(store) as file:
+            kept, before = file.execute("SELECT count(*) FROM decoded").fetchone()[0], kept
+        assert before + home - 2 <= kept < 298  # two of the files are no images, and are never kept
+    decoded = []
+
+    def counted(decode, blocks, count):
+        return intake.serially(lambda block: decoded.extend(block) or decode(block), blocks, count)
+
+    there = made(folder, counted, store)
+    assert len(decoded) == len(set(decoded)) == 300 - kept
+    assert there == made(folder, intake.serially)
 
 
 def test_what_a_user_can_mend_comes_home_as_it_was_told(cluster, tmp_path):

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganops.core.collective import shares
 from ganops.core.devices import pinned, sent, uploaded
 from ganops.data.order import Order
-from ganops.data.shards import Column
+from ganops.data.shards import LABEL, SAMPLE, Column
 from ganops.kinds import Spec
 
 Taken = tuple[Tensor, Tensor | None]
@@ -99,12 +99,13 @@ class Batches:
 
     def _read(self, turn: int) -> Taken:
         if self._shards:
-            window = self.order.window_of(torch.tensor([turn * self.size]))
-            self._shards.files.expect(self.order, int(window), self._share())
+            self._shards.files.expect(self.order, self.order.window_at(turn * self.size), self._share())
         indices = self.order.batch(turn, self.size)[self._part].numpy()
-        samples = torch.from_numpy(self.samples[indices])
-        labels = None if self.labels is None else torch.from_numpy(self.labels[indices])
-        return pinned(samples, self.device), None if labels is None else pinned(labels, self.device)
+        fields = (SAMPLE,) if self.labels is None else (SAMPLE, LABEL)
+        columns = (self.samples,) if self.labels is None else (self.samples, self.labels)
+        found = self._shards.take(indices, *fields) if self._shards else [each[indices] for each in columns]
+        samples, *labels = (pinned(torch.from_numpy(each), self.device) for each in found)
+        return samples, labels[0] if labels else None
 
     def _share(self) -> tuple[float, float]:
         """Ends of the share of a window's shards that this worker's slice of any turn needs.

@@ -73,7 +73,7 @@ class Cache:
         self._order: Order | None = None
         self._window = -1
         self._wanted: deque[int] = deque()
-        self._wake = threading.Condition()
+        self._wake, self._entering = threading.Condition(), threading.Lock()
         self._maps: dict[int, NDArray[Any]] = {}
         self._closed = False
         self._use: int | None = None
@@ -112,7 +112,7 @@ class Cache:
         if self._closed:
             return
         if self._use is not None:
-            with self._alone(), suppress(BlockingIOError):
+            with self._alone(), self._entering, suppress(BlockingIOError):
                 self._closed = True  # what is being fetched finds it out when it asks for the lock
                 fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of a shared lock: no other process has one
                 remove(self.folder)
@@ -126,8 +126,16 @@ class Cache:
     def _enter(self) -> None:
         """Hold a lock that says, as long as this process has it, that the cache is in use."""
         if self._use is None:
-            self._use = os.open(self.folder.with_suffix(".use"), os.O_RDWR | os.O_CREAT, 0o600)
-            fcntl.flock(self._use, fcntl.LOCK_SH)
+            use = os.open(self.folder.with_suffix(".use"), os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(use, fcntl.LOCK_SH)
+            except OSError as error:
+                os.close(use)
+                raise ConfigError(
+                    f"{self.folder.parent}: expected a disk of this machine for the cache of shards, got a folder "
+                    f"whose files cannot be locked: {error.strerror}. Set TMPDIR to another one"
+                ) from error
+            self._use = use
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.npy"
@@ -136,14 +144,15 @@ class Cache:
     def _alone(self) -> Iterator[None]:
         """Lets one process at a time look at the folder and change it; ValueError once this cache is closed."""
         lock = self.folder.with_suffix(".lock")
-        if not self._closed:
+        with self._entering:  # else a thread could leave the file that `close` has just removed
+            if self._closed:
+                raise ValueError("the cache is closed")
             lock.touch()
-            with locked(lock):
-                if not self._closed:
-                    self.folder.mkdir(exist_ok=True)
-                    yield
-                    return
-        raise ValueError("the cache is closed")
+        with locked(lock):
+            if self._closed:
+                raise ValueError("the cache is closed")
+            self.folder.mkdir(exist_ok=True)
+            yield
 
     def _ahead(self) -> None:
         """Fetch what is wanted, until the cache is closed."""

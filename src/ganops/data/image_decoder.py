@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, get_args
@@ -111,9 +112,9 @@ class ImageDecoder:
 
     def common(self, shapes: Iterable[tuple[int, ...]]) -> tuple[tuple[int, ...], dict[str, int]]:
         """Return the shape that all samples of a set get, and the number of conversions that this takes."""
-        depths = [shape[0] for shape in shapes]
+        depths = Counter(shape[0] for shape in shapes)
         depth = max(depths) if self.channels == "auto" else self.channels
-        converted = {"gray to RGB": depths.count(1)} if depth == 3 else {}
+        converted = {"gray to RGB": depths[1]} if depth == 3 else {}
         return (depth, self.resolution, self.resolution), converted
 
     def finish(

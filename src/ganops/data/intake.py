@@ -3,7 +3,6 @@
 import math
 import os
 import tempfile
-from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -12,7 +11,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from sys import intern
 from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -24,6 +22,7 @@ from ganops.core.terminal import progress
 from ganops.data.decode import Decoded, decode_all
 from ganops.data.decoders import Decoder
 from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, printable
+from ganops.data.table import Shape, Table
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20
@@ -43,11 +42,7 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
-        self._offsets = array("q")
         self._dtype = np.dtype(np.uint8)
-        self._known: dict[tuple[int, ...], tuple[int, ...]] = {}
-        self.shapes: list[tuple[int, ...]] = []
-        """Shape of each sample; equal ones are one object, as there may be millions."""
 
     def __enter__(self) -> Self:
         return self
@@ -55,17 +50,16 @@ class Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def append(self, sample: NDArray[Any]) -> None:
-        """Adds one sample at the end."""
-        self._offsets.append(self._file.tell())
+    def append(self, sample: NDArray[Any]) -> int:
+        """Add one sample at the end, and return its place: the byte at which it begins."""
+        place = self._file.tell()
         self._dtype = sample.dtype
-        self.shapes.append(self._known.setdefault(sample.shape, sample.shape))
         self._file.write(sample.tobytes())
+        return place
 
-    def read(self, index: int, shape: tuple[int, ...]) -> NDArray[Any]:
-        """A sample in a shape that its own is repeated to: of gray, three equal channels; in its own one for ()."""
-        self._file.seek(self._offsets[index])
-        own = self.shapes[index]
+    def read(self, place: int, own: Shape, shape: Shape) -> NDArray[Any]:
+        """A sample in a shape that its `own` is repeated to: of gray, three equal channels; in its own one for ()."""
+        self._file.seek(place)
         content = self._file.read(math.prod(own) * self._dtype.itemsize)
         return np.broadcast_to(np.frombuffer(content, self._dtype).reshape(own), shape or own)
 
@@ -79,11 +73,8 @@ class Rejection(NamedTuple):
 
 @dataclass
 class Intake:
-    """Decoded samples and rejected items of a source; `names`, `labels`, `groups`: of the samples in the spool."""
+    """Rejected items of a source, and what was done to the others."""
 
-    names: list[str] = field(default_factory=list)
-    labels: list[str | None] = field(default_factory=list)
-    groups: list[str | None] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     conversions: Counter[str] = field(default_factory=Counter)
 
@@ -120,30 +111,26 @@ def here(decode: Decode, blocks: Iterator[Block], count: int) -> Iterable[list[D
     return (by_processes(processes) if processes > 1 else serially)(decode, blocks, count)
 
 
-def take_in(source: Source, spool: Spool, decoder: Decoder, mapper: Mapper) -> Intake:
-    """Decodes every item of the source into the spool, in the order of the source."""
+def take_in(source: Source, spool: Spool, table: Table, decoder: Decoder, mapper: Mapper) -> Intake:
+    """Decodes every item of the source into the spool, in the order of the source, and notes it in the table."""
     taken = Intake()
     with progress("prepare", source.count, f"{decoder.wanted.unit}s") as advance:
         for chunk, results in _decoded(source, decoder, serially if source.raw else mapper):
             for item, result in zip(chunk, results, strict=True):
-                _sort(item, result, spool, taken)
+                _sort(item, result, spool, table, taken)
             advance(len(chunk))
     return taken
 
 
-def _sort(item: Item, result: Decoded, spool: Spool, taken: Intake) -> None:
+def _sort(item: Item, result: Decoded, spool: Spool, table: Table, taken: Intake) -> None:
     if isinstance(result, ItemError):
         taken.rejected.append(Rejection(printable(item.name), printable(str(result))))
         return
     sample, conversions = result
     taken.conversions.update(conversions)
-    if not sample.size:
-        return
-    spool.append(sample)
-    taken.names.append(printable(item.name))
-    # equal labels are one object, likewise equal groups
-    taken.labels.append(None if item.label is None else intern(printable(item.label)))
-    taken.groups.append(None if item.group is None else intern(printable(item.group)))
+    if sample.size:
+        known = [None if each is None else printable(each) for each in (item.label, item.group)]
+        table.add(spool.append(sample), sample.shape, printable(item.name), *known)
 
 
 def _decoded(source: Source, decoder: Decoder, mapper: Mapper) -> Iterator[tuple[list[Item], list[Decoded]]]:

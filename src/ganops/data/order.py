@@ -117,38 +117,43 @@ class Order:
 
     def __call__(self, positions: Tensor) -> Tensor:
         """Return the samples at positions of the sequence, int64 [N]."""
-        return self._found(positions)[0]
+        windows, samples = self.window_of(positions), torch.empty_like(positions)
+        for number in sorted({*windows.tolist()}):
+            here, window = windows == number, self._open(number)
+            samples[here] = self._placed(window, window.shuffled[positions[here] % self.count - window.start])[0]
+        return samples
 
     def batch(self, turn: int, size: int) -> Tensor:
         """Return the samples of the turn-th piece of the sequence, in the order of their shards' places, int64 [size].
 
         Of an array they are in that of the sequence.
         """
-        samples, places = self._found(torch.arange(turn * size, (turn + 1) * size))
+        found, position, end = [], turn * size, (turn + 1) * size
+        while position < end:
+            number = self.window_at(position)
+            window = self._open(number)
+            start = position % self.count - window.start
+            samples, within = self._placed(window, window.shuffled[start : start + end - position])
+            found.append((samples, within + number * self.window))
+            position += len(samples)
+        samples, places = found[0] if len(found) == 1 else (torch.cat(each) for each in zip(*found, strict=True))
         return samples[places.argsort(stable=True)]
 
-    def _found(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """The samples at positions of the sequence, and the places of their shards, counted through all epochs."""
-        windows = self.window_of(positions)
-        samples, places = torch.empty_like(positions), torch.empty_like(positions)
-        for number in sorted({*windows.tolist()}):
-            here, window = windows == number, self._open(number)
-            offsets = window.shuffled[positions[here] % self.count - window.start]
-            offsets = offsets + self._lacking * (offsets >= window.gap)
-            within = offsets // self.shard
-            samples[here] = window.shards[within] * self.shard + offsets % self.shard
-            places[here] = number * self.window + within
-        return samples, places
+    def _placed(self, window: _Window, offsets: Tensor) -> tuple[Tensor, Tensor]:
+        """The samples at offsets of a window's shards, laid end to end, and the places of their shards in it."""
+        offsets = offsets + self._lacking * (offsets >= window.gap)
+        within = offsets // self.shard
+        return window.shards[within] * self.shard + offsets % self.shard, within
 
     def window_of(self, positions: Tensor) -> Tensor:
         """Return the windows of positions, numbered through all epochs, int64 [N]."""
-        epochs, places = positions // self.count, positions % self.count
-        found = torch.empty_like(positions)
-        for epoch in sorted({*epochs.tolist()}):
-            here = epochs == epoch
-            after = places[here] >= self._start(epoch, self._short(epoch) // self.window + 1)
-            found[here] = epoch * self.windows + (places[here] + self._lacking * after) // (self.window * self.shard)
-        return found
+        return torch.tensor([self.window_at(position) for position in positions.tolist()])
+
+    def window_at(self, position: int) -> int:
+        """Return the window of a position, numbered through all epochs."""
+        epoch, place = divmod(position, self.count)
+        after = place >= self._start(epoch, self._short(epoch) // self.window + 1)
+        return epoch * self.windows + (place + self._lacking * after) // (self.window * self.shard)
 
     def shards_of(self, window: int) -> list[int]:
         """Return the shards of a window, in the order of their places."""

@@ -1,5 +1,6 @@
 """The stage `prepare`: any source of samples to a prepared set."""
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from ganops.core.files import atomic, atomic_folder, hash_json, remove, write_js
 from ganops.core.pictures import save_grid
 from ganops.core.storage import Store
 from ganops.data import writing
-from ganops.data.arrange import Row, deal, mirror_image, order_classes, sort_samples
+from ganops.data.arrange import deal, hash_samples, mirror_image, order_classes
 from ganops.data.cache import place_of
 from ganops.data.decoders import Decoder
 from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
@@ -26,6 +27,7 @@ from ganops.data.prepared import Prepared
 from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import Wanted, printable
+from ganops.data.table import Row, Shape, Split, Table
 from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"
@@ -87,20 +89,20 @@ def prepare(
     path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
     if local := path if isinstance(path, Path) else path.local:
         _check_apart(local, out)
-    with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool:
+    with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool, Table(draft) as table:
         found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
         decoder = replace(decoder, **found.stated)
         with keeping(None if found.raw else decoded, decoder, mapper) as rest:
-            taken = take_in(found, spool, decoder, rest)
-        kept = _select(taken, labels)
-        _check_rejected(taken.rejected, len(kept), max_rejected, listed, decoder.wanted)
-        if not kept:
+            taken = take_in(found, spool, table, decoder, rest)
+        labelled = _select(taken, table, labels)
+        _check_rejected(taken.rejected, len(table), max_rejected, listed, decoder.wanted)
+        if not len(table):
             raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
-        class_names = order_classes(kept.values(), found.class_names)
-        common, conversions = decoder.common(spool.shapes[i] for i in kept)
+        class_names = order_classes(table.labels if labelled else (), found.class_names)
+        common, conversions = decoder.common(table.shapes())
         taken.conversions.update(conversions)
-        samples = sort_samples(kept, class_names, spool, common, mirror=decoder.mirror, groups=taken.groups)
-        splits = _dealt(samples, shares, decoder.mirror)
+        hash_samples(table, spool, class_names, common, mirror=decoder.mirror)
+        splits = _dealt(table, shares, decoder.mirror)
         read = partial(_read, spool, common)
         shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
         taken.conversions.update(notes)
@@ -112,7 +114,7 @@ def prepare(
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
             "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
-            **_census(splits, class_names),
+            **_census(splits, class_names, table.duplicates()),
             "sha256": hash_json({name: digest for each in written.values() for name, digest in each.arrays.items()}),
             **shards,
             "parameters": {
@@ -130,7 +132,7 @@ def prepare(
 
 
 def _write(
-    draft: Path, name: str, splits: dict[str, list[Row]], like: NDArray[Any], stored: Callable[[Row], NDArray[Any]],
+    draft: Path, name: str, splits: dict[str, Split], like: NDArray[Any], stored: Callable[[Row], NDArray[Any]],
     labelled: bool, shard: int | str, storage: str,
 ) -> tuple[dict[str, writing.Written], dict[str, Any]]:  # fmt: skip
     """Write the splits of samples like `like`, and return them with the manifest's account of their shards."""
@@ -139,7 +141,7 @@ def _write(
     size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
     written = {
         split: writing.write_split(
-            draft / split, name, like, map(stored, rows), [row.label for row in rows] if labelled else None, len(rows),
+            draft / split, name, like, map(stored, rows), (row.label for row in rows) if labelled else None, len(rows),
             size, partial(_keep, place),
         )
         for split, rows in splits.items()
@@ -147,15 +149,15 @@ def _write(
     return written, _shards(written, size, place)
 
 
-def _dealt(samples: list[Row], shares: dict[str, float], mirror: bool) -> dict[str, list[Row]]:
+def _dealt(table: Table, shares: dict[str, float], mirror: bool) -> dict[str, Split]:
     """Deal samples to the splits, and add the mirror images of the training samples where they are asked for."""
-    splits = deal(samples, shares)
-    return splits | {"train": [*splits["train"], *(row._replace(mirrored=True) for row in splits["train"] if mirror)]}
+    splits = deal(table, shares)
+    return splits | {"train": splits["train"].with_mirror_images()} if mirror else splits
 
 
-def _read(spool: Spool, shape: tuple[int, ...], row: Row) -> NDArray[Any]:
+def _read(spool: Spool, shape: Shape, row: Row) -> NDArray[Any]:
     """Return the raw sample of a row."""
-    sample = spool.read(row.place, shape)
+    sample = spool.read(row.place, row.shape, shape)
     return mirror_image(sample) if row.mirrored else sample
 
 
@@ -174,7 +176,7 @@ def _shards(written: dict[str, writing.Written], size: int | None, place: Store 
     return {"shards": {"size": size, "storage": where, "sha256": digests}}
 
 
-def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[str, Any]:
+def _census(splits: dict[str, Split], class_names: Sequence[str], duplicates: int) -> dict[str, Any]:
     """Return the manifest's counts of the samples."""
     counts: dict[str, Any] = {}
     total: Counter[int] = Counter()
@@ -183,16 +185,15 @@ def _census(splits: dict[str, list[Row]], class_names: Sequence[str]) -> dict[st
         total += members
         classes = {name: members[i] for i, name in enumerate(class_names)}
         counts[split] = {"samples": len(rows), **({"classes": classes} if classes else {}), **_groups(rows)}
-    every = [row.digest for rows in splits.values() for row in rows if not row.mirrored]
     return {
         "classes": list(class_names),
         "splits": counts,
-        "duplicates": len(every) - len(set(every)),
+        "duplicates": duplicates,
         f"classes_below_{FEW}": {name: total[i] for i, name in enumerate(class_names) if total[i] < FEW},
     }
 
 
-def _groups(rows: list[Row]) -> dict[str, Any]:
+def _groups(rows: Split) -> dict[str, Any]:
     """Return the manifest's count of a split's groups, with the samples of each where they are few; or nothing."""
     sizes = Counter(row.group for row in rows if row.group is not None)
     if not sizes:
@@ -203,37 +204,36 @@ def _groups(rows: list[Row]) -> dict[str, Any]:
     }
 
 
-def _select(taken: Intake, labels: str) -> dict[int, str | None]:
-    """Place in the spool and label of what is kept; in a labelled set, a sample without a label is rejected."""
-    if labels == NONE or all(label is None for label in taken.labels):
-        return dict.fromkeys(range(len(taken.names)))
-    for name, label in zip(taken.names, taken.labels, strict=True):
-        if label is None:
-            taken.rejected.append(Rejection(name, "no label, where others have one (data.labels: none takes all)"))
-    return {i: label for i, label in enumerate(taken.labels) if label is not None}
+def _select(taken: Intake, table: Table, labels: str) -> bool:
+    """Return True for a labelled set, in which a sample without a label is rejected."""
+    labelled = labels != NONE and bool(table.labels)
+    if labelled:
+        reason = "no label, where others have one (data.labels: none takes all)"
+        taken.rejected += [Rejection(name, reason) for name in table.drop_unlabelled()]
+    return labelled
 
 
-def _examples(prepared: Prepared) -> NDArray[np.intp]:
+def _examples(labels: NDArray[np.int64] | None, count: int, classes: int) -> NDArray[np.intp]:
     """Return the places of up to 8 samples of each class, in rows, fewer and closer where there are many classes."""
-    samples, labels = prepared.measured("train")
     if labels is None:
-        return np.arange(min(64, len(samples)))
-    classes = len(prepared.class_names)
+        return np.arange(min(64, count))
     each = max(1, min(8, 128 // classes))
     return np.array([i for label in range(min(classes, 128)) for i in np.flatnonzero(labels == label)[:each]])
 
 
 def _show(prepared: Prepared, preview: Path) -> None:
     """Write a picture of some samples and, beside it, one file of texts, of films, or of clips: one a class, or ten."""
-    (samples, labels), spec = prepared.measured("train"), prepared.spec
-    picked = _examples(prepared)
-    save_grid(preview, spec.look(samples[picked]))
+    spec = prepared.spec
+    with prepared.unread("train") as (samples, labels):
+        picked = _examples(labels, len(samples), len(prepared.class_names))
+        chosen = samples[picked]
+    save_grid(preview, spec.look(chosen))
     if spec.heard:  # to listen takes time
-        picked = picked if labels is None else picked[np.unique(labels[picked], return_index=True)[1]]
-        picked = picked[:HEARD]
+        first = np.arange(len(picked)) if labels is None else np.unique(labels[picked], return_index=True)[1]
+        chosen = chosen[first[:HEARD]]
     for suffix in (".wav", ".txt", ".webp"):  # of a former set
         remove(preview.with_suffix(suffix))
-    if joined := spec.joined(spec.shown(samples[picked])):
+    if joined := spec.joined(spec.shown(chosen)):
         suffix, _, content = joined
         with atomic(preview.with_suffix(suffix)) as draft:
             draft.write_bytes(content)
@@ -279,8 +279,8 @@ def _explained(out: Path) -> Iterator[None]:
     """Readers name their own failures, so what is left are those of writing."""
     try:
         yield
-    except OSError as error:
-        problem = f"{out} cannot be written: {error.strerror or error}. Nothing is left half-written"
+    except (OSError, sqlite3.Error) as error:
+        problem = f"{out} cannot be written: {getattr(error, 'strerror', None) or error}. Nothing is left half-written"
         raise DataError(
             f"{problem}; make room (three times the size of the prepared set), or write elsewhere."
         ) from error

@@ -1,6 +1,8 @@
 """The prepared set: three splits in arrays or in shards, and the manifest that says where they come from."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,16 +111,29 @@ class Prepared:
             DataError: They cannot be read, or are not those of the manifest.
         """
         if split not in self._measured:
-            unit, shape, labelled = self.spec.unit, self.spec.shape, bool(self.class_names)
-            if "shards" in self.manifest:
-                shards = self._open(split)  # of its own: it is closed when this has been read
-                rows = slice(min(MEASURED, max(1, MEASURED_BYTES // shards.record.itemsize)))
-                self._measured[split] = shards.samples[rows], shards.labels[rows] if labelled else None
-                shards.files.close()
-            else:
-                labels = self._array(split, "labels", ()) if labelled else None
-                self._measured[split] = self._array(split, f"{unit}s", shape), labels
+            with self.unread(split) as (samples, labels):
+                self._measured[split] = (samples[:], labels) if isinstance(samples, Column) else (samples, labels)
         return self._measured[split]
+
+    @contextmanager
+    def unread(self, split: str) -> Iterator[tuple[NDArray[Any] | Column, NDArray[np.int64] | None]]:
+        """Yields the samples of `measured` as what reads some of them while the block lasts, and all their labels.
+
+        Raises:
+            DataError: They cannot be read, or are not those of the manifest.
+        """
+        labelled = bool(self.class_names)
+        if "shards" not in self.manifest:
+            labels = self._array(split, "labels", ()) if labelled else None
+            yield self._array(split, f"{self.spec.unit}s", self.spec.shape), labels
+            return
+        whole = self._open(split)  # of its own: it is closed when this has been read
+        count = min(whole.count, MEASURED, max(1, MEASURED_BYTES // whole.record.itemsize))
+        first = replace(whole, count=count)
+        try:
+            yield first.samples, first.labels[:] if labelled else None
+        finally:
+            whole.files.close()
 
     def _in_shards(self, split: str) -> Shards | None:
         """A split in shards, the same one whenever it is asked for; None: it is in arrays."""

@@ -62,7 +62,7 @@ def load(path: Path) -> NDArray[Any]:
         DataError: It is no such file.
     """
     try:
-        found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # parts of a memmap are slow to make
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
@@ -132,6 +132,17 @@ class Shards:
         """The labels, int64 [N]."""
         return Column(self, LABEL)
 
+    def take(self, rows: NDArray[np.int64], *fields: str) -> list[NDArray[Any]]:
+        """Return the fields of samples, in the order of their numbers; each shard is opened once."""
+        kinds = [self.record[field] for field in fields]
+        found = [np.empty((len(rows), *kind.shape), kind.base) for kind in kinds]
+        numbers, within = np.divmod(rows, self.size)
+        for number in dict.fromkeys(numbers.tolist()):
+            here, records = np.flatnonzero(numbers == number), self.files.open(number)
+            for field, column in zip(fields, found, strict=True):
+                column[here] = records[field][within[here]]
+        return found
+
     @classmethod
     def of(cls, samples: NDArray[Any], labels: NDArray[np.int64] | None, size: int, classes: int = 0) -> "Shards":
         """Return arrays as a split in shards, which they are for the order of their samples alone."""
@@ -168,12 +179,7 @@ class Column:
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> NDArray[Any]:
         """Return some, in the order of their numbers, as an array."""
         chosen = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
-        found = np.empty((len(chosen), *self.shape[1:]), self.dtype)
-        numbers, within = np.divmod(chosen, self.shards.size)
-        for number in np.unique(numbers):
-            here = np.flatnonzero(numbers == number)
-            found[here] = self.shards.files.open(int(number))[self.field][within[here]]
-        return found
+        return self.shards.take(chosen, self.field)[0]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of them, in memory."""

@@ -2,7 +2,9 @@
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
+from ganops.core.files import atomic
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.storage import Store, away
 from ganops.core.terminal import say
@@ -72,7 +75,7 @@ def shard_size(asked: int | str, storage: str, samples: int, record_bytes: int) 
 
 
 def write_split(
-    folder: Path, name: str, like: NDArray[Any], samples: Iterable[NDArray[Any]], labels: Sequence[int] | None,
+    folder: Path, name: str, like: NDArray[Any], samples: Iterable[NDArray[Any]], labels: Iterable[int] | None,
     count: int, size: int | None, kept: Callable[[Path, str], None],
 ) -> Written:  # fmt: skip
     """Write the samples of a split, and its labels.
@@ -82,7 +85,7 @@ def write_split(
         name: That of the array, and of the shards with their numbers.
         like: A stored sample.
         samples: So many as `count`.
-        labels: Theirs; None: there are none.
+        labels: Theirs, walked beside them; None: there are none.
         count: Number of samples.
         size: Samples of a shard; None: one array.
         kept: Hears of each shard that is whole: its file and hash.
@@ -93,11 +96,11 @@ def write_split(
         arrays["labels"] = _File(np.dtype(np.int64), (count,), None if size else folder / "labels.npy")
     shards, records = [], record(like, labelled=labels is not None)
     shard: _File | None = None
-    for place, sample in enumerate(samples):
+    for place, (sample, number) in enumerate(zip(samples, repeat(0) if labels is None else labels, strict=False)):
         if size and place % size == 0:
             path = folder / f"{name}-{place // size:05}.npy"
             shard = _File(records, (min(size, count - place),), path)
-        label = b"" if labels is None else np.int64(labels[place]).tobytes()
+        label = b"" if labels is None else np.int64(number).tobytes()
         content = sample.tobytes()
         arrays[name].write(content)
         if labels is not None:
@@ -113,13 +116,20 @@ def write_split(
 def move(place: Store, path: Path, digest: str) -> None:
     """Move a shard's file to its storage, where its name is its hash: what is there already need not be sent again.
 
+    It is whole when it has its name, in a folder as on object storage: others may read or write the same shard now.
+
     Raises:
         DataError: The storage refuses it, or has been away for too long.
     """
 
     def act() -> None:
         there = place / f"{digest}.npy"
-        if there.kind != "File" or there.size != path.stat().st_size:
+        if there.kind == "File" and there.size == path.stat().st_size:
+            return
+        if there.local:
+            with atomic(there.local) as draft:
+                shutil.copyfile(path, draft)
+        else:
             there.write(path.read_bytes())
 
     try:

@@ -143,11 +143,14 @@ def test_a_directory_or_a_header_larger_than_its_limit_is_refused(zipped, tarred
 
 
 def test_too_many_members_are_refused(zipped, tarred, monkeypatch):
-    monkeypatch.setattr(item, "ITEM_LIMIT", 3)
     files = {f"a/{i}.png": b"1" for i in range(4)}
-    for path in (zipped(files), tarred(files)):
-        with pytest.raises(DataError, match="holds 4 files or more; at most 3 are read"):
+    for limit, path, noun in (("ITEM_LIMIT", zipped(files), "files"), ("ROW_LIMIT", tarred(files), "samples")):
+        monkeypatch.setattr(item, limit, 3)
+        with pytest.raises(DataError, match=f"holds 4 {noun} or more; at most 3 are read"):
             archive.read(path)
+    monkeypatch.setattr(item, "ROW_LIMIT", 9)
+    with pytest.raises(DataError, match="holds 4 files or more; at most 3 are read"):
+        archive.read(tarred({f"a/{i}.doc": b"1" for i in range(4)}))
 
 
 def test_a_loop_of_tar_headers_is_refused(tmp_path):

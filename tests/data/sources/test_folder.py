@@ -1,6 +1,7 @@
 """Folders of images: classes, and what is not an image."""
 
 import os
+import tracemalloc
 
 import pytest
 
@@ -25,6 +26,11 @@ from ganops.data.sources.item import ItemError
 )
 def test_the_top_folder_is_the_class_unless_it_wraps_everything(names, expected):
     assert tree.labels(names) == expected
+    listing = tree.Listing()
+    for number, name in enumerate(names):
+        listing.add(name, number)
+    assert [label for _, label in listing] == expected
+    assert [(sample.name, sample.files) for sample, _ in listing] == [(name, (i,)) for i, name in enumerate(names)]
 
 
 def test_what_is_no_image_is_ignored_and_hidden_files_are_passed_over(lay, encode, noise):
@@ -121,3 +127,16 @@ def test_a_folder_without_images_is_an_error(lay, run, files):
 
 def test_a_folder_is_the_last_guess(lay):
     assert read_source(lay({"a.txt": b""})).kind == "folder"
+
+
+def test_a_listing_keeps_no_files_in_memory():
+    tracemalloc.start()
+    try:
+        listing = tree.Listing()
+        for number in range(20_000):
+            listing.add(f"faces/{number % 2}/an image {number}.png", number)
+        assert sum(label == "1" for _, label in listing) == 10_000
+        own = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, tree.__file__)])
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in own.traces) < 40_000  # two bytes a file

@@ -81,8 +81,8 @@ def test_a_count_that_the_file_cannot_hold_is_refused_before_memory_is_taken(lay
 
 
 def test_more_images_than_a_set_can_have_are_refused(lay, monkeypatch):
-    monkeypatch.setattr(item, "ITEM_LIMIT", 2)
-    with pytest.raises(DataError, match="holds 3 files or more; at most 2 are read"):
+    monkeypatch.setattr(item, "ROW_LIMIT", 2)
+    with pytest.raises(DataError, match="holds 3 samples or more; at most 2 are read"):
         read_source(lay({"images-idx3-ubyte": images_file(3)}))
 
 

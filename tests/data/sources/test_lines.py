@@ -203,8 +203,8 @@ def test_texts_are_no_images(lay):
 def test_more_lines_than_a_set_can_have_are_refused(lay, monkeypatch):
     from ganops.data.sources import item
 
-    monkeypatch.setattr(item, "ITEM_LIMIT", 3)
-    with pytest.raises(DataError, match=r"a\.txt holds 4 files or more; at most 3 are read"):
+    monkeypatch.setattr(item, "ROW_LIMIT", 3)
+    with pytest.raises(DataError, match=r"a\.txt holds 4 samples or more; at most 3 are read"):
         read(lay({"a.txt": b"1\n2\n3\n4\n"}) / "a.txt")
 
 

@@ -5,9 +5,11 @@ No more memory is taken than headers announce and the limits below allow, whatev
 
 import gzip
 import stat
+import struct
 import tarfile
+import tempfile
+import weakref
 import zipfile
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -40,6 +42,7 @@ HEADER_LIMIT = 256 * 2**10
 _TAR = (".tar", ".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a file
 _LOCAL_HEADER = 30  # bytes before a member of a zip file, besides its name
+_PAIR = struct.Struct("<qq")
 _PIECE = 2**20  # bytes that are read at once: a file takes memory for as many as it is asked for
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 
@@ -98,7 +101,7 @@ def _read_zip(path: Path, wanted: Wanted) -> Source:
         raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
     _check_apart(path, infos)
     members = (_Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos)
-    plan, ignored = _plan(members, wanted)
+    count, plan, ignored = _plan(path, members, wanted)
 
     def items() -> Iterator[Item]:
         with _opened_zip(path) as (archive, file):
@@ -110,7 +113,7 @@ def _read_zip(path: Path, wanted: Wanted) -> Source:
             for planned in plan:
                 yield planned.read(unzipped)
 
-    return Source("zip", len(plan), items(), ignored)
+    return Source("zip", count, items(), ignored)
 
 
 @contextmanager
@@ -144,37 +147,50 @@ def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError
 
 
 def _read_tar(path: Path, wanted: Wanted) -> Source:
-    places, sizes = array("q"), array("q")
-    sparse: set[int] = set()
+    places = _Places()
 
     def members() -> Iterator[_Member]:
-        for i, info in enumerate(_headers(path)):
-            places.append(info.offset_data)
-            sizes.append(info.size)
-            if info.issparse():
-                sparse.add(i)
+        for info in _headers(path, streamed=not wanted.stills):
+            places.append(info.offset_data, -1 if info.issparse() else info.size)
             yield _Member(info.name, info.isreg(), info.size)
 
-    plan, ignored = _plan(members(), wanted)
+    count, plan, ignored = _plan(path, members(), wanted)
 
     def items() -> Iterator[Item]:
         with _opened_tar(path) as file:
 
             def unpacked(i: int, name: str) -> bytes | ItemError:
-                if i in sparse:
+                place, size = places[i]
+                if size < 0:
                     return ItemError("a sparse file in an archive")
-                file.seek(places[i])
-                if len(data := file.read(sizes[i])) < sizes[i]:
+                file.seek(place)
+                if len(data := file.read(size)) < size:
                     raise DataError(f"data.source: {path} is truncated: it ends within {name}")
                 return data
 
             for planned in plan:
                 yield planned.read(partial(unpacked, name=planned.item.name))
 
-    return Source("tar", len(plan), items(), ignored)
+    return Source("tar", count, items(), ignored, streamed=not wanted.stills)
 
 
-def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
+class _Places:
+    """Pairs of integers, on the disk."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with them
+        weakref.finalize(self, self._file.close)
+
+    def append(self, *pair: int) -> None:
+        self._file.write(_PAIR.pack(*pair))
+
+    def __getitem__(self, number: int) -> tuple[int, int]:
+        self._file.seek(number * _PAIR.size)
+        place, size = _PAIR.unpack(self._file.read(_PAIR.size))
+        return place, size
+
+
+def _headers(path: Path, *, streamed: bool) -> Iterator[tarfile.TarInfo]:
     """The headers of all members but folders; none is kept, and each lies behind the one before."""
     with _opened_tar(path) as stream:
         file = _Bounded(stream, HEADER_LIMIT)
@@ -184,7 +200,7 @@ def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
                 if info.offset <= end or info.size < 0:
                     raise DataError(f"data.source: {path} is no intact tar file: its headers form a loop at {end:,}")
                 count, end = count + 1, info.offset
-                check_count(count, path)
+                check_count(count, path, streamed=streamed)
                 if not info.isdir():
                     yield info
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
@@ -219,13 +235,44 @@ class _Planned(NamedTuple):
         return self.item._replace(content=self.sample.content([parts[i] for i in self.picked]))
 
 
-def _plan(members: Iterable[_Member], wanted: Wanted) -> tuple[list[_Planned], tuple[str, ...]]:
-    """The members that are samples or must be listed as rejected, as they lie; and the names of the ignored ones."""
+_Plan = tuple[int, Iterator[_Planned], tuple[str, ...]]
+"""Members that are samples or must be listed as rejected, as they lie, and their number; names of the ignored ones."""
+
+
+def _plan(path: Path, members: Iterable[_Member], wanted: Wanted) -> _Plan:
+    return _plan_films(members, wanted) if wanted.stills else _plan_files(path, members, wanted)
+
+
+def _plan_files(path: Path, members: Iterable[_Member], wanted: Wanted) -> _Plan:
+    """The plan of samples that are a member each."""
+    listing, ignored = tree.Listing(), []
+    for i, member in enumerate(members):
+        name = _path(member)
+        if objection := _objection(name, member, wanted):
+            listing.add(name, i, objection, labelled=False)
+        elif wanted.named(name) and not tree.is_hidden(name):
+            listing.add(name, i)
+        elif not tree.is_hidden(name):
+            ignored.append(name)
+            check_count(len(ignored), path)
+    planned = (
+        _Planned(Item(sample.name, label, _content(sample.objection, 0)), sample, sample.files)
+        for sample, label in listing
+    )
+    return len(listing), planned, tuple(sorted(ignored))
+
+
+def _path(member: _Member) -> str:
+    return PurePosixPath(member.name.replace("\\", "/")).as_posix()
+
+
+def _plan_films(members: Iterable[_Member], wanted: Wanted) -> _Plan:
+    """The plan where folders of members may be samples."""
     refused: list[_Planned] = []
     names: dict[int, str] = {}
     sizes: dict[int, int] = {}
     for i, member in enumerate(members):
-        name = PurePosixPath(member.name.replace("\\", "/")).as_posix()
+        name = _path(member)
         if objection := _objection(name, member, wanted):
             refused.append(_Planned(Item(name, None, ItemError(objection)), tree.Found(name, (i,)), ()))
         elif not tree.is_hidden(name):
@@ -238,7 +285,8 @@ def _plan(members: Iterable[_Member], wanted: Wanted) -> tuple[list[_Planned], t
         plan.append(_Planned(Item(sample.name, label, content), sample, picked))
     used = {i for sample in samples for i in sample.files}
     ignored = sorted(name for i, name in names.items() if i not in used)
-    return sorted([*plan, *refused], key=lambda planned: planned.sample.files[0]), tuple(ignored)
+    every = sorted([*plan, *refused], key=lambda planned: planned.sample.files[0])
+    return len(every), iter(every), tuple(ignored)
 
 
 def _content(objection: str, size: int) -> bytes | ItemError:

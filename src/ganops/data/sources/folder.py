@@ -17,6 +17,26 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """The samples below `path`; other files are ignored and named, hidden ones are passed over."""
+    return _films(path, wanted) if wanted.stills else _files(path, wanted)
+
+
+def _files(path: Path, wanted: Wanted) -> Source:
+    """The source whose samples are files."""
+    listing, ignored = tree.Listing(), []
+    for number, (file, content) in enumerate(_walk(path, (), set(), False)):
+        check_count(number + 1, path, streamed=True)
+        name = file.relative_to(path).as_posix()
+        if wanted.named(name) or isinstance(content, _FolderError):
+            listing.add(name, number, "" if isinstance(content, Path) else str(content))
+        else:
+            ignored.append(name)
+            check_count(len(ignored), path)
+    items = (Item(sample.name, label, sample.content([path / sample.name])) for sample, label in listing)
+    return Source("folder", len(listing), items, tuple(ignored), streamed=True)
+
+
+def _films(path: Path, wanted: Wanted) -> Source:
+    """The source of which folders may be samples."""
     found = []
     for file, content in _walk(path, (), set(), False):
         found.append((file.relative_to(path).as_posix(), content))

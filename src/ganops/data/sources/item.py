@@ -19,7 +19,10 @@ FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""
 
 ITEM_LIMIT = 10_000_000
-"""Images and other files in a source, at most: each takes about 1 KiB of memory until the set is written."""
+"""Files in a source that lists them, at most: each takes up to 1 KiB of memory until the set is written."""
+
+ROW_LIMIT = 1_000_000_000
+"""Samples in a source that is read one after the other, at most: they take no memory, but time and disk."""
 
 ABOUT = ("about.json", "source.json")
 """Files in a source's folder that may hold `name`, `licence` and `classes`: the embedded set, pinned downloads."""
@@ -74,14 +77,15 @@ def check_size(size: int) -> None:
         raise ItemError(f"too large: {size:,} bytes, at most {FILE_LIMIT:,} are read")
 
 
-def check_count(count: int, source: object) -> None:
-    """Refuses a source that holds, or says that it holds, more files than a set can have.
+def check_count(count: int, source: object, *, streamed: bool = False) -> None:
+    """Refuses a source that holds, or says that it holds, more samples than a set can have.
 
     Raises:
-        DataError: There are more than `ITEM_LIMIT`.
+        DataError: There are more than `ITEM_LIMIT`; of a source that is `streamed`, more than `ROW_LIMIT`.
     """
-    if count > ITEM_LIMIT:
-        raise DataError(f"data.source: {source} holds {count:,} files or more; at most {ITEM_LIMIT:,} are read")
+    limit, noun = (ROW_LIMIT, "samples") if streamed else (ITEM_LIMIT, "files")
+    if count > limit:
+        raise DataError(f"data.source: {source} holds {count:,} {noun} or more; at most {limit:,} are read")
 
 
 def printable(text: str) -> str:
@@ -152,7 +156,7 @@ class Source:
 
     `count` is None where it is known only in the end. `class_names` is the order of the classes where the source states
     one. `raw` items are pixels or texts already: to decode them costs less than to send them to another process.
-    `stated` are parameters of the decoder that the source decides.
+    `stated` are parameters of the decoder that the source decides. `streamed`: no list of the items is in memory.
     """
 
     kind: str
@@ -162,6 +166,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     raw: bool = False
     stated: Mapping[str, Any] = field(default_factory=dict)
+    streamed: bool = False
 
 
 @contextmanager

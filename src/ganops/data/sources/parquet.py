@@ -64,7 +64,7 @@ def from_files(files: list[Store], wanted: Wanted = IMAGES) -> Source:
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))
     count = sum(table.rows for table in tables)
-    return Source("parquet", count, rows, class_names=tuple(names), raw=wanted.lines)
+    return Source("parquet", count, rows, class_names=tuple(names), raw=wanted.lines, streamed=True)
 
 
 def choose(store: Store, names: list[str]) -> list[Store]:

@@ -1,12 +1,18 @@
 """The rules that folders and archives share: what is passed over, what is a sample, and which class it belongs to."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ganops.data.sources.item import Content, ItemError, Single, Wanted
 
+Parts = tuple[str, ...]
+"""Parts of a path."""
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,18})([^0-9]*)")
 """Pattern of a name by its last number: the text before it, the number, the text behind it."""
 _ANIMATED = ".png"
@@ -93,8 +99,49 @@ def labels(names: Sequence[str]) -> list[str | None]:
     A folder that wraps everything says nothing about the samples, so it is no class: in `faces/a/1.png, faces/b/2.png`
     the classes are a and b, and `faces/1.png` alone is unlabelled.
     """
-    paths = [PurePosixPath(name).parts for name in names]
-    depth = 0
-    while paths and all(len(path) > depth + 1 for path in paths) and len({path[depth] for path in paths}) == 1:
-        depth += 1
-    return [path[depth] if len(path) > depth + 1 else None for path in paths]
+    wraps: Parts | None = None
+    for name in names:
+        wraps = _wraps(wraps, name)
+    return [_label(name, wraps) for name in names]
+
+
+def _wraps(before: Parts | None, name: str) -> Parts:
+    """Return the folders that wrap a sample and all before it; `before`: those of these, None: there are none."""
+    above = PurePosixPath(name).parts[:-1]
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(above if before is None else before, above, strict=False))
+    return tuple(part for part, _ in same)
+
+
+def _label(name: str, wraps: Parts | None) -> str | None:
+    parts, depth = PurePosixPath(name).parts, len(wraps or ())
+    return parts[depth] if len(parts) > depth + 1 else None
+
+
+class Listing:
+    """Samples of a source that are a file each, with the numbers of the files or the reasons why they are none.
+
+    They lie on the disk: memory does not grow with them.
+    """
+
+    def __init__(self) -> None:
+        self._file = tempfile.TemporaryFile("w+", encoding="ascii")  # noqa: SIM115 - closed with the listing
+        weakref.finalize(self, self._file.close)
+        self._wraps: Parts | None = None
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, name: str, number: int, objection: str = "", *, labelled: bool = True) -> None:
+        """Add a sample at the end; one that is not `labelled` says nothing about classes."""
+        if labelled:
+            self._wraps = _wraps(self._wraps, name)
+        self._file.write(json.dumps([name, number, objection, labelled]) + "\n")
+        self._count += 1
+
+    def __iter__(self) -> Iterator[tuple[Found, str | None]]:
+        """Yield the samples with their classes, as of `labels`."""
+        self._file.seek(0)
+        for line in self._file:
+            name, number, objection, labelled = json.loads(line)
+            yield Found(name, (number,), objection), _label(name, self._wraps) if labelled else None
