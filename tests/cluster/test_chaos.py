@@ -1,6 +1,6 @@
 """`make chaos`: faults at random moments; each training ends in the weights of one that nothing befell.
 
-MLflow is not among them: a training never talks to it.
+MLflow is not among them: no training waits for it, and here it is embedded (tests/registry/test_live.py).
 """
 
 import random
@@ -128,7 +128,7 @@ def test_whatever_happens_it_ends_in_the_same_weights(run, cluster, prepared, wh
     if hit:
         fault(training, cluster, chance)
     training.wait(900)
-    end, left = ending(training, whole), training.files()
+    end, left = ending(training, whole), training.unfinished()
     row(run, fault.__name__.replace("_", " "), "objects" if stored else "folder", f"{moment:.1f}",
         "hit" if hit else "too late", f"{training.seconds:.0f}", end)  # fmt: skip
     assert end == THE_SAME
