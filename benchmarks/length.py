@@ -6,7 +6,8 @@ The default game on noise: two steps are real, the ticks of the rest are simulat
 terms and, where the film strip has one, a picture. Each second tick is saved as `launcher: local` does it. A process
 for each length; sizes are those of the last checkpoint, CPU seconds the median of the last 30, and seconds, which wait
 for the disk and for others, the least of these. All is equal within 5 % if a checkpoint does not grow with the
-training; what grows is the log beside it.
+training; what grows is the log beside it. At last all lies on an S3 server (moto, a process of this machine), and a
+worker resumes from there: requests are those that the server has had for it, and for the log.
 """
 
 import argparse
@@ -24,8 +25,12 @@ import torch
 
 from ganops import config
 from ganops.core.pictures import grid, to_bytes
+from ganops.distributed.storage import Storage
 from ganops.experiment.run import Run
 from ganops.kinds import Spec
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from s3 import serving
 
 LENGTHS = (120.0, 2500.0, 25000.0)
 TERMS = ("loss_d", "loss_g", "r1", "score_fake", "score_real", "spread", "told_apart")
@@ -74,8 +79,7 @@ def measure(kimg: float) -> dict[str, float]:
         memory = psutil.Process().memory_info().rss
         last = [path for path in (folder / "checkpoint").rglob("*") if path.is_file()]
         log = list((folder / "log").iterdir())
-        started = time.perf_counter()
-        Run(experiment, Noise(), None, torch.device("cpu")).load(folder / "checkpoint")
+        requests, log_requests, seconds_to_resume = resume(experiment, folder)
         return {
             "kimg": kimg,
             "bytes": sum(path.stat().st_size for path in last),
@@ -86,8 +90,23 @@ def measure(kimg: float) -> dict[str, float]:
             "log_files": len(log),
             "pictures": sum(path.suffix == ".png" for path in log),
             "log_bytes": sum(path.stat().st_size for path in log),
-            "resume_seconds": time.perf_counter() - started,
+            "requests": requests,
+            "log_requests": log_requests,
+            "resume_seconds": seconds_to_resume,
         }
+
+
+def resume(experiment: config.Experiment, folder: Path) -> tuple[int, int, float]:
+    """Requests of a resume from an object store, those of them for the log, and seconds."""
+    with serving() as server:
+        storage = Storage(server.address("run"))
+        storage.place("").send(folder)
+        run = Run(experiment, Noise(), None, torch.device("cpu"))
+        before, started = len(server.requests("run")), time.perf_counter()
+        with storage.opened("checkpoint") as checkpoint:
+            run.load(checkpoint, log=lambda name: storage.read(f"log/{name}"))
+        seconds, new = time.perf_counter() - started, server.requests("run")[before:]
+        return len(new), sum("/run/log/" in each for each in new), seconds
 
 
 def main() -> None:
@@ -106,14 +125,15 @@ def main() -> None:
     if options.json:
         print(json.dumps(rows, indent=1))
         return
-    print(
-        "| kimg | checkpoint, MB | files | ms to save | CPU ms | memory, MB | log: files | pictures | MB | s to load |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    titles = ["kimg", "checkpoint, MB", "files", "ms to save", "CPU ms", "memory, MB", "log: files", "pictures", "MB"]
+    titles += ["resume: requests", "for the log", "s"]
+    print(f"| {' | '.join(titles)} |")
+    print("|---" * len(titles) + "|")
     for row in rows:
         cells = [f"{row['kimg']:,.0f}", f"{row['bytes'] / 1e6:.3f}", row["files"], f"{1000 * row['seconds']:.0f}"]
         cells += [f"{1000 * row['cpu_seconds']:.0f}", f"{row['memory'] / 1e6:.0f}", f"{row['log_files']:,}"]
-        cells += [row["pictures"], f"{row['log_bytes'] / 1e6:.1f}", f"{row['resume_seconds']:.1f}"]
+        cells += [row["pictures"], f"{row['log_bytes'] / 1e6:.1f}", f"{row['requests']:,}"]
+        cells += [f"{row['log_requests']:,}", f"{row['resume_seconds']:.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
 
 

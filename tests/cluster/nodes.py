@@ -316,14 +316,14 @@ class Cluster:
             "no_proxy": self.head.address,
         }
 
-    def get(self, path: str, token: str | None = None):
+    def get(self, path: str, token: str | None = None, method: str = "GET"):
         """What the dashboard answers.
 
         Raises:
             OSError: it does not answer, or refuses (`urllib.error.HTTPError`).
         """
         bearer = f"Bearer {self.token_path.read_text() if token is None else token}"
-        request = urllib.request.Request(self.address + path, headers={"Authorization": bearer})
+        request = urllib.request.Request(self.address + path, headers={"Authorization": bearer}, method=method)
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(request, timeout=5) as response:
             return json.load(response)

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 
 from projects import TINY
+from safetensors import safe_open
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
 DRIVER = "^python pipeline/train.py"
@@ -23,6 +24,15 @@ runpy.run_path("pipeline/train.py", run_name="__main__")
 def ticks(log: str) -> list[float]:
     """The kimg of the lines that the stage printed while it trained."""
     return [float(kimg) for kimg in re.findall(r"^train +kimg ([\d.]+)/", log, re.MULTILINE)]
+
+
+def newest_step(storage) -> int:
+    """The number of steps that the newest checkpoint below a folder holds."""
+    found = []
+    for path in storage.glob("train-*/checkpoint*/state.safetensors"):
+        with safe_open(path, "pt") as file:
+            found.append(int(file.metadata()["step"]))
+    return max(found)
 
 
 class Training:
@@ -93,7 +103,7 @@ class Training:
 
     def wait_checkpoint(self, seconds: float = 300) -> None:
         """Until the storage holds a whole one."""
-        while not any(re.search("/train-[^/]*/checkpoint[^/]*/state.safetensors$", name) for name in self.files()):
+        while not any(re.search("/checkpoint[^/]*/state.safetensors$", name) for name in self.unfinished()):
             assert not self.ended(), self.log()
             assert time.monotonic() - self.start < seconds, self.log()
             time.sleep(0.05)
@@ -105,7 +115,7 @@ class Training:
         )
 
     def unfinished(self) -> list[str]:
-        """The files in the storage that are of trainings which have not ended."""
+        """Files of unfinished trainings: checkpoints and logs. The end of the last finished one lies beside them."""
         return [name for name in self.files() if "/train-" in name]
 
     def saved(self) -> list[int]:

@@ -1,6 +1,6 @@
 """`make chaos`: faults at random moments; each training ends in the weights of one that nothing befell.
 
-MLflow is not among them: a training never talks to it.
+MLflow is not among them: no training waits for it, and here it is embedded (tests/registry/test_live.py).
 """
 
 import random

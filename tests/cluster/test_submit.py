@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from stage import ON_TWO_CORES, WEIGHTS
+from stage import ON_TWO_CORES, WEIGHTS, newest_step, ticks
 
 pytestmark = pytest.mark.ray
 COMMAND = str(Path(sys.executable).with_name("ganops"))
@@ -110,6 +111,38 @@ def test_who_leaves_the_log_leaves_the_job_running(cluster, home):
     assert ganops(cluster, home, "fetch", name)[0] == 0
     assert "tune" in hashes(home)
     assert "train" not in hashes(home)
+
+
+@pytest.mark.slow
+def test_a_job_that_is_stopped_goes_on_from_that_very_step(cluster, home):
+    """The next submission of the same files loses no step and no bit."""
+    home.params(train={"kimg": 12, "precision": "fp64"})
+    storage = cluster.shared / "stopped"
+    words = ["submit", "--workers", "2", "--storage", str(storage)]
+    environment = {**home.environment(), **cluster.environment(), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        [COMMAND, *words], cwd=home.folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as client:
+        next(line for line in client.stdout if "train      kimg" in line)
+        time.sleep(random.uniform(0, 1))
+        (name,) = [job["submission_id"] for job in cluster.get("/api/jobs/") if job["status"] == "RUNNING"]
+        # what `ganops stop` and `ray job stop` ask for, without the seconds in which they start
+        cluster.get(f"/api/jobs/{name}/stop", method="POST")
+        client.stdout.read()
+    assert client.returncode
+    log = ganops(cluster, home, "logs", name)[1]
+    found = re.search(r"stopped, and saved after step ([\d,]+); the same command goes on from there", log)
+    assert found, log
+    step = int(found[1].replace(",", ""))
+    assert step == newest_step(storage) < 240
+    code, text = ganops(cluster, home, *words)
+    assert code == 0, text
+    print(f"stopped after step {step} ({ticks(log)[-1]} kimg told), went on with {ticks(text)[0]} kimg")
+    assert ticks(text)[0] == (step // 10 + 1) * 0.5, "the first line is that of the tick that was under way"
+    weights = (home.folder / WEIGHTS).read_bytes()
+    home.params(compute={"workers": 2})
+    home.run("python", "-c", ON_TWO_CORES)
+    assert (home.folder / WEIGHTS).read_bytes() == weights
 
 
 def test_what_is_wrong_is_told_before_anything_is_sent(cluster, home, tmp_path):

@@ -7,14 +7,21 @@ import s3
 from pyarrow import fs
 
 from ganops.distributed.storage import WHOLE, Storage
+from ganops.distributed.train import _read_log
 from ganops.distributed.trial_store import TrialStore
+from ganops.experiment.log import Log
 from ganops.search.trials import Takeover, Trial
 
 
 @pytest.fixture(scope="module")
-def store():
+def server():
     with s3.serving() as server:
-        yield Storage(server.address("runs"))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def store(server):
+    return Storage(server.address("runs"))
 
 
 def keep(store, name, **files):
@@ -77,3 +84,16 @@ def test_the_address_of_a_folder_keeps_its_options(store):
     assert root == "bucket/runs/search/train"
     assert Storage("/data").below("search") == "/data/search"
     assert WHOLE not in address
+
+
+@pytest.mark.parametrize("checkpoints", [10, 100])
+def test_a_resume_asks_for_a_handful_of_objects_of_the_log_however_long_it_is(server, store, tmp_path, checkpoints):
+    """`benchmarks/length.py` has the figures of long trainings."""
+    log, name = Log(), f"train-{checkpoints}/log"
+    for n in range(checkpoints):
+        log.rows += [{"kimg": float(2 * n)}, {"kimg": float(2 * n + 1)}]
+        last = log.write(tmp_path, len(log.rows))
+    store.place(name).send(tmp_path)
+    before = len(server.requests(f"runs/{name}"))
+    assert Log(_read_log((store, name), 0), last).rows == log.rows
+    assert len(server.requests(f"runs/{name}")) - before <= 2 * 6, "pyarrow asks twice for an object: HEAD and GET"

@@ -100,7 +100,7 @@ def rows_of(runner):
 
 @pytest.mark.parametrize("source", [1, 2])
 def test_who_goes_on_from_a_state_has_the_rows_before_it_whoever_they_are_of(tmp_path, source):
-    """States name the log of the search, which all trials share: a member of a population takes another's past over."""
+    """A state has all rows with it: a member of a population takes another's past over, and they go when it goes."""
     changes = {"tune.trials": 2, "tune.kimg": 0.2, "tune.rungs": 2, "compute.storage": str(tmp_path)}
     changes |= {"tune.scheduler": "pbt", "loss.warm_up": None}
     store = TrialStore(Storage.of(experiment(**changes).compute), "tune")
@@ -110,5 +110,6 @@ def test_who_goes_on_from_a_state_has_the_rows_before_it_whoever_they_are_of(tmp
     again = rows_of(runner_of(store, Assignment(1, {}, 1, 2, source), **changes))
     assert again == whole
     assert store.pictures().keys() == {1, 2, 3}
-    assert list((tmp_path / "tune" / "log").glob("*.json"))
-    assert not list((tmp_path / "tune" / "checkpoints").rglob("*.png"))
+    assert {path.name for path in (tmp_path / "tune").iterdir()} == {"checkpoints", "pictures"}
+    logs = {path.parents[1].name for path in (tmp_path / "tune").rglob("log/*")}
+    assert {"0001-2", "0003-2"} <= logs <= {path.name for path in (tmp_path / "tune/checkpoints").iterdir()}

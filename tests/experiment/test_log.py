@@ -1,6 +1,7 @@
 """The log beside the checkpoints: whatever is killed and whatever is left there, a training's own rows and pictures."""
 
 import itertools
+import json
 import random
 import shutil
 
@@ -11,7 +12,7 @@ from test_run import OFTEN, Later, Looks, flip, outcome, run
 
 from ganops.core.errors import DamageError
 from ganops.core.files import hash_file, read_json, write_json
-from ganops.experiment.log import LOG, Log, is_kept, reader
+from ganops.experiment.log import LOG, Log, _put, is_kept, reader
 from ganops.experiment.run import JOURNAL, PICTURES, _hash, _hashes
 
 
@@ -28,7 +29,7 @@ def rows(first, last):
 
 def test_segments_are_read_back_in_their_order_and_each_picture_is_written_once(tmp_path):
     log = Log()
-    for end in (3, 3, 4, 9):  # nothing new is no segment
+    for end in (3, 3, 4, 9):
         log.rows += rows(len(log.rows), end)
         log.pictures[f"{end}.png"] = bytes([end])
         last = log.write(tmp_path, end - 1)
@@ -43,6 +44,41 @@ def test_segments_are_read_back_in_their_order_and_each_picture_is_written_once(
         assert hash_file(path) == path.stem
 
 
+def chain(folder, last):
+    """The segments that a checkpoint needs, the last one first."""
+    while last:
+        yield folder / last
+        last = read_json(folder / last)["before"]
+
+
+@pytest.mark.parametrize("several", [lambda n: 2, lambda n: 1 + n * 7919 % 13, lambda n: max(1, 99 - n)])
+def test_whoever_resumes_reads_a_handful_of_segments_however_long_it_was(tmp_path, several):
+    """And each row is written some times, not at each checkpoint."""
+    log, reads = Log(), []
+    for n in range(150):
+        log.rows += rows(len(log.rows), len(log.rows) + several(n))
+        last = log.write(tmp_path, len(log.rows))
+        assert len(log._segments) <= 1 + np.log2(len(log.rows))
+    files = list(tmp_path.glob("*.json"))
+    assert len(files) == 150, "one for each checkpoint"
+    assert sum(len(read_json(path)["rows"]) for path in files) <= 8 * len(log.rows)
+    again = Log(lambda name: reads.append(name) or reader(tmp_path)(name), last)
+    assert again.rows == log.rows
+    assert len(reads) == len(log._segments)
+
+
+def test_a_log_of_many_segments_is_continued_and_becomes_a_handful(tmp_path):
+    """Until they took in those before them, each checkpoint left one that was never written again."""
+    last = ""
+    for n in range(50):
+        last = _put(tmp_path, json.dumps({"before": last, "rows": rows(n, n + 1), "pictures": {}}).encode(), ".json")
+    log = Log(reader(tmp_path), last, rows(50, 51))
+    assert log.rows == rows(0, 51)
+    last = log.write(tmp_path, 51)
+    assert len(list(chain(tmp_path, last))) == 1
+    assert Log(reader(tmp_path), last).rows == rows(0, 51)
+
+
 @pytest.fixture
 def left(tmp_path):
     """A training that was saved at each of seven ticks, and its folder."""
@@ -55,8 +91,8 @@ def left(tmp_path):
 @pytest.mark.parametrize("damage", ["bit", "half", "gone", "other"])
 def test_a_segment_that_is_not_as_it_was_written_is_noticed_wherever_it_is(left, damage):
     _, folder = left
-    segments = sorted((folder / LOG).glob("*.json"))
-    assert len(segments) > 4
+    segments = list(chain(folder / LOG, read_json(folder / "checkpoint" / JOURNAL)["log"]))
+    assert len(segments) == 2
     for place, path in enumerate(segments):
         content = path.read_bytes()
         if damage == "bit":

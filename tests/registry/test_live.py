@@ -132,7 +132,7 @@ def test_a_line_that_a_kill_took_is_added_to_a_finished_run_as_well(root):
 
 
 def test_where_it_is_stopped_between_two_ticks_there_is_no_line(root):
-    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5}, judged=(), picture=None)])
+    trained(root, [tick(1.0), SimpleNamespace(row={"kimg": 1.5})])
     assert [step for step, _ in curve(root, "train/kimg")] == [1000]
 
 

@@ -215,10 +215,10 @@ def _where(run: Run) -> str:
 
 
 def stretch(
-    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str, log: str,
+    run: Run, prepared: NodeCopy, features: NodeCopy, storage: Storage, *, folder: str, name: str,
     start: str | None, until: int, plan: Plan, ancestor: Ancestor | None = None,
 ) -> tuple[str, ...]:  # fmt: skip
-    """Trains a part of a run on Ray's workers, and loads what they came to into `run`.
+    """Trains a part of a run on Ray's workers, and loads what they came to into `run`, but for its film strip.
 
     Args:
         run: A run of one worker, which does not train itself.
@@ -227,7 +227,6 @@ def stretch(
         storage: Seen by all workers.
         folder: Of the storage, for checkpoints that are needed no more afterwards.
         name: Of the part, in that folder.
-        log: Folder of the storage with the log of the run.
         start: The checkpoint in the storage with which it begins, perhaps of a run with other parameters.
         until: The step at which it ends.
         plan: Of the workers.
@@ -243,8 +242,8 @@ def stretch(
     storage.remove(f"{folder}/{name}")  # of an attempt that was killed; its judgements are where `start` is
     address = storage.below(folder)
     _fit_on_ray(
-        run, prepared, features, address, name, plan, heard.append, log=(storage, log), until=until,
-        start=start, ancestor=ancestor,
+        run, prepared, features, address, name, plan, heard.append,
+        log=(storage, f"{folder}/{name}/{LOG}"), until=until, start=start, ancestor=ancestor,
     )  # fmt: skip
     storage.remove(f"{folder}/{name}", retry_timeout())
     return heard[-1].alarms if heard else ()
@@ -367,7 +366,8 @@ def _work(config_of_loop: dict[str, Any]) -> None:
             board.put({"continues": run.continues})
     elif config_of_loop["start"]:
         with log[0].opened(config_of_loop["start"], seconds) as folder:
-            run.load(folder / "run", log=_read_log(log, seconds), takeover=True)
+            run.load(folder / "run", takeover=True)
+            run.log = run.log.gathered()
     elif config_of_loop["shorter"]:
         with log[0].opened(config_of_loop["shorter"], seconds) as folder:
             finished.begin(run, folder)

@@ -1,12 +1,10 @@
 """One process of Ray Tune, in which trials train one after another: what takes seconds to load is loaded once."""
 
 import math
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from ganops.distributed.runtime import Plan
 from ganops.distributed.trial_store import TrialStore
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import build, machine
+from ganops.experiment.log import Log
 from ganops.experiment.run import Run
 from ganops.experiment.start import Start
 from ganops.metrics.reference import Reference
@@ -185,7 +184,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _load(self, run: Run, number: int, rung: int, *, takeover: bool) -> int:
         with self.store.storage.opened(self.store.checkpoint(number, rung), retry_timeout()) as folder:
-            run.load(folder / "run", log=self.store.read_log, takeover=takeover)
+            run.load(folder / "run", takeover=takeover)
         return rung
 
     def _play(self, run: Run, course: Course, rung: int) -> Iterator[tuple[list[dict[str, float]], tuple[str, ...]]]:
@@ -200,7 +199,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         source = assignment.source if rung == assignment.after else assignment.number
         alarms = stretch(
             run, self.prepared, self.features, self.store.storage,
-            folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}", log=self.store.log,
+            folder=f"{self.store.name}/train", name=f"{assignment.number:04d}-{rung + 1}",
             start=self.store.checkpoint(source, rung) if rung else None,
             until=course.step(rung + 1), plan=self.plan, ancestor=self.ancestor,
         )  # fmt: skip
@@ -236,12 +235,9 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
     def _save(self, run: Run, rung: int) -> None:
         """Keeps the state, and the picture that belongs to it."""
         assignment, store = self.assignment, self.store
-        with (
-            store.storage.keep(store.checkpoint(assignment.number, rung), retry_timeout()) as folder,
-            tempfile.TemporaryDirectory(prefix="ganops-log-") as new,
-        ):
-            run.save(folder / "run", log=Path(new))
-            store.storage.add(Path(new), store.log, retry_timeout())
+        with store.storage.keep(store.checkpoint(assignment.number, rung), retry_timeout()) as folder:
+            run.log = Log(rows=run.history)  # all rows go with the state; nobody looks at the film strip of a trial
+            run.save(folder / "run")
         store.write_picture(assignment.number, run.picture(run.generator(run.history[-1]["kimg"])))
         # the state before is needed no more, unless another may begin with it
         if self.base.tune.scheduler != "pbt" and rung > 1:

@@ -4,8 +4,7 @@ search.json            seconds that it has run, and the commit of the code that 
 trials/0001.json       a trial: written whenever something is known of it
 pictures/0001.png      its last samples
 rounds/1.json          who took over whom (PBT)
-checkpoints/0001-2/    the state after its second judgement, as long as it may be needed
-log/                   what the trainings of the trials have told so far (see experiment/log.py)
+checkpoints/0001-2/    the state after its second judgement, with its rows so far, as long as it may be needed
 """
 
 import json
@@ -19,7 +18,6 @@ from ganops.core.files import locked
 from ganops.core.retry import retry_timeout
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity
-from ganops.experiment.log import LOG
 from ganops.search.trials import Takeover, Trial, trial_of
 
 
@@ -97,15 +95,6 @@ class TrialStore:
     def checkpoint(self, number: int, rung: int) -> str:
         """Place in the storage of a trial's state after a validation."""
         return f"{self.name}/checkpoints/{number:04d}-{rung}"
-
-    @property
-    def log(self) -> str:
-        """Place in the storage of the log that the states of all trials name: one may go on from another's."""
-        return f"{self.name}/{LOG}"
-
-    def read_log(self, name: str) -> bytes:
-        """The content of a file of the log. OSError where there is none."""
-        return self.storage.read(f"{self.log}/{name}", retry_timeout())
 
     def checkpoints(self) -> list[tuple[int, int]]:
         """Trial and judgement of those that there are."""

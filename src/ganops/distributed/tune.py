@@ -120,7 +120,6 @@ def _tidy(driver: SearchDriver) -> None:
     store = driver.store
     if not any(map(may_go_on, driver.trials.values())):
         store.forget_all(lambda number, rung: True)
-        store.storage.remove(store.log, retry_timeout())
     store.storage.remove(f"{store.name}/train", retry_timeout())
 
 

@@ -2,15 +2,16 @@
 
 A checkpoint names the last segment of the log, so that it does not grow with the training. A segment names the one
 before it, and each file of the log is named by the SHA-256 of its content: the last name vouches for all that came
-before, and what an attempt that was killed has left behind is never taken for this one's.
+before, and what an attempt that was killed has left behind is never taken for this one's. A new segment takes in
+those before it that are not much longer: n rows lie in at most 1 + log2(n) segments, and a resume reads a handful.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ganops.core.files import atomic
 
@@ -21,6 +22,18 @@ DENSE = 6
 
 Read = Callable[[str], bytes]
 """Name of a file of the log -> its content; OSError where it cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """The segment of a name, as its file tells it."""
+
+    name: str
+    before: str
+    """Name of the segment before it; empty: there is none."""
+    rows: list[dict[str, float]]
+    pictures: dict[str, str]
+    """Name of each picture -> the file of the log that holds it."""
 
 
 def is_kept(tick: int) -> bool:
@@ -47,15 +60,20 @@ class Log:
             OSError: A segment is missing, or cannot be read.
             ValueError: A segment is not as it was written.
         """
-        self.last, self._read = last, read
-        segments = list(_backwards(read, last))[::-1] if read else []
-        self.rows: list[dict[str, float]] = [row for segment in segments for row in segment["rows"]]
+        self._read = read
+        self._segments = list(_backwards(read, last))[::-1] if read else []
+        self.rows: list[dict[str, float]] = [row for segment in self._segments for row in segment.rows]
         self.written = len(self.rows)
         """Number of rows in segments."""
-        self._files: dict[str, str] = {name: file for each in segments for name, file in each["pictures"].items()}
+        self._files = {name: file for segment in self._segments for name, file in segment.pictures.items()}
         self.pictures: dict[str, bytes] = {}
         """Pictures that were not written yet: name -> PNG."""
         self.rows += rows or []
+
+    @property
+    def last(self) -> str:
+        """Name of the last segment; empty: there is none."""
+        return self._segments[-1].name if self._segments else ""
 
     @property
     def names(self) -> list[str]:
@@ -83,7 +101,7 @@ class Log:
         return log
 
     def write(self, folder: Path, count: int) -> str:
-        """Write what is new as one segment and one file for each picture, and return the name of the last segment.
+        """Write what is new, as one segment and a file for each picture, and return the name of the last segment.
 
         Args:
             folder: The log, or a folder whose files are put there before a checkpoint names them.
@@ -92,8 +110,7 @@ class Log:
         rows = self.rows[self.written : count]
         if rows or self.pictures:
             files = {name: _put(folder, content, ".png") for name, content in self.pictures.items()}
-            segment = {"before": self.last, "rows": rows, "pictures": files}
-            self.last = _put(folder, json.dumps(segment, allow_nan=False).encode(), ".json")
+            self._segments = _appended(folder, self._segments, rows, files)
             self._files |= files
             self.written, self.pictures = max(self.written, count), {}
             self._read = self._read or reader(folder)
@@ -119,9 +136,22 @@ def _whole(read: Read, name: str) -> bytes:
     return content
 
 
-def _backwards(read: Read, last: str) -> Iterator[dict[str, Any]]:
+def _backwards(read: Read, last: str) -> Iterator[_Segment]:
     """The segments, the last one first."""
     while last:
-        segment = json.loads(_whole(read, last))
+        segment = _Segment(last, **json.loads(_whole(read, last)))
         yield segment
-        last = segment["before"]
+        last = segment.before
+
+
+def _appended(
+    folder: Path, segments: list[_Segment], rows: list[dict[str, float]], pictures: dict[str, str]
+) -> list[_Segment]:
+    """Write a segment, with those before it in it that are at most twice as long, and return all that then count."""
+    kept = list(segments)
+    while kept and len(kept[-1].rows) <= 2 * len(rows):
+        former = kept.pop()
+        rows, pictures = former.rows + rows, former.pictures | pictures
+    before = kept[-1].name if kept else ""
+    content = json.dumps({"before": before, "rows": rows, "pictures": pictures}, allow_nan=False).encode()
+    return [*kept, _Segment(_put(folder, content, ".json"), before, rows, pictures)]
