@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import wave
 from fractions import Fraction
 from importlib.metadata import version
@@ -93,9 +95,27 @@ def test_the_help_groups_all_commands():
 
 
 def test_a_shell_is_told_how_commands_go_on():
-    asked = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
-    told = CliRunner().invoke(app, [], env=asked, prog_name="ganops").output
+    told = CliRunner().invoke(app, [], env=COMPLETION, prog_name="ganops").output
     assert told.split() == ["playground"]
+
+
+LIGHT = """
+import sys
+from ganops.cli import app
+try:
+    app(["--help"], prog_name="ganops")
+finally:
+    print({"torch", "ray", "mlflow", "dvc", "scipy", "pandas", "matplotlib"} & {*sys.modules}, file=sys.stderr)
+"""
+COMPLETION = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
+
+
+@pytest.mark.parametrize("asked", [{}, COMPLETION], ids=["help", "completion"])
+def test_help_and_completion_import_nothing_that_takes_seconds(asked):
+    command = [sys.executable, "-W", "ignore", "-c", LIGHT]
+    done = subprocess.run(command, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    assert "playground" in done.stdout
+    assert done.stderr.split() == ["set()"]
 
 
 def test_report_opens_the_newest_one(here, monkeypatch):

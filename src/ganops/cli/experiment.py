@@ -14,7 +14,6 @@ from ganops.core.files import atomic
 from ganops.core.pictures import FORMATS
 from ganops.core.terminal import console, say, working
 from ganops.data.sources import watched
-from ganops.generator import walks
 
 if TYPE_CHECKING:
     from ganops.experiment.run import Progress
@@ -114,8 +113,9 @@ def sample(
     """Draw: a grid, a file for each seed, a walk through the latents, or the samples of latents that were found."""
     import numpy as np
 
+    from ganops.generator import walks
     from ganops.generator.artefact import save_separate
-    from ganops.registry.model_version import sampler  # mlflow takes seconds to import
+    from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
 
     if latents:
         if walk or seed or count or label is not None or truncation != 1:
@@ -151,6 +151,8 @@ def sample(
 
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
+    from ganops.generator import walks
+
     suffix, own = out.suffix.lower(), f".{spec.joined_format}"
     names = [] if walk else [".png", ".jpg"]
     names += walks.SUFFIXES if walk or spec.kind == "video" else []
@@ -165,6 +167,7 @@ def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
 def _write(out: Path, stored: Any, source: "Generator | Registered", columns: int = 8) -> None:
     """Write samples into one file, as its name says: the grid of their stills, or all of them as they are played."""
     from ganops.core.pictures import save_grid
+    from ganops.generator import walks
 
     spec = source.spec
     if spec.kind == "video" and out.suffix.lower() in (".gif", ".mp4"):

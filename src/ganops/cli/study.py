@@ -7,7 +7,6 @@ import typer
 
 from ganops.cli.app import LOOK, app
 from ganops.core.terminal import duration, say
-from ganops.studies import study as studies
 
 
 @app.command(rich_help_panel=LOOK)
@@ -23,6 +22,7 @@ def study(
 ) -> None:
     """Run a published comparison again at a scale: our ranking beside its own; the same command continues."""
     from ganops.experiment import checks  # torch takes seconds to import
+    from ganops.studies import study as studies
 
     found = studies.load(study)
     plan = studies.plan(found, scale, data=data, models=models.split(",") if models else None)

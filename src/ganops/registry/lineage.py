@@ -14,7 +14,7 @@ from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import metrics_of
 from ganops.registry.precedents import DATA
-from ganops.registry.registration import (
+from ganops.registry.tags import (
     CHANGES,
     DECISION,
     FROM_GENERATOR,

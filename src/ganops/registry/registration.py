@@ -20,23 +20,24 @@ from ganops.registry.model_version import FILES, METRIC
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
 from ganops.registry.searches import MAX_TAG_CHARS, SEARCH, TRIAL
-from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
+from ganops.registry.tags import (
+    CHANGES,
+    DECISION,
+    FROM_GENERATOR,
+    FROM_RUN,
+    FROM_SEARCH,
+    FROM_TRIAL,
+    IDENTITY,
+    REASONS,
+    TRACED,
+)
+from ganops.registry.tracking import FINGERPRINT, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
 
 CHALLENGER = "challenger"
-IDENTITY = "ganops.identity"
-DECISION, REASONS = "ganops.decision", "ganops.reasons"
-FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
-"""Tags of the parameters' origin: name of the search, number of its trial, and the trial's run of MLflow."""
 NOTE = "mlflow.note.content"
 """Tag with the text on the page of a run, in Markdown."""
-CHANGES = "ganops.changes"
-"""Tag with the place of the patch from the commit to the tree that made the version, below its run."""
-FROM_GENERATOR = "ganops.from_generator"
-"""Tag with the generator with whose weights the training began: its name and the fingerprint of its training."""
-TRACED = (HASHES, FROM_GENERATOR, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
-"""Prefixes of the tags that tell a version's origin."""
 
 
 @tracking.refusals()
