@@ -118,6 +118,18 @@ def test_help_and_completion_import_nothing_that_takes_seconds(asked):
     assert done.stderr.split() == ["set()"]
 
 
+QUICK = {"report": "opens a file", "schema": "writes a file"}
+"""Commands that take less than two seconds."""
+
+
+def test_every_command_shows_on_a_terminal_that_it_works_or_is_quick():
+    commands = [*app.registered_commands, *(each for group in app.registered_groups
+                                             for each in group.typer_instance.registered_commands)]  # fmt: skip
+    silent = {each.callback.__name__ for each in commands
+              if not {"looking", "working"} & {*each.callback.__code__.co_names}}  # fmt: skip
+    assert silent == set(QUICK)
+
+
 def test_report_opens_the_newest_one(here, monkeypatch):
     opened = []
     monkeypatch.setattr(report.webbrowser, "open", lambda address: opened.append(address) or len(opened) < 3)

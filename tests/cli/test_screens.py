@@ -41,23 +41,29 @@ for width in map(int, sys.argv[1].split(",")):
 
 
 @pytest.fixture(scope="module")
-def screens(finished):
-    """(what, width) -> the lines of its screen, without spaces at their ends and without empty ones."""
+def told(finished):
+    """(what, width) -> all that it sent to its terminal."""
     above, below = pty.openpty()
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, ",".join(map(str, WIDTHS)), ",".join(COMMANDS)]
     environment = {**Project(finished.folder).environment(), "TERM": "xterm-256color"}
     with subprocess.Popen(command, cwd=finished.folder, env=environment, stdin=below, stdout=below,
                           stderr=subprocess.DEVNULL) as running:  # fmt: skip
         os.close(below)
-        told = b"".join(iter(lambda: read(above), b""))
+        sent = b"".join(iter(lambda: read(above), b""))
         os.close(above)
     assert running.returncode == 0
-    _, *parts = told.decode().split("\f")
+    _, *parts = sent.decode().split("\f")
     return {
-        (what, int(width)): drawn(text, int(width))
+        (what, int(width)): text
         for name, text in zip(parts[::2], parts[1::2], strict=True) if name != "end"
         for what, width in [name.split()]
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def screens(told):
+    """(what, width) -> the lines of its screen, without spaces at their ends and without empty ones."""
+    return {(what, width): drawn(text, width) for (what, width), text in told.items()}
 
 
 def read(terminal):
@@ -123,3 +129,8 @@ def test_doctor_has_a_row_for_each_look(screens, width):
 @pytest.mark.parametrize("width", WIDTHS)
 def test_check_says_that_all_is_fine(screens, width):
     assert screens["check", width][-1] == "check      params.yaml and data/tiny are fine"
+
+
+@pytest.mark.parametrize("what", COMMANDS)
+def test_a_command_shows_that_it_works_before_it_has_anything_to_say(told, what):
+    assert re.match(rf"(?:\x1b\[\?25l|\r|\x1b\[2K)*{what} +looks", told[what, 80]), told[what, 80]
