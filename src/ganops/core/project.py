@@ -36,7 +36,11 @@ def link(root: Path) -> bool:
         return False
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
-    place.symlink_to(INSTALLED)
+    try:
+        place.symlink_to(INSTALLED, target_is_directory=True)
+    except OSError as error:
+        why = f"{error.strerror}; Windows allows links in its developer mode"
+        raise UserError(f"{place} cannot become a link to {INSTALLED}: {why}") from None
     return True
 
 

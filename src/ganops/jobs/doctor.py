@@ -98,7 +98,10 @@ def _versions() -> Found:
 def _devices() -> Found:
     device = machine.choose_device("auto")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})" if device.type == "cuda" else "no GPU"
+    if device.type == "cuda":
+        gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})"
+    else:
+        gpus = "Apple's GPU is not used: it has no float64" if torch.backends.mps.is_available() else "no GPU"
     return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
 
 
