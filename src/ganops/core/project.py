@@ -30,6 +30,9 @@ def link(root: Path) -> bool:
 
     Returns:
         The link was made or changed.
+
+    Raises:
+        UserError: The system makes no links.
     """
     place = root / PACKAGE
     if place.resolve() == INSTALLED or (place.exists() and not place.is_symlink()) or not _watching(root):
