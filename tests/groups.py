@@ -6,6 +6,8 @@ import pytest
 
 ROOT = PurePath(__file__).parent
 TOGETHER = {
+    "cli/test_screens.py": "finished",
+    "infra/test_blocks.py": "finished",
     "infra/test_services.py": "finished",
     "test_notebooks.py": "finished",
     "test_pipeline.py": "finished",

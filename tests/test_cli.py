@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 import wave
 from fractions import Fraction
 from importlib.metadata import version
@@ -93,9 +95,39 @@ def test_the_help_groups_all_commands():
 
 
 def test_a_shell_is_told_how_commands_go_on():
-    asked = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
-    told = CliRunner().invoke(app, [], env=asked, prog_name="ganops").output
+    told = CliRunner().invoke(app, [], env=COMPLETION, prog_name="ganops").output
     assert told.split() == ["playground"]
+
+
+LIGHT = """
+import sys
+from ganops.cli import app
+try:
+    app(["--help"], prog_name="ganops")
+finally:
+    print({"torch", "ray", "mlflow", "dvc", "scipy", "pandas", "matplotlib"} & {*sys.modules}, file=sys.stderr)
+"""
+COMPLETION = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
+
+
+@pytest.mark.parametrize("asked", [{}, COMPLETION], ids=["help", "completion"])
+def test_help_and_completion_import_nothing_that_takes_seconds(asked):
+    command = [sys.executable, "-W", "ignore", "-c", LIGHT]
+    done = subprocess.run(command, env={**os.environ, **asked}, capture_output=True, text=True, check=False)
+    assert "playground" in done.stdout
+    assert done.stderr.split() == ["set()"]
+
+
+QUICK = {"report": "opens a file", "schema": "writes a file"}
+"""Commands that take less than two seconds."""
+
+
+def test_every_command_shows_on_a_terminal_that_it_works_or_is_quick():
+    commands = [*app.registered_commands, *(each for group in app.registered_groups
+                                             for each in group.typer_instance.registered_commands)]  # fmt: skip
+    silent = {each.callback.__name__ for each in commands
+              if not {"looking", "working"} & {*each.callback.__code__.co_names}}  # fmt: skip
+    assert silent == set(QUICK)
 
 
 def test_report_opens_the_newest_one(here, monkeypatch):

@@ -86,3 +86,9 @@ def test_a_token_that_others_can_read_is_told_wherever_it_lies(mode, state, tmp_
     assert doctor._token(needed=True)[0] == "bad"
     token.chmod(0o600)
     assert "chmod" not in doctor._token(needed=True)[1]
+
+
+def test_a_gpu_of_apple_is_told_not_to_be_used(monkeypatch):
+    monkeypatch.setattr(doctor.torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(doctor.machine, "choose_device", lambda name: doctor.torch.device("cpu"))
+    assert "Apple's GPU is not used: it has no float64" in doctor._devices()[1]

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
 
-from ganops.core.terminal import console
+from ganops.core.terminal import console, working
 
 app = typer.Typer(no_args_is_help=True, help="GANs as a reproducible, distributed pipeline.")
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
@@ -37,6 +38,11 @@ def common(
     ] = False,
 ) -> None:
     """GANs as a reproducible, distributed pipeline."""
+
+
+def looking(stage: str, as_json: bool = False) -> AbstractContextManager[None]:
+    """Show on a terminal that a command works, from before its imports on, which take seconds; beside JSON nothing."""
+    return nullcontext() if as_json else working(stage, "looks")
 
 
 def show(content: Any, seen: Callable[[], Any], as_json: bool) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import BEGIN, CLUSTER, app, show
+from ganops.cli.app import BEGIN, CLUSTER, app, looking, show
 from ganops.core.errors import ClusterError, UserError
-from ganops.core.terminal import say, working
+from ganops.core.terminal import say
 
 if TYPE_CHECKING:
     from ganops.jobs.submission import Cluster
@@ -27,9 +26,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the screen.")] = False,
 ) -> None:
     """Look at all that a run needs, here and on the cluster; the exit code is 1 where something must be mended."""
-    from ganops.jobs import doctor as adaptor
+    with looking("doctor", as_json):
+        from ganops.jobs import doctor as adaptor
 
-    with nullcontext() if as_json else working("doctor", "looks"):
         found = list(adaptor.examine(Path(), address))
     show([asdict(each) for each in found], lambda: adaptor.table(found), as_json)
     sys.exit(any(each.state == "bad" for each in found))
@@ -45,28 +44,30 @@ def submit(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List all that would be sent, and send nothing.")] = False,
 ) -> None:
     """Run the pipeline as a job on a Ray cluster, and bring its results home as if it had run here."""
-    from ganops.experiment import checks
-    from ganops.jobs import dvc, submission
-    from ganops.registry import precedents
-
     root, unknown = Path(), [name for name in env or () if name not in os.environ]
     if unknown:
         raise UserError(f"--env: {', '.join(unknown)}: not set here")
     compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
     experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
-    tree, remote = submission.Tree.of(root), dvc.remote_address(root)
+    with looking("submit"):
+        from ganops.experiment import checks
+        from ganops.jobs import dvc, submission
+        from ganops.registry import precedents
+
+        tree, remote = submission.Tree.of(root), dvc.remote_address(root)
     variables = {name: os.environ[name] for name in env or ()}
     environment = submission.environment_of(tree, compute=compute, variables=variables, remote=remote)
     if dry_run:
         say("submit", f"would send {tree}; to {remote}, what `dvc status --cloud` lists")
         print(*submission.announced(tree, environment), sep="\n")
         return
-    cluster = submission.Cluster.connect(address)
-    for line in submission.check(experiment, cluster):
-        say("submit", line)
-    checks.check(experiment)
-    for line in precedents.concerns(experiment, root):
-        say("submit", line)
+    with looking("submit"):
+        cluster = submission.Cluster.connect(address)
+        for line in submission.check(experiment, cluster):
+            say("submit", line)
+        checks.check(experiment)
+        for line in precedents.concerns(experiment, root):
+            say("submit", line)
     say("submit", str(tree))
     submission.push(root)
     name = submission.submit(root, cluster, tree, compute=compute, variables=variables, remote=remote)
@@ -97,7 +98,8 @@ def _see_home(cluster: "Cluster", name: str) -> None:
 def _fetch(cluster: "Cluster", name: str, *, force: bool) -> None:
     from ganops.jobs import submission
 
-    stages = submission.fetch(Path(), cluster, name, force=force)
+    with looking("fetch"):
+        stages = submission.fetch(Path(), cluster, name, force=force)
     say("fetch", f"{', '.join(stages)}: as if they had run here")
     submission.finish(Path(), cluster, name)
 
@@ -108,29 +110,32 @@ def jobs(
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON list instead of the table.")] = False,
 ) -> None:
     """List the jobs that were submitted, the latest first."""
-    from ganops.jobs import submission as adaptor
+    with looking("jobs", as_json):
+        from ganops.jobs import submission as adaptor
 
-    found = adaptor.rows(adaptor.Cluster.connect(address))
+        found = adaptor.rows(adaptor.Cluster.connect(address))
     show(found, lambda: adaptor.table(found), as_json)
 
 
 @app.command(rich_help_panel=CLUSTER)
 def logs(job: Job, address: Address = None) -> None:
     """Print the log of a job, and follow it while the job runs."""
-    from ganops.jobs import submission as adaptor
+    with looking("logs"):
+        from ganops.jobs import submission as adaptor
 
-    cluster = adaptor.Cluster.connect(address)
-    cluster.job(job)
+        cluster = adaptor.Cluster.connect(address)
+        cluster.job(job)
     sys.exit(adaptor.follow(cluster, job))
 
 
 @app.command(rich_help_panel=CLUSTER)
 def stop(job: Job, address: Address = None) -> None:
     """Stop a job; what it has finished is kept, and the next submission continues from its checkpoints."""
-    from ganops.jobs import submission as adaptor
+    with looking("stop"):
+        from ganops.jobs import submission as adaptor
 
-    cluster = adaptor.Cluster.connect(address)
-    say("stop", f"{job}: {adaptor.stop(cluster, job)}; `ganops fetch {job}` brings home what it had finished")
+        state = adaptor.stop(adaptor.Cluster.connect(address), job)
+    say("stop", f"{job}: {state}; `ganops fetch {job}` brings home what it had finished")
 
 
 @app.command(rich_help_panel=CLUSTER)
@@ -140,6 +145,8 @@ def fetch(
     force: Annotated[bool, typer.Option(help="Also where the files here have changed since.")] = False,
 ) -> None:
     """Bring home what a job has finished: outputs, metrics, dvc.lock, the registration."""
-    from ganops.jobs import submission as adaptor
+    with looking("fetch"):
+        from ganops.jobs import submission as adaptor
 
-    _fetch(adaptor.Cluster.connect(address), job, force=force)
+        cluster = adaptor.Cluster.connect(address)
+    _fetch(cluster, job, force=force)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ganops import config
-from ganops.cli.app import LOOK, app
+from ganops.cli.app import LOOK, app, looking
 from ganops.core import layout
 from ganops.core.errors import UserError
 from ganops.core.terminal import Table, console, say
@@ -44,15 +44,16 @@ def encode(
     ] = None,
 ) -> None:
     """Find the latents of pictures: by the encoder of an autoencoder, else by optimisation; docs/encoding.md."""
-    import numpy as np
+    with looking("encode"):
+        import numpy as np
 
-    from ganops.core.pictures import save_grid
-    from ganops.data.pictures import read
-    from ganops.generator.inversion import invert, sheet
-    from ganops.generator.projection import expect_gradient
-    from ganops.registry.model_version import trained  # torch and mlflow take seconds to import
+        from ganops.core.pictures import save_grid
+        from ganops.data.pictures import read
+        from ganops.generator.inversion import invert, sheet
+        from ganops.generator.projection import expect_gradient
+        from ganops.registry.model_version import trained  # torch and mlflow take seconds to import
 
-    found = trained(model)
+        found = trained(model)
     generator = found.generator
     if found.encoder and generator.spec.kind == "text":
         raise UserError("encode reads pictures; in Python `generator.encoder.Encoder` finds the codes of stored texts")

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ganops import config
-from ganops.cli.app import BEGIN, LOOK, app
+from ganops.cli.app import BEGIN, LOOK, app, looking
 from ganops.core import layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.core.pictures import FORMATS
 from ganops.core.terminal import console, say, working
 from ganops.data.sources import watched
-from ganops.generator import walks
 
 if TYPE_CHECKING:
     from ganops.experiment.run import Progress
@@ -31,6 +30,11 @@ def check(
     quick: Annotated[bool, typer.Option(help="Only what needs no torch: keys, ranges, the source.")] = False,
 ) -> None:
     """Check params.yaml, the source of the data and earlier runs of this name: seconds now instead of hours later."""
+    with looking("check"):
+        _check(quick)
+
+
+def _check(quick: bool) -> None:
     from ganops.registry import precedents
 
     experiment = config.load()
@@ -112,16 +116,19 @@ def sample(
     latents: Annotated[Path | None, typer.Option(help="What `ganops encode` wrote, in the place of seeds.")] = None,
 ) -> None:
     """Draw: a grid, a file for each seed, a walk through the latents, or the samples of latents that were found."""
-    import numpy as np
-
-    from ganops.generator.artefact import save_separate
-    from ganops.registry.model_version import sampler  # mlflow takes seconds to import
-
     if latents:
         if walk or seed or count or label is not None or truncation != 1:
             raise UserError("--latents: expected no --seed, --count, --label, --truncation or --walk beside it")
-        _draw(latents, model, out, separate)
+        with working("sample", "draws"):
+            _draw(latents, model, out, separate)
         return
+    with working("sample", "draws"):
+        import numpy as np
+
+        from ganops.generator import walks
+        from ganops.generator.artefact import save_separate
+        from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
+
     seeds = seed + np.arange(count or (8 if walk else 64))
     joined = out.suffix.lower() in (".wav", ".txt")
     if walk and not joined:
@@ -151,6 +158,8 @@ def sample(
 
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
+    from ganops.generator import walks
+
     suffix, own = out.suffix.lower(), f".{spec.joined_format}"
     names = [] if walk else [".png", ".jpg"]
     names += walks.SUFFIXES if walk or spec.kind == "video" else []
@@ -165,6 +174,7 @@ def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
 def _write(out: Path, stored: Any, source: "Generator | Registered", columns: int = 8) -> None:
     """Write samples into one file, as its name says: the grid of their stills, or all of them as they are played."""
     from ganops.core.pictures import save_grid
+    from ganops.generator import walks
 
     spec = source.spec
     if spec.kind == "video" and out.suffix.lower() in (".gif", ".mp4"):
@@ -215,14 +225,14 @@ def compare(
     """Compare two generators: each difference with its 95 % interval, under one protocol and from the same seeds."""
     from contextlib import ExitStack
 
-    from ganops.evaluation.comparison import of_samplers
-    from ganops.metrics.reference import Reference
-    from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
-
     console.quiet = as_json
-    reference, asked = Reference.open(layout.FEATURES), _truncations(truncations)
     with ExitStack() as stack:
         with working("compare", "loads both"):
+            from ganops.evaluation.comparison import of_samplers
+            from ganops.metrics.reference import Reference
+            from ganops.registry.model_version import sampler  # torch and mlflow take seconds to import
+
+            reference, asked = Reference.open(layout.FEATURES), _truncations(truncations)
             a, b = (stack.enter_context(sampler(which)) for which in (one, other))
         if truncations is None and b.spec.kind != "text":
             asked = ()
@@ -252,12 +262,13 @@ def seeds(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
 ) -> None:
     """Train and evaluate the experiment under several seeds: the mean and the spread of each figure."""
-    from ganops.experiment import checks
-    from ganops.search import trials
-    from ganops.studies.seeds import table, train_under
+    with looking("seeds", as_json):
+        from ganops.experiment import checks
+        from ganops.search import trials
+        from ganops.studies.seeds import table, train_under
 
+        experiment = trials.handed_on(checks.load(), layout.BEST_PARAMS)
     console.quiet = as_json
-    experiment = trials.handed_on(checks.load(), layout.BEST_PARAMS)
 
     def listen(seed: int, progress: "Progress") -> None:
         if progress.checkpoint:
@@ -280,13 +291,14 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure the Fréchet distance of two folders of images as pytorch-fid does, and quicker."""
-    import psutil
+    with looking("evaluate", as_json):
+        import psutil
 
-    from ganops.evaluation import folders
-    from ganops.experiment import machine
+        from ganops.evaluation import folders
+        from ganops.experiment import machine
 
-    a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
-    device, since = str(machine.choose_device("auto")), psutil.Process().create_time()
+        a, b = folders.Folder.open(folder_a), folders.Folder.open(folder_b)
+        device, since = str(machine.choose_device("auto")), psutil.Process().create_time()
     found = folders.distance(a, b, weights=weights, reduced=bf16, device=device, show=not as_json, since=since)
     for line in [] if as_json else folders.summary(found):
         say("evaluate", line)

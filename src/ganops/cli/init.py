@@ -12,13 +12,13 @@ import typer
 
 from ganops import config
 from ganops.cli import own
-from ganops.cli.app import BEGIN, app
+from ganops.cli.app import BEGIN, app, looking
 from ganops.cli.experiment import write_schema
 from ganops.cli.own import TEMPLATES
 from ganops.core import git, layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
-from ganops.core.terminal import say
+from ganops.core.terminal import say, working
 from ganops.data import toys
 
 EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
@@ -64,7 +64,8 @@ def init(
         if name or kind:
             raise UserError("--example: expected no --name and no --kind beside it: for own samples, leave it out")
         folder = Path(source or "")
-        _make(folder, partial(_fill_example, example))
+        with working("init", "makes the data"):
+            _make(folder, partial(_fill_example, example))
         data = folder / layout.DATA / EXAMPLES[example][0]
         size = sum(path.stat().st_size for path in (data, *data.rglob("*")) if path.is_file())
         written = f"README.md, params.yaml, dvc.yaml, pipeline/, data/{data.name} ({max(1, size >> 20)} MB)"
@@ -74,7 +75,8 @@ def init(
     else:
         folder = own.folder(source, name)
         _expect_room(folder)
-        plan = own.plan(source, kind, folder.resolve().name)
+        with looking("init"):
+            plan = own.plan(source, kind, folder.resolve().name)
         for line in plan.lines():
             say("init", line)
         _make(folder, plan.write)

@@ -9,7 +9,7 @@ from ganops import config
 from ganops.cli.app import SERVE, AllowedHost, app
 from ganops.cli.registry import Name
 from ganops.core import layout
-from ganops.core.terminal import say
+from ganops.core.terminal import say, working
 
 
 @app.command(rich_help_panel=SERVE)
@@ -21,15 +21,18 @@ def playground(
 ) -> None:
     """Open a web page on the champion: draw, walk between two samples, compare blind and vote; docs/playground.md."""
     import sys
-
-    from ganops.serving import gallery  # mlflow and gradio take seconds to import
-    from ganops.serving import playground as page
-
-    root = Path()
-    shown = gallery.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
+    from contextlib import ExitStack
 
     def tell(address: str) -> None:
+        waiting.close()
         say("playground", f"{shown.name} at {address}   Ctrl-C ends it; votes are kept in {layout.VOTES}")
         sys.stdout.flush()
 
-    page.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())
+    with ExitStack() as waiting:
+        waiting.enter_context(working("playground", "starts"))
+        from ganops.serving import gallery  # mlflow and gradio take seconds to import
+        from ganops.serving import playground as page
+
+        root = Path()
+        shown = gallery.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
+        page.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())

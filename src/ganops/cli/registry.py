@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops import config
-from ganops.cli.app import REGISTRY, AsJson, app, show
-from ganops.core.terminal import say, working
+from ganops.cli.app import REGISTRY, AsJson, app, looking, show
+from ganops.core.terminal import say
 
 if TYPE_CHECKING:
     from ganops.registry.model import Model
@@ -40,23 +40,26 @@ def _model(name: str | None) -> "Model":
 @app.command(rich_help_panel=REGISTRY)
 def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make a version the champion, whatever the gate said of it."""
-    from ganops.registry import champions
-    from ganops.registry.model import Model
+    with looking("promote", as_json):
+        from ganops.registry import champions
+        from ganops.registry.model import Model
 
-    model = _model(name)
-    found = model.resolve(version)
-    former = champions.promote(Model(model.client, found.name), str(found.version), kind="promote", why=why)
+        model = _model(name)
+        found = model.resolve(version)
+        former = champions.promote(Model(model.client, found.name), str(found.version), kind="promote", why=why)
     _tell("promote", found.name, str(found.version), former, as_json)
 
 
 @app.command(rich_help_panel=REGISTRY)
 def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make the version champion that was it before the present one."""
-    from ganops.registry import champions
+    with looking("rollback", as_json):
+        from ganops.registry import champions
 
-    model = _model(name)
-    former = champions.current(model)
-    _tell("rollback", model.name, champions.rollback(model, why=why), former, as_json)
+        model = _model(name)
+        former = champions.current(model)
+        champion = champions.rollback(model, why=why)
+    _tell("rollback", model.name, champion, former, as_json)
 
 
 def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool) -> None:
@@ -70,10 +73,11 @@ def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool
 @app.command(rich_help_panel=REGISTRY)
 def history(name: Name = None, as_json: AsJson = False) -> None:
     """List every change of the champion: when, by whom, how and why."""
-    from ganops.registry import champions
+    with looking("history", as_json):
+        from ganops.registry import champions
 
-    model = _model(name)
-    moves = champions.history(model)
+        model = _model(name)
+        moves = champions.history(model)
     show([asdict(move) for move in moves], lambda: champions.table(model.name, moves), as_json)
 
 
@@ -86,11 +90,11 @@ def lineage(
     as_json: AsJson = False,
 ) -> None:
     """Tell where a version comes from: run, commit, job, data, parameters; or which version a dvc.lock made."""
-    from ganops.registry import lineage as provenance
+    with looking("lineage", as_json):
+        from ganops.registry import lineage as provenance
 
-    model = _model(name)
-    which = str(provenance.of_lock(model, lock)[-1]) if lock else version
-    with nullcontext() if as_json else working("lineage", "looks"):
+        model = _model(name)
+        which = str(provenance.of_lock(model, lock)[-1]) if lock else version
         found = provenance.lineage(model, which)
     show(found, lambda: provenance.show(found, every), as_json)
 
@@ -122,10 +126,10 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Look whether the registry is as it was left; the exit code is 1 where something must be mended."""
-    from ganops.registry import verify as audit
+    with looking("verify", as_json):
+        from ganops.registry import verify as audit
 
-    model = _name(name)
-    with nullcontext() if as_json else working("verify", "looks"):
+        model = _name(name)
         found = list(audit.verify(Path(), model, every=every))
     show([asdict(each) for each in found], lambda: audit.table(model, found), as_json)
     sys.exit(any(each.state == "bad" for each in found))

@@ -8,7 +8,7 @@ import typer
 from ganops import config
 from ganops.cli.app import SERVE, AllowedHost, AllowedOrigin, app
 from ganops.cli.registry import Name
-from ganops.core.terminal import say
+from ganops.core.terminal import say, working
 
 
 @app.command(rich_help_panel=SERVE)
@@ -26,7 +26,8 @@ def serve(
     import os
     import sys
 
-    from ganops.serving import deployment, replica
+    with working("serve", "starts"):
+        from ganops.serving import deployment, replica
 
     def tell(line: str) -> None:
         say("serve", line)

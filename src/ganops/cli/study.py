@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ganops.cli.app import LOOK, app
+from ganops.cli.app import LOOK, app, looking
 from ganops.core.terminal import duration, say
-from ganops.studies import study as studies
 
 
 @app.command(rich_help_panel=LOOK)
@@ -22,16 +21,17 @@ def study(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only check and print the plan.")] = False,
 ) -> None:
     """Run a published comparison again at a scale: our ranking beside its own; the same command continues."""
-    from ganops.experiment import checks  # torch takes seconds to import
+    with looking("study"):
+        from ganops.experiment import checks  # torch takes seconds to import
+        from ganops.studies import runner
+        from ganops.studies import study as studies
 
-    found = studies.load(study)
-    plan = studies.plan(found, scale, data=data, models=models.split(",") if models else None)
-    for experiment in plan.experiments.values():
-        checks.check(experiment)
-    from ganops.studies import runner
-
-    say("study", plan.summary())
-    say("study", f"about {duration(runner.estimate(plan), rough=True)} on {runner.place(plan)}")
+        found = studies.load(study)
+        plan = studies.plan(found, scale, data=data, models=models.split(",") if models else None)
+        for experiment in plan.experiments.values():
+            checks.check(experiment)
+        say("study", plan.summary())
+        say("study", f"about {duration(runner.estimate(plan), rough=True)} on {runner.place(plan)}")
     if dry_run:
         return
     name = Path(study).resolve().name

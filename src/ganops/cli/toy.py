@@ -8,7 +8,7 @@ import typer
 from ganops.cli.app import BEGIN, app
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
-from ganops.core.terminal import say
+from ganops.core.terminal import say, working
 from ganops.data.sources import lines
 
 toy = typer.Typer(no_args_is_help=True, help="Toy data, of which the truth is known.")
@@ -48,8 +48,8 @@ def oracle(
     except ValueError as error:
         raise UserError(f"--arrays: {error}") from error
     say("oracle", f"draws {count:,} texts, and estimates the entropy of the language")
-    floor, uniform = model.floor(), model.uniform()
-    with atomic_folder(folder) as draft:
+    with working("oracle", "draws"), atomic_folder(folder) as draft:
+        floor, uniform = model.floor(), model.uniform()
         texts = (" ".join(map(lines.word, text)) for text in model.sample(count, seed).tolist())
         (draft / lines.ORACLE_TEXTS).write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
         model.save(draft, seed=seed, count=count, floor=floor._asdict(), uniform=uniform._asdict())

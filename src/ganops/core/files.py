@@ -2,7 +2,6 @@
 
 import base64
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +17,11 @@ from typing import Any
 
 import yaml
 from safetensors import SafetensorError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SHORT = re.compile(r"\d+ requested and \d+ written")
 """The words of numpy, which gives no number, for a disk that is full."""
@@ -121,23 +125,34 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool | None]:
         wait: Until no other process holds it.
 
     Yields:
-        True: it is held; False: another process holds it; None: none can be had, as on a file system without locks.
+        True: it is held; False: another process holds it; None: none can be had, as on Windows, or on a file system
+            without locks.
 
     Raises:
         OSError: It cannot be opened.
     """
+    if fcntl is None:
+        yield None
+        return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks what can be written
     try:
-        held: bool | None = True
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            held = False
-        except OSError:
-            held = None
-        yield held
+        yield flock(handle, wait=wait)
     finally:
         os.close(handle)
+
+
+def flock(handle: int, *, shared: bool = False, wait: bool = True) -> bool | None:
+    """Lock an open file; the lock ends when it is closed. What is returned is what `locked` yields."""
+    if fcntl is None:
+        return None
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, kind if wait else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 @contextmanager
@@ -210,6 +225,8 @@ def persist(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
+    if os.name == "nt":  # it syncs no folder, and no file that is open for reading
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,6 +1,8 @@
 """A machine's own folder of copies, which the processes of one user share: below the temporary folder (`TMPDIR`)."""
 
+import getpass
 import os
+import platform
 import stat
 import tempfile
 import time
@@ -21,11 +23,14 @@ def node_folder() -> Path:
     Raises:
         TrainingError: Others can open it.
     """
-    folder = Path(tempfile.gettempdir()) / f"ganops-{os.getuid()}"
+    mine = os.getuid() if hasattr(os, "getuid") else None  # on Windows the temporary folder is the user's own
+    folder = Path(tempfile.gettempdir()) / f"ganops-{getpass.getuser() if mine is None else mine}"
     folder.mkdir(mode=0o700, exist_ok=True)
+    if mine is None:
+        return folder
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise TrainingError(f"{folder} of node {os.uname().nodename} must be a folder that only its owner can open")
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != mine or found.st_mode & 0o077:
+        raise TrainingError(f"{folder} of node {platform.node()} must be a folder that only its owner can open")
     return folder
 
 

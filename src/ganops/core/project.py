@@ -30,13 +30,20 @@ def link(root: Path) -> bool:
 
     Returns:
         The link was made or changed.
+
+    Raises:
+        UserError: The system makes no links.
     """
     place = root / PACKAGE
     if place.resolve() == INSTALLED or (place.exists() and not place.is_symlink()) or not _watching(root):
         return False
     place.parent.mkdir(parents=True, exist_ok=True)
     place.unlink(missing_ok=True)
-    place.symlink_to(INSTALLED)
+    try:
+        place.symlink_to(INSTALLED, target_is_directory=True)
+    except OSError as error:
+        why = f"{error.strerror}; Windows allows links in its developer mode"
+        raise UserError(f"{place} cannot become a link to {INSTALLED}: {why}") from None
     return True
 
 

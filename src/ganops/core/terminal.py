@@ -46,12 +46,15 @@ def plain(text: str) -> Text:
 
 
 class Table(table.Table):
-    """A table of rich whose title and cells are plain text, whoever wrote them; it begins with `rows`."""
+    """A table of rich whose title, caption and cells are plain text, whoever wrote them; it begins with `rows`."""
 
     def __init__(
-        self, *headers: table.Column | str, title: str | None = None, rows: Iterable[Any] = (), **settings: Any
-    ) -> None:
+        self, *headers: table.Column | str, title: str | None = None, caption: str | None = None,
+        rows: Iterable[Any] = (), **settings: Any,
+    ) -> None:  # fmt: skip
         super().__init__(*headers, title=None if title is None else plain(title), **settings)
+        if caption:  # the console leaves long lines to the terminal, which breaks words
+            self.caption = Text(caption, "table.caption", justify="left", no_wrap=False, overflow="fold")
         for row in rows:
             self.add_row(*row)
 

@@ -6,7 +6,6 @@ files alone: each shard is fetched by one of them at a time, into a file beside 
 the beginning, and gets its name when its hash is right. A process that ends leaves nothing locked.
 """
 
-import fcntl
 import hashlib
 import math
 import os
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import ConfigError, DataError
-from ganops.core.files import hash_json, locked, remove
+from ganops.core.files import flock, hash_json, locked, remove
 from ganops.core.node_folder import forget, node_folder
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.storage import Store, away
@@ -112,12 +111,12 @@ class Cache:
         if self._closed:
             return
         if self._use is not None:
-            with self._alone(), self._entering, suppress(BlockingIOError):
+            with self._alone(), self._entering:
                 self._closed = True  # what is being fetched finds it out when it asks for the lock
-                fcntl.flock(self._use, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of a shared lock: no other process has one
-                remove(self.folder)
-                for suffix in (".lock", ".use"):
-                    self.folder.with_suffix(suffix).unlink(missing_ok=True)
+                if flock(self._use, wait=False):  # of a shared lock: no other process has one
+                    remove(self.folder)
+                    for suffix in (".lock", ".use"):
+                        self.folder.with_suffix(suffix).unlink(missing_ok=True)
             os.close(self._use)
         self._maps, self._closed = {}, True
         with self._wake:
@@ -127,14 +126,12 @@ class Cache:
         """Hold a lock that says, as long as this process has it, that the cache is in use."""
         if self._use is None:
             use = os.open(self.folder.with_suffix(".use"), os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(use, fcntl.LOCK_SH)
-            except OSError as error:
+            if flock(use, shared=True) is None:
                 os.close(use)
                 raise ConfigError(
                     f"{self.folder.parent}: expected a disk of this machine for the cache of shards, got a folder "
-                    f"whose files cannot be locked: {error.strerror}. Set TMPDIR to another one"
-                ) from error
+                    "whose files cannot be locked. Set TMPDIR to another one"
+                )
             self._use = use
 
     def _path(self, number: int) -> Path:

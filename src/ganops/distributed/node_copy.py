@@ -5,6 +5,7 @@ own disk, so that memory maps stay memory maps. The copies of a node are shared 
 """
 
 import os
+import platform
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,7 +84,7 @@ class NodeCopy:
                     raise TrainingError(f"{self.folder} arrived damaged, or changed while it was packed: run it again")
         except OSError as error:
             raise TrainingError(
-                f"no copy of {self.folder} can be kept in {copy.parent} of node {os.uname().nodename}: {error}. Make "
+                f"no copy of {self.folder} can be kept in {copy.parent} of node {platform.node()}: {error}. Make "
                 "room there, or start Ray on that node with TMPDIR set to another folder."
             ) from error
 

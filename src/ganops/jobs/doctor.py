@@ -24,7 +24,7 @@ from ganops.core.redaction import redacted
 from ganops.core.terminal import Table
 from ganops.data.sources import watched
 from ganops.experiment import checks, machine
-from ganops.jobs import dvc, submission
+from ganops.jobs import dvc
 from ganops.registry import precedents, tracking
 from ganops.registry.relocation import DATABASE
 
@@ -98,7 +98,10 @@ def _versions() -> Found:
 def _devices() -> Found:
     device = machine.choose_device("auto")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})" if device.type == "cuda" else "no GPU"
+    if device.type == "cuda":
+        gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})"
+    else:
+        gpus = "Apple's GPU is not used: it has no float64" if torch.backends.mps.is_available() else "no GPU"
     return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
 
 
@@ -179,6 +182,8 @@ def _sent_token(path: Path, *, needed: bool) -> Found:
 
 
 def _cluster(experiment: Experiment, address: str | None) -> Found:
+    from ganops.jobs import submission  # ray takes long to import, and without a cluster it is not asked
+
     return "good", "; ".join(submission.check(experiment, submission.Cluster.connect(address)))
 
 
@@ -190,6 +195,8 @@ def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
         folder = next(folder for folder in [root / place, *(root / place).resolve().parents] if folder.is_dir())
         writable = os.access(folder, os.W_OK)
         return ("good", place) if writable else ("bad", f"{folder} cannot be written: name another compute.storage")
+    from ganops.jobs import submission
+
     cluster = submission.Cluster.connect(address)
     count = len(cluster.nodes())
     if "://" in place or Path(place).is_absolute():
@@ -201,9 +208,9 @@ def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
 
 
 def _telemetry(root: Path) -> Found:
-    analytics = dvc.call(root, "config", "core.analytics").stdout.strip()
+    said = "DVC_NO_ANALYTICS" in os.environ
     quiet = {
-        "DVC (core.analytics)": analytics == "false" or "DVC_NO_ANALYTICS" in os.environ,
+        "DVC (core.analytics)": said or dvc.call(root, "config", "core.analytics").stdout.strip() == "false",
         "Ray (RAY_USAGE_STATS_ENABLED=0)": os.environ.get("RAY_USAGE_STATS_ENABLED") == "0",
         "MLflow (MLFLOW_DISABLE_TELEMETRY=true)": os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true",
     }

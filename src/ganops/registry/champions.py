@@ -21,10 +21,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from rich.table import Column
 
 from ganops.core.errors import RegistryError, problems
 from ganops.core.git import JOB
-from ganops.core.terminal import Table
+from ganops.core.terminal import Table, console
 from ganops.metrics.protocol import SELECTED
 from ganops.registry import tracking
 from ganops.registry.model import Model
@@ -282,8 +283,10 @@ def _expect(model: Model, version: str) -> None:
 
 def table(name: str, moves: list[Move]) -> Table:
     """`history` for a person."""
-    found = Table("when (UTC)", "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
+    when = Column("when (UTC)", no_wrap=True)
+    length = len("2026-11-30 10:00:00" if console.width >= 80 else "2026-11-30")
+    found = Table(when, "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
     for move in moves:
         now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
-        found.add_row(move.at[:19].replace("T", " "), now, before, move.by, move.kind, move.why)
+        found.add_row(move.at[:length].replace("T", " "), now, before, move.by, move.kind, move.why)
     return found

@@ -13,12 +13,14 @@ from ganops.core.terminal import Table, plain
 from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import metrics_of
-from ganops.registry.notes import FROM_RUN, FROM_SEARCH, FROM_TRIAL
 from ganops.registry.precedents import DATA
-from ganops.registry.registration import (
+from ganops.registry.tags import (
     CHANGES,
     DECISION,
     FROM_GENERATOR,
+    FROM_RUN,
+    FROM_SEARCH,
+    FROM_TRIAL,
     IDENTITY,
     REASONS,
     TRACED,

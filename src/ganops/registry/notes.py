@@ -6,16 +6,13 @@ from typing import Any
 
 from ganops.kinds import Spec
 from ganops.registry import pages, tracking
+from ganops.registry.tags import FROM_RUN, FROM_SEARCH, FROM_TRIAL, SEARCH, TRIAL
 from ganops.registry.tracking import MlflowClient, mlflow, settled
 
 NOTE = "mlflow.note.content"
 """Tag with the text on the page of a run, in Markdown."""
 MAX_NOTE_CHARS = 8000
 """Characters of such a text that MLflow keeps."""
-FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
-"""Tags of the parameters' origin: name of the search, number of its trial, and the trial's run of MLflow."""
-SEARCH, TRIAL = "ganops.search", "ganops.trial"
-"""Tags of a trial's run: name of the search, and number."""
 
 
 def write(client: MlflowClient, run: str, facts: Mapping[str, str], commands: Sequence[str] = ()) -> None:

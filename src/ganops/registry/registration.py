@@ -18,25 +18,17 @@ from ganops.registry.card import cost, excerpt, model_card, shape
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
 from ganops.registry.model_version import FILES, METRIC
-from ganops.registry.notes import FROM_RUN, FROM_SEARCH, FROM_TRIAL
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
 from ganops.registry.searches import MAX_TAG_CHARS
-from ganops.registry.tracking import FINGERPRINT, HASHES, mlflow, settled
+from ganops.registry.tags import CHANGES, DECISION, FROM_GENERATOR, IDENTITY, REASONS, TRACED
+from ganops.registry.tracking import FINGERPRINT, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
 
 CHALLENGER = "challenger"
-IDENTITY = "ganops.identity"
-DECISION, REASONS = "ganops.decision", "ganops.reasons"
-CHANGES = "ganops.changes"
-"""Tag with the place of the patch from the commit to the tree that made the version, below its run."""
-FROM_GENERATOR = "ganops.from_generator"
-"""Tag with the generator with whose weights the training began: its name and the fingerprint of its training."""
 MAX_DESCRIPTION_CHARS = 5000
 """Characters of a version's description that a database keeps."""
-TRACED = (HASHES, FROM_GENERATOR, FROM_SEARCH, FROM_TRIAL, FROM_RUN, CHANGES, *tracking.CODE)
-"""Prefixes of the tags that tell a version's origin."""
 
 
 @tracking.refusals()

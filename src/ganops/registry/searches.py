@@ -8,7 +8,7 @@ from ganops.core.redaction import reason
 from ganops.core.terminal import progress
 from ganops.registry import tracking
 from ganops.registry.live import is_recorded_here
-from ganops.registry.notes import SEARCH, TRIAL
+from ganops.registry.tags import SEARCH, TRIAL
 from ganops.registry.tracking import insist_on_server, mlflow
 from ganops.search.trials import Search, Trial, best, why
 

@@ -19,7 +19,7 @@ from ganops.registry.model import Model
 from ganops.registry.model_version import FILES as FILES  # found here of old
 from ganops.registry.model_version import TRACES as TRACES
 from ganops.registry.model_version import Registered, download
-from ganops.registry.registration import IDENTITY
+from ganops.registry.tags import IDENTITY
 from ganops.registry.tracking import mlflow
 
 AGAIN = "`dvc repro --force --single-item register` registers it again"

@@ -20,7 +20,8 @@ from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered, metrics_of
-from ganops.registry.registration import CHALLENGER, IDENTITY
+from ganops.registry.registration import CHALLENGER
+from ganops.registry.tags import IDENTITY
 from ganops.serving import votes
 from ganops.serving.votes import Ballot, Side, Tally
 

@@ -12,7 +12,6 @@ import hmac
 import ipaddress
 import os
 import re
-import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
 from typing import Any
@@ -27,6 +26,11 @@ from starlette.responses import JSONResponse
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ganops.core.errors import UserError
+
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
 
 BODY = 64 * 1024
 """Bytes of a request's body."""
@@ -226,7 +230,8 @@ class Guarded(H11Protocol):
         """Begin to wait; where there are too many connections, close one."""
         super().connection_made(transport)
         self._wait()
-        if len(self.connections) > min(CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2):
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else 2 * CONNECTIONS
+        if len(self.connections) > min(CONNECTIONS, files // 2):
             waiting = {each.waits.when(): each for each in self.connections if isinstance(each, Guarded) and each.waits}
             waiting[min(waiting)].transport.abort()
 
