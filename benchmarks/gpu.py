@@ -1,7 +1,8 @@
 """Checks for which a real GPU is needed: `python benchmarks/gpu.py [OUT.json]`, or `make gpu`; under 8 minutes.
 
-Parity with the CPU in float64, the same bits twice, interrupted and from CUDA graphs, speed with and without graphs,
-extractors against the CPU, memory. Writes JSON; a part that fails says why in its place, and the script ends with 1.
+Parity with the CPU in float64, the same bits twice, interrupted and from CUDA graphs, also as one of several workers;
+speed with and without graphs, extractors against the CPU, memory. Writes JSON; a part that fails says why in its place,
+and the script ends with 1.
 """
 
 import json
@@ -10,9 +11,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "golden"))
 import games
@@ -56,13 +59,13 @@ class Noise:
         """None: there are none."""
 
 
-def opened(name: str, device: torch.device, steps: int, **changes: object) -> Run:
-    """The training of a golden game, so long, with one tick at its end."""
+def opened(name: str, device: torch.device, steps: int, workers: int = 1, **changes: object) -> Run:
+    """The training of a golden game, so long, with one tick at its end; with several workers, as the first of them."""
     others, kind = {"text": games.Texts, "video": games.Films, "wave": games.Waves}, games.GAMES[name].get("data.kind")
     samples = others[kind]() if kind in others else games.Shapes(3 if name in games.COLOUR else 1)
     kimg = steps * games.BATCH * games.GAMES[name].get("train.d_steps", 1) / 1000
     lengths = {"train.kimg": kimg, "train.tick_kimg": kimg, "train.checkpoint_kimg": kimg}
-    return Run(games.experiment(name, **{**lengths, **changes}), samples, None, device)
+    return Run(games.experiment(name, **{**lengths, **changes}), samples, None, device, workers=workers)
 
 
 def played(run: Run, until: int | None = None, *, graphs: bool = False) -> dict[str, torch.Tensor]:
@@ -100,6 +103,23 @@ def bits() -> dict[str, dict[str, list[str]]]:
             "graphs": differing(whole, played(opened(name, GPU, 100), graphs=True)),
         }
     return found
+
+
+def workers() -> dict[str, list[str]]:
+    """Tensors that differ from CUDA graphs after 100 steps as the first of two workers over NCCL.
+
+    The second is missing, as NCCL takes one for each GPU: so its sums are the first one's own, in both cases.
+    """
+    dist.init_process_group("nccl", store=dist.HashStore(), rank=0, world_size=1, device_id=GPU)
+    try:
+        with mock.patch.object(dist, "get_world_size", return_value=2):
+            return {
+                name: differing(*(played(opened(name, GPU, 100, workers=2), graphs=way) for way in (False, True)))
+                for name in REPEATED
+                if name in games.SHARED
+            }
+    finally:
+        dist.destroy_process_group()
 
 
 def speed() -> dict[str, dict[str, float]]:
@@ -140,7 +160,9 @@ def extractors() -> dict[str, float]:
     return {"seconds_of_training": trained, "images_per_second": speed, "feature_error": error}
 
 
-PARTS: dict[str, Callable[[], Any]] = {"parity": parity, "bits": bits, "speed": speed, "extractors": extractors}
+PARTS: dict[str, Callable[[], Any]] = {
+    "parity": parity, "bits": bits, "workers": workers, "speed": speed, "extractors": extractors,
+}  # fmt: skip
 
 
 def main(out: str = "gpu.json") -> int:

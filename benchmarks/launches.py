@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "gpu"))
 import gpu
 
-WAYS = {"1": (1,), "1, graphs": (1, "graphs"), "2": (2,)}
+WAYS = {"1": (1,), "1, graphs": (1, "graphs"), "2": (2,), "2, graphs": (2, "graphs")}
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from ganops.data.shards import record
 from ganops.data.writing import SHARD_BYTES, move, write_split
 from ganops.experiment import build, machine
 from ganops.kinds import Spec
-from ganops.training import loop
+from ganops.training import loop, step
 from ganops.training.state import State
 
 R3GAN = {"model.architecture": "r3gan", "loss.name": "relativistic", "loss.r1": 1.0, "loss.r2": 1.0, "loss.interval": 8}
@@ -73,11 +73,11 @@ def play(name: str, batch: int, seconds: float, rank: int = 0, workers: int = 1,
     batches = Batches(images, None, batch, seed=0, rank=rank, workers=workers)
     steps: list[float] = []
     began, ends = time.perf_counter(), torch.zeros(1)
-    step, last = loop.play, time.perf_counter()
+    untimed, last = step.play, time.perf_counter()
 
     def timed(*arguments: Any) -> Any:
         nonlocal last
-        terms = step(*arguments)
+        terms = untimed(*arguments)
         steps.append(time.perf_counter() - last)
         last = time.perf_counter()
         ends.fill_(float(last - began > seconds))
@@ -87,7 +87,7 @@ def play(name: str, batch: int, seconds: float, rank: int = 0, workers: int = 1,
             raise Enough
         return terms
 
-    with mock.patch.object(loop, "play", timed), contextlib.suppress(Enough):
+    with mock.patch.object(step, "play", timed), contextlib.suppress(Enough):
         next(loop.train(state, batches, game, recipe, seed=0))
     return steps[len(steps) // 4 :]
 
@@ -114,7 +114,7 @@ def compute(name: str, seconds: float) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def pretended(told: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Makes the networks compute as one of two workers do, each sum of which is there at once."""
+    """Makes the networks compute as one of two workers do, each sum of which is there at once; not of gradients."""
 
     def at_once(tensor: torch.Tensor) -> None:
         tensor.mul_(2)
@@ -123,8 +123,11 @@ def pretended(told: Callable[[], None] = lambda: None) -> Iterator[None]:
     with (
         mock.patch("ganops.models.layers.workers", return_value=2),
         mock.patch.object(collective, "workers", return_value=2),
+        mock.patch.object(collective, "rank", return_value=0),
         mock.patch.object(loop, "rank", return_value=0),
         mock.patch.object(loop, "sharing", return_value=contextlib.nullcontext()),  # its batch is all there is
+        mock.patch.object(loop, "begin_alike"),
+        mock.patch("ganops.training.objective.plain_means", side_effect=list),
         mock.patch.object(dist, "all_reduce", at_once),
     ):
         yield

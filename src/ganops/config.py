@@ -560,7 +560,7 @@ class Compute(Section):
     cache: ByteSize = ByteSize(CACHE_BYTES)
     """Bytes, or words such as 2 GB, of each machine's disk for shards of data.storage, at most."""
     graphs: Literal["auto", "off"] = "off"
-    """auto: one worker on a GPU records its steps as CUDA graphs and launches each as a whole; off: it never does."""
+    """auto: GPUs record steps as CUDA graphs, with the sums over workers, and launch each as a whole; off: never."""
     trial: TrialCompute = TrialCompute()
     """The resources of one trial of the search."""
     storage: str = ".ganops"

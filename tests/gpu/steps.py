@@ -18,7 +18,7 @@ from ganops.training.loop import train
 
 COUNTS = (
     "launches", "blas", "dnn", "to_device", "to_host", "within", "bytes_sent", "pageable", "waits", "collectives",
-    "graphs", "nodes", "refusals",
+    "graphs", "nodes", "refusals", "alive",
 )  # fmt: skip
 """Fields of `Counts` in null/null.h."""
 RECURRENT = ("lstm", "mocogan", "likelihood")
@@ -70,10 +70,9 @@ def settings(name: str, device: torch.device) -> Iterator[None]:
 def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[dict[str, float]]:
     """Counts, milliseconds of processors and bytes held of some steps of the last phase: not the first, without a tick.
 
-    A step goes from where it asks for its batch to where the next one does; a wait of the host in it is an error. In
-    its first ten passes, and in every hundredth, DistributedDataParallel waits for its own clock.
+    A step goes from where it asks for its batch to where the next one does; a wait of the host in it is an error.
     """
-    first = 20 if graphs else 12 if dist.is_initialized() else 2
+    first = 20 if graphs else 2
     seen: list[dict[str, float]] = []
     turns, batches = run.recipe.d_steps, run.batches
     before, started = counts(), time.process_time()
@@ -94,8 +93,8 @@ def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[
         with settings(name, run.device):
             for _ in train(run.state, asked, run.last.objective, run.last.recipe, seed=3, graphs=graphs):
                 pass
-    except StoppedError:
-        pass
+    except StoppedError:  # which holds on to all that was played with
+        assert counts()["alive"] == 0, "graphs outlive their training"
     finally:
         torch.cuda.set_sync_debug_mode("default")
     return seen[first + 1 :]

@@ -52,20 +52,28 @@ def test_nothing_lies_on_the_other_gpu(workers, played):
 
 @pytest.fixture(scope="module")
 def recorded():
-    """The steps of each game from CUDA graphs."""
-    return gpu.run("steps.py", 1, "graphs", NULL_GPUS=2)
+    """Number of workers -> the steps of each game from CUDA graphs."""
+    return {workers: gpu.run("steps.py", workers, "graphs", NULL_GPUS=2) for workers in (1, 2)}
 
 
-@pytest.mark.parametrize("game", RECORDED["1"])
-def test_steps_are_recorded_and_launched_as_a_whole(game, recorded):
+@pytest.mark.parametrize(("workers", "game"), WORKERS)
+def test_steps_are_recorded_and_launched_as_a_whole(workers, game, recorded):
     """Outside are the batch, the optimisers and the average; a stream that is recorded refuses what it cannot keep."""
-    for step in recorded["games"][game]:
+    for step in recorded[workers]["games"][game]:
         assert 3 <= step["graphs"] <= 5, "one for each optimiser's step, and the end"
         assert step["launches"] + step["blas"] + step["dnn"] <= 25
         assert (step["waits"], step["pageable"], step["to_host"]) == (0, 0, 0)
-    held = [step["held"] for step in recorded["games"][game]]
-    assert min(held) == max(held)
-    assert recorded["used"][0] == recorded["refusals"] == 0
+    steps = recorded[workers]["games"][game]
+    assert max(step["collectives"] for step in steps) == RECORDED[str(workers)][game]["collectives"]
+    assert len({step["held"] for step in steps}) == 1
+    assert recorded[workers]["used"][0] == recorded[workers]["refusals"] == 0
+
+
+def test_a_step_that_cannot_be_recorded_is_told_in_words():
+    found = gpu.run("refused.py")
+    assert re.search("cannot be recorded as a CUDA graph: .*; compute.graphs: off plays it operation by", found["said"])
+    assert found["step"] > 0
+    assert found["alive"] == 0, "those before the one that was refused"
 
 
 def test_a_gpu_is_given_the_numbers_of_a_cpu():
@@ -129,5 +137,6 @@ def test_the_script_for_a_real_gpu_comes_to_its_end():
     found = told["found"]
     assert found["parity"].keys() == {"dcgan", "vae", "ada, adaptive"}
     assert {key for each in found["bits"].values() for key in each} == {"twice", "interrupted", "graphs"}
+    assert found["workers"].keys() == {"dcgan", "ada, adaptive"}
     assert all(each[way] > 0 for each in found["speed"].values() for way in ("eager", "graphs"))
     assert found["extractors"]["images_per_second"] > 0

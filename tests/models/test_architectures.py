@@ -116,7 +116,7 @@ def game_of(state, seed):
     for adam in (state.adam_G, state.adam_D):
         for group in adam.param_groups:
             group["lr"] = 1e-3
-    G, D = (Player(network, network, adam) for network, adam in ((state.G, state.adam_G), (state.D, state.adam_D)))
+    G, D = (Player(network, adam) for network, adam in ((state.G, state.adam_G), (state.D, state.adam_D)))
     draws = Draws((seed, 0), len(x), slice(None), x.device, x.dtype)
     turn = Turn(x, torch.arange(4) % 3, z, draws, weights=Weights(r1=1.0, r2=1.0))
     play(G, D, Game(LOSSES["relativistic"](), square_norms, nullcontext), [turn])

@@ -89,7 +89,7 @@ def test_every_architecture_is_taught_by_every_family_and_samples(architecture, 
         state = State.fresh(G, E)
         for adam in (state.adam_G, state.adam_D):
             adam.param_groups[0]["lr"] = 1e-3
-        terms = lesson.play(Player(G, G, state.adam_G), Player(E, E, state.adam_D), [turn])
+        terms = lesson.play(Player(G, state.adam_G), Player(E, state.adam_D), [turn])
         assert all(value.isfinite() for value in terms.values())
         for name, parameter in parameters.items():
             assert (parameter.grad is not None) == lesson.learns(name), f"{name} is used in every step, or rests"

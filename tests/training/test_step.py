@@ -132,7 +132,7 @@ def test_an_adaptive_augmentation_hears_how_often_d_takes_real_samples_for_real(
 
     real, fake = torch.tensor([[0.4], [-1.0], [4.0]]), torch.tensor([[0.3], [-1.3], [3.0]])
     networks = Shifted(fake), Shifted()
-    G, D = (Player(network, network, torch.optim.SGD(network.parameters(), 0.0)) for network in networks)
+    G, D = (Player(network, torch.optim.SGD(network.parameters(), 0.0)) for network in networks)
     augment = Plain.on(torch.device("cpu"), {}, adaptive=True)
     play(G, D, Game(LOSSES[loss](), square_norms, nullcontext, augment=augment), [turn(real)])
     assert augment.memory["signs"].item() == pytest.approx(heard)

@@ -95,7 +95,7 @@ def moved(G, D, played, turn):
     for adam in (state.adam_G, state.adam_D):
         for group in adam.param_groups:
             group.update(lr=1e-3, eps=1e-30)  # rounding moves as far as anything
-    play(Player(state.G, state.G, state.adam_G), Player(state.D, state.D, state.adam_D), played, [turn])
+    play(Player(state.G, state.adam_G), Player(state.D, state.adam_D), played, [turn])
     return {
         f"{player}.{name}"
         for player, before, after in (("G", G, state.G), ("D", D, state.D))

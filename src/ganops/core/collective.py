@@ -3,7 +3,7 @@
 Slices may differ in size: within `sharing` a worker weighs as much as its samples. One process alone has all of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
@@ -79,7 +79,7 @@ def total(count: int) -> int:
 def weighted(x: Tensor) -> Tensor:
     """A worker's own mean times N samples / share, so that the plain mean over N workers is that over all samples.
 
-    DistributedDataParallel takes the plain mean of the gradients of what each worker descends.
+    `plain_means` of the gradients of what each worker descends are then those of the whole batch.
     """
     samples, batch = _share.get()
     if workers() == 1 or samples * workers() == batch:  # not even rounding differs where all have equally many
@@ -108,6 +108,28 @@ def mean_over_workers(x: Tensor) -> Tensor:
         return x
     everywhere: Tensor = _Sum.apply(weighted(x))
     return everywhere / workers()
+
+
+@torch.no_grad()
+def plain_means(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the plain means over the workers of dense tensors of one type, by one collective.
+
+    With several workers they are views of one flat tensor, whose order is the same in each step: that of a sum decides
+    its last bits where workers are more than two.
+    """
+    if workers() == 1 or not tensors:
+        return list(tensors)
+    flat = torch.cat([each.as_strided((each.numel(),), (1,)) for each in tensors])  # as they lie: nothing is permuted
+    dist.all_reduce(flat)
+    parts = torch.split(flat.div_(workers()), [each.numel() for each in tensors])
+    return [part.as_strided(each.shape, each.stride()) for part, each in zip(parts, tensors, strict=True)]
+
+
+@torch.no_grad()
+def begin_alike(tensors: Iterable[Tensor]) -> None:
+    """Give the tensors of all workers the values of the first: another processor rounds what is drawn otherwise."""
+    for tensor in tensors if workers() > 1 else ():
+        dist.broadcast(tensor, 0)
 
 
 def of_all_workers(x: Tensor) -> Tensor:

@@ -121,20 +121,15 @@ class Sentences(Autoencoding):
 class SecondStage(Autoencoding):
     """A VAE of the codes of a first one, which rests meanwhile (Dai & Wipf 2019, section 4)."""
 
-    def __call__(self, G: nn.Module, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, G: Any, E: nn.Module, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of each sample [N], and the terms `loss`, `code_error` and `code_divergence` (nats)."""
-        with torch.no_grad():  # no gradient, nothing to share
-            code, _ = sampled(_bare(E)(turn.x, turn.y), turn.draws, "code")
+        with torch.no_grad():
+            code, _ = sampled(E(turn.x, turn.y), turn.draws, "code")
         second, nats = sampled(E(code, turn.y, second=True), turn.draws, "second code")
         again = G(second, turn.y, second=True)
         loss = self.loss(code, again, nats, "code_error", "code_divergence", self.beta)
-        _bare(G).vary(self.memory["code_error"])
+        G.vary(self.memory["code_error"])
         return loss
-
-
-def _bare(network: nn.Module) -> Any:
-    """The network itself, behind its DistributedDataParallel wrapper where there is one."""
-    return getattr(network, "module", network)
 
 
 def sampled(out: Tensor, draws: Draws, name: str) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ WARM_UP = 3
 
 @dataclass
 class Recorded:
-    """Plays the steps of a phase with one worker, those of a known kind from their tapes."""
+    """Plays the steps of a phase, those of a known kind from their tapes: sums over the workers are in them."""
 
     objective: Objective
     G: Player
@@ -64,6 +64,11 @@ class Recorded:
             ) from error
         return self._tapes[kind].play(turns)
 
+    def close(self) -> None:
+        """Destroy the graphs: the end of NCCL waits for those that hold its sums, and an error would keep them."""
+        for tape in self._tapes.values():
+            _destroy(tape.pieces)
+
     def _kind(self, turn: Turn) -> Hashable:
         """All but tensors and weights that decides what is computed."""
         weights = turn.weights
@@ -99,6 +104,11 @@ class _Piece(NamedTuple):
     gradients: list[tuple[Tensor, Tensor | None]]
 
 
+def _destroy(pieces: list[_Piece]) -> None:
+    for piece in pieces:
+        piece.graph.reset()
+
+
 class _Tape(NamedTuple):
     """A kind of step: the tensors that it reads, its pieces, and the terms that it comes to."""
 
@@ -126,6 +136,7 @@ class _Tape(NamedTuple):
         except BaseException:
             with suppress(RuntimeError):  # which would say that there was an error, and not which
                 recorder.end(None)
+            _destroy(recorder.pieces)
             raise
         recorder.end(None)
         return cls(fixed, asked, weights, recorder.pieces, names, found)
@@ -184,7 +195,7 @@ class _Cut:
     """An optimiser whose step is where one graph ends and the next one begins."""
 
     def __init__(self, optimizer: Any, recorder: _Recorder) -> None:
-        self.optimizer, self.recorder = optimizer, recorder
+        self.optimizer, self.recorder, self.param_groups = optimizer, recorder, optimizer.param_groups
 
     def zero_grad(self, *, set_to_none: bool) -> None:
         self.optimizer.zero_grad(set_to_none=set_to_none)

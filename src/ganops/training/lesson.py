@@ -25,7 +25,7 @@ class Loss(Protocol):
         """Return the number that changes what is computed in a turn."""
 
     def __call__(self, G: nn.Module, D: nn.Module, turn: Turn, /) -> tuple[Tensor, Terms]:
-        """Return the loss of each sample [N], and what there is to report; both are shared with the other workers."""
+        """Return the loss of each sample [N], and what there is to report."""
 
     def alarms(self, metrics: Mapping[str, float]) -> tuple[str, ...]:
         """Return what the means since the last tick warn a person of."""
@@ -57,7 +57,7 @@ class Lesson:
         """Take one step for each turn."""
         for turn in turns:
             with self.autocast():
-                loss, terms = self.loss(G.shared, D.shared, turn)
+                loss, terms = self.loss(G.network, D.network, turn)
             descend(wide(loss).mean(), G.optimizer, D.optimizer)
         return {name: value.detach() for name, value in terms.items()}
 

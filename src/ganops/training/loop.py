@@ -3,16 +3,16 @@
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 from torch.optim import Adam
 
-from ganops.core.collective import mean_over_workers, rank, shares, sharing, workers
+from ganops.core.collective import begin_alike, mean_over_workers, rank, shares, sharing, workers
 from ganops.core.errors import DivergenceError
 from ganops.core.randomness import Ahead, Draws
 from ganops.training import ema
@@ -99,12 +99,13 @@ def train(
         until: Stop before this step although the schedules go on; None: at the end of the last phase.
         before: The phases that come first, such as the first stage of a two-stage VAE.
         stop: Asked after each step, with the number of steps so far: True ends the training there, on all workers.
-        graphs: One worker on a GPU records its steps as CUDA graphs: the same kernels, launched together.
+        graphs: On a GPU steps are recorded as CUDA graphs: the same kernels, launched together.
 
     Raises:
         DivergenceError: A loss, or a weight of the average, is not finite, on all workers together.
     """
     start = _Start()
+    begin_alike(state.tensors().values())
     for phase in (*before, Phase(objective, recipe)):
         after = _Start(*(a + b for a, b in zip(start, _Start.of(phase.recipe), strict=True)))
         end = min(after.step, until or after.step)
@@ -112,8 +113,9 @@ def train(
             if state.step == start.step > 0:  # moments of another objective say nothing about this one
                 state.adam_G.state.clear()
                 state.adam_D.state.clear()
-            if (yield from _phase(state, batches, phase, start, end, seed, stop, graphs=graphs)):
-                return
+            with _steps(phase.objective, state, graphs=graphs) as play:
+                if (yield from _phase(state, batches, phase, start, end, seed, stop, play)):
+                    return
         start = after
 
 
@@ -130,18 +132,28 @@ class _Start(NamedTuple):
         return cls(recipe.steps, recipe.steps * recipe.d_steps, recipe.steps * recipe.samples)
 
 
+@contextmanager
+def _steps(objective: Objective, state: State, *, graphs: bool) -> Iterator[Callable[[Sequence[Turn]], Terms]]:
+    """Yield the function that takes the steps of a phase; its graphs end with it, whatever ends it."""
+    for name, network in (("G", state.G), ("D", state.D)):
+        for each, parameter in network.named_parameters():
+            parameter.requires_grad_(objective.learns(f"{name}.{each}"))
+    G, D = Player(state.G, state.adam_G), Player(state.D, state.adam_D)
+    if graphs and next(state.G.parameters()).is_cuda:
+        with closing(Recorded(objective, G, D)) as recorded:
+            yield recorded.play
+    else:
+        yield partial(objective.play, G, D)
+
+
 def _phase(
     state: State, batches: Callable[[int], Batch], phase: Phase, start: _Start, end: int, seed: int,
-    stop: Callable[[int], bool], *, graphs: bool,
+    stop: Callable[[int], bool], play: Callable[[Sequence[Turn]], Terms],
 ) -> Generator[Tick, None, bool]:  # fmt: skip
     """Plays a phase on up to step `end`, and returns True where it was stopped."""
     objective, recipe = phase.objective, phase.recipe
-    G = Player(state.G, _shared("G", state.G, objective), state.adam_G)
-    D = Player(state.D, _shared("D", state.D, objective), state.adam_D)
     part = shares(recipe.batch, workers(), group(state.D))[rank()]
-    on_gpu = next(state.G.parameters()).is_cuda
-    ahead = Ahead(2 * recipe.d_steps) if on_gpu else None
-    play = Recorded(objective, G, D).play if graphs and on_gpu and workers() == 1 else partial(objective.play, G, D)
+    ahead = Ahead(2 * recipe.d_steps) if next(state.G.parameters()).is_cuda else None
     turn = _Turns(batches, recipe, seed, start.turn, part, ahead)
     average = ema.pairs(state.average, state.G)
     terms: list[Terms] = state.terms
@@ -203,15 +215,6 @@ class _Turns:
         progress = turn / (recipe.steps * recipe.d_steps)
         weights = Weights(*(lazy * schedule(progress) for schedule in (recipe.r1, recipe.r2, recipe.penalty)))
         return Turn(x, y, draws.normal("latents", recipe.latent), draws, number, weights, report, progress)
-
-
-def _shared(player: str, network: nn.Module, objective: Objective) -> nn.Module:
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(objective.learns(f"{player}.{name}"))
-    if not workers() > 1 or not any(parameter.requires_grad for parameter in network.parameters()):
-        return network
-    # buffers are statistics of the global batch and equal on all workers already
-    return DistributedDataParallel(network, forward_sync_buffers=False, gradient_as_bucket_view=True)
 
 
 def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from ganops.core.collective import weighted
+from ganops.core.collective import plain_means, weighted
 from ganops.core.randomness import Draws
 
 Terms = dict[str, Tensor]
@@ -31,6 +31,10 @@ def acts(weight: float | Tensor) -> bool:
 class Descent(Protocol):
     """The part of an optimiser that objectives use."""
 
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of the parameters that it moves, which stand under `params`."""
+
     def zero_grad(self, *, set_to_none: bool) -> None:
         """Forget the gradients."""
 
@@ -40,11 +44,9 @@ class Descent(Protocol):
 
 @dataclass(frozen=True)
 class Player:
-    """A network, its face to the other workers, and its optimiser."""
+    """A network and its optimiser."""
 
     network: nn.Module
-    shared: nn.Module
-    """The network itself, or its DistributedDataParallel wrapper."""
     optimizer: Descent
 
 
@@ -100,13 +102,17 @@ def group(D: nn.Module) -> int:
 def descend(loss: Tensor, *optimizers: Descent, still: Sequence[nn.Parameter] = ()) -> None:
     """Take one step down the gradient of `loss`, in which the parameters `still` stay where they are.
 
-    The loss is the mean over this worker's samples, and the gradients of shared networks are averaged over the workers.
+    The loss is the mean over this worker's samples, and gradients are averaged over the workers.
     """
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     torch.autograd.backward(weighted(loss))
     for parameter in still:
         parameter.grad = None
+    groups = (group for optimizer in optimizers for group in optimizer.param_groups)
+    moved = [each for group in groups for each in group["params"] if each.grad is not None]
+    for parameter, mean in zip(moved, plain_means([each.grad for each in moved]), strict=True):
+        parameter.grad = mean
     for optimizer in optimizers:
         optimizer.step()
 

@@ -62,7 +62,7 @@ class State:
         }
         for prefix, network, adam in (("adam_G", self.G, self.adam_G), ("adam_D", self.D, self.adam_D)):
             for name, parameter in network.named_parameters():
-                flat |= {f"{prefix}.{name}.{key}": value for key, value in adam.state[parameter].items()}
+                flat |= {f"{prefix}.{name}.{key}": value for key, value in adam.state.get(parameter, {}).items()}
         return flat | {f"memory.{name}": tensor for name, tensor in self.memory.items()}
 
     def save(self, path: Path) -> None:

@@ -192,8 +192,7 @@ def generator_loss(D: nn.Module, game: Game, turn: Turn, fake: Tensor) -> tuple[
 def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
     """One step: D learns from x and G(z) turn by turn, then G learns from D's new opinion of the last turn's G(z).
 
-    Gradients are averaged over the workers by the shared networks. In G's turn D is bare and frozen: its gradients
-    would be computed and exchanged for nothing.
+    Gradients are averaged over the workers. In G's turn D is frozen: its gradients would be computed for nothing.
     """
     *early, last = turns
     for turn in early:
@@ -201,7 +200,7 @@ def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
             fake = G.network(turn.z, turn.y)
         _teach(D, game, turn, wide(fake))
     with game.autocast():
-        fake = G.shared(last.z, last.y)
+        fake = G.network(last.z, last.y)
     fake = wide(fake)
     terms = _teach(D, game, last, fake)
     D.network.requires_grad_(False)
@@ -213,7 +212,7 @@ def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
 
 def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     """One turn of D."""
-    loss, terms = discriminator_loss(D.shared, game, turn, fake)
+    loss, terms = discriminator_loss(D.network, game, turn, fake)
     descend(loss, D.optimizer, still=_unseen(D.network, game))
     with torch.no_grad():
         if game.clip:

@@ -181,7 +181,7 @@ CUDA cudaPointerGetAttributes(struct cudaPointerAttributes *of, const void *plac
 // Streams and captures: one at a time
 static cudaStream_t captured;
 static int capturing;
-static long nodes;
+static long nodes, sums; // operations of the captured graph; collectives before it
 
 void null_operation(long *each) {
   __atomic_add_fetch(each, 1, __ATOMIC_RELAXED);
@@ -241,12 +241,13 @@ static enum cudaStreamCaptureStatus status(cudaStream_t each) {
   return capturing && each == captured ? cudaStreamCaptureStatusActive : cudaStreamCaptureStatusNone;
 }
 CUDA cudaStreamBeginCapture(cudaStream_t each, enum cudaStreamCaptureMode mode) {
-  return captured = each, capturing = 1, nodes = 0, cudaSuccess;
+  return captured = each, capturing = 1, nodes = 0, sums = null_counts.collectives, cudaSuccess;
 }
 CUDA cudaStreamEndCapture(cudaStream_t each, cudaGraph_t *graph) {
-  capturing = 0;
+  long *made = malloc(sizeof *made); // a graph is the number of its collectives
+  capturing = 0, *made = null_counts.collectives - sums, null_counts.collectives = sums;
   __atomic_add_fetch(&null_counts.nodes, nodes, __ATOMIC_RELAXED);
-  return *graph = malloc(8), cudaSuccess;
+  return *graph = (cudaGraph_t)made, cudaSuccess;
 }
 CUDA cudaStreamIsCapturing(cudaStream_t each, enum cudaStreamCaptureStatus *found) {
   return *found = status(each), cudaSuccess;
@@ -263,9 +264,15 @@ CUDA cudaThreadExchangeStreamCaptureMode(enum cudaStreamCaptureMode *mode) {
   return *mode = cudaStreamCaptureModeRelaxed, cudaSuccess;
 }
 CUDA cudaGraphInstantiateWithFlags(cudaGraphExec_t *made, cudaGraph_t graph, unsigned long long flags) {
-  return *made = (cudaGraphExec_t)graph, cudaSuccess;
+  return *made = (cudaGraphExec_t)graph, COUNT(alive), cudaSuccess;
 }
-CUDA cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) { return COUNT(graphs), cudaSuccess; }
+CUDA cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  return __atomic_sub_fetch(&null_counts.alive, 1, __ATOMIC_RELAXED), cudaSuccess;
+}
+CUDA cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+  __atomic_add_fetch(&null_counts.collectives, *(long *)graph, __ATOMIC_RELAXED);
+  return COUNT(graphs), cudaSuccess;
+}
 CUDA cudaGraphGetNodes(cudaGraph_t graph, cudaGraphNode_t *found, size_t *size) { return *size = 1, cudaSuccess; }
 CUDA cudaUserObjectCreate(cudaUserObject_t *made, void *data, cudaHostFn_t end, unsigned count, unsigned flags) {
   return *made = NULL, cudaSuccess;

@@ -13,7 +13,7 @@
 
 // CUDA's runtime: calls of which nothing has to be known
 NOTHING(cudaDeviceEnablePeerAccess) NOTHING(cudaEventQuery) NOTHING(cudaEventRecord) NOTHING(cudaEventRecordWithFlags)
-NOTHING(cudaFuncSetAttribute) NOTHING(cudaGraphDestroy) NOTHING(cudaGraphExecDestroy) NOTHING(cudaGraphRetainUserObject)
+NOTHING(cudaFuncSetAttribute) NOTHING(cudaGraphDestroy) NOTHING(cudaGraphRetainUserObject)
 NOTHING(cudaMemcpyToSymbol) NOTHING(cudaMemset) NOTHING(cudaProfilerStart) NOTHING(cudaProfilerStop)
 NOTHING(cudaStreamDestroy) NOTHING(cudaStreamQuery) NOTHING(cudaStreamUpdateCaptureDependencies)
 NOTHING(cudaStreamWaitEvent) NOTHING(cudaUserObjectRelease)

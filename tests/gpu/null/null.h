@@ -11,9 +11,10 @@ typedef struct {
   long to_device, to_host, within, bytes_sent; // copies, by direction
   long pageable;                               // copies for which the host waits, as their memory is not pinned
   long waits;                                  // other times that the host waits: for a stream, an event, the device
-  long collectives;                            // calls of NCCL
+  long collectives;                            // calls of NCCL, and those in graphs that are launched
   long graphs, nodes;                          // launches of captured graphs; nodes captured
   long refusals;                               // what a capturing stream refused
+  long alive;                                  // graphs that are not destroyed: NCCL's end would wait for them
 } Counts;
 
 extern Counts null_counts;
