@@ -162,7 +162,7 @@ def in_pieces(work: Callable[[slice], R], count: int, size: int, device: str = "
             except torch.OutOfMemoryError as error:
                 if rows.stop - rows.start == 1:
                     raise UserError(f"{TOO_SMALL} ({str(error).partition('. ')[0]})") from error
-                fits = (rows.stop - rows.start) // 2
+                fits = (rows.stop - rows.start) // 2  # tried outside: the error keeps what was computed so far
         return found
 
     for found in side_by_side(done, range(0, count, size), device):
