@@ -1,14 +1,18 @@
 """Stage `register`: artifacts/generator, metrics/evaluation.json -> a version in MLflow, metrics/registration.json."""
 
 from pathlib import Path
+from typing import Any
 
 from ganops.core import layout
 from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
 from ganops.core.terminal import say, stage
+from ganops.distributed.placement import placed
+from ganops.evaluation.comparison import Comparison
 from ganops.experiment import checks
 from ganops.registry.registration import summary
 from ganops.registry.stage import enter
+from ganops.registry.versus_champion import compared
 
 
 def main() -> None:
@@ -19,7 +23,11 @@ def main() -> None:
     """
     with stage(__file__) as name:
         experiment = checks.load()
-        registration = enter(experiment, Path())
+
+        def compare(champion: Path, **how: Any) -> Comparison:
+            return placed(experiment.compute, name, compared, champion, layout.GENERATOR, layout.FEATURES, **how)
+
+        registration = enter(experiment, Path(), compare)
         write_json(layout.REGISTRATION, registration)
         say(name, f"{summary(registration)}   {layout.REGISTRATION_REPORT}/report.html")
         if experiment.register_.fail_on_reject and not registration["passed"]:

@@ -72,6 +72,17 @@ class Project:
         return {**clean, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", **self.variables}
 
 
+def tiny(folder: Path) -> Path:
+    """The first images of the embedded data set and their labels, as a source in a folder that this makes."""
+    embedded = ROOT / "data" / "fashion-mnist-10k"
+    images = np.frombuffer(gzip.decompress((embedded / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
+    labels = np.frombuffer(gzip.decompress((embedded / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
+    folder.mkdir(parents=True)
+    (folder / "some-images-idx3-ubyte").write_bytes(idx(images.reshape(-1, 28, 28)[:IMAGES]))
+    (folder / "some-labels-idx1-ubyte").write_bytes(idx(labels[:IMAGES]))
+    return folder
+
+
 def new_project(folder: Path) -> Project:
     """The tracked parts of this repository that a run needs, with tiny data and parameters."""
     for name in ("pipeline", "src"):
@@ -79,13 +90,7 @@ def new_project(folder: Path) -> Project:
     for name in ("dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / ".dvc", folder / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp"))
-    embedded = ROOT / "data" / "fashion-mnist-10k"
-    images = np.frombuffer(gzip.decompress((embedded / "t10k-images-idx3-ubyte.gz").read_bytes()), np.uint8, offset=16)
-    labels = np.frombuffer(gzip.decompress((embedded / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8, offset=8)
-    tiny = folder / "data" / "tiny"
-    tiny.mkdir(parents=True)
-    (tiny / "some-images-idx3-ubyte").write_bytes(idx(images.reshape(-1, 28, 28)[:IMAGES]))
-    (tiny / "some-labels-idx1-ubyte").write_bytes(idx(labels[:IMAGES]))
+    tiny(folder / "data" / "tiny")
     (folder / "params.yaml").write_text(yaml.safe_dump({"seed": 1, **TINY}))
     project = Project(folder)
     project.run("git", "init", "-q")

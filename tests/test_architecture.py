@@ -45,7 +45,7 @@ ARROWS = {
     },
     "studies": {
         "config", "core", "data", "data/sources", "distributed", "evaluation", "experiment",
-        "generator", "metrics", "metrics/extractors", "reports", "search",
+        "generator", "metrics", "reports", "search",
     },
     "jobs": {"config", "core", "data/sources", "distributed", "experiment", "registry"},
     "serving": {"core", "distributed", "generator", "kinds", "registry", "reports"},

@@ -35,6 +35,7 @@ EXEMPT: dict[str, dict[str, str]] = {
         "core/retry.py": PLACES,
         "data/cache.py": PLACES,
         "distributed/decoding.py": PLACES,
+        "distributed/placement.py": PLACES,
         "distributed/runtime.py": PLACES,
         "distributed/storage.py": PLACES,
         "distributed/failures.py": PLACES,

@@ -13,10 +13,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from ganops import config
 from ganops.config import Compute
 from ganops.core import cores
+from ganops.core.errors import UserError
 from ganops.evaluation import verdict
 from ganops.experiment import build, machine
 from ganops.generator import Description, Generator, generator_network
 from ganops.kinds import Spec
+from ganops.metrics import extractors
 
 
 @pytest.fixture
@@ -103,6 +105,50 @@ def test_one_place_is_this_thread(two, monkeypatch, device):
         monkeypatch.setenv("OMP_NUM_THREADS", "1")
     found = set(cores.side_by_side(lambda _: (threading.get_ident(), torch.get_num_threads()), range(5), device))
     assert found == {(threading.get_ident(), 1)}
+
+
+def full_above(rows):
+    """A hook of a module whose memory holds so many rows at once, and the numbers of rows that it was asked for."""
+    asked = []
+
+    def hook(module, given):
+        asked.append(len(given[0]))
+        if len(given[0]) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
+
+    return hook, asked
+
+
+def test_rows_too_many_for_the_memory_are_halved_and_stay_so(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    hook, asked = full_above(30)
+    hooked = torch.nn.Identity()
+    hooked.register_forward_pre_hook(hook)
+    x = torch.arange(601)
+    found = list(cores.in_pieces(lambda rows: hooked(x[rows]), 601, 250))
+    assert torch.equal(torch.cat(found), x)
+    assert asked[:4] == [250, 125, 62, 31]
+    assert max(asked[4:]) == 15, "those that follow are not tried in vain"
+
+
+def test_a_row_that_the_memory_does_not_hold_is_told_in_words(monkeypatch):
+    hook, _ = full_above(0)
+    with pytest.raises(UserError, match=r"of one sample: end what .* \(CUDA out of memory\)"):
+        list(cores.in_pieces(lambda rows: hook(None, [range(8)[rows]]), 8, 4))
+
+
+def test_pictures_and_features_are_those_of_a_large_memory():
+    description = Description("dcgan", {"width": 4}, 8, 10, tuple("0123456789"), (1, 32, 32), 0.0, "f")
+    generator, pixels = (
+        Generator(generator_network(description), description),
+        extractors.Pixels({"channels": 1}, "cpu"),
+    )
+    pictures = generator.sample(np.arange(300))
+    features, _ = pixels.features(pictures)
+    for network in (generator.network, pixels.network):
+        network.register_forward_pre_hook(full_above(40)[0])
+    assert np.array_equal(generator.sample(np.arange(300)), pictures)
+    assert np.array_equal(pixels.features(pictures)[0], features)
 
 
 class Sampler:

@@ -51,6 +51,12 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_of_a_file_the_copy_holds_nothing_else(folder, sent):
+    alone = replace(node_copy.pack(folder, "link"), home="another node")
+    assert contents(alone.open()) == {"link": b"linked"}
+    assert node_copy.send(folder / "link") == node_copy.send(folder), "one node has it already"
+
+
 def test_it_is_the_folder_itself_where_it_was_packed(folder):
     assert node_copy.pack(folder).open() == folder
     assert not node_copy.send(folder).files, "one node: nothing is packed"

@@ -61,7 +61,7 @@ def environment(**settings: object) -> dict[str, str]:
 def run(script: str, *arguments: object, **settings: object) -> Any:
     """Return what a script of this folder prints as JSON, in its last line, on null GPUs."""
     command = [sys.executable, str(HERE / script), *map(str, arguments)]
-    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment(**settings), capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout.splitlines()[-1])
 

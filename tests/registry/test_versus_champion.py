@@ -12,7 +12,7 @@ from ganops.generator import WEIGHTS, Description, Generator, generator_network
 from ganops.metrics.reference import Reference
 from ganops.registry.package import Package
 from ganops.registry.registration import register
-from ganops.registry.versus_champion import challenge
+from ganops.registry.versus_champion import challenge, compared
 
 NAME, SAMPLES = "garments", 200
 
@@ -40,7 +40,12 @@ def reference(featured):
 
 def test_the_champion_is_measured_from_its_files_in_the_registry(root, reference, tmp_path):
     def beside(made, generator):
-        return challenge(made, generator, reference, name=NAME, root=root, samples=SAMPLES, split="test", seed=0)
+        generator.save(tmp_path / "challenger")
+
+        def compare(champion, **how):
+            return compared(champion, tmp_path / "challenger", reference.folder, device="cpu", **how)
+
+        return challenge(made, generator.spec, compare, name=NAME, root=root, samples=SAMPLES, split="test", seed=0)
 
     champion, challenger, large = (make(tmp_path / f"{i}", i, size) for i, size in enumerate((16, 16, 32)))
     assert beside(*challenger) is None  # there is no champion yet
@@ -72,4 +77,4 @@ def test_a_champion_without_its_files_is_an_error(root, reference, tmp_path):
         file.unlink()
     other = replace(made, fingerprint="another training")
     with pytest.raises(RegistryError, match="the champion cannot be measured: version 1 of garments cannot be loaded"):
-        challenge(other, generator, reference, name=NAME, root=root, samples=SAMPLES, split="test", seed=0)
+        challenge(other, generator.spec, compared, name=NAME, root=root, samples=SAMPLES, split="test", seed=0)

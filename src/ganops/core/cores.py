@@ -17,10 +17,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+from ganops.core.errors import UserError
+
 T = TypeVar("T")
 F = TypeVar("F")
 R = TypeVar("R")
 
+TOO_SMALL = (
+    "the memory of the GPU does not hold what is computed of one sample: end what else runs on it (nvidia-smi names "
+    "it), or take another GPU or compute.device: cpu"
+)
+"""The words of an error."""
 _here = threading.local()
 
 
@@ -130,6 +137,36 @@ def side_by_side(work: Callable[[T], R], items: Iterable[T], device: str = "cpu"
                 yield from in_order(lambda item: pool.submit(work, item), Future.result, items, 2 * places)
             finally:
                 pool.shutdown(cancel_futures=True)
+
+
+def in_pieces(work: Callable[[slice], R], count: int, size: int, device: str = "cpu") -> Iterator[R]:
+    """Yields `work(rows)` for consecutive rows of `count`, `size` of them at once, as `side_by_side` has it.
+
+    Where they are too many for the memory of a GPU they are halved, and so are all that follow.
+
+    Raises:
+        UserError: The memory does not hold the work on one row.
+    """
+    import torch
+
+    fits = size
+
+    def done(start: int) -> list[R]:
+        nonlocal fits
+        found, end = list[R](), min(start + size, count)
+        while start < end:
+            rows = slice(start, min(start + fits, end))
+            try:
+                found.append(work(rows))
+                start = rows.stop
+            except torch.OutOfMemoryError as error:
+                if rows.stop - rows.start == 1:
+                    raise UserError(f"{TOO_SMALL} ({str(error).partition('. ')[0]})") from error
+                fits = (rows.stop - rows.start) // 2  # tried outside: the error keeps what was computed so far
+        return found
+
+    for found in side_by_side(done, range(0, count, size), device):
+        yield from found
 
 
 def in_order(begin: Callable[[T], F], end: Callable[[F], R], items: Iterable[T], most: int) -> Iterator[R]:

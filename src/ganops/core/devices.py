@@ -9,8 +9,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+MOST_SAMPLES = 1024
+"""Samples that a GPU computes at once at most: more would not be quicker."""
 PIECE = 64 * 2**20
 """Bytes of an array that are on their way to a GPU at once."""
+
+
+def name(device: torch.device) -> str:
+    """Return the model of a GPU, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def limit(device: torch.device, share: float) -> None:
+    """Have this process take at most a share of the memory of a GPU, all of which it sees; 0 or 1: as it is.
+
+    Who wants more runs out of memory, and not the others on that GPU.
+    """
+    if device.type == "cuda" and 0 < share < 1:
+        torch.cuda.set_per_process_memory_fraction(share, device.index)
+
+
+def memory(device: torch.device) -> int:
+    """Return the bytes of a GPU's memory that this process may have, see `limit`."""
+    total = torch.cuda.get_device_properties(device).total_memory
+    return int(total * torch.cuda.get_per_process_memory_fraction(device.index))
+
+
+def room(device: torch.device) -> int:
+    """Return the bytes of a GPU's memory that this process may still take."""
+    return min(torch.cuda.mem_get_info(device)[0], memory(device) - torch.cuda.memory_reserved(device))
+
+
+def batch(device: torch.device, on_cpu: int, each: int) -> int:
+    """Return how many samples are computed at once: on a GPU as many as a quarter of its memory holds, at most 1,024.
+
+    It is a power of two that follows from the model of the GPU, and not from what is free at the moment: the number
+    may decide the last bits. Where it is too many after all, `cores.in_pieces` halves it.
+
+    Args:
+        device: The device.
+        on_cpu: Their number on a processor.
+        each: Bytes of a GPU's memory that one sample takes.
+    """
+    if device.type == "cpu":
+        return on_cpu
+    return 1 << (min(MOST_SAMPLES, max(1, memory(device) // 4 // each)).bit_length() - 1)
 
 
 def pinned(x: Tensor, device: torch.device) -> Tensor:

@@ -89,20 +89,25 @@ class NodeCopy:
             ) from error
 
 
-def send(folder: Path, *, grows: bool = False) -> NodeCopy:
-    """Return what workers open instead of the path; packed only where nodes do not have it, or such may come."""
-    return pack(folder) if grows or len(runtime.nodes()) > 1 else NodeCopy(str(folder.resolve()))
+def send(path: Path, *, grows: bool = False) -> NodeCopy:
+    """Return what workers open instead of a folder, or of that in which a file lies, of which they get that file alone.
+
+    It is packed only where nodes do not have it, or such may come.
+    """
+    folder, only = (path.parent, path.name) if path.is_file() else (path, "")
+    return pack(folder, only) if grows or len(runtime.nodes()) > 1 else NodeCopy(str(folder.resolve()))
 
 
-def pack(folder: Path) -> NodeCopy:
-    """Puts all files of a folder into Ray's object store; links to files are followed.
+def pack(folder: Path, only: str = "") -> NodeCopy:
+    """Puts all files of a folder, or only one, into Ray's object store; links to files are followed.
 
     Raises:
         TrainingError: There is no such folder, or it cannot be read.
     """
     folder = folder.resolve()
     try:
-        files = tuple(File(name, hash, _put(folder / name)) for name, hash in _contents(folder).items())
+        contents = {only: hash_file(folder / only)} if only else _contents(folder)
+        files = tuple(File(name, hash, _put(folder / name)) for name, hash in contents.items())
     except OSError as error:
         raise TrainingError(f"{folder} cannot be sent to the workers: {error}") from error
     return NodeCopy(str(folder), ray.get_runtime_context().get_node_id(), files)

@@ -181,6 +181,19 @@ def _gpu_trouble() -> str | None:
     return machine.gpu_trouble()
 
 
+def of_a_gpu(device: str) -> dict[str, float]:
+    """Return the resources of a task on one GPU of the cluster, as Ray's options have them; empty: there is none.
+
+    Raises:
+        TrainingError: There is none, and `device` is cuda.
+    """
+    have = [node["Resources"] for node in nodes()]
+    if not _gpus(device, have):
+        return {}
+    # with more cores than a node has for each of its GPUs it might find no place
+    return {"num_gpus": 1, "num_cpus": min(int(node.get("CPU", 0) / node["GPU"]) for node in have if node.get("GPU"))}
+
+
 def _gpus(device: str, resources: Sequence[Mapping[str, float]]) -> float:
     """Return the number of GPUs of all nodes that may be used. TrainingError where there is none but has to be."""
     gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in resources)

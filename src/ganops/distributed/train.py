@@ -472,7 +472,7 @@ class JudgeApart(ValidationJudge):
 
     def __init__(self, features: NodeCopy, device: torch.device) -> None:
         super().__init__(Reference.open(features.open(), str(device)))
-        bench = ray.remote(_Bench).options(
+        bench = ray.remote(Bench).options(
             num_cpus=1, num_gpus=int(device.type == "cuda"), max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS
         )
         self.bench = bench.remote(features, device.type)
@@ -491,15 +491,21 @@ class JudgeApart(ValidationJudge):
         return future
 
 
-class _Bench:
+class Bench:
     """The actor in which the validator works apart; holds the extractor between judgements."""
 
     def __init__(self, features: NodeCopy, device: str) -> None:
         self.judge, self.device = ValidationJudge(Reference.open(features.open(), device)), device
 
     def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
+        """The distance of a generator that lies on the CPU, see `ValidationJudge`."""
         here = replace(generator, network=generator.network.to(self.device))
         return self.judge.distance(here, seeds)
+
+    def figures(self, generator: Generator, seeds: NDArray[np.int64]) -> dict[str, float]:
+        """The figures of its pictures, likewise."""
+        self.distance(generator, seeds)
+        return self.judge.figures()
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from ganops import config
 from ganops.config import Bound, Experiment
+from ganops.core import devices
 from ganops.core.errors import DamageError, DivergenceError, TrainingError, UserError
 from ganops.core.redaction import redacted
 from ganops.core.retry import retry_timeout
@@ -125,8 +127,12 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     @cached_property
     def device(self) -> torch.device:
-        """The device of this process: more workers than one have their own."""
-        return torch.device("cpu") if self.plan.workers > 1 else machine.choose_device(self.base.compute.device)
+        """The device of this process, of a GPU its share: more workers than one have their own."""
+        if self.plan.workers > 1:
+            return torch.device("cpu")
+        device = machine.choose_device(self.base.compute.device)
+        devices.limit(device, self.plan.gpus)
+        return device
 
     @cached_property
     def data(self) -> Prepared:
@@ -140,6 +146,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
 
     def _results(self) -> Iterator[dict[str, Any]]:
         assignment, course = self.assignment, Course.of(self.base, self.assignment.parameters)
+        self.hardware = machine.hardware(self.device)
         place: dict[str, Any] = {"edits": self.edits, "cores": self.plan.cpus, "start": self.start}
         run = Run(course.experiment, self.data, self.judge, self.device, **place)
         rung = self._begin(run, assignment)
@@ -154,7 +161,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
                 rows = [self._row(course, row) for row in rows]
                 if DISTANCE in rows[-1]:
                     rung += 1
-                    figures = {**self.judge.figures(), "alarms": float(len(alarms))}
+                    figures = {**self._figures(run), "alarms": float(len(alarms))}
                     rows[-1] |= figures
                     run.history[-1] |= figures  # whoever continues from the state knows them
                     ended = self._ended(rows[-1], assignment)
@@ -203,9 +210,23 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             start=self.store.checkpoint(source, rung) if rung else None,
             until=course.step(rung + 1), plan=self.plan, ancestor=self.ancestor,
         )  # fmt: skip
-        # the workers' judge said the distance; its figures need the pictures here
-        self.judge.distance(run.generator(run.history[-1]["kimg"]), run.judged_seeds())
+        self.hardware = str(run.hardware["hardware"])
         yield run.history[before:], alarms
+
+    def _figures(self, run: Run) -> dict[str, float]:
+        """Figures of the pictures that were judged last; those of several workers are drawn again, where these were."""
+        if self.plan.workers == 1:
+            return self.judge.figures()
+        again = run.generator(run.history[-1]["kimg"]), run.judged_seeds()
+        if not self.plan.gpus:
+            self.judge.distance(*again)
+            return self.judge.figures()
+        from ganops.distributed.train import Bench
+
+        there = ray.remote(Bench).options(num_cpus=self.plan.cpus, num_gpus=self.plan.gpus)
+        bench = there.remote(self.features, "cuda")
+        found: dict[str, float] = ray.get(bench.figures.remote(*again))
+        return found
 
     def _row(self, course: Course, row: dict[str, float]) -> dict[str, float]:
         """A line of the history as the search keeps it."""
@@ -230,7 +251,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         """The result for Ray Tune: `rung` and `distance` where the last row was judged, which a scheduler looks at."""
         last = {key: rows[-1][key] for key in ("rung", DISTANCE) if key in rows[-1]}
         finite = [{key: value for key, value in row.items() if math.isfinite(value)} for row in rows]
-        return {"rows": finite, "ended": ended, "hardware": machine.hardware(self.device), **last}
+        return {"rows": finite, "ended": ended, "hardware": self.hardware, **last}
 
     def _save(self, run: Run, rung: int) -> None:
         """Keeps the state, and the picture that belongs to it."""

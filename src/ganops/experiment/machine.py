@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from ganops.config import Compute, Experiment
-from ganops.core import cores
+from ganops.core import cores, devices
 from ganops.core.errors import ConfigError
 
 
@@ -86,7 +86,7 @@ def streams(experiment: Experiment, size: int, device: torch.device, *, sharded:
         return experiment.compute.data == "stream"
     if sharded:
         return True
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
+    free = devices.room(device) if device.type == "cuda" else psutil.virtual_memory().available
     return size > free / 2
 
 

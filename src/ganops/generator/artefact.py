@@ -1,6 +1,7 @@
 """The trained generator as an artefact: a folder with weights (safetensors) and their description (JSON)."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -15,7 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganops.core.cores import side_by_side
+from ganops.core import devices
+from ganops.core.cores import in_pieces
 from ganops.core.devices import repeatable
 from ganops.core.errors import TrainingError, UserError
 from ganops.core.files import atomic, atomic_folder, read_json, write_json
@@ -31,6 +33,11 @@ WARM_UP = "warm_up.safetensors"
 """The best weights of the average within the phase before a game: in a checkpoint, and beside the generator."""
 DISCRIMINATOR = "discriminator.safetensors"
 """The last weights of a game's D, beside the generator: another training may begin with both (`train.start`)."""
+BATCH = 250
+"""Samples that a processor computes at once."""
+BYTES = 1024
+"""Bytes of a GPU's memory that drawing takes for each number of a sample: 12 to 300 for most architectures, 1,100 for
+sngan of 32 pixels, 600 for the published StyleGAN2 of 256 pixels."""
 ROWS = 4
 """Rows from which on a product of matrices sums in one order, whatever their number; 16 bits show more than 8 do. A
 piece of waves has so many, or a multiple."""
@@ -96,7 +103,7 @@ class Generator:
 
     def sample(
         self, seeds: NDArray[np.int64], labels: NDArray[np.int64] | None = None, truncation: float = 1.0,
-        batch: int = 250,
+        batch: int | None = None,
     ) -> NDArray[Any]:  # fmt: skip
         """One stored sample for each seed: int64 [N] -> [N, *shape], of images uint8 [N, C, H, W].
 
@@ -106,7 +113,7 @@ class Generator:
                 them in the shares of the training samples (`labels.Labelling`). Ignored without classes.
             truncation: Scale of the latents, or temperature of a text's words; 1 is what was trained, towards 0 the
                 samples lose variety.
-            batch: Samples computed at once.
+            batch: Samples computed at once; None: as `devices.batch` has it.
         """
         seeds = np.asarray(seeds, np.int64)
         if labels is None and self.description.classes:
@@ -134,7 +141,7 @@ class Generator:
         return self.description.class_counts
 
     def render(
-        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250,
+        self, z: Tensor | NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int | None = None,
         truncation: float = 1.0,
     ) -> NDArray[Any]:  # fmt: skip
         """One stored sample for each latent: float32 [N, latent], labels int64 [N] -> [N, *shape].
@@ -147,8 +154,7 @@ class Generator:
         samples = spec.empty(len(z))
 
         @torch.no_grad()  # of each thread
-        def drawn(start: int) -> None:
-            piece = slice(start, start + batch)
+        def drawn(piece: slice) -> None:
             y = torch.from_numpy(np.array(labels, np.int64)[piece]).to(weight.device) if spec.classes else None
             latent = torch.as_tensor(z[piece]).to(weight)
             count, missing = len(latent), -len(latent) % ROWS if samples.dtype == np.int16 else 0
@@ -157,8 +163,9 @@ class Generator:
             x = draw(self.network, latent, latent.new_full((len(latent),), truncation), y)
             samples[piece] = spec.stored(finite(x))[:count].cpu().numpy()
 
+        size = batch or at_once(spec, weight.device)
         with repeatable(weight.device):
-            for _ in side_by_side(drawn, range(0, len(z), batch), weight.device.type):
+            for _ in in_pieces(drawn, len(z), size, weight.device.type):
                 pass
         return samples
 
@@ -218,6 +225,11 @@ def save_separate(folder: Path, seeds: NDArray[np.int64], shown: NDArray[Any], s
             draft.write_bytes(content)
 
 
+def at_once(spec: Spec, device: torch.device) -> int:
+    """Return how many samples a generator, or an encoder, computes at once on a device."""
+    return devices.batch(device, BATCH, BYTES * math.prod(spec.shape))
+
+
 def draw(G: nn.Module, z: Tensor, truncation: Tensor, y: Tensor | None) -> Tensor:
     """Samples of latents [N, latent] at truncations [N]: of scaled latents, or where G is tempered at temperatures."""
     tempered = getattr(G, "tempered", False)
@@ -232,7 +244,7 @@ def has_likelihood(G: nn.Module) -> bool:
 
 def nll(
     generator: Generator, stored: NDArray[Any], labels: NDArray[np.int64] | None = None, *, temperature: float = 1.0,
-    batch: int = 250,
+    batch: int = BATCH,
 ) -> NDArray[np.float64]:  # fmt: skip
     """-log p(x | label) of stored texts under a generator, in nats: uint16 [N, L] -> [N], summed over all L places.
 
@@ -257,12 +269,13 @@ def nll(
         )
     if spec.classes and labels is None:
         raise UserError(f"labels: expected one for each text, of {spec.classes} classes, got none")
-    found = np.empty(len(stored))
-    for start in range(0, len(stored), batch):
-        piece = slice(start, start + batch)
+
+    def look(piece: slice) -> NDArray[np.float64]:
         y = None if labels is None or not spec.classes else labels[piece]
-        found[piece] = _nll(network, spec, stored[piece], y, temperature)
-    return found
+        return _nll(network, spec, stored[piece], y, temperature)
+
+    device = next(network.parameters()).device.type
+    return np.concatenate([np.zeros(0), *in_pieces(look, len(stored), batch, device)])
 
 
 @torch.no_grad()

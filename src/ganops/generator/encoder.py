@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ganops.core.cores import side_by_side
+from ganops.core.cores import in_pieces
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
-from ganops.generator.artefact import Description, Generator, generator_network, players
+from ganops.generator.artefact import Description, Generator, at_once, generator_network, players
 from ganops.models import coded
 from ganops.models.layers import channels_last
 
@@ -39,39 +39,40 @@ class Encoder:
     """Variance of a number around the decoder's output; 0: the codes are points."""
 
     def encode(
-        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int = 250
+        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:
         """Codes of stored samples, [N, *shape] -> [N, code]: of a distribution the mean."""
         return self.moments(samples, labels, batch)[:, : self.description.code]
 
     def moments(
-        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int = 250
+        self, samples: NDArray[Any], labels: NDArray[np.int64] | None = None, batch: int | None = None
     ) -> NDArray[np.float32]:
         """All that the encoder says of stored samples, [N, *shape] -> [N, code], or means and log variances beside."""
         weight = next(self.network.parameters())
         out = np.empty((len(samples), self.description.code * self.description.moments), np.float32)
 
         @torch.no_grad()  # of each thread
-        def read(start: int) -> None:
-            piece = slice(start, start + batch)
+        def read(piece: slice) -> None:
             x = self.description.spec.floats(torch.from_numpy(np.array(samples[piece])).to(weight.device), weight.dtype)
             out[piece] = self.network(x, self._labels(labels, piece, weight)).float().cpu().numpy()
 
-        for _ in side_by_side(read, range(0, len(samples), batch), weight.device.type):
+        size = batch or at_once(self.description.spec, weight.device)
+        for _ in in_pieces(read, len(samples), size, weight.device.type):
             pass
         return out
 
     def decode(
-        self, codes: NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int = 250
+        self, codes: NDArray[np.float32], labels: NDArray[np.int64] | None = None, batch: int | None = None
     ) -> NDArray[Any]:
         """Stored samples of codes, float32 [N, code] -> [N, *shape]; of texts the likeliest word at each place."""
-        weight, spec, drawn = next(self.network.parameters()), self.description.spec, []
-        with torch.no_grad():
-            for start in range(0, len(codes), batch):
-                piece = slice(start, start + batch)
-                code = torch.from_numpy(np.array(codes[piece])).to(weight)
-                drawn.append(spec.stored(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy())
-        return np.concatenate(drawn)
+        weight, spec = next(self.network.parameters()), self.description.spec
+
+        @torch.no_grad()  # of each thread
+        def draw(piece: slice) -> NDArray[Any]:
+            code = torch.from_numpy(np.array(codes[piece])).to(weight)
+            return spec.stored(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy()
+
+        return np.concatenate([*in_pieces(draw, len(codes), batch or at_once(spec, weight.device), weight.device.type)])
 
     def _labels(self, labels: NDArray[np.int64] | None, piece: slice, weight: Tensor) -> Tensor | None:
         if not self.description.classes:

@@ -63,7 +63,7 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         "versions": _versions,
         "devices": _devices,
         "collectives": _collectives,
-        "parameters": lambda: _parameters(experiment(), root),
+        "parameters": lambda: _parameters(experiment(), root, address),
         "source": lambda: ("good", str(watched(root / layout.DATA, experiment().data.source))),
         "git": lambda: _git(root),
         "disk": lambda: _disk(root),
@@ -115,10 +115,12 @@ def _collectives() -> Found:
     return "good", named
 
 
-def _parameters(experiment: Experiment, root: Path) -> Found:
+def _parameters(experiment: Experiment, root: Path, address: str | None) -> Found:
     checks.check(experiment)
-    device = machine.choose_device(experiment.compute.device)
-    text = f"params.yaml: {experiment.model.architecture}, {machine.precision(experiment, device)} on {device}"
+    text = f"params.yaml: {experiment.model.architecture}"
+    if not address or experiment.compute.launcher == "local":  # else a device of the cluster does it
+        device = machine.choose_device(experiment.compute.device)
+        text += f", {machine.precision(experiment, device)} on {device}"
     lines = precedents.concerns(experiment, root)
     return ("note" if lines else "good"), "\n".join([text, *lines])
 

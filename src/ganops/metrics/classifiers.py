@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ganops.core.cores import side_by_side
+from ganops.core.cores import in_pieces, side_by_side
 from ganops.core.errors import FeatureError
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import progress
@@ -272,11 +272,11 @@ def _logits(network: nn.Module, images: Images, device: str, batch: int = 256) -
     """Return the logits of each image: float32 [N, K]."""
 
     @torch.no_grad()
-    def of(start: int) -> NDArray[np.float32]:
-        found: NDArray[np.float32] = network(_scale(images[start : start + batch], device)).cpu().numpy()
+    def of(piece: slice) -> NDArray[np.float32]:
+        found: NDArray[np.float32] = network(_scale(images[piece], device)).cpu().numpy()
         return found
 
-    return np.concatenate(list(side_by_side(of, range(0, len(images), batch), device)))
+    return np.concatenate(list(in_pieces(of, len(images), batch, device)))
 
 
 def _scale(images: Images, device: str) -> Tensor:

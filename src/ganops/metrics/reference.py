@@ -1,8 +1,8 @@
 """The reference: a trusted extractor and the features of the real images, kept in one folder.
 
 extractor/                    weights.safetensors, description.json
-card.json                     what the extractor is, its accuracy, its ladder, which metrics are blind to which rung of
-                              it, the protocol, the hashes of these files:
+card.json                     what the extractor is, the device on which it was made, its accuracy, its ladder, which
+                              metrics are blind to which rung of it, the protocol, the hashes of these files:
 <split>/features.npy          float32 [N, d]
 <split>/statistics.safetensors   count, mean [d], covariance [d, d], and classes [K] of a classifier
 <split>/texts.npy, nll.npy    of texts: uint16 [N, L], and float64 [N] by an extractor that has a likelihood
@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+from ganops.core import devices
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic_folder, hash_file, read_json, write_json
 from ganops.kinds import KINDS, Facts, text
@@ -244,6 +246,7 @@ def build(
         "published": made.published,
         "dimensions": made.dimensions,
         "details": made.card,
+        "device": devices.name(torch.device(device)),
         "ladder": judge(made.name, rungs, kind),
         **_sight(rungs, extractor, made.published, seed),
         "counts": {split: len(x) for split, x in images.items()},

@@ -12,8 +12,8 @@ from ganops.data import Prepared
 from ganops.data.about import About
 from ganops.evaluation import pictures, reporting, verdict
 from ganops.evaluation.gate import Decision, Rival, decide
-from ganops.experiment import checks, machine
-from ganops.generator import WEIGHTS, Generator
+from ganops.experiment import checks
+from ganops.generator import WEIGHTS, Description, Generator
 from ganops.generator.encoder import WEIGHTS as ENCODER
 from ganops.generator.encoder import Encoder, parameters
 from ganops.metrics.reference import Reference
@@ -21,7 +21,7 @@ from ganops.registry.champions import ChampionMovedError
 from ganops.registry.package import Package
 from ganops.registry.registration import register
 from ganops.registry.searches import record
-from ganops.registry.versus_champion import challenge
+from ganops.registry.versus_champion import Compare, challenge
 from ganops.reports.report import write
 from ganops.search import trials
 
@@ -31,8 +31,13 @@ MAX_MOVES = 5
 """Times that a candidate is measured again because another became the champion meanwhile."""
 
 
-def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
+def enter(experiment: Experiment, project: Path, compare: Compare) -> dict[str, Any]:
     """Register what the stages wrote in a project, measured beside the champion, and write the report with both.
+
+    Args:
+        experiment: The parameters.
+        project: Folder of the project.
+        compare: Measures the champion and what is registered, see `versus_champion`.
 
     Returns:
         The content of `metrics/registration.json`.
@@ -43,8 +48,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
         ChampionMovedError: Others became the champion while this one was measured, again and again.
     """
     entry, judged = experiment.register_, experiment.evaluate
-    device = str(machine.choose_device(experiment.compute.device))
-    reference = Reference.open(project / layout.FEATURES, device)
+    reference = Reference.open(project / layout.FEATURES)
     checks.check_sight(experiment, reference.blind)
     if (search := trials.read(project / layout.TUNE_REPORT)) is not None:
         record(search, project, name=entry.name)  # the stage tune did, unless it ran elsewhere or long ago
@@ -55,7 +59,7 @@ def enter(experiment: Experiment, project: Path) -> dict[str, Any]:
     report = project / layout.REGISTRATION_REPORT / "report.html"
     for move in range(MAX_MOVES):
         rival = challenge(
-            made, Generator.load(project / layout.GENERATOR, device), reference,
+            made, Description.of(made.description).spec, compare,
             name=entry.name, root=project, samples=judged.samples, split=judged.split, seed=experiment.seed,
         )  # fmt: skip
         decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)

@@ -4,14 +4,16 @@ What is on record of the champion may have been taken by another extractor, from
 drawn again, from the registry's own files, and its figures are never taken from there.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.evaluation.comparison import of_samplers
+from ganops.evaluation.comparison import Comparison, of_samplers
 from ganops.evaluation.gate import Rival
-from ganops.metrics.measure import Sampler
+from ganops.generator import Generator
+from ganops.kinds import Spec
 from ganops.metrics.reference import Reference
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION
@@ -21,18 +23,26 @@ from ganops.registry.package import Package
 from ganops.registry.registration import is_same
 from ganops.registry.tracking import mlflow
 
+Compare = Callable[..., Comparison]
+"""`compared` but for the challenger and the reference, which it knows: (the champion's files, samples, split, seed)."""
+
+
+def compared(champion: Path, generator: Path, features: Path, *, device: str, **how: Any) -> Comparison:
+    """The champion, by the folder of its files, beside the challenger; `how` as in `comparison.of_samplers`."""
+    challenger, reference = Generator.load(generator, device), Reference.open(features, device)
+    return of_samplers(Registered(champion), challenger, reference, stage="register", **how)
+
 
 @tracking.refusals()
 def challenge(
-    package: Package, sampler: Sampler, reference: Reference, *, name: str, root: Path, samples: int, split: str,
-    seed: int,
-) -> Rival | None:  # fmt: skip
+    package: Package, spec: Spec, compare: Compare, *, name: str, root: Path, samples: int, split: str, seed: int
+) -> Rival | None:
     """Measures the champion of `name` and the challenger; None where there is no champion, or it is the challenger.
 
     Args:
         package: The challenger.
-        sampler: It draws the challenger's pictures.
-        reference: The extractor and the real features.
+        spec: Specification of its samples.
+        compare: Measures both.
         name: Of the registered model.
         root: Folder of the project, for the embedded store.
         samples: Of each.
@@ -48,11 +58,11 @@ def challenge(
             if champion is None:
                 return None
             version, former = champion
-            if former.spec.words != sampler.spec.words:
-                return Rival(version, None, f"it draws {former.spec.words}, the challenger {sampler.spec.words}")
-            if former.spec.facts.get("words") != sampler.spec.facts.get("words"):
+            if former.spec.words != spec.words:
+                return Rival(version, None, f"it draws {former.spec.words}, the challenger {spec.words}")
+            if former.spec.facts.get("words") != spec.facts.get("words"):
                 return Rival(version, None, "its texts are of another vocabulary than the challenger's")
-            found = of_samplers(former, sampler, reference, samples=samples, split=split, seed=seed, stage="register")
+            found = compare(former.folder, samples=samples, split=split, seed=seed)
     except RegistryError as error:
         raise RegistryError(
             f"the champion cannot be measured: {error}. Mend the store, `ganops rollback`, or take the alias "

@@ -17,18 +17,17 @@ from ganops.config import Experiment
 from ganops.core.errors import DivergenceError, TrainingError
 from ganops.core.files import atomic, hash_json, read_json, remove, write_json, yaml_text
 from ganops.core.layout import DATA
-from ganops.data import SPLITS, Prepared, decoders, prepare
+from ganops.data import Prepared, decoders, prepare
 from ganops.data.sources import below
 from ganops.distributed import decoding, runtime
 from ganops.distributed.evaluate import observe
+from ganops.distributed.placement import placed
 from ganops.distributed.train import fit
 from ganops.distributed.tune import search
-from ganops.experiment import checks, identity, machine, pace
+from ganops.experiment import checks, features, identity, machine, pace
 from ganops.experiment.run import Progress
-from ganops.metrics.extractors import options_of
 from ganops.metrics.protocol import names, require_equal
 from ganops.metrics.reference import Reference, distance
-from ganops.metrics.reference import build as build_reference
 from ganops.search import trials
 from ganops.search.trials import Trial
 from ganops.studies import study
@@ -109,20 +108,11 @@ def _make_ready(experiment: Experiment, out: Path, tell: Tell) -> None:
         max_rejected=data.max_rejected, shard=data.shard, storage=data.storage,
         mapper=decoding.mapper(experiment.compute),
     )  # fmt: skip
-    prepared = Prepared.open(out / "prepared")
-    tell(prepared.summary())
-    measured = {split: prepared.measured(split) for split in SPLITS}
-    build_reference(
-        {split: samples for split, (samples, _) in measured.items()},
-        {split: labels for split, (_, labels) in measured.items()},
-        out / "features",
-        extractor=experiment.features.extractor,
-        options=options_of(experiment.features.model_dump(mode="json")),
-        seed=experiment.seed,
-        device=str(machine.choose_device(experiment.compute.device)),
-        kind=prepared.spec.kind,
-        facts=prepared.spec.facts,
-    )
+    tell(Prepared.open(out / "prepared").summary())
+    placed(
+        experiment.compute, "features", features.make, out / "prepared", *features.weights(experiment),
+        out=out / "features", experiment=experiment,
+    )  # fmt: skip
     tell(Reference.open(out / "features").summary())
     write_json(out / READY, prepared_by)
 

@@ -17,9 +17,10 @@ from ganops.core.files import read_json, write_json
 from ganops.core.terminal import Table
 from ganops.data import Prepared
 from ganops.distributed.evaluate import observe
+from ganops.distributed.placement import placed
 from ganops.distributed.train import fit
 from ganops.evaluation.verdict import judge
-from ganops.experiment import identity, machine
+from ganops.experiment import identity
 from ganops.experiment.run import Progress
 from ganops.generator import Generator
 from ganops.metrics.measure import measure
@@ -106,10 +107,15 @@ def _one(
         run.best_generator().save(out / GENERATOR)
         made = observe(experiment.compute, out / GENERATOR, features, judged.samples)
         figures = measure(made, reference, judged.split, seed=experiment.seed)
-        generator = Generator.load(out / GENERATOR, machine.choose_device(experiment.compute.device))
-        figures = judge(figures, generator, Prepared.open(prepared), samples=judged.samples, seed=experiment.seed)
+        how: dict[str, Any] = {"results": figures, "samples": judged.samples, "seed": experiment.seed}
+        figures = placed(experiment.compute, "seeds", _judged, out / GENERATOR, prepared, **how)
         write_json(out / FIGURES, {"identity": key, "figures": figures})
     return figures
+
+
+def _judged(generator: Path, prepared: Path, *, device: str, **how: Any) -> dict[str, Any]:
+    """The figures with those of `verdict.judge`, for which networks learn on the device."""
+    return judge(generator=Generator.load(generator, device), prepared=Prepared.open(prepared), **how)
 
 
 def table(spreads: dict[str, Spread]) -> Table:

@@ -9,13 +9,17 @@
 //   NULL_GPU_GB        memory of each (141)
 //   NULL_GPU_CC        compute capability (90); below 75 there is no kernel for it, as in wheels for CUDA 13
 //   NULL_GPU_DRIVER    "old": the driver is older than the runtime
+//   NULL_GPU_LOG       file to which each process adds a line when it first takes memory of a GPU: the GPU's number,
+//                      whatever CUDA_VISIBLE_DEVICES makes of it, and the name of the process
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cuda_runtime_api.h>
 
@@ -145,11 +149,25 @@ static Piece forget(void *start) {
   return known;
 }
 
+static int number_of(int device) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  for (; visible && device; device--) visible = strchr(visible, ',') ? strchr(visible, ',') + 1 : NULL;
+  return visible && *visible ? atoi(visible) : device;
+}
+static void note(int device) {
+  const char *log = getenv("NULL_GPU_LOG");
+  if (!log || used[device]) return;
+  char name[256] = "", line[300];
+  int named = open("/proc/self/cmdline", O_RDONLY), out = open(log, O_WRONLY | O_APPEND | O_CREAT, 0600);
+  if (read(named, name, sizeof name - 1) < 0) *name = 0;
+  if (write(out, line, snprintf(line, sizeof line, "%d %d %s\n", number_of(device), getpid(), name)) < 0) abort();
+  close(named), close(out);
+}
 CUDA cudaMalloc(void **place, size_t size) {
   if (used[current] + size > memory - CONTEXT) return failed(cudaErrorMemoryAllocation);
   *place = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (*place == MAP_FAILED) return failed(cudaErrorMemoryAllocation);
-  used[current] += size;
+  note(current), used[current] += size;
   return remember(*place, size, DEVICE), cudaSuccess;
 }
 CUDA cudaFree(void *place) {

@@ -102,6 +102,7 @@ class Inception(Extractor):
     dimensions = 2048
     resize: ClassVar[str] = "bilinear to 299 x 299, as pytorch-fid"
     batch: ClassVar[int] = 8  # the quickest on a processor
+    numbers: ClassVar[int] = 3 * 299 * 299
     dtype: ClassVar[torch.dtype] = torch.float32
 
     def __init__(self, state: Weights, hash: str, card: dict[str, Any], device: str) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ganops.core import cores
-from ganops.core.cores import side_by_side
+from ganops.core.cores import in_pieces
 from ganops.core.devices import repeatable
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
@@ -168,14 +168,14 @@ class Language(Extractor):
         """
 
         @torch.inference_mode()
-        def of(start: int) -> NDArray[np.float64]:
-            x = self._checked(torch.from_numpy(texts[start : start + PIECE].astype(np.int64)).to(self.device))
+        def of(piece: slice) -> NDArray[np.float64]:
+            x = self._checked(torch.from_numpy(texts[piece].astype(np.int64)).to(self.device))
             found: NDArray[np.float64] = self.network.losses(x, self.network.states(x)).double().sum(1).cpu().numpy()
             return found
 
-        starts, device = range(0, len(texts), PIECE), torch.device(self.device)
+        device = torch.device(self.device)
         with repeatable(device):
-            return np.concatenate([np.zeros(0), *side_by_side(of, starts, device.type)])
+            return np.concatenate([np.zeros(0), *in_pieces(of, len(texts), PIECE, device.type)])
 
     def _checked(self, x: Tensor) -> Tensor:
         """Numbers of words as int64, of the length and the vocabulary that the network knows."""

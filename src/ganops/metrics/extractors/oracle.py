@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ganops.core.cores import side_by_side
+from ganops.core.cores import in_pieces
 from ganops.core.errors import FeatureError
 from ganops.core.oracle import OracleNetwork
 from ganops.metrics.extractors.extractor import Extractor, Labels, Texts, hash_weights, read
@@ -90,10 +90,10 @@ class Oracle(Extractor):
     def nll(self, texts: NDArray[Any]) -> NDArray[np.float64]:
         """-log p of each text in nats: uint16 [N, L] -> [N]."""
 
-        def of(start: int) -> NDArray[np.float64]:
-            x = torch.from_numpy(texts[start : start + PIECE].astype(np.int64)).to(self.device)
+        def of(piece: slice) -> NDArray[np.float64]:
+            x = torch.from_numpy(texts[piece].astype(np.int64)).to(self.device)
             found: NDArray[np.float64] = self.network.nll(x).cpu().numpy()
             return found
 
-        starts = range(0, len(texts), PIECE)
-        return np.concatenate([np.zeros(0), *side_by_side(of, starts, torch.device(self.device).type)])
+        device = torch.device(self.device).type
+        return np.concatenate([np.zeros(0), *in_pieces(of, len(texts), PIECE, device)])
