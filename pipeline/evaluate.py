@@ -1,4 +1,4 @@
-"""Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json, reports/evaluation."""
+"""Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json and summary.json, report."""
 
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def main() -> None:
             )  # fmt: skip
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, results)
+        write_json(layout.SUMMARY, verdict.brief(results))
         say(name, f"{verdict.summary(results, prepared.spec.unit)}   {layout.EVALUATION_REPORT}/report.html")
 
 
