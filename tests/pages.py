@@ -122,7 +122,7 @@ UNREADABLE = """() => {
     const own = (control.getAttribute("aria-label") || "") + (control.title || "") + control.textContent;
     if (!(labels + by + alt + own).trim()) say("no label", control);
   }
-  const ids = [...document.querySelectorAll("[id]")].map((each) => each.id);
+  const ids = [...document.querySelectorAll("[id]")].map((each) => each.id).filter(Boolean);
   ids.filter((id, i) => ids.indexOf(id) !== i).forEach((id) => found.push(`id twice: ${id}`));
   return found;
 }"""

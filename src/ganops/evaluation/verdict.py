@@ -221,7 +221,7 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
 
 
 def brief(results: dict[str, Any]) -> dict[str, float]:
-    """What DVC shows: the first numbers of the headline, of four digits, with interval and floor of the first."""
+    """Return the numbers that DVC shows: the first of the headline, of four digits, with interval and floor."""
     found = dict(list(headline(results).items())[:BRIEF])
     first = next(iter(found), "")
     found |= dict(zip(("low", "high"), results.get("intervals", {}).get(first, ()), strict=False))

@@ -23,7 +23,7 @@ def environment() -> jinja2.Environment:
 
 
 HEAD: dict[str, Any] = {"about": {}, "decided": "", "beside": {}}
-"""What the head of a page may leave out: facts about its subject, the decision in words, what is beside its number."""
+"""Defaults of the head: facts about the subject of a page, the decision in words, the figures beside its number."""
 
 
 def fill(template: str, **content: Any) -> str:
