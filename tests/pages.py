@@ -51,9 +51,9 @@ CONTRASTS = """() => {
 """The lightness of the page's ground, and the contrast of each text with what is behind it (WCAG 2.2, 1.4.3)."""
 
 OVERLAPS = """() => {
-  const seen = (box, element) => {  // the part that no scrolling region hides
+  const seen = (box, within) => {  // the part that no scrolling region hides
     let [left, top, right, bottom] = [box.left, box.top, box.right, box.bottom];
-    for (let at = element.parentElement; at; at = at.parentElement) {
+    for (let at = within; at; at = at.parentElement) {
       if (getComputedStyle(at).overflow === "visible" || at === document.documentElement) continue;
       const room = at.getBoundingClientRect();
       [left, top] = [Math.max(left, room.left), Math.max(top, room.top)];
@@ -61,19 +61,19 @@ OVERLAPS = """() => {
     }
     return {left, top, right, bottom};
   };
-  const boxes = [];
+  const boxes = [], plain = {opacityProperty: true, visibilityProperty: true};
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node; (node = walk.nextNode());) {
     const parent = node.parentElement;
-    if (!node.textContent.trim() || !parent.checkVisibility({visibilityProperty: true})) continue;
+    if (!node.textContent.trim() || !parent.checkVisibility(plain)) continue;
     const range = document.createRange();
     range.selectNodeContents(node);
     for (const box of range.getClientRects())
       boxes.push({...seen(box, parent), parent, what: node.textContent.trim().slice(0, 30)});
   }
   for (const element of document.querySelectorAll("img, audio, video, input, .line"))
-    if (element.checkVisibility())
-      boxes.push({...seen(element.getBoundingClientRect(), element), parent: element,
+    if (element.checkVisibility(plain))
+      boxes.push({...seen(element.getBoundingClientRect(), element.parentElement), parent: element,
                   what: element.tagName + " " + (element.alt || "").slice(0, 30)});
   const found = [];
   const shown = boxes.filter((box) => box.right - box.left > 1 && box.bottom - box.top > 1);
@@ -107,7 +107,7 @@ UNREADABLE = """() => {
   if (!document.documentElement.lang) found.push("no language");
   if (!document.title.trim()) found.push("no title");
   if (shown("main, [role=main]").length !== 1) found.push("not one main landmark");
-  if (shown("h1").length !== 1) found.push("not one h1");
+  if (!shown("h1").length) found.push("no h1");
   shown("h1, h2, h3, h4, h5, h6").reduce((before, heading) => {
     const level = Number(heading.tagName[1]);
     if (level > before + 1) say(`h${level} after h${before}`, heading);
