@@ -146,11 +146,11 @@ def faint(page):
 
 def unreadable(page, presses=12):
     """Return what keeps people from reading a page, by our own rules, by the keyboard, and by axe where it is found."""
-    found = page.evaluate(UNREADABLE)
+    found = page.evaluate(UNREADABLE) + serious(page)
     for _ in range(presses):
         page.keyboard.press("Tab")
         found += [f"no focus: {text}" for text in [page.evaluate(FOCUS)] if text]
-    return found + serious(page)
+    return found
 
 
 def serious(page):
@@ -160,7 +160,8 @@ def serious(page):
     page.evaluate(AXE.read_text(encoding="utf-8"))
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"axe {each['id']} ({each['impact']}): {each['nodes'][0]['html'][:100]}"
+        f"axe {each['id']} ({each['impact']}): {each['nodes'][0]['html'][:100]} "
+        f"{each['nodes'][0]['failureSummary']}"
         for each in results["violations"] if each["impact"] in ("serious", "critical")
     ]  # fmt: skip
 
