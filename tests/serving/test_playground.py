@@ -540,6 +540,7 @@ def test_a_page_follows_the_scheme_of_the_browser_and_everyone_can_read_it(page)
         page.locator("#drawn summary").click()
         for name in ("Draw", "Between two", "Which is better?", "Card"):
             page.get_by_role("tab", name=name).click()
+            page.wait_for_function("!document.body.innerText.includes('processing |')")
             page.wait_for_timeout(1500)  # colours and new samples fade
             grounds[scheme], faint = pages.faint(page)
             found = [*faint.items(), *pages.unreadable(page), *page.evaluate(pages.OVERLAPS)]
