@@ -1,4 +1,4 @@
-"""Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json, reports/evaluation."""
+"""Stage `evaluate`: artifacts/generator, artifacts/features -> metrics/evaluation.json and summary.json, report."""
 
 from pathlib import Path
 
@@ -41,6 +41,7 @@ def main() -> None:
             )  # fmt: skip
             write(page, folder / "report.html")
         write_json(layout.EVALUATION, found.results)
+        write_json(layout.SUMMARY, verdict.brief(found.results))
         say(name, f"{verdict.summary(found.results, prepared.spec.unit)}   {layout.EVALUATION_REPORT}/report.html")
 
 

@@ -29,6 +29,7 @@ def main() -> None:
 
         registration = enter(experiment, Path(), compare)
         write_json(layout.REGISTRATION, registration)
+        write_json(layout.DECISION, {key: registration[key] for key in ("passed", "version")})
         say(name, f"{summary(registration)}   {layout.REGISTRATION_REPORT}/report.html")
         if experiment.register_.fail_on_reject and not registration["passed"]:
             raise RegistryError("register.fail_on_reject: the generator did not pass the gate")

@@ -52,10 +52,16 @@ def test_metrics_and_plots(finished):
     shown = finished.run("dvc", "metrics", "show", "--json")
     metrics = json.loads(shown[: shown.rindex("}") + 1])
     values = json.dumps(metrics)
-    assert "fd_domain_infinity" in values
-    assert "fd_domain_validation" in values
-    protocol = json.loads((finished.folder / "metrics/evaluation.json").read_text())["protocol"]
-    assert protocol["labels"] == "training frequencies"
+    assert all(f'"{name}"' in values for name in ("fd_domain", "low", "high", "floor", "passed", "version"))
+    assert max(map(len, finished.run("dvc", "metrics", "show").splitlines())) <= 120
+    evaluation = json.loads((finished.folder / "metrics/evaluation.json").read_text())
+    assert "fd_domain_infinity" in evaluation
+    assert evaluation["protocol"]["labels"] == "training frequencies"
+    training = json.loads((finished.folder / "metrics/train.json").read_text())
+    assert "fd_domain_validation" in training
+    page = (finished.folder / "reports/registration/report.html").read_text()
+    assert f"<dt>trained</dt><dd>{training['finished'][:10]}</dd>" in page
+    assert "<dt>version</dt><dd>1</dd>" in page
     counts = json.loads((finished.folder / "artifacts/generator/generator.json").read_text())["class_counts"]
     assert sum(counts) == json.loads((finished.folder / "artifacts/features/card.json").read_text())["counts"]["train"]
     assert "static" in finished.run("dvc", "plots", "show") or (finished.folder / "dvc_plots/index.html").is_file()

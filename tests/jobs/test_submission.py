@@ -85,7 +85,7 @@ def test_stages_that_act_on_the_outside_are_known_by_what_dvc_does_not_cache(pro
     assert dvc.stages(project.folder, acting=True)[-2:] == ["evaluate", "register"]
     assert dvc.stages(project.folder, acting=False)[-1] == "evaluate"
     uncached = {path.as_posix() for path in dvc.uncached(project.folder)}
-    assert uncached == {"dvc.lock", "metrics/registration.json", "reports/registration"}
+    assert uncached == {"dvc.lock", "metrics/decision.json", "metrics/registration.json", "reports/registration"}
 
 
 def test_where_a_run_happens_can_be_changed_from_outside(project, monkeypatch):

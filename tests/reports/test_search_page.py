@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from searches import LR, asha, grid, population, scored, search
-from test_report import BROWSER, HOSTILE, MEASURE, Page, browse
+from test_report import HOSTILE, Page
 
 from ganops.reports.search_page import publish, save, write
 from ganops.search.trials import Takeover, Trial, ranked
@@ -149,14 +149,3 @@ def test_a_search_is_published_with_its_page(tmp_path):
     assert len(json.loads((tmp_path / "tune" / "trials.json").read_text())) == 6
     publish(None, best_params=tmp_path / "best.yaml", report=tmp_path / "tune")
     assert {path.name for path in (tmp_path / "tune").iterdir()} == {"search.json", "times.json", "trials.json"}
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome on this machine")
-def test_a_phone_shows_it_without_scrolling_sideways(tmp_path):
-    write(asha(40, noise=6), tmp_path / "report.html")
-    (tmp_path / "measure.html").write_text(MEASURE.replace("WIDTH", "390"))
-    found = browse(tmp_path, "--dump-dom", "--window-size=1400,900", (tmp_path / "measure.html").as_uri())
-    measured = json.loads(re.search(r"measured ({.*})", found).group(1))
-    assert measured["wide"] <= 390
-    assert measured["broken"] == 0
-    assert measured["images"] >= 10

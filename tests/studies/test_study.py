@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pages
 import pytest
 import yaml
 from scipy import stats
@@ -244,6 +245,15 @@ def test_the_report_shows_distance_against_kimg_and_against_seconds(outcome, tmp
     assert "Against seconds of training." in page
     unknown = replace(outcome, results=tuple(replace(each, course=()) for each in outcome.results))
     assert "Against" not in study.page(unknown)
+
+
+def test_its_page_can_be_read_on_a_phone_on_a_desk_and_on_paper(outcome, tmp_path):
+    study.publish(outcome, tmp_path)
+    with pages.browsing() as browser:
+        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab.goto((tmp_path / "report.html").as_uri())
+        assert pages.on_screens(tab) == {}
+        assert pages.on_paper(tab) == []
 
 
 def test_a_study_without_results_still_has_its_report(outcome, tmp_path):

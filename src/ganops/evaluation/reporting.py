@@ -32,7 +32,7 @@ def report(
     project: Path, experiment: Experiment, results: dict[str, Any], prepared: Prepared, reference: Reference,
     pictures: dict[str, Path], champion: dict[str, Any] | None = None, decision: dict[str, Any] | None = None, *,
     played: Sequence[Path] = (), sentences: Mapping[str, Any] | None = None, again: Sequence[tuple[str, str]] = (),
-    stage: str = "evaluate", known: Revision | None = None,
+    stage: str = "evaluate", known: Revision | None = None, version: int | None = None,
 ) -> Report:  # fmt: skip
     """All that the report page shows, from the outputs of the stages.
 
@@ -50,13 +50,16 @@ def report(
         again: Texts and their reconstructions, as `pictures.again_in_words` gives them.
         stage: That which writes the report.
         known: The code, whose patch lies beside the report; None: as git says it.
+        version: Of the registered model; None: it is not registered yet.
     """
     strip = [(float(path.stem), path) for path in sorted((project / layout.FILMSTRIP).glob("*.png"))]
     training = read_json(project / layout.TRAIN_METRICS)
     generator = Generator.load(project / layout.GENERATOR).description
     return Report(
         title=experiment.register_.name,
-        summary=headline(results),
+        version=version,
+        date=training.get("finished", "")[:10],
+        summary=_summary(results, experiment.register_.improve if decision else ""),
         manifest=_manifest(prepared, About.read(project / layout.ABOUT)),
         history=history(project),
         metrics=with_intervals(results, prepared.spec.unit),
@@ -84,6 +87,11 @@ def report(
         reconstruction=results.get("reconstruction", {}),
         bound=results.get("bound", {}),
     )
+
+
+def _summary(results: dict[str, Any], improve: str) -> dict[str, float]:
+    """Return the headline, the metric first in which the champion must be beaten."""
+    return {**{name: results[name] for name in [improve] if name in results}, **headline(results)}
 
 
 def _preview(project: Path) -> Path:

@@ -35,6 +35,8 @@ COPIES = ("exact_copies", "copied_ngrams")
 """Figures of texts that stand among the signs of memorisation."""
 UNREAD = "the networks that learn to judge look at pixels, and texts have none"
 """The reason why there are no figures of `metrics.classifiers` for texts."""
+BRIEF = 3
+"""Most numbers of the headline in what DVC shows: with interval, floor and decision they fit in 120 columns."""
 PIECE_SAMPLES = 500
 """Samples that are drawn and looked at as one."""
 
@@ -216,6 +218,16 @@ def headline(results: dict[str, Any]) -> dict[str, float]:
     """
     blind = results.get("blind", {})
     return {name: results[name] for name in catalogue.headline(results) if catalogue.decides(name, results, blind)}
+
+
+def brief(results: dict[str, Any]) -> dict[str, float]:
+    """Return the numbers that DVC shows: the first of the headline, of four digits, with interval and floor."""
+    found = dict(list(headline(results).items())[:BRIEF])
+    first = next(iter(found), "")
+    found |= dict(zip(("low", "high"), results.get("intervals", {}).get(first, ()), strict=False))
+    if first in results.get("floors", {}):
+        found["floor"] = results["floors"][first]
+    return {name: float(f"{value:.4g}") for name, value in found.items()}
 
 
 def summary(results: dict[str, Any], unit: str = "image") -> str:

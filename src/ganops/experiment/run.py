@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -632,6 +633,7 @@ class Run:
             **{key: value for key, value in self.best_row.items() if self._judged(key)},
             "images_per_second": speeds[len(speeds) // 2],
             "seconds": _seconds(self.history),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             **self._of_warm_up(),
             **self.hardware,
         }

@@ -71,23 +71,27 @@ def enter(experiment: Experiment, project: Path, compare: Compare) -> dict[str, 
             if move == MAX_MOVES - 1:
                 raise
             continue
+        _write_report(experiment, project, reference, rival, decision, known, registration["version"])
         return registration | {"beside_champion": rival.content() if rival else {}}
     raise AssertionError
 
 
 def _write_report(
     experiment: Experiment, project: Path, reference: Reference, rival: Rival | None, decision: Decision,
-    known: Revision | None,
+    known: Revision | None, version: int | None = None,
 ) -> Path | None:  # fmt: skip
-    """Writes the report, and the patch of the code beside it, whose path is returned."""
+    """Write the report, and the patch of the code beside it, whose path is returned.
+
+    It is written before the registration, which keeps a copy, and again when the version has its number.
+    """
     description = Generator.load(project / layout.GENERATOR).description
     trained = verdict.trained(experiment, description, project / layout.BEST_PARAMS)
     with atomic_folder(project / layout.REGISTRATION_REPORT) as folder:
         shown, played = pictures.found(project / layout.EVALUATION_REPORT)
         page = reporting.report(
             project, trained, read_json(project / layout.EVALUATION), Prepared.open(project / layout.PREPARED),
-            reference, shown,
-            rival.content() if rival else {}, decision.content(), played=played, stage=STAGE, known=known,
+            reference, shown, rival.content() if rival else {}, decision.content(),
+            played=played, stage=STAGE, known=known, version=version,
         )  # fmt: skip
         write(page, folder / "report.html")
         patch = known.save(folder) if known else None

@@ -22,14 +22,23 @@ def environment() -> jinja2.Environment:
     return found
 
 
+HEAD: dict[str, Any] = {"about": {}, "decided": "", "beside": {}}
+"""Defaults of the head: facts about the subject of a page, the decision in words, the figures beside its number."""
+
+
 def fill(template: str, **content: Any) -> str:
     """The template with its content, as HTML: no script, nothing to load, the same bytes for the same input."""
-    return environment().get_template(template).render(**content)
+    return environment().get_template(template).render(**HEAD | content)
 
 
 def svg_uri(content: bytes) -> str:
     """An SVG as a `data:` URI."""
     return embedded("image/svg+xml", content)
+
+
+def brackets(ends: Sequence[float] | None) -> str | None:
+    """Return a 95 % interval in words, between its ends; None where there is none."""
+    return "[{}, {}]".format(*map(readable, ends)) if ends else None
 
 
 def present(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
@@ -69,10 +70,10 @@ STYLE = {
     "legend.frameon": False,
 }
 
-MAX_POINTS = 400
+MAX_POINTS = 200
 MAX_NAMED_CLASSES = 40
 """Most points of a curve, and most classes of a chart that are named."""
-BYTES_OF_SHEET = 200_000
+BYTES_OF_SHEET = 75_000
 """Most bytes of a sheet of images."""
 
 
@@ -315,6 +316,26 @@ def data_uri(picture: Image.Image, limit: int) -> str:
         side = 0.95 * math.sqrt(limit / len(content))
         picture = picture.resize([max(1, int(size * side)) for size in picture.size], Image.Resampling.LANCZOS)
     return embedded("image/webp", content)
+
+
+def smaller_film(path: Path, limit: int) -> bytes:
+    """An animated WebP as it is, or, where it takes more than `limit` bytes, its frames made smaller until it fits."""
+    content = path.read_bytes()
+    if len(content) <= limit:
+        return content
+    with Image.open(io.BytesIO(content)) as film:
+        frames, times = [], []
+        for i in range(getattr(film, "n_frames", 1)):
+            film.seek(i)
+            frames.append(film.convert("RGB"))
+            times.append(film.info.get("duration", 0))
+    while len(content) > limit and min(frames[0].size) > 16:
+        buffer = io.BytesIO()
+        frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], duration=times, loop=0, quality=70)
+        content = buffer.getvalue()
+        side = min(0.95, 0.95 * math.sqrt(limit / len(content)))
+        frames = [each.resize([max(1, int(size * side)) for size in each.size]) for each in frames]
+    return content
 
 
 def number(value: float, digits: int = 3) -> str:

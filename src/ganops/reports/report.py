@@ -29,8 +29,12 @@ class Report:
 
     title: str
     """Name of the model."""
+    version: int | None = None
+    """Version in the registry; None: it is not registered yet."""
+    date: str = ""
+    """Day on which the training ended: YYYY-MM-DD."""
     summary: Mapping[str, Any] = field(default_factory=dict)
-    """The verdict: name -> number or text, in the order of the headline."""
+    """The verdict: name -> number or text, in the order of the headline; the first is the head number."""
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """The prepared data: `source` {`name`}, `sample` {`kind`, `shape` [C, H, W]}, `splits` {name: {`samples`, `classes`
     {name: samples}}}, `duplicates`, `rejected` [{`name`, `reason`}], `sha256`."""
@@ -45,8 +49,9 @@ class Report:
     (its value), `difference` (of this generator from it), `interval` [low, high], `other_is` (this generator: better,
     worse, ...)}}, or `reason`."""
     decision: Mapping[str, Any] = field(default_factory=dict)
-    """Decision on the championship of this generator: `passed`, `checks` [{`metric`, `value`, `bound` {at_most or
-    at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`} or None."""
+    """Decision on the championship of this generator: `passed`, `reasons` against it in words, `checks` [{`metric`,
+    `value`, `bound` {at_most or at_least: limit}, `passed`}], and `improvement` over the champion {`passed`, `reason`}
+    or None."""
     memorisation: Mapping[str, Any] = field(default_factory=dict)
     """`verdict` in words, `copied_share`, and `signs` {name: {`generated`, `held_out`, `copied`: number}}."""
     protocol: Mapping[str, Any] = field(default_factory=dict)
@@ -177,8 +182,12 @@ PICTURES = {
 ELSEWHERE = ("samples", "preview", "memorisation", "reconstructions")
 """Pictures that stand in other sections."""
 
-BYTES_OF_PICTURE, BYTES_OF_FRAME = 150_000, 40_000
+MAX_BYTES = 2_000_000
+"""Most bytes of a page: it goes by mail, and opens on a phone."""
+BYTES_OF_PICTURE, BYTES_OF_FRAME = 80_000, 12_000
 """Most bytes of a picture, and of a frame of the filmstrip."""
+MAX_PATCH_BYTES = 100_000
+"""Bytes of a patch that is part of the page; a larger one lies beside it."""
 MAX_FRAMES, MAX_REJECTED, MAX_TRIALS = 10, 10, 50
 """Most frames, rejected files and trials that are shown."""
 
@@ -200,13 +209,14 @@ def render(report: Report) -> str:
     Raises:
         UserError: A picture is missing or not readable.
     """
+    played = "watch" if _unit(report) == "film" else "listen"
     sections = {
         "sentences": _sentences(report),
         "decision": _decision(report),
         "data": _data(report),
         "training": _training(report),
         "pictures": _pictures(report),
-        ("watch" if _unit(report) == "film" else "listen"): _played(report),
+        played: {},
         "reconstructions": _reconstructions(report),
         "numbers": _numbers(report),
         "curve": _curve(report),
@@ -214,14 +224,49 @@ def render(report: Report) -> str:
         "search": _search(report),
         "reproduce": _reproduce(report),
     }
-    return page.fill(
-        "report.html.j2",
-        title=report.title,
-        summary=page.present(report.summary),
-        crisp=max(_shape(report.manifest)[1:], default=0) <= 64,
-        unit=_unit(report),
-        hero=_picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
-        sections={name: content for name, content in sections.items() if any(content.values())},
+    head = {
+        "title": report.title,
+        "about": _about(report),
+        "decided": _decided(report),
+        "summary": page.present(report.summary),
+        "beside": _beside(report),
+        "crisp": max(_shape(report.manifest)[1:], default=0) <= 64,
+        "unit": _unit(report),
+        "hero": _picture(report.pictures.get("samples"), 2 * BYTES_OF_PICTURE),
+    }
+    if report.played:
+        sections[played] = _played(report, MAX_BYTES - len(_filled(head, sections).encode()))
+    return _filled(head, sections)
+
+
+def _filled(head: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page of the sections that have something to say."""
+    said = {name: content for name, content in sections.items() if any(content.values())}
+    return page.fill("report.html.j2", **head, sections=said)
+
+
+def _about(report: Report) -> dict[str, Any]:
+    """Return the facts of the head: which version of which day, of which data."""
+    source, count = report.manifest.get("source", {}).get("name"), _samples(report.manifest)
+    data = [source, count and f"{count:,} {_unit(report)}s"]
+    return page.present({"version": report.version, "trained": report.date, "data": ", ".join(filter(None, data))})
+
+
+def _decided(report: Report) -> str:
+    if not report.decision:
+        return ""
+    if report.decision["passed"]:
+        return "It passed the gate."
+    reasons = "; ".join(report.decision.get("reasons", ()))
+    return f"It did not pass the gate{': ' if reasons else ''}{reasons}."
+
+
+def _beside(report: Report) -> dict[str, Any]:
+    """Return what the head number is read by: its interval, and what real samples and noise would get."""
+    name = next(iter(report.summary), "")
+    figure = _figures(report).get(name, {})
+    return page.present(
+        {"95 %": page.brackets(figure.get("interval")), "floor": figure.get("floor"), "noise": figure.get("noise")}
     )
 
 
@@ -305,8 +350,7 @@ def _decision(report: Report) -> dict[str, Any]:
         for each in report.decision["checks"]
         for kind, limit in each["bound"].items()
     ]
-    verdict = "It passed the gate." if report.decision["passed"] else "It did not pass the gate."
-    return {"verdict": verdict, "checks": rows, "improvement": report.decision["improvement"]}
+    return {"verdict": _decided(report), "checks": rows, "improvement": report.decision["improvement"]}
 
 
 def _data(report: Report) -> dict[str, Any]:
@@ -318,16 +362,16 @@ def _data(report: Report) -> dict[str, Any]:
     facts = {
         "source": manifest.get("source", {}).get("name"),
         "licence": manifest.get("source", {}).get("licence"),
-        "samples": sum(split["samples"] for split in splits.values()) or None,
+        "samples": _samples(manifest),
         "shape": " × ".join(map(str, _shape(manifest))),
         "frames a second": manifest.get("sample", {}).get("facts", {}).get("fps"),
         "classes": len(classes) or None,
         "duplicates": manifest.get("duplicates"),
         "rejected files": len(rejected) if "rejected" in manifest else None,
-        "content hash": manifest.get("sha256", "")[:12],
     }
     return {
         "facts": page.present(facts),
+        "hash": manifest.get("sha256", "")[:12],
         "splits": {name: split["samples"] for name, split in splits.items()},
         "classes": page.svg_uri(plots.classes_bar(classes)) if classes else None,
         "class_counts": dict(classes),
@@ -390,21 +434,35 @@ def _pictures(report: Report) -> dict[str, Any]:
     return {"shown": shown}
 
 
-def _played(report: Report) -> dict[str, Any]:
-    """Return the samples that are heard or watched, each a `data:` URI: the page stays one file."""
-    played = [(name, {side: _file(path) for side, path in sides.items()}) for name, sides in report.played]
-    return {"samples": played, "vocoder": _kind(report) == "sound"}
+def _played(report: Report, room: int) -> dict[str, Any]:
+    """Return the samples that are heard or watched, each a `data:` URI: as many as the page has room for."""
+    shown: list[tuple[str, dict[str, str]]] = []
+    for name, sides in report.played:
+        uris = {side: _file(path) for side, path in sides.items()}
+        room -= sum(map(len, uris.values())) + BYTES_OF_PLAYER * len(uris)
+        if room < 0:
+            break
+        shown.append((name, uris))
+    folder = next(iter(report.played[0][1].values())).parent.name
+    return {"samples": shown, "unshown": len(report.played) - len(shown), "folder": folder,
+            "vocoder": _kind(report) == "sound"}  # fmt: skip
 
 
+BYTES_OF_PLAYER = 500
+"""Bytes of the HTML about a sample that is heard or watched."""
+BYTES_OF_FILM = 40_000
+"""Most bytes of a film: a larger one is shown smaller."""
 MEDIA = {".wav": "audio/wav", ".webp": "image/webp"}
 """Suffix of a file that is played -> its media type."""
 
 
-def _file(path: Path) -> str:
+def _file(path: Path, limit: int = BYTES_OF_FILM) -> str:
+    """Return a file that is played, a film of about `limit` bytes at most."""
     try:
-        return embedded(MEDIA[path.suffix], path.read_bytes())
+        content = path.read_bytes() if path.suffix == ".wav" else plots.smaller_film(path, limit)
     except OSError as error:
         raise UserError(f"report: expected a sample at {path}: {error}. Run the stage that writes it again.") from None
+    return embedded(MEDIA[path.suffix], content)
 
 
 def _reconstructions(report: Report) -> dict[str, Any]:
@@ -435,20 +493,35 @@ def _with_interval(figure: Mapping[str, Any], name: str) -> str | None:
     return "{} [{}, {}]".format(*(plots.number(value, 4) for value in (figure[name], *figure["interval"])))
 
 
-def _numbers(report: Report) -> dict[str, Any]:
-    card = report.card
+def _distances(card: Mapping[str, Any]) -> dict[str, float]:
+    """Return the distance of each rung of the extractor's ladder."""
     ladder = {rung: value for rung, value in card.get("ladder", {}).items() if plots.is_finite(value)}
-    distances = {rung: value for rung, value in ladder.items() if not rung.endswith(("_coverage", "_nll"))}
-    judged = "fid" if card.get("published") else f"fd_{card.get('extractor')}"
-    references = {"real": ladder.get("real"), "noise": ladder.get("noise"), "rungs": list(distances.values())}
-    metrics = page.present(report.metrics)
-    rows = []
+    return {rung: value for rung, value in ladder.items() if not rung.endswith(("_coverage", "_nll"))}
+
+
+def _own(card: Mapping[str, Any]) -> str:
+    """Return the name of the distance of which an extractor's ladder holds values."""
+    return "fid" if card.get("published") else f"fd_{card.get('extractor')}"
+
+
+def _figures(report: Report) -> dict[str, dict[str, Any]]:
+    """Return all that is known of each metric, by its name: the value, and what it is read by."""
+    metrics, rungs = page.present(report.metrics), _distances(report.card)
+    references = {"real": rungs.get("real"), "noise": rungs.get("noise"), "rungs": list(rungs.values())}
+    found = {}
     for name in (name for name in metrics if name.removesuffix("_std") not in {*metrics} - {name}):
         figure = metrics[name] if isinstance(metrics[name], Mapping) else {"value": metrics[name]}
-        known = {"spread": metrics.get(f"{name}_std")} | (references if name == judged else {})
+        known = {"spread": metrics.get(f"{name}_std")} | (references if name == _own(report.card) else {})
         known["alone"] = bool(catalogue.partner(name, metrics))
         known["champion"] = report.champion.get("metrics", {}).get(name)
-        rows.append(_row(name, known | dict(figure)))
+        found[name] = known | dict(figure)
+    return found
+
+
+def _numbers(report: Report) -> dict[str, Any]:
+    card, distances, judged = report.card, _distances(report.card), _own(report.card)
+    ladder = card.get("ladder", {})
+    rows = [_row(name, figure) for name, figure in _figures(report).items()]
     value = next((row["value"] for row in rows if row["name"] == judged and plots.is_finite(row["value"])), None)
     names = {rung: _worded(RUNGS.get(rung, rung.replace("_", " ")), report) for rung in distances}
     shown = {names[rung]: distance for rung, distance in distances.items()}
@@ -458,6 +531,7 @@ def _numbers(report: Report) -> dict[str, Any]:
         "covers": report.protocol.get("intervals"),
         "left_out": report.protocol.get("left_out") or {},
         "card": _card(card),
+        "weights": card.get("hash", "")[:12],
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
         "ladder_nll": {names[rung]: ladder[f"{rung}_nll"] for rung in distances if f"{rung}_nll" in ladder},
         "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
@@ -491,7 +565,6 @@ def _card(card: Mapping[str, Any]) -> dict[str, Any]:
             "nats of a held-out text": details.get("nll"),
             "perplexity of its words": details.get("perplexity"),
             "dimensions": card.get("dimensions"),
-            "weights": card.get("hash", "")[:12],
         }
     )
 
@@ -580,25 +653,31 @@ def _reproduce(report: Report) -> dict[str, Any]:
 
 
 def _patch(patch: Mapping[str, Any]) -> dict[str, str]:
-    """The patch as a link, so that the page alone is enough."""
+    """The patch as a link, so that the page alone is enough; of a large one, its name."""
     if not patch:
         return {}
-    return {"name": patch["name"], "uri": embedded("text/x-diff", patch["content"])}
+    small = len(patch["content"]) <= MAX_PATCH_BYTES
+    return {"name": patch["name"], "uri": embedded("text/x-diff", patch["content"]) if small else ""}
 
 
 def _picture(path: Path | None, limit: int) -> str | None:
-    """The file as a `data:` URI of about `limit` bytes at most; SVG and WebP are embedded as they are."""
+    """The file as a `data:` URI of about `limit` bytes at most; SVG is embedded as it is."""
     if path is None:
         return None
     try:
         if path.suffix.lower() == ".svg":
             return page.svg_uri(path.read_bytes())
         if path.suffix.lower() == ".webp":  # it moves
-            return _file(path)
+            return _file(path, limit)
         with Image.open(path) as picture:
             return plots.data_uri(picture, limit)
     except OSError as error:
         raise UserError(f"report: expected a picture at {path}: {error}. Run the stage that writes it again.") from None
+
+
+def _samples(manifest: Mapping[str, Any]) -> int | None:
+    """Return the number of samples of all splits; None: it is not known."""
+    return sum(split["samples"] for split in manifest.get("splits", {}).values()) or None
 
 
 def _shape(manifest: Mapping[str, Any]) -> Sequence[int]:

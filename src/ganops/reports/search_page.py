@@ -98,11 +98,15 @@ def _render(search: Search, drawings: Mapping[str, bytes], found: Importance | N
         "lineage": _lineage(search, charts),
     }
     order = ranked(search.trials)
+    after = {"next": order[1].score} if order[1:] and order[1].rung == order[0].rung else {}
     counts = Counter(trial.status for trial in search.trials)
     verdict = {search.objective: order[0].score, "best trial": order[0].number} if order else {}
     return page.fill(
         "search.html.j2",
         title="Search",
+        about=page.present({"search": search.name, "hardware": search.hardware}),
+        decided=_decided(search),
+        beside=after,
         summary=verdict | {"trials": len(search.trials)} | {name: counts[name] for name in get_args(Status)
                                                             if counts[name]},
         crisp=all(picture["crisp"] for picture in pictures),
@@ -113,6 +117,13 @@ def _render(search: Search, drawings: Mapping[str, bytes], found: Importance | N
     )  # fmt: skip
 
 
+def _decided(search: Search) -> str:
+    if not ranked(search.trials):
+        return "No trial ended with a distance that counts."
+    reason = why(search)
+    return f"{reason[0].upper()}{reason[1:]}."
+
+
 def _decision(search: Search) -> dict[str, Any]:
     order = ranked(search.trials)
     kimg, seconds = (sum(getattr(trial, what) for trial in search.trials) for what in ("kimg", "seconds"))
@@ -120,12 +131,10 @@ def _decision(search: Search) -> dict[str, Any]:
         "time": duration(search.seconds) if search.seconds else None,
         "time of all trials": duration(seconds) if seconds else None,
         "kimg of all trials": kimg,
-        "hardware": search.hardware,
-        "search": search.name,
     }
     rules = yaml.safe_dump(dict(search.rules), sort_keys=False, allow_unicode=True) if search.rules else None
     return {
-        "why": why(search) if order else "",
+        "why": _decided(search),
         "parameters": order[0].parameters if order else {},
         "cost": page.present(cost),
         "protocol": page.present(search.protocol),

@@ -19,7 +19,7 @@ from ganops.config import Count, Experiment, NotNegative, Positive, Section
 from ganops.core.errors import ConfigError, problems
 from ganops.core.files import atomic, read_yaml, write_json
 from ganops.reports import plots
-from ganops.reports.page import fill, svg_uri
+from ganops.reports.page import brackets, fill, svg_uri
 
 FILE = "study.yaml"
 FOLDER = Path("experiments")
@@ -428,6 +428,8 @@ def page(outcome: Outcome) -> str:
         title=study.title,
         crisp=False,
         hero=None,
+        about={"reference": study.reference, "data": outcome.data, "hardware": outcome.hardware},
+        beside={} if found is None else {"95 %": brackets(found.interval), "p of chance": found.p},
         sections=("ranking", *(["cost"] if courses else []), "deviations", "protocol"),
         summary={
             "Kendall's tau with the published ranking": "–" if found is None else f"{found.tau:.2f}",
@@ -442,7 +444,8 @@ def page(outcome: Outcome) -> str:
         rows=[(row["rank"] == 1, cells(row)) for row in rows],
         slopes=svg_uri(chart) if chart else None,
         courses=courses,
-        protocol={"data": outcome.data, "hardware": outcome.hardware, **outcome.protocol},
+        protocol=dict(outcome.protocol),
+        figure=outcome.figure,
     )
 
 
