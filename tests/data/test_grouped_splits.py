@@ -13,7 +13,7 @@ import pytest
 from ganops.core.errors import ConfigError, DataError
 from ganops.data import SPLITS, Prepared
 from ganops.data.arrange import deal
-from ganops.data.table import Table
+from ganops.data.sample_table import Table
 
 SHARES = {"validation": 0.1, "test": 0.1}
 

@@ -18,7 +18,7 @@ from ganops.core.files import atomic_folder
 from ganops.data import SPLITS, Prepared, intake, prepare
 from ganops.data.arrange import deal, order_classes
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.table import Table
+from ganops.data.sample_table import Table
 from ganops.kinds import Spec
 
 

@@ -104,11 +104,12 @@ def ui(
     port: Annotated[int, typer.Option(help="Of 127.0.0.1, for the store that is embedded in the project.")] = 5000,
 ) -> None:
     """Serve MLflow's pages of this project, and print the address of its runs; of a server, print that alone."""
-    from ganops.registry import pages, tracking
+    here = Path()
+    with looking("ui"):
+        from ganops.registry import pages, tracking
 
-    here, client = Path(), tracking.connect(Path())
-    server = pages.server(here)
-    runs = pages.runs(client, tracking.ensure_experiment(client, _name(None), here))
+        client, server = tracking.connect(here), pages.server(here)
+        runs = pages.runs(client, tracking.ensure_experiment(client, _name(None), here))
     say("ui", f"{server or f'http://127.0.0.1:{port}/'}{runs}")
     if not server:
         # eight processes more, for judging answers of language models

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ganops.core.errors import DataError
 from ganops.data.intake import Spool
-from ganops.data.table import Shape, Split, Table
+from ganops.data.sample_table import Shape, Split, Table
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 

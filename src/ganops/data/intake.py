@@ -22,7 +22,7 @@ from ganops.core.terminal import progress
 from ganops.data.decode import Decoded, decode_all
 from ganops.data.decoders import Decoder
 from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, printable
-from ganops.data.table import Shape, Table
+from ganops.data.sample_table import Shape, Table
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20

@@ -27,7 +27,7 @@ from ganops.data.prepared import Prepared
 from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import Wanted, printable
-from ganops.data.table import Row, Shape, Split, Table
+from ganops.data.sample_table import Row, Shape, Split, Table
 from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"

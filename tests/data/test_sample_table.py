@@ -8,7 +8,7 @@ import pytest
 
 from ganops.data import SPLITS
 from ganops.data.arrange import deal
-from ganops.data.table import Table
+from ganops.data.sample_table import Table
 
 SHARES = {"validation": 0.2, "test": 0.1}
 
