@@ -8,8 +8,8 @@ import pytest
 from ganops.core.errors import DataError
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.intake import Spool, by_processes, take_in
-from ganops.data.sources.item import Item, Source
 from ganops.data.sample_table import Table
+from ganops.data.sources.item import Item, Source
 
 
 def test_the_spool_gives_back_what_it_took_and_repeats_gray(tmp_path):

@@ -21,8 +21,8 @@ from ganops.core.errors import DataError
 from ganops.core.terminal import progress
 from ganops.data.decode import Decoded, decode_all
 from ganops.data.decoders import Decoder
-from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, printable
 from ganops.data.sample_table import Shape, Table
+from ganops.data.sources.item import Content, Deferred, Item, ItemError, Source, printable
 
 _CHUNK_ITEMS = 64
 _CHUNK_BYTES = 32 * 2**20

@@ -24,10 +24,10 @@ from ganops.data.intake import Intake, Mapper, Rejection, Spool, here, take_in
 from ganops.data.kept import keeping
 from ganops.data.naming import AUTO, NONE, Naming
 from ganops.data.prepared import Prepared
+from ganops.data.sample_table import Row, Shape, Split, Table
 from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
 from ganops.data.sources.item import Wanted, printable
-from ganops.data.sample_table import Row, Shape, Split, Table
 from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"
