@@ -198,7 +198,7 @@ def test_a_failed_gate_keeps_the_champion(finished):
     assert not registration["passed"]
     assert registration["champion"] == 1
     page = (finished.folder / "reports/registration/report.html").read_text()
-    assert "It did not pass the gate." in page
+    assert "It did not pass the gate: fd_domain" in page
 
     finished.params(register={"fail_on_reject": True})
     log = finished.run("dvc", "repro", fails=True)

@@ -46,6 +46,8 @@ def told(finished):
     above, below = pty.openpty()
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM, ",".join(map(str, WIDTHS)), ",".join(COMMANDS)]
     environment = {**Project(finished.folder).environment(), "TERM": "xterm-256color"}
+    for fixed in ("COLUMNS", "LINES"):  # pytest-xdist sets them, and rich believes them more than the terminal
+        environment.pop(fixed, None)
     with subprocess.Popen(command, cwd=finished.folder, env=environment, stdin=below, stdout=below,
                           stderr=subprocess.DEVNULL) as running:  # fmt: skip
         os.close(below)

@@ -69,7 +69,7 @@ def command(port):
     """The command of the page, with an address and a secret of this test."""
     page = (Path(__file__).parents[2] / "docs" / "registry.md").read_text(encoding="utf-8")
     (block,) = [part for part in page.split("```")[1::2] if "create_webhook" in part]
-    block = block.removeprefix("sh\n").replace("https://hooks.example.com/promoted", f"http://127.0.0.1:{port}/")
+    block = block.removeprefix("bash\n").replace("https://hooks.example.com/promoted", f"http://127.0.0.1:{port}/")
     return block.replace("$WEBHOOK_SECRET", SECRET)
 
 

@@ -180,9 +180,7 @@ def test_a_seed_that_diverges_is_left_out_and_counted(engines, out):
 def test_a_study_prepares_its_data_as_the_stages_do(featured, tmp_path, monkeypatch):
     monkeypatch.chdir(featured.folder)
     features = featured.folder / "artifacts/features"
-    monkeypatch.setattr(
-        runner, "build_reference", lambda images, labels, out, **options: shutil.copytree(features, out)
-    )
+    monkeypatch.setattr(runner.features, "make", lambda *paths, out, **how: shutil.copytree(features, out))
     experiment, lines = next(iter(PLAN.experiments.values())), []
     same = config.load().data.model_copy(update={"name": "Mine", "licence": "CC0"})
     runner._make_ready(experiment.override({"data": same.model_dump()}), tmp_path, lines.append)

@@ -233,9 +233,9 @@ def brief(results: dict[str, Any]) -> dict[str, float]:
 def summary(results: dict[str, Any], unit: str = "image") -> str:
     """The headline in one line, the distance with its interval and its floor, and what is not in it."""
     names, blind, floors = catalogue.headline(results), results.get("blind", {}), results.get("floors", {})
-    said = []
+    intervals, said = results.get("intervals", {}), []
     for name, value in headline(results).items():
-        interval = " [{:.3g}, {:.3g}]".format(*results["intervals"][name]) if name == names[0] else ""
+        interval = " [{:.3g}, {:.3g}]".format(*intervals[name]) if name == names[0] and name in intervals else ""
         floor = f" (floor {floors[name]:.3g})" if name in floors else ""
         said.append(f"{name} {value:.3g}{interval}{floor}")
     return "  ".join([*said, *(f"{name} is {blindness(blind[name], unit)}" for name in names if name in blind)])
