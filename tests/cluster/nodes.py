@@ -389,6 +389,8 @@ class Cluster:
         try:
             self.wait(seconds=3)
         except TimeoutError:
+            self.worker.kill()
+            self.wait(nodes=1)  # else the one that was killed would be counted for the one that starts
             self.worker.start()
             self.wait()
 

@@ -51,11 +51,11 @@ def worker_hangs(training, cluster, chance):
 
 
 def node_is_announced_to_go(training, cluster, chance):
-    """And goes after that, sooner than said or later; another one comes meanwhile or thereafter."""
+    """And goes after that, perhaps sooner than said, perhaps after the training; another one comes thereafter."""
     notice = chance.randint(5, 40)
     cluster.announce(cluster.worker, notice)
     time.sleep(chance.uniform(0.2, 1) * notice)
-    cluster.worker.start()
+    node_loses_power(training, cluster, chance)
 
 
 def storage_is_away(training, cluster, chance):
