@@ -10,6 +10,7 @@ from typing import Any
 import ray
 import torch
 from ray import tune
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from ganops import config
 from ganops.config import Bound, Experiment
@@ -223,7 +224,10 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             return self.judge.figures()
         from ganops.distributed.train import Bench
 
-        there = ray.remote(Bench).options(num_cpus=self.plan.cpus, num_gpus=self.plan.gpus)
+        apart = PlacementGroupSchedulingStrategy(placement_group=None)  # that of the trial has no core and no GPU
+        there = ray.remote(Bench).options(
+            num_cpus=self.plan.cpus, num_gpus=self.plan.gpus, scheduling_strategy=apart
+        )  # fmt: skip
         bench = there.remote(self.features, "cuda")
         found: dict[str, float] = ray.get(bench.figures.remote(*again))
         return found
