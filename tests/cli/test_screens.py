@@ -69,7 +69,7 @@ def screens(told):
 
 
 def read(terminal):
-    """What a terminal has to show next; nothing where its program has ended."""
+    """The bytes that a terminal shows next; none where its program has ended."""
     try:
         return os.read(terminal, 2**16)
     except OSError:

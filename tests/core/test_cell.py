@@ -1,4 +1,4 @@
-"""What a notebook shows of a training; tests/test_notebooks.py runs some."""
+"""Outputs of a notebook's cell while it trains; tests/test_notebooks.py runs notebooks."""
 
 import pytest
 

@@ -162,7 +162,7 @@ prepare(
 
 @pytest.mark.skipif(not shutil.which("gcc"), reason="what refuses locks is built with gcc")
 def test_two_processes_write_one_shared_folder_that_has_no_locks(lay, pictures, run, tmp_path):
-    """As on NFS without lockd: flock and fcntl are refused there, to SQLite as well."""
+    """A folder as on NFS without lockd: flock and fcntl are refused there, to SQLite as well."""
     shared, library = lay(pictures, "shared/faces").parent, tmp_path / "lockless.so"
     library.with_suffix(".c").write_text(LOCKLESS)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, library.with_suffix(".c"), "-ldl"], check=True)

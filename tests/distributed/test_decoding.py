@@ -163,7 +163,7 @@ prepare(source, out / "prepared", out / "preview.png", ImageDecoder(8), mapper=m
 
 
 def test_a_driver_that_is_killed_at_any_moment_decodes_nothing_again_that_came_home(folder, made, cluster, tmp_path):
-    """What was under way on the workers, at most two blocks for each core, is lost with the driver."""
+    """Blocks under way on the workers, at most two for each core, are lost with the driver; no others."""
     rng, store = random.Random(0), tmp_path / "decoded.sqlite"
     environment = {**os.environ, "RAY_ADDRESS": ray.get_runtime_context().gcs_address}
     kept = 0

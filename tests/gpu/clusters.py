@@ -81,7 +81,7 @@ class Stages:
         features.make(self.prepared, experiment=self.experiment, device="cpu", out=self.extractor)
 
     def features(self) -> str:
-        """What is said of an extractor that trains on a GPU: it has learnt nothing."""
+        """The error of an extractor that trains on such a GPU: it has learnt nothing."""
         changed = self.experiment.override({"features.extractor": "domain"})
         given = {"out": self.made, "experiment": changed}
         return said(lambda: placed(changed.compute, "features", features.make, self.prepared, **given))
@@ -109,7 +109,7 @@ class Stages:
 
 
 def main(wanted: list[str]) -> dict[str, object]:
-    """What became of the stages that are wanted, and the lines of the log of the GPUs that each one added."""
+    """The outcome of each stage that is wanted, and the lines of the log of the GPUs that it added."""
     log, found = Path(os.environ["NULL_GPU_LOG"]), dict[str, object]()
     log.touch()
     with tempfile.TemporaryDirectory() as scratch, cluster(3):

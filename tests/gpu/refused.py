@@ -1,4 +1,4 @@
-"""What is said of a step that cannot be recorded as a CUDA graph; as a script it prints JSON."""
+"""The error of a step that cannot be recorded as a CUDA graph; as a script it prints JSON."""
 
 import json
 

@@ -15,7 +15,7 @@ SIZES = {"small": Spec("image", (1, 32, 32)), "large": Spec("image", (3, 256, 25
 
 
 def found() -> dict[str, object]:
-    """What is believed of the memory, and how many samples are drawn at once."""
+    """The memory that a process takes for its own, and the samples that it draws at once."""
     auto = parse({})
     return {
         "memory": devices.memory(GPU) / GB,
@@ -25,7 +25,7 @@ def found() -> dict[str, object]:
 
 
 def taken(gigabytes: int) -> bool:
-    """Whether so much can be had."""
+    """Return True where so much can be had."""
     try:
         torch.empty(gigabytes * GB, dtype=torch.uint8, device=GPU)
     except torch.OutOfMemoryError:

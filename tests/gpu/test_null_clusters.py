@@ -15,7 +15,7 @@ def run(folder, *stages):
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory):
-    """What became of each stage, and [GPU, process, name of the process] for each one's first memory on each GPU."""
+    """The outcome of each stage, and [GPU, process, its name] for each process's first memory on each GPU."""
     return run(tmp_path_factory.mktemp("stages"), "features", "train", "evaluate", "halves")
 
 
