@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from embedded import default, open_embedded
 
+from ganops.experiment.publication import publish
 from ganops.experiment.run import Run
 from ganops.generator.artefact import DISCRIMINATOR
 from ganops.kinds import Spec
@@ -51,7 +52,7 @@ def learn(samples, folder, seed, kimg, **changes):
     for _ in run.play():
         pass
     names = ("metrics", "history", "validation", "pictures")
-    run.publish(generator=folder / "generator", **{name: folder / name for name in names})
+    publish(run, generator=folder / "generator", **{name: folder / name for name in names})
     return run.generator(kimg)
 
 

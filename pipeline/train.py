@@ -7,6 +7,7 @@ from ganops.core import layout
 from ganops.core.terminal import say, stage, training_bar
 from ganops.distributed.train import fit
 from ganops.experiment import build, checks
+from ganops.experiment.publication import publish
 from ganops.experiment.run import Progress
 from ganops.kinds import KINDS
 from ganops.metrics.reference import Reference
@@ -30,7 +31,8 @@ def main() -> None:
                 experiment, layout.PREPARED, layout.FEATURES, lambda p: tell(p, show, mlflow), start, mlflow.begin
             ) as run,
         ):
-            run.publish(
+            line = publish(
+                run,
                 generator=layout.GENERATOR,
                 metrics=layout.TRAIN_METRICS,
                 history=layout.HISTORY,
@@ -38,7 +40,7 @@ def main() -> None:
                 speed=layout.SPEED,
                 pictures=layout.FILMSTRIP,
             )
-        say(name, f"{run.summary()}   {layout.FILMSTRIP}/")
+        say(name, f"{line}   {layout.FILMSTRIP}/")
 
 
 def tell(progress: Progress, show: Callable[..., None], mlflow: Live) -> None:

@@ -6,7 +6,8 @@ from test_run import Looks, flip, outcome, run
 
 from ganops.distributed import finished
 from ganops.distributed.storage import Storage
-from ganops.experiment.run import STATE
+from ganops.experiment.checkpoint import STATE
+from ganops.experiment.publication import publish
 
 CONSTANT = {"train.learning_rate": 0.05, "train.checkpoint_kimg": 0.02}
 
@@ -25,7 +26,7 @@ def trained(kimg, storage, **changes):
 
 def files(training, folder):
     names = ("generator", "metrics", "history", "validation", "pictures")
-    training.publish(**{name: folder / name for name in names})
+    publish(training, **{name: folder / name for name in names})
     paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".png", ".csv", ".safetensors")]
     return {path.relative_to(folder): path.read_bytes() for path in paths}
 

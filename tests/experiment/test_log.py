@@ -11,9 +11,10 @@ from phrases import strip
 from test_run import OFTEN, Later, Looks, flip, outcome, run
 
 from ganops.core.errors import DamageError
-from ganops.core.files import hash_file, read_json, write_json
+from ganops.core.files import hash_file, read_json
+from ganops.experiment.checkpoint import JOURNAL, PICTURES, seal
 from ganops.experiment.log import LOG, Log, _put, is_kept, reader
-from ganops.experiment.run import JOURNAL, PICTURES, _hash, _hashes
+from ganops.experiment.publication import publish
 
 
 def test_the_strip_is_dense_at_first_and_then_thinned_by_ratio():
@@ -131,9 +132,9 @@ def test_a_damaged_picture_hinders_nothing_and_is_told(left):
     flip(pictures[0], 1234)
     pictures[1].unlink()
     published = {name: folder / f"{name}.x" for name in ("metrics", "history", "validation")}
-    second.publish(generator=folder / "g", pictures=folder / "p", **published)
+    line = publish(second, generator=folder / "g", pictures=folder / "p", **published)
     assert [path.name for path in sorted((folder / "p").iterdir())] == second.log.names[2:]
-    assert second.summary().endswith("damaged or missing pictures: 00000.010.png, 00000.020.png")
+    assert line.endswith("damaged or missing pictures: 00000.010.png, 00000.020.png")
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -168,9 +169,9 @@ def test_a_checkpoint_with_all_rows_and_pictures_in_it_is_continued(left, tmp_pa
     (former / PICTURES).mkdir()
     for name, picture in strip(training).items():
         (former / PICTURES / name).write_bytes(picture)
-    journal = read_json(former / JOURNAL) | {"history": training.history, "hashes": _hashes(former)}
-    del journal["log"], journal["hash"]
-    write_json(former / JOURNAL, journal | {"hash": _hash(journal)})
+    journal = read_json(former / JOURNAL) | {"history": training.history}
+    del journal["log"]
+    seal(former, journal)
     second, whole = run(judge=Looks([]), **OFTEN), run(judge=Looks([]), **OFTEN)
     second.load(former)
     list(second.play())

@@ -16,7 +16,9 @@ from ganops.core.errors import DamageError, TrainingError, UserError
 from ganops.core.files import read_json, write_json
 from ganops.core.labels import Labelling
 from ganops.experiment import identity, machine
-from ganops.experiment.run import JOURNAL, MOST_PENDING, STATE, Run
+from ganops.experiment.checkpoint import JOURNAL, STATE
+from ganops.experiment.publication import publish
+from ganops.experiment.run import MOST_PENDING, Run
 from ganops.generator import DESCRIPTION, Generator
 from ganops.generator.encoder import Encoder
 from ganops.kinds import Spec
@@ -361,7 +363,8 @@ def test_where_it_runs_is_no_part_of_its_meaning():
 def test_published_tables(tmp_path):
     training = run()
     list(training.play())
-    training.publish(
+    publish(
+        training,
         generator=tmp_path / "generator",
         metrics=tmp_path / "train.json",
         history=tmp_path / "history.csv",

@@ -16,7 +16,8 @@ from ganops.core.storage import Store
 from ganops.data.cache import Cache
 from ganops.data.shards import HEADER_BYTES, Shards
 from ganops.data.writing import move, write_split
-from ganops.experiment.run import STATE, Run
+from ganops.experiment.checkpoint import STATE
+from ganops.experiment.run import Run
 from ganops.kinds import Spec
 
 ROOT = Path(__file__).parents[2]

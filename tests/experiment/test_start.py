@@ -6,6 +6,7 @@ import torch
 from test_run import Arrays, Looks, run
 
 from ganops.core.errors import ConfigError, UserError
+from ganops.experiment.publication import publish
 from ganops.experiment.start import Start
 from ganops.generator import Generator
 from ganops.generator.artefact import DISCRIMINATOR
@@ -20,7 +21,7 @@ def ancestor(tmp_path_factory):
     """The folder of a generator of two classes, and its training."""
     folder, training = tmp_path_factory.mktemp("ancestor"), run(judge=Looks([]))
     list(training.play())
-    training.publish(**{name: folder / name for name in NAMES})
+    publish(training, **{name: folder / name for name in NAMES})
     return folder / "generator", training
 
 

@@ -11,9 +11,10 @@ from safetensors.torch import load_file
 from ganops import config
 from ganops.core.errors import ConfigError
 from ganops.core.files import read_json
-from ganops.experiment import checks
-from ganops.experiment.run import NOT_IMPROVED, WARM_UP, Run
+from ganops.experiment import checks, publication
+from ganops.experiment.run import NOT_IMPROVED, Run
 from ganops.generator import Generator
+from ganops.generator.artefact import WARM_UP
 from ganops.training.loop import train
 
 
@@ -147,7 +148,8 @@ def test_a_training_that_is_killed_ends_in_the_bits_of_one_that_is_not(step, tmp
 
 def publish(training, folder):
     names = {"metrics": "train.json", "history": "history.csv", "validation": "validation.csv", "pictures": "pictures"}
-    training.publish(generator=folder / "generator", **{name: folder / path for name, path in names.items()})
+    paths = {name: folder / path for name, path in names.items()}
+    publication.publish(training, generator=folder / "generator", **paths)
     return read_json(folder / "train.json")
 
 
@@ -156,7 +158,7 @@ def test_a_game_that_improves_leaves_the_best_of_its_warm_up_beside_its_own(tmp_
     summary = publish(training, tmp_path)
     assert (summary["best_kimg"], summary["warm_up_kimg"], summary["improved_on_warm_up"]) == (0.2, 0.12, True)
     assert summary["warm_up_fd_fake_validation"] == pytest.approx(0.08)
-    assert NOT_IMPROVED not in training.summary()
+    assert NOT_IMPROVED not in publication.summary(training)
     own, warm = (
         Generator.load(tmp_path / "generator", weights_file=name) for name in ("generator.safetensors", WARM_UP)
     )
@@ -175,7 +177,7 @@ def test_a_game_that_does_not_improve_is_told(tmp_path):
     assert [NOT_IMPROVED in p.alarms for p in ticks] == [False] * (len(ticks) - 1) + [True]
     summary = publish(training, tmp_path)
     assert (summary["best_kimg"], summary["warm_up_kimg"], summary["improved_on_warm_up"]) == (0.08, 0.08, False)
-    assert training.summary().endswith(NOT_IMPROVED)
+    assert publication.summary(training).endswith(NOT_IMPROVED)
     own, warm = (load_file(tmp_path / "generator" / name) for name in ("generator.safetensors", WARM_UP))
     assert own.keys() == warm.keys()
     assert all(torch.equal(tensor, warm[name]) for name, tensor in own.items())

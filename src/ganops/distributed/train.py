@@ -38,8 +38,9 @@ from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage
 from ganops.evaluation.validation import ValidationJudge
 from ganops.experiment import identity, machine
+from ganops.experiment.checkpoint import JOURNAL
 from ganops.experiment.log import LOG, Read
-from ganops.experiment.run import JOURNAL, Progress, Run
+from ganops.experiment.run import Progress, Run
 from ganops.experiment.start import Start, place_of
 from ganops.generator import Generator
 from ganops.metrics.reference import Reference

@@ -17,9 +17,10 @@ from ganops.core.errors import ConfigError, InputError, ParameterError
 from ganops.core.pictures import grid
 from ganops.core.terminal import say, training_bar
 from ganops.experiment import arguments, build, checks, machine
+from ganops.experiment.checkpoint import STATE
 from ganops.experiment.intake import Intake
 from ganops.experiment.player import Player
-from ganops.experiment.run import STATE, Run
+from ganops.experiment.run import Run
 from ganops.experiment.samples import Arrays
 from ganops.experiment.scores import Scores, scores
 from ganops.generator import Generator

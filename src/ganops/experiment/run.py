@@ -1,12 +1,10 @@
 """One training with all that people and a resume need: history, pictures, validation, the best weights."""
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,42 +12,28 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads, within
 from ganops.core.devices import repeatable
-from ganops.core.errors import DamageError, TrainingError
-from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
+from ganops.core.errors import TrainingError
+from ganops.core.files import atomic_folder
 from ganops.core.pictures import grid, to_bytes
 from ganops.data.batches import Batches
 from ganops.data.shards import Column, class_counts
-from ganops.experiment import build, identity, machine
+from ganops.experiment import build, checkpoint, identity, machine
 from ganops.experiment.log import LOG, Log, Read, is_kept, reader
 from ganops.experiment.start import Start
 from ganops.generator import Description, Generator
-from ganops.generator.artefact import DISCRIMINATOR, WARM_UP, generator_network
+from ganops.generator.artefact import WARM_UP, generator_network
 from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
 from ganops.kinds import Spec
-from ganops.losses import LOSSES
 from ganops.models import coded
 from ganops.training.loop import Tick, train
 from ganops.training.objective import group
 from ganops.training.state import State, first_layers
-
-STATE = "state.safetensors"
-BEST = "best.safetensors"
-PENDING = "pending-{}.safetensors"
-JOURNAL = "run.json"
-PICTURES = "pictures"
-"""Folder of all pictures in checkpoints from before there was a log."""
-
-DECISIVE = ("meaning", "history", "best", "pending", "hardware", "hashes")
-"""Keys of a journal that decide how a training goes on; the others are words for people."""
-ADDED = ("warm_up", "log")
-"""The same of trainings that have them: journals of others are hashed as before there were such."""
 
 ENCODER = "encoder."
 """Prefix of an encoder's tensors among the best weights."""
@@ -202,8 +186,6 @@ class Run:
             "torch": torch.__version__,
         }
         self.log = Log()
-        self.lost: list[str] = []
-        """Pictures that `publish` found damaged or missing."""
         self.best: dict[str, Tensor] | None = None
         self.best_row: dict[str, float] | None = None
         self.warm_up: dict[str, Tensor] | None = None
@@ -480,13 +462,13 @@ class Run:
             ) from error
 
     def _write(self, folder: Path, log: Path) -> None:
-        self.state.save(folder / STATE)
+        self.state.save(folder / checkpoint.STATE)
         if self.best is not None:
-            _save_weights(self.best, folder / BEST)
+            checkpoint.save_weights(self.best, folder / checkpoint.BEST)
         if self.warm_up is not None:
-            _save_weights(self.warm_up, folder / WARM_UP)
+            checkpoint.save_weights(self.warm_up, folder / WARM_UP)
         for number, pending in enumerate(self.pending):
-            _save_weights(pending.weights, folder / PENDING.format(number))
+            checkpoint.save_weights(pending.weights, folder / checkpoint.PENDING.format(number))
         final = self._final_rows()
         code = identity.code()
         journal = {
@@ -499,9 +481,8 @@ class Run:
             "warm_up": self.warm_up_row,
             "pending": [pending.row["kimg"] for pending in self.pending],
             "hardware": self.hardware,
-            "hashes": _hashes(folder),
         }
-        write_json(folder / JOURNAL, journal | {"hash": _hash(journal)})
+        checkpoint.seal(folder, journal)
 
     def _final_rows(self) -> int:
         """The number of lines that nobody changes any more: not the last one, and none that waits for its distance."""
@@ -522,22 +503,25 @@ class Run:
             TrainingError: It belongs to another training; the keys that differ are named. Or another version of the
                 mathematics wrote it, or edits that no commit holds.
         """
-        with _damage(folder):
-            journal: dict[str, Any] = read_json(folder / JOURNAL)
+        with checkpoint.damage(folder):
+            journal = checkpoint.journal_of(folder)
             self._check_meaning(folder, journal, takeover)
-            _verify(folder, journal)
-            best, warm_up = (load_file(path) if (path := folder / name).is_file() else None for name in (BEST, WARM_UP))
+            checkpoint.verify(folder, journal)
+            best, warm_up = (
+                load_file(path) if (path := folder / name).is_file() else None for name in (checkpoint.BEST, WARM_UP)
+            )
             told = Log(log or reader(folder.parent / LOG), journal.get("log", ""), journal["history"])
             # checkpoints from before there was a log
-            told.pictures = {path.name: path.read_bytes() for path in sorted(folder.glob(f"{PICTURES}/*"))}
+            told.pictures = {path.name: path.read_bytes() for path in sorted(folder.glob(f"{checkpoint.PICTURES}/*"))}
+            rows = {row["kimg"]: row for row in told.rows}
             waiting = journal.get("pending", []) if self.rank == 0 else []
             pending = [
-                (next(row for row in told.rows if row["kimg"] == kimg), load_file(folder / PENDING.format(n)))
-                for n, kimg in enumerate(waiting)
+                (rows[kimg], load_file(folder / checkpoint.PENDING.format(number)))
+                for number, kimg in enumerate(waiting)
             ]
             best_row, hardware = journal["best"], journal["hardware"]
             warm_up_row = journal.get("warm_up")
-            self.state.load(folder / STATE)
+            self.state.load(folder / checkpoint.STATE)
         self.continues = identity.continues(journal.get("commit"))
         self.log, self.best_row, self.best = told, best_row, best
         self.warm_up_row, self.warm_up = warm_up_row, warm_up
@@ -590,132 +574,3 @@ class Run:
             self._notes.append(
                 f"threads: {self.threads} as it began, on fewer cores ({self.cores}): the same bits, but slow"
             )
-
-    def publish(
-        self,
-        *,
-        generator: Path,
-        metrics: Path,
-        history: Path,
-        validation: Path,
-        pictures: Path,
-        speed: Path | None = None,
-    ) -> None:
-        """Writes what the train stage promises: the best generator, its numbers, the curves and the filmstrip.
-
-        Where a warm-up preceded the game, its best weights lie beside the generator's.
-
-        The same training again gives the same files, but for its numbers, which name the machine, and its speed.
-
-        Raises:
-            TrainingError: No weights have been kept yet.
-        """
-        assert self.best_row is not None
-        with atomic_folder(pictures) as draft:
-            for name in self.log.names:
-                if not self.is_drawn(round(float(name.removesuffix(".png")) * 1000 / self.recipe.samples)):
-                    continue  # the end of a shorter training, with which this one began
-                try:
-                    (draft / name).write_bytes(self.log.picture(name))
-                except (FileNotFoundError, ValueError):  # no weight hangs on it
-                    self.lost.append(name)
-        apart = ("images_per_second", self.judge.name if self.judge else "")
-        _write_table(history, [{key: row[key] for key in row if key not in apart} for row in self.history])
-        if speed:
-            _write_table(speed, [{key: row[key] for key in ("kimg", "images_per_second")} for row in self.history])
-        judged = [{"kimg": row["kimg"], "distance": row[self.judge.name]} for row in self.history
-                  if self.judge and self.judge.name in row]  # fmt: skip
-        _write_table(validation, judged)
-        speeds = sorted(row["images_per_second"] for row in self.history)
-        summary = {
-            "kimg": self.history[-1]["kimg"],
-            "best_kimg": self.best_row["kimg"],
-            **{key: value for key, value in self.best_row.items() if self._judged(key)},
-            "images_per_second": speeds[len(speeds) // 2],
-            "seconds": _seconds(self.history),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            **self._of_warm_up(),
-            **self.hardware,
-        }
-        write_json(metrics, summary)
-        self.best_generator().save(generator)
-        if self.experiment.loss.name in LOSSES:  # the D of a game, for whoever begins with both
-            with atomic(generator / DISCRIMINATOR) as draft:
-                _save_weights({name: tensor.cpu() for name, tensor in self.state.D.state_dict().items()}, draft)
-        if encoder := self.best_encoder():
-            encoder.save(generator)
-        if warm_up := self.best_of_warm_up():
-            with atomic(generator / WARM_UP) as draft:
-                _save_weights(warm_up.network.state_dict(), draft)
-
-    def _of_warm_up(self) -> dict[str, Any]:
-        """Return the numbers of a warm-up: the best kimg and distance within, and whether the game improved on it."""
-        if self.warm_up_row is None:
-            return {}
-        best = {f"warm_up_{key}": value for key, value in self.warm_up_row.items() if self._judged(key)}
-        return {"warm_up_kimg": self.warm_up_row["kimg"], **best, "improved_on_warm_up": self.improved}
-
-    def summary(self) -> str:
-        """One line for a person."""
-        assert self.best_row is not None
-        distance = [f"best {key.removesuffix('_validation')} {v:.1f} on validation at {self.best_row['kimg']:.0f} kimg"
-                    for key, v in self.best_row.items() if self._judged(key)]  # fmt: skip
-        alarm = [NOT_IMPROVED] if self.improved is False else []
-        alarm += [f"damaged or missing pictures: {', '.join(self.lost)}"] if self.lost else []
-        return ", ".join([f"{self.history[-1]['kimg']:.0f} kimg", *distance, *alarm])
-
-    def _judged(self, key: str) -> bool:
-        return self.judge is not None and key == self.judge.name
-
-
-def _seconds(history: list[dict[str, float]]) -> float:
-    """Seconds that the steps of a training took, without judgements and checkpoints."""
-    starts = [0.0, *(row["kimg"] for row in history)]
-    pairs = zip(history, starts, strict=False)
-    return sum(1000 * (row["kimg"] - start) / row["images_per_second"] for row, start in pairs)
-
-
-def _hashes(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of a checkpoint but its journal, by name."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {name: hash_file(path) for path in files if (name := path.relative_to(folder).as_posix()) != JOURNAL}
-
-
-def _hash(journal: dict[str, Any]) -> str:
-    """SHA-256 of what decides in a journal."""
-    added = {key: journal[key] for key in ADDED if journal.get(key)}
-    return hash_json({key: journal.get(key) or None for key in DECISIVE} | added)
-
-
-def _verify(folder: Path, journal: dict[str, Any]) -> None:
-    """ValueError where a file is not as it was written. Checkpoints from before there were hashes pass unseen."""
-    if "hash" not in journal and "hashes" not in journal:
-        return
-    if journal.get("hash") != _hash(journal):
-        raise ValueError(f"{JOURNAL} is not as it was written")
-    if wrong := {*journal["hashes"].items()} ^ {*_hashes(folder).items()}:
-        raise ValueError(f"{', '.join(sorted({name for name, _ in wrong}))}: not as written")
-
-
-@contextmanager
-def _damage(folder: Path) -> Iterator[None]:
-    """Takes what cannot be made out of a checkpoint for damage; what the disk refuses stays the disk's."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError, SafetensorError) as error:
-        raise DamageError(f"the checkpoint {folder} is damaged ({error})") from error
-    except (ValueError, TypeError, LookupError, AttributeError, StopIteration) as error:
-        raise DamageError(f"the checkpoint {folder} is damaged ({type(error).__name__}: {error})") from error
-
-
-def _save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, path)
-
-
-def _write_table(path: Path, rows: list[dict[str, float]]) -> None:
-    """CSV with the union of the keys as columns; a value that a row lacks is left empty."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    with atomic(path) as draft, draft.open("w", newline="") as file:
-        table = csv.DictWriter(file, columns)
-        table.writeheader()
-        table.writerows(rows)
