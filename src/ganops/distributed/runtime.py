@@ -195,7 +195,12 @@ def of_a_gpu(device: str) -> dict[str, float]:
 
 
 def _gpus(device: str, resources: Sequence[Mapping[str, float]]) -> float:
-    """Return the number of GPUs of all nodes that may be used. TrainingError where there is none but has to be."""
+    """Return the number of GPUs of all nodes that may be used. TrainingError where there is none such but has to be."""
+    if device == "mps":
+        raise TrainingError(
+            "compute.device: mps: Ray has no GPU of Apple to give, and a search runs on Ray; expected tune.trials: 0, "
+            "or auto or cpu"
+        )
     gpus = 0 if device == "cpu" else sum(node.get("GPU", 0) for node in resources)
     if device == "cuda" and not gpus:
         raise TrainingError("compute.device: cuda was asked for, but no node of the cluster has a GPU")

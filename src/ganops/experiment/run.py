@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads, within
-from ganops.core.devices import repeatable
+from ganops.core.devices import moved, repeatable
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
@@ -220,7 +220,7 @@ class Run:
         So a driver, whose workers train, makes it while they end and not while they start.
         """
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
-        G, D = (player.to(self.device) for player in self.players)
+        G, D = (moved(player, self.device) for player in self.players)
         return State.fresh(G, D, memory, self.experiment.train.freeze_D)
 
     @property
@@ -420,7 +420,7 @@ class Run:
         description = self._description(kimg)
         network = generator_network(description).to(next(self.state.average.parameters()).dtype)
         network.load_state_dict({name: value for name, value in weights.items() if not name.startswith(ENCODER)})
-        return Generator(network.to(device), description)
+        return Generator(moved(network, device), description)
 
     def best_encoder(self) -> Encoder | None:
         """The encoder beside the best generator; None: a game has none.

@@ -101,8 +101,15 @@ def _devices() -> Found:
     if device.type == "cuda":
         gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})"
     else:
-        gpus = "Apple's GPU is not used: it has no float64" if torch.backends.mps.is_available() else "no GPU"
+        gpus = _apple() if torch.backends.mps.is_available() else "no GPU"
     return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
+
+
+def _apple() -> str:
+    if why := machine.apple_trouble():
+        return why
+    name = machine.hardware(torch.device("mps"))
+    return f"{name} (only where compute.device: mps asks for it: ganops was never tried on a Mac)"
 
 
 def _collectives() -> Found:
