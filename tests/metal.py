@@ -155,7 +155,7 @@ def mac() -> Iterator[None]:
     try:
         with (
             mock.patch.multiple(torch.backends.mps, **facts),
-            mock.patch.object(torch.mps, "recommended_max_memory", lambda: 8 * 2**30),
+            mock.patch.object(torch.mps, "recommended_max_memory", return_value=8 * 2**30),
             mock.patch.object(torch, "tensor", _tensor),
             _Made(),
             _Functions(),

@@ -255,7 +255,8 @@ def test_its_memory_decides_how_many_samples_are_computed_at_once():
 
 
 @pytest.mark.parametrize(
-    ("built", "words"), [(False, "torch .* was built without it"), (True, "torch sees none here; auto or cpu would run")]
+    ("built", "words"),
+    [(False, "torch .* was built without it"), (True, "torch sees none here; auto or cpu would run")],
 )
 def test_where_there_is_none_it_is_told_in_words(built, words, monkeypatch):
     monkeypatch.setattr(torch.backends.mps, "is_built", lambda: built)

@@ -43,7 +43,8 @@ def planes(device: torch.device) -> torch.memory_format:
 def moved(network: nn.Module, device: torch.device | str) -> nn.Module:
     """Return a network on a device; where that wants planes with their channels first, its kernels have them first."""
     there = torch.device(device)
-    return network.to(there, memory_format=planes(there)) if there.type in DENSE else network.to(there)
+    network = network.to(there)
+    return network.to(memory_format=planes(there)) if there.type in DENSE else network
 
 
 def name(device: torch.device) -> str:
@@ -51,6 +52,11 @@ def name(device: torch.device) -> str:
     if device.type == "mps":
         return torch.backends.mps.get_name()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def is_full(error: RuntimeError) -> bool:
+    """Return True for the error of a GPU whose memory has no room; of Apple's it has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
 
 
 def limit(device: torch.device, share: float) -> None:

@@ -22,8 +22,8 @@ def choose_device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     if name == "mps":
-        if why := apple_trouble():
-            raise ConfigError(f"params.compute.device: mps: {why}")
+        if missing := apple_trouble():
+            raise ConfigError(f"params.compute.device: mps: {missing}")
         return torch.device("mps")
     why = gpu_trouble()
     if why:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads, within
-from ganops.core.devices import moved, repeatable
+from ganops.core.devices import is_full, moved, repeatable
 from ganops.core.errors import DamageError, TrainingError
 from ganops.core.files import atomic, atomic_folder, hash_file, hash_json, read_json, write_json
 from ganops.core.pictures import grid, to_bytes
@@ -247,7 +247,9 @@ class Run:
         )  # fmt: skip
         try:
             yield from within(self._settings, self._listen(ticks, end))
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
             raise TrainingError(
                 f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try a smaller "
                 "train.batch, more workers (compute.workers), or compute.data: stream"

@@ -172,7 +172,8 @@ def _token(*, needed: bool) -> Found:
     state, text = _sent_token(path, needed=needed)
     # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
     places = dict.fromkeys([path, Path(TOKEN).expanduser()])
-    found = [str(each) for each in places if each.is_file() and each.stat().st_mode & OTHERS]
+    # Windows has other rights, which no mode says
+    found = [str(each) for each in places if each.is_file() and os.name != "nt" and each.stat().st_mode & OTHERS]
     if not found:
         return state, text
     cure = f"others can read the cluster's token: chmod 600 {' '.join(found)}"
