@@ -135,6 +135,14 @@ def refused(content) -> str:
             "params.compute: storage: s3://bucket/runs needs launcher: ray; launcher: local keeps",
         ),
         ({"compute": {"launcher": "local", "validation": "apart"}}, "params.compute: validation: apart needs launcher"),
+        (
+            {"compute": {"device": "mps"}},
+            "params.compute: device: mps needs launcher: local; Ray's workers have no GPU of Apple",
+        ),
+        (
+            {"compute": {"device": "mps", "launcher": "local"}, "train": {"precision": "fp64"}},
+            "params: train.precision: Apple's GPU (compute.device: mps) has no fp64; auto is fp32 there",
+        ),
         ([1], "params: expected a section"),
         (
             {"model": {"options": {"width": True}}},

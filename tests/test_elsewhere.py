@@ -44,6 +44,31 @@ def test_the_core_trains_saves_and_loads_where_there_is_no_posix(tmp_path):
     assert done.stdout.split("\n")[0] == "trained, saved and loaded", done.stderr
 
 
+IMPORTS = """
+import builtins, importlib, pkgutil
+get = builtins.__import__
+def lacking(name, globals=None, locals=None, fromlist=(), level=0):
+    if name in POSIX and str((globals or {}).get("__name__")).split(".")[0] == "ganops":
+        raise ModuleNotFoundError(name)
+    return get(name, globals, locals, fromlist, level)
+builtins.__import__ = lacking
+import ganops
+names = [each.name for each in pkgutil.walk_packages(ganops.__path__, "ganops.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(len(names), "imported")
+"""
+
+
+def test_every_module_is_imported_where_there_is_no_posix():
+    """The engines bring what they need themselves: they are not asked to do without."""
+    command = [sys.executable, "-W", "ignore", "-c", f"POSIX = {POSIX}{IMPORTS}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = len([*PACKAGE.rglob("*.py")]) - 1
+    assert done.stdout.splitlines()[-1:] == [f"{found} imported"], done.stderr
+
+
 def bare(tree):
     """Nodes outside of `try` and of what asks `hasattr` or `os.name` before."""
     for node in ast.iter_child_nodes(tree):

@@ -548,8 +548,8 @@ class Compute(Section):
     """ray: Ray, here or on a cluster (RAY_ADDRESS), where that gains; local: in the stage's own process."""
     workers: Literal["auto"] | Count | tuple[Count, Count] = "auto"
     """auto: one for each GPU and 16 samples of a step, or without GPUs one. [1, 4]: as many as there is room for."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """auto: cuda where there is a GPU."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto: cuda where there is a GPU, else cpu. mps, Apple's GPU, only where it is asked for: launcher: local."""
     threads: Literal["auto"] | Count = "auto"
     """Threads of each worker of a training. auto: one for a small network; continued runs keep theirs."""
     validation: Literal["auto", "inline", "apart"] = "auto"
@@ -597,6 +597,8 @@ class Compute(Section):
             raise ValueError(
                 f"storage: {self.storage} needs launcher: ray; launcher: local keeps its checkpoints in a folder"
             )
+        if self.device == "mps" and self.launcher == "ray":
+            raise ValueError("device: mps needs launcher: local; Ray's workers have no GPU of Apple")
         return self
 
 
@@ -637,6 +639,12 @@ class Experiment(Section):
         for path in self.tune.space:
             if path.split(".")[0] not in ("model", "loss", "train"):
                 raise ValueError(f"tune.space.{path}: only parameters of model, loss and train can be searched")
+        return self
+
+    @model_validator(mode="after")
+    def _apple_has_it(self) -> Self:
+        if self.compute.device == "mps" and self.train.precision == "fp64":
+            raise ValueError("train.precision: Apple's GPU (compute.device: mps) has no fp64; auto is fp32 there")
         return self
 
     def override(self, values: Mapping[str, Any]) -> "Experiment":

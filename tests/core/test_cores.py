@@ -107,21 +107,28 @@ def test_one_place_is_this_thread(two, monkeypatch, device):
     assert found == {(threading.get_ident(), 1)}
 
 
-def full_above(rows):
+FULL = {
+    "cuda": torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ..."),
+    "mps": RuntimeError("MPS backend out of memory (MPS allocated: 9.06 GB, other allocations: 1.2 GB). Tried to ..."),
+}
+
+
+def full_above(rows, device="cuda"):
     """A hook of a module whose memory holds so many rows at once, and the numbers of rows that it was asked for."""
     asked = []
 
     def hook(module, given):
         asked.append(len(given[0]))
         if len(given[0]) > rows:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
+            raise FULL[device]
 
     return hook, asked
 
 
-def test_rows_too_many_for_the_memory_are_halved_and_stay_so(monkeypatch):
+@pytest.mark.parametrize("device", FULL)
+def test_rows_too_many_for_the_memory_are_halved_and_stay_so(device, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    hook, asked = full_above(30)
+    hook, asked = full_above(30, device)
     hooked = torch.nn.Identity()
     hooked.register_forward_pre_hook(hook)
     x = torch.arange(601)

@@ -1,6 +1,7 @@
 """The doctor's screen: what is wrong is named with what to do, and one fault hides no other."""
 
 import pytest
+from metal import NAME, mac
 
 from ganops.jobs import doctor
 
@@ -88,7 +89,13 @@ def test_a_token_that_others_can_read_is_told_wherever_it_lies(mode, state, tmp_
     assert "chmod" not in doctor._token(needed=True)[1]
 
 
-def test_a_gpu_of_apple_is_told_not_to_be_used(monkeypatch):
+def test_a_gpu_of_apple_is_told_and_that_it_waits_to_be_asked_for():
+    with mac():
+        state, text = doctor._devices()
+    assert state == "good"
+    assert f"{NAME} (only where compute.device: mps asks for it: ganops was never tried on a Mac)" in text
+
+
+def test_a_gpu_of_apple_that_cannot_be_used_is_told(monkeypatch):
     monkeypatch.setattr(doctor.torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setattr(doctor.machine, "choose_device", lambda name: doctor.torch.device("cpu"))
-    assert "Apple's GPU is not used: it has no float64" in doctor._devices()[1]
+    assert "Apple's GPU cannot be used. Metal says: " in doctor._devices()[1]

@@ -147,7 +147,7 @@ def in_pieces(work: Callable[[slice], R], count: int, size: int, device: str = "
     Raises:
         UserError: The memory does not hold the work on one row.
     """
-    import torch
+    from ganops.core.devices import is_full  # torch takes seconds to import
 
     fits = size
 
@@ -159,7 +159,9 @@ def in_pieces(work: Callable[[slice], R], count: int, size: int, device: str = "
             try:
                 found.append(work(rows))
                 start = rows.stop
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_full(error):
+                    raise
                 if rows.stop - rows.start == 1:
                     raise UserError(f"{TOO_SMALL} ({str(error).partition('. ')[0]})") from error
                 fits = (rows.stop - rows.start) // 2  # tried outside: the error keeps what was computed so far

@@ -1,4 +1,8 @@
-"""GPUs: how tensors get there while the host goes on, and settings under which their figures are repeatable."""
+"""GPUs: how tensors get there while the host goes on, what they lack, and settings under which figures are repeatable.
+
+Apple's (`mps`) has no float64. Copies to it that the host does not wait for have read memory that was free again, and
+gradients of planes with their channels last were wrong there (PyTorch's issues 189690 and 175189).
+"""
 
 import os
 from collections.abc import Iterator
@@ -7,17 +11,52 @@ from typing import Any, Protocol
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 MOST_SAMPLES = 1024
 """Samples that a GPU computes at once at most: more would not be quicker."""
 PIECE = 64 * 2**20
 """Bytes of an array that are on their way to a GPU at once."""
+NARROW = ("mps",)
+"""Types of devices that have no float64."""
+DENSE = ("mps",)
+"""Types of devices where planes keep their channels first."""
+WAITED_FOR = ("mps",)
+"""Types of devices where the host waits for what it sends."""
+
+
+def exact(x: Tensor) -> Tensor:
+    """Return a tensor as float64 where it is, or on the CPU where its device has no float64."""
+    return x.cpu().double() if x.device.type in NARROW else x.double()
+
+
+def held(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on a device; one of float64 becomes float32 where the device has no float64."""
+    return (x.float() if x.dtype == torch.float64 and device.type in NARROW else x).to(device)
+
+
+def planes(device: torch.device) -> torch.memory_format:
+    """Return the layout in which a device convolves planes fastest: channels last, where their gradients are right."""
+    return torch.contiguous_format if device.type in DENSE else torch.channels_last
+
+
+def moved(network: nn.Module, device: torch.device | str) -> nn.Module:
+    """Return a network on a device; where that wants planes with their channels first, its kernels have them first."""
+    there = torch.device(device)
+    network = network.to(there)
+    return network.to(memory_format=planes(there)) if there.type in DENSE else network
 
 
 def name(device: torch.device) -> str:
     """Return the model of a GPU, or `cpu`."""
+    if device.type == "mps":
+        return torch.backends.mps.get_name()
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def is_full(error: RuntimeError) -> bool:
+    """Return True for the error of a GPU whose memory has no room; of Apple's it has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "MPS backend out of memory" in str(error)
 
 
 def limit(device: torch.device, share: float) -> None:
@@ -31,6 +70,8 @@ def limit(device: torch.device, share: float) -> None:
 
 def memory(device: torch.device) -> int:
     """Return the bytes of a GPU's memory that this process may have, see `limit`."""
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory()
     total = torch.cuda.get_device_properties(device).total_memory
     return int(total * torch.cuda.get_per_process_memory_fraction(device.index))
 
@@ -63,7 +104,12 @@ def pinned(x: Tensor, device: torch.device) -> Tensor:
 
 def sent(x: Tensor, device: torch.device) -> Tensor:
     """Return the tensor, of the CPU, on the device; the host does not wait until it is there."""
-    return pinned(x, device).to(device, non_blocking=True)
+    return fetched(pinned(x, device), device)
+
+
+def fetched(x: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor on the device, which fetches it by itself where it lies `pinned`."""
+    return x.to(device, non_blocking=device.type not in WAITED_FOR)
 
 
 class Rows(Protocol):

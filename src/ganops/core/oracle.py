@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ganops.core.devices import exact
 from ganops.core.files import hash_file, read_json, write_json
 from ganops.core.latents import latents, normal_table
 from ganops.core.randomness import generator, seed_of
@@ -154,7 +155,7 @@ class OracleNetwork(nn.Module):
     def nll(self, texts: Tensor) -> Tensor:
         """Return the negative log-likelihood of each text in nats: int64 [N, L] -> float64 [N]."""
         parts = [self(part).log_softmax(2).gather(2, part[:, :, None])[:, :, 0] for part in torch.split(texts, BATCH)]
-        return -torch.cat(parts).double().sum(1)
+        return -exact(torch.cat(parts)).sum(1)
 
     def sample(self, count: int, seed: int) -> Tensor:
         """Draw texts: int64 [count, L], on the CPU."""

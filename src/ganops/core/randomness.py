@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganops.core.devices import pinned
+from ganops.core.devices import fetched, pinned
 
 
 def seed_of(*key: int | str) -> int:
@@ -70,7 +70,7 @@ class Draws:
 
     def of(self, name: str, make: Make) -> Numbers:
         """Return this worker's slice of the numbers that `make` draws from a fresh source, on the device."""
-        return tuple(each.to(self.device, non_blocking=True) for each in self.on_host(name, make))
+        return tuple(fetched(each, self.device) for each in self.on_host(name, make))
 
     def on_host(self, name: str, make: Make) -> Numbers:
         """Return the same on the CPU, from where a GPU can fetch them: drawn ahead, or now."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ganops.core.collective import shares
-from ganops.core.devices import pinned, sent, uploaded
+from ganops.core.devices import fetched, pinned, planes, sent, uploaded
 from ganops.data.order import Order
 from ganops.data.shards import LABEL, SAMPLE, Column
 from ganops.kinds import Spec
@@ -82,9 +82,9 @@ class Batches:
     def __call__(self, turn: int) -> tuple[Tensor, Tensor | None]:
         """This worker's slice of a turn: x float [N, ...], of images in [-1, 1], and its labels [N]."""
         samples, labels = self._take(turn)
-        x = self.spec.floats(samples.to(self.device, non_blocking=True), self.dtype)
-        x = x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
-        return x, None if labels is None else labels.to(self.device, non_blocking=True)
+        x = self.spec.floats(fetched(samples, self.device), self.dtype)
+        x = x.contiguous(memory_format=planes(self.device)) if x.dim() == 4 else x
+        return x, None if labels is None else fetched(labels, self.device)
 
     def close(self) -> None:
         """End the reading ahead, and let go of the shards: no turn can be asked for any more."""

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ganops.core.cores import side_by_side
+from ganops.core.devices import exact
 from ganops.core.randomness import Draws
 from ganops.data import Prepared
 from ganops.evaluation.verdict import HELD_OUT
@@ -130,8 +131,9 @@ def nats_of_texts(
         x = encoder.description.spec.floats(torch.from_numpy(np.array(texts[piece])).to(weight.device), weight.dtype)
         y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
         draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
-        code, divergence = sampled(encoder.network(x, y).to("cpu", torch.float64), draws, "code")
-        words = nll(encoder.decoder(code.to(weight), y, given=x).double(), x)
+        code, divergence = sampled(exact(encoder.network(x, y)).cpu(), draws, "code")
+        logits = exact(encoder.decoder(code.to(weight), y, given=x))
+        words = nll(logits, x.to(logits.device))
         found: NDArray[np.float64] = torch.stack([words.cpu(), divergence]).numpy()
         return found
 
@@ -181,8 +183,8 @@ def nats(
         y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
         draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
         x = spec.floats(x + draws.uniform("level", *x.shape[1:]) - 0.5, torch.float64)
-        code, divergence = sampled(encoder.network(x.to(weight), y).to("cpu", torch.float64), draws, "code")
-        again = encoder.decoder(code.to(weight), y).to(x)
+        code, divergence = sampled(exact(encoder.network(x.to(weight), y)).cpu(), draws, "code")
+        again = exact(encoder.decoder(code.to(weight), y)).cpu()
         squares = (again - x).square().flatten(1)
         # a density of levels is that of the networks' numbers, so many times smaller in each
         density = normal_nats(squares.mean(1), variance, squares.shape[1]) + squares.shape[1] * math.log(levels)

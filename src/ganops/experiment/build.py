@@ -11,7 +11,7 @@ from torch import nn
 
 from ganops import config
 from ganops.config import Experiment
-from ganops.core import cores
+from ganops.core import cores, devices
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import generator
 from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation, names_of
@@ -97,7 +97,7 @@ def game(experiment: Experiment, device: torch.device) -> Game:
         ConfigError: The augmentation is impossible, see `augmentation`.
     """
     loss = LOSSES[experiment.loss.name](**experiment.loss.options)
-    loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
+    loss.memory.update({name: devices.held(value, device) for name, value in loss.memory.items()})
     penalty, clip = PENALTIES.get(experiment.loss.penalty), experiment.loss.clip
     augment, consistency = augmentation(experiment, device), experiment.train.augment.consistency
     return Game(loss, square_norms, _autocast(experiment, device), penalty, clip, augment, consistency)
@@ -120,7 +120,7 @@ def phases(experiment: Experiment, device: torch.device) -> list[Phase]:
     ends = [round(whole.steps * share) for share in itertools.accumulate(kind.shares)]
     parts = []
     for loss, start, end in zip(kind.stages, [0, *ends], ends, strict=False):
-        loss.memory.update({name: value.to(device) for name, value in loss.memory.items()})
+        loss.memory.update({name: devices.held(value, device) for name, value in loss.memory.items()})
         lesson = Lesson(loss, _autocast(experiment, device))
         parts.append(Phase(lesson, replace(whole, steps=end - start)))
     return parts

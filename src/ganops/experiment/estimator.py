@@ -72,7 +72,7 @@ class GAN:
         fps: Frames a second of the films that it learns from and gives, 8 where it is not stated.
         kimg: Thousands of samples shown to D.
         seed: Everything random follows from it.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         params: Any other parameter of `params.yaml` by its dotted path, for example `{"loss.r1": 0.5}`.
             Where it is not stated, `model.latent` of texts is two numbers for each word, behind those of the code
             (`model.options.code`), which `vae` needs; of `mocogan` the numbers of the content, and of the motion in
@@ -134,6 +134,7 @@ class GAN:
                 "train.kimg": self.kimg,
                 "seed": self.seed,
                 "compute.device": self.device,
+                **({"compute.launcher": "local"} if self.device == "mps" else {}),
                 "data.kind": kind,
                 **({"features.extractor": "language"} if kind == "text" else {}),
                 **({} if self.rate is None else {"data.rate": self.rate}),

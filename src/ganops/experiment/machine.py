@@ -17,10 +17,14 @@ def choose_device(name: str) -> torch.device:
     """The device that `compute.device` means here.
 
     Raises:
-        ConfigError: A GPU that is there cannot be used, or cuda was asked for and there is none.
+        ConfigError: A GPU that is there cannot be used, or one was asked for and there is none.
     """
     if name == "cpu":
         return torch.device("cpu")
+    if name == "mps":
+        if missing := apple_trouble():
+            raise ConfigError(f"params.compute.device: mps: {missing}")
+        return torch.device("mps")
     why = gpu_trouble()
     if why:
         raise ConfigError(f"params.compute.device: {name}: the GPU of this machine cannot be used. {why}")
@@ -44,6 +48,18 @@ def gpu_trouble() -> str | None:
             )
         except (RuntimeError, AssertionError) as error:  # an AssertionError where torch was built without CUDA
             return _in_words(str(error))
+    return ""
+
+
+def apple_trouble() -> str:
+    """Return what keeps Apple's GPU from running a kernel; empty: nothing."""
+    if not torch.backends.mps.is_available():
+        built = "sees none here" if torch.backends.mps.is_built() else f"{torch.__version__} was built without it"
+        return f"Apple's GPU was asked for, but torch {built}; auto or cpu would run"
+    try:
+        torch.ones(1, device="mps").add_(1).cpu()
+    except RuntimeError as error:
+        return f"Apple's GPU cannot be used. Metal says: {str(error).splitlines()[0]}"
     return ""
 
 
@@ -92,8 +108,8 @@ def streams(experiment: Experiment, size: int, device: torch.device, *, sharded:
 
 def hardware(device: torch.device) -> str:
     """Return the hardware behind a speed: the GPU's name, or the processor's and its cores."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return devices.name(device)
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -106,6 +122,8 @@ def precision(experiment: Experiment, device: torch.device) -> str:
     """The precision that `train.precision` means on this device: bf16, fp32 or fp64."""
     if experiment.train.precision != "auto":
         return experiment.train.precision
+    if device.type == "mps":
+        return "fp32"
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     able = torch.cpu.get_capabilities()

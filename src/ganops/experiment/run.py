@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads, within
-from ganops.core.devices import repeatable
+from ganops.core.devices import is_full, moved, repeatable
 from ganops.core.errors import TrainingError
 from ganops.core.files import atomic_folder
 from ganops.core.pictures import grid, to_bytes
@@ -202,7 +202,7 @@ class Run:
         So a driver, whose workers train, makes it while they end and not while they start.
         """
         memory = {name: value for phase in (*self.before, self.last) for name, value in phase.objective.memory.items()}
-        G, D = (player.to(self.device) for player in self.players)
+        G, D = (moved(player, self.device) for player in self.players)
         return State.fresh(G, D, memory, self.experiment.train.freeze_D)
 
     @property
@@ -229,7 +229,9 @@ class Run:
         )  # fmt: skip
         try:
             yield from within(self._settings, self._listen(ticks, end))
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_full(error):
+                raise
             raise TrainingError(
                 f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try a smaller "
                 "train.batch, more workers (compute.workers), or compute.data: stream"
@@ -402,7 +404,7 @@ class Run:
         description = self._description(kimg)
         network = generator_network(description).to(next(self.state.average.parameters()).dtype)
         network.load_state_dict({name: value for name, value in weights.items() if not name.startswith(ENCODER)})
-        return Generator(network.to(device), description)
+        return Generator(moved(network, device), description)
 
     def best_encoder(self) -> Encoder | None:
         """The encoder beside the best generator; None: a game has none.

@@ -214,7 +214,7 @@ class Generator:
             raise UserError(
                 f"{folder} holds a generator that is damaged or of another version: {error}. Train or fetch it again."
             ) from error
-        return cls(network.to(device), description)
+        return cls(devices.moved(network, device), description)
 
 
 def save_separate(folder: Path, seeds: NDArray[np.int64], shown: NDArray[Any], spec: Spec) -> None:
@@ -287,7 +287,8 @@ def _nll(
     y = None if labels is None else torch.from_numpy(np.array(labels, np.int64)).to(like.device)
     z, at = like.new_empty(len(words), 0), like.new_full((len(words),), temperature)
     logits: Tensor = G(z, y, temperature=at, given=spec.floats(words, like.dtype))
-    nats = -logits.double().log_softmax(-1).gather(-1, words.long()[..., None]).sum((1, 2))
+    logits = devices.exact(logits)
+    nats = -logits.log_softmax(-1).gather(-1, words.to(logits.device).long()[..., None]).sum((1, 2))
     found: NDArray[np.float64] = nats.cpu().numpy()
     return found
 

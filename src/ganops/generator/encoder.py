@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.core.cores import in_pieces
+from ganops.core.devices import moved
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.generator.artefact import Description, Generator, at_once, generator_network, players
@@ -119,7 +120,7 @@ class Encoder:
                 f"{folder / WEIGHTS} is damaged or of another version: {error}. Train or fetch it again."
             ) from error
         device = next(generator.network.parameters()).device
-        return cls(network.to(device), decoder(generator.network), generator.description, variance)
+        return cls(moved(network, device), decoder(generator.network), generator.description, variance)
 
 
 def save_encoder(weights: dict[str, Tensor], variance: float, folder: Path) -> None:

@@ -80,7 +80,7 @@ def project(
         if number < least:
             raise UserError(f"{name}: expected at least {least}, got {number}")
     starts = _starts(generator, images, labels, seed)
-    exact = torch.backends.cudnn.flags(benchmark=False, deterministic=True)
+    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
     with exact, progress("encode", len(images) * steps, "steps") as advance:
 
         def find(i: int) -> tuple[Tensor, int, Tensor]:

@@ -101,8 +101,15 @@ def _devices() -> Found:
     if device.type == "cuda":
         gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})"
     else:
-        gpus = "Apple's GPU is not used: it has no float64" if torch.backends.mps.is_available() else "no GPU"
+        gpus = _apple() if torch.backends.mps.is_available() else "no GPU"
     return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
+
+
+def _apple() -> str:
+    if why := machine.apple_trouble():
+        return why
+    name = machine.hardware(torch.device("mps"))
+    return f"{name} (only where compute.device: mps asks for it: ganops was never tried on a Mac)"
 
 
 def _collectives() -> Found:
@@ -165,7 +172,8 @@ def _token(*, needed: bool) -> Found:
     state, text = _sent_token(path, needed=needed)
     # whoever reads a token runs what he likes on the cluster; Ray itself makes the file readable for all
     places = dict.fromkeys([path, Path(TOKEN).expanduser()])
-    found = [str(each) for each in places if each.is_file() and each.stat().st_mode & OTHERS]
+    # Windows has other rights, which no mode says
+    found = [str(each) for each in places if each.is_file() and os.name != "nt" and each.stat().st_mode & OTHERS]
     if not found:
         return state, text
     cure = f"others can read the cluster's token: chmod 600 {' '.join(found)}"

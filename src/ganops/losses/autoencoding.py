@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganops.core.collective import mean_over_workers
+from ganops.core.devices import held
 from ganops.core.randomness import Draws
 from ganops.losses.likelihood import nll
 from ganops.losses.turn import Turn
@@ -59,7 +60,7 @@ class Autoencoding:
 
     def told(self, weight: float, like: Tensor) -> dict[str, Tensor]:
         """Return the weight as the term `beta` where it changes."""
-        return {"beta": torch.tensor(weight, dtype=torch.float64, device=like.device)} if self.anneal else {}
+        return {"beta": held(torch.tensor(weight, dtype=torch.float64), like.device)} if self.anneal else {}
 
     def loss(
         self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str, weight: float

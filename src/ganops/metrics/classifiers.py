@@ -236,7 +236,7 @@ def _taught(lessons: Sequence[Lesson], device: str) -> list[nn.Module]:
     networks = [_network(lesson) for lesson in lessons]  # in turn, because torch has one random state
     shown = sum(lesson.steps * lesson.batch for lesson in lessons)
     with (
-        torch.backends.cudnn.flags(benchmark=False, deterministic=True),
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False),
         progress("evaluate", shown, "samples") as tell,
     ):
         pairs = zip(networks, lessons, strict=True)

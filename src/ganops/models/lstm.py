@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ganops.core.devices import exact
 from ganops.models.layers import Projection
 
 INSIDE = 1e-30, 1 - 2**-24
@@ -121,11 +122,11 @@ class Generator(nn.Module):
 
 
 def _uniform(z: Tensor) -> Tensor:
-    """Standard normal numbers [N, 2 L] -> uniform ones in [0, 1], float64 [N, L], of 16 bits from each number.
+    """Standard normal numbers [N, 2 L] -> uniform ones in [0, 1], float64 [N, L] (`devices.exact`), of 16 bits each.
 
     Whole steps, so that all runtimes have the same: those of a latent's numbers lie half-way between two.
     """
-    coarse, fine = (torch.special.ndtr(_wide(z)) * STEPS).floor().clamp(0, STEPS - 1).double().chunk(2, 1)
+    coarse, fine = exact((torch.special.ndtr(_wide(z)) * STEPS).floor().clamp(0, STEPS - 1)).chunk(2, 1)
     chances: Tensor = (coarse + (fine + 0.5) / STEPS) / STEPS
     return chances
 
@@ -139,8 +140,8 @@ def _drawn(logits: Tensor, chances: Tensor, temperature: Tensor | None) -> Tenso
         shares = _tempered(_wide(logits), temperature).softmax(1)
         with torch.no_grad():
             # in float64: two runtimes that round sums of thousands of words would draw different ones
-            number = (shares.double().cumsum(1) <= chances).sum(1).clamp_max(shares.shape[1] - 1)
-            hard = F.one_hot(number, shares.shape[1]).to(shares)
+            number = (exact(shares).cumsum(1) <= chances).sum(1).clamp_max(shares.shape[1] - 1)
+            hard = F.one_hot(number.to(shares.device), shares.shape[1]).to(shares)
         return hard + (shares - shares.detach()) if shares.requires_grad else hard
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ganops.core.devices import planes
 from ganops.models import dcgan, r3gan, sngan
 from ganops.models.layers import Projection
 
@@ -135,5 +136,5 @@ def _trunk(D: Any) -> Any:
 
 
 def _last(x: Tensor) -> Tensor:
-    """Planes with their channels last, as convolutions read them fastest."""
-    return x.contiguous(memory_format=torch.channels_last)
+    """Planes in the layout in which convolutions read them fastest."""
+    return x.contiguous(memory_format=planes(x.device))

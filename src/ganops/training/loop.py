@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from ganops.core.collective import begin_alike, mean_over_workers, rank, shares, sharing, workers
+from ganops.core.devices import exact
 from ganops.core.errors import DivergenceError
 from ganops.core.randomness import Ahead, Draws
 from ganops.training import ema
@@ -225,7 +226,7 @@ def _set(adam: Adam, learning_rate: float, beta1: float, beta2: float) -> None:
 def _means(terms: list[Terms], step: int, objective: Objective) -> dict[str, float]:
     """The mean of each term over the steps that had it and over all samples; all workers get the same."""
     names = sorted({name for step_terms in terms for name in step_terms})
-    means = [torch.stack([t[name] for t in terms if name in t]).double().mean() for name in names]
+    means = [exact(torch.stack([t[name] for t in terms if name in t])).mean() for name in names]
     values = mean_over_workers(torch.stack(means))
     metrics = dict(zip(names, values.tolist(), strict=True))
     broken = [name for name, value in metrics.items() if not math.isfinite(value)]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Adam
 
 from ganops.core.collective import of_all_workers, rank, weighted, workers
+from ganops.core.devices import held
 from ganops.core.errors import ConfigError
 from ganops.core.files import atomic
 from ganops.training.ema import average_of
@@ -68,7 +69,7 @@ class State:
     def save(self, path: Path) -> None:
         """Writes one safetensors file, atomically; between two ticks `share_terms` comes before it."""
         shared = self._shared if self.terms else {}
-        tensors = {name: tensor.detach().contiguous() for name, tensor in {**self.tensors(), **shared}.items()}
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in {**self.tensors(), **shared}.items()}
         with atomic(path) as draft:
             save_file(tensors, draft, metadata={"step": str(self.step)})
 
@@ -102,7 +103,7 @@ class State:
             for name, parameter in network.named_parameters()
         ]
         for name, tensor in own.items():
-            tensor.copy_(found[name])
+            tensor.copy_(found[name].to(tensor.dtype))
         for adam, parameter, state in moments:
             if state:
                 adam.state[parameter] = state
@@ -141,7 +142,7 @@ def _terms(shared: dict[str, Tensor], device: torch.device) -> list[dict[str, Te
     for name in sorted({key.removeprefix(f"{TERMS}.").rpartition(".")[0] for key in shared}):
         steps, values, weights = (shared[f"{TERMS}.{name}.{part}"] for part in ("steps", "values", "weights"))
         own = values[rank()] if len(values) == workers() else (values * weights).mean(0)
-        for step, value in zip(steps.tolist(), own.to(device), strict=True):
+        for step, value in zip(steps.tolist(), held(own, device), strict=True):
             terms.setdefault(step, {})[name] = value
     return [terms[step] for step in sorted(terms)]
 

@@ -151,14 +151,16 @@ class Extractor(ABC):
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """The samples as convolutions read them fastest: planes [N, C, H, W] have their channels last, others are dense."""
-    return x.contiguous(memory_format=torch.channels_last if x.ndim == 4 else torch.contiguous_format)
+    """The samples as convolutions read them fastest: planes [N, C, H, W] as `devices.planes`."""
+    return x.contiguous(memory_format=devices.planes(x.device) if x.ndim == 4 else torch.contiguous_format)
 
 
 def planar(network: nn.Module) -> nn.Module:
     """The network, its kernels in the layout of planes; one with kernels of volumes, which have none, as it is."""
-    volumes = any(weights.ndim == 5 for weights in network.parameters())
-    return network if volumes else network.to(memory_format=torch.channels_last)
+    weights = [*network.parameters()]
+    if not weights or any(each.ndim == 5 for each in weights):
+        return network
+    return network.to(memory_format=devices.planes(weights[0].device))
 
 
 def hash_weights(weights: Weights) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ganops.core.devices import planes
 from ganops.core.errors import FeatureError
 from ganops.core.files import hash_file
 from ganops.metrics.extractors.extractor import Extractor, Images, Labels, Weights, read
@@ -41,7 +42,7 @@ class Network(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The pooled features [N, 2048], and the probabilities [N, 1008]."""
         x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
-        pooled = self.body((2 * x - 1).to(self.dtype, memory_format=torch.channels_last))
+        pooled = self.body((2 * x - 1).to(self.dtype, memory_format=planes(x.device)))
         return pooled, F.linear(pooled, self.fc.weight).softmax(1)
 
 

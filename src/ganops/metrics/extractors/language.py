@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from ganops.core import cores
 from ganops.core.cores import in_pieces
-from ganops.core.devices import repeatable
+from ganops.core.devices import exact, repeatable
 from ganops.core.errors import FeatureError
 from ganops.core.terminal import progress
 from ganops.kinds import text
@@ -170,7 +170,8 @@ class Language(Extractor):
         @torch.inference_mode()
         def of(piece: slice) -> NDArray[np.float64]:
             x = self._checked(torch.from_numpy(texts[piece].astype(np.int64)).to(self.device))
-            found: NDArray[np.float64] = self.network.losses(x, self.network.states(x)).double().sum(1).cpu().numpy()
+            nats = exact(self.network.losses(x, self.network.states(x)))
+            found: NDArray[np.float64] = nats.sum(1).cpu().numpy()
             return found
 
         device = torch.device(self.device)
@@ -268,5 +269,5 @@ def _held_out(network: Network, texts: Tensor, device: str) -> float:
     found = 0.0
     for start in range(0, len(texts), PIECE):
         x = texts[start : start + PIECE].to(device)
-        found += float(network.losses(x, network.states(x)).double().sum())
+        found += float(exact(network.losses(x, network.states(x))).sum())
     return found / len(texts)
