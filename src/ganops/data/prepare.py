@@ -97,7 +97,9 @@ def prepare(
         labelled = _select(taken, table, labels)
         _check_rejected(taken.rejected, len(table), max_rejected, listed, decoder.wanted)
         if not len(table):
-            raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
+            raise DataError(
+                f"data.source: {path} holds no {unit}s, only {len(found.ignored) + found.more:,} files of other kinds"
+            )
         class_names = order_classes(table.labels if labelled else (), found.class_names)
         common, conversions = decoder.common(table.shapes())
         taken.conversions.update(conversions)

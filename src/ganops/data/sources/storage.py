@@ -1,11 +1,13 @@
 """Images on storage that pyarrow knows (s3://, gs://, file://): listed here, read where they are decoded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 from ganops.core import storage
 from ganops.core.errors import DataError
 from ganops.core.storage import scheme
+from ganops.data.sources import tree
 from ganops.data.sources.item import Deferred, check_size, reading
 
 
@@ -31,16 +33,25 @@ class Store(storage.Store):
                 raise DataError(f"data.source: {store} does not exist")
         return store
 
-    def files(self) -> list[tuple[str, int, int]]:
-        """Return every file below a folder, in the order of a walk: its path below it, its bytes, its time of change.
+    def files(self, below: str = "") -> Iterator[tuple[str, int, int]]:
+        """Yield every file of a folder that is not hidden, in the order of a walk: path in it, bytes, time of change.
 
-        The time is in nanoseconds; 0: unknown.
+        The time is in nanoseconds; 0: unknown. One folder after the other is listed, so that no more names are in
+        memory than those of one folder and of the folders above it.
+
+        Args:
+            below: Path in the folder at which the walk begins; empty: all of it.
         """
         with reading(self):
-            found = self.listed(deep=True)
-        start = len(self.path) + 1
-        files = [(info.path[start:], info.size, info.mtime_ns or 0) for info in found if info.is_file]
-        return sorted(files, key=lambda file: file[0].split("/"))
+            found = (self / below if below else self).listed()
+        entries = [(info.base_name, info.type.name, info.size, info.mtime_ns or 0) for info in found]
+        del found
+        for name, kind, size, changed in sorted(entries, key=lambda entry: (entry[0], entry[1] != "File")):
+            path = f"{below}/{name}" if below else name
+            if kind == "File" and not tree.is_hidden(name):
+                yield path, size, changed
+            elif kind == "Directory" and not tree.is_hidden(name):
+                yield from self.files(path)
 
 
 @dataclass(frozen=True)
