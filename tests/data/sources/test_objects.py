@@ -12,7 +12,7 @@ from ganops.data import intake, prepare
 from ganops.data import sources as module
 from ganops.data.decode import decode_all
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.sources import below, locate, read_source, watched
+from ganops.data.sources import below, locate, read_source, storage, watched
 from ganops.data.sources.item import FILE_LIMIT, Deferred, ItemError
 from ganops.data.sources.storage import Store, Stored
 
@@ -41,6 +41,25 @@ def test_a_folder_gives_what_it_gives_locally(lay, pictures, both):
     assert [entry["name"] for entry in manifest["rejected"]] == ["a/empty.jpg", "b/text.png"]
     assert manifest["ignored"] == ["notes.txt"]
     assert manifest["duplicates"] == 1
+
+
+@pytest.mark.parametrize(("small", "ahead"), [(1000, 16), (2, 3), (0, 1)])
+def test_files_come_in_the_order_of_a_walk_whatever_is_listed_ahead(lay, monkeypatch, small, ahead):
+    monkeypatch.setattr(storage, "SMALL", small)
+    monkeypatch.setattr(storage, "AHEAD", ahead)
+    names = [f"{a}/{b}/{c}.png" for a in "cab" for b in ("x", "x.y", "__MACOSX", ".git") for c in range(3)]
+    names += ["a.png", "a/x.png", "z/.hidden/1.png", "z/1.png"]
+    folder = lay(dict.fromkeys(names, b"12"))
+    shown = sorted((name for name in names if "__MACOSX" not in name and "/." not in name), key=lambda x: x.split("/"))
+    assert [(name, size) for name, size, _ in Store.at(folder.as_uri()).files()] == [(name, 2) for name in shown]
+    assert [item.name for item in read_source(folder).items] == shown
+
+
+def test_links_of_a_folder_on_storage_are_followed_as_before(lay, tmp_path):
+    other, folder = lay({"2.png": b"1"}, "elsewhere"), lay({"1.png": b"1"})
+    (folder / "b").symlink_to(other)
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert [name for name, *_ in Store.at(folder.as_uri()).files()] == ["1.png", "b/2.png"]
 
 
 @pytest.mark.parametrize("names", [["set.parquet"], ["a.parquet", "data/b.parquet"]])

@@ -79,15 +79,18 @@ class Listing:
     def add(self, file: File) -> None:
         """Add a file that is not hidden."""
         self._added += 1
-        folder = json.dumps(PurePosixPath(file.name).parent.as_posix())
-        if self._wanted.named(file.name):
+        stills = self._wanted.stills
+        if named := self._wanted.named(file.name):
             self._keep(self._added, file.name, (file,))
-            if self._wanted.stills:
-                self._table.execute("INSERT OR IGNORE INTO covered VALUES (?)", (folder,))
-        elif self._wanted.stills and PurePosixPath(file.name).suffix.lower() in self._wanted.stills.suffixes:
-            self._table.execute("INSERT INTO stills VALUES (?, ?, ?)", (self._added, folder, json.dumps(file)))
-        else:
+        elif not stills or PurePosixPath(file.name).suffix.lower() not in stills.suffixes:
             self._ignore(file.name)
+            return
+        if stills:
+            folder = json.dumps(PurePosixPath(file.name).parent.as_posix())
+            if named:
+                self._table.execute("INSERT OR IGNORE INTO covered VALUES (?)", (folder,))
+            else:
+                self._table.execute("INSERT INTO stills VALUES (?, ?, ?)", (self._added, folder, json.dumps(file)))
 
     def refuse(self, name: str, objection: str, *, labelled: bool = True) -> None:
         """Add a name that is rejected, whatever its ending; one that is not `labelled` says nothing about classes."""
