@@ -218,8 +218,9 @@ def _opened_tar(path: Path) -> Iterator[BinaryIO]:
 
 def _list(listing: Listing, file: File, regular: bool, wanted: Wanted) -> None:
     """Add a member to the listing; `regular` is False for links and devices."""
-    file = file._replace(name=PurePosixPath(file.name.replace("\\", "/")).as_posix())
-    if objection := _objection(file, regular, wanted):
+    path = PurePosixPath(file.name.replace("\\", "/"))
+    file = file._replace(name=path.as_posix())
+    if objection := _objection(path, file, regular, wanted):
         listing.refuse(file.name, objection, labelled=False)
     elif not tree.is_hidden(file.name):
         listing.add(file)
@@ -237,10 +238,9 @@ def _content(sample: Sample, read: Callable[[File], bytes | ItemError]) -> Conte
     return sample.content(lambda file: parts[file])
 
 
-def _objection(file: File, regular: bool, wanted: Wanted) -> str | None:
+def _objection(path: PurePosixPath, file: File, regular: bool, wanted: Wanted) -> str | None:
     """Return the reason why a member is not read, or None."""
-    name, path = file.name, PurePosixPath(file.name)
-    if path.is_absolute() or name[1:2] == ":":
+    if path.is_absolute() or file.name[1:2] == ":":
         return "an absolute path in an archive"
     if not path.name:
         return "a member without a name"
@@ -248,6 +248,6 @@ def _objection(file: File, regular: bool, wanted: Wanted) -> str | None:
         return "a path that leaves the archive"
     if not regular:
         return "a link or a device in an archive"
-    if wanted.named(name) and file.size > FILE_LIMIT:
+    if file.size > FILE_LIMIT and wanted.named(file.name):
         return f"too large: {file.size:,} bytes, at most {FILE_LIMIT:,} are read"
     return None

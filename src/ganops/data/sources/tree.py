@@ -1,4 +1,7 @@
-"""The rules that folders and archives share: what is passed over, what is a film, and what the classes are."""
+"""The rules that folders and archives share: what is passed over, what is a film, and what the classes are.
+
+Names are paths below the source, with slashes, as `PurePosixPath` writes them.
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,7 +19,7 @@ _ANIMATED = ".png"
 
 def is_hidden(name: str) -> bool:
     """Return True where a part of the path begins with a dot, or was put there by macOS."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 class Film(NamedTuple):
@@ -60,7 +63,9 @@ def film(folder: str, names: Mapping[int, str]) -> Film | None:
 
 def wraps(before: Parts | None, name: str) -> Parts:
     """Return the folders that wrap a sample and all before it; `before`: those of these, None: there are none."""
-    above = PurePosixPath(name).parts[:-1]
+    if before == ():
+        return before
+    above = name.split("/")[:-1]
     same = takewhile(lambda pair: pair[0] == pair[1], zip(above if before is None else before, above, strict=False))
     return tuple(part for part, _ in same)
 
@@ -75,5 +80,5 @@ def label(name: str, wrapped: Parts) -> str | None:
         name: Path of the sample.
         wrapped: The folders that wrap all samples, as of `wraps`.
     """
-    parts, depth = PurePosixPath(name).parts, len(wrapped)
+    parts, depth = name.split("/"), len(wrapped)
     return parts[depth] if len(parts) > depth + 1 else None
