@@ -1,11 +1,14 @@
 """Object storage, by file:// in its place: what lies there gives the set of the same files in a local folder."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3
 
 from ganops.core.errors import DataError
 from ganops.data import intake, prepare
@@ -53,6 +56,43 @@ def test_files_come_in_the_order_of_a_walk_whatever_is_listed_ahead(lay, monkeyp
     shown = sorted((name for name in names if "__MACOSX" not in name and "/." not in name), key=lambda x: x.split("/"))
     assert [(name, size) for name, size, _ in Store.at(folder.as_uri()).files()] == [(name, 2) for name in shown]
     assert [item.name for item in read_source(folder).items] == shown
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3.serving() as running:
+        yield running
+
+
+@pytest.fixture
+def put(server):
+    """Writes empty objects of such keys; returns the address of what lies below a prefix."""
+
+    def put(prefix, names):
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{server.port}", region_name="us-east-1")
+        for name in names:
+            client.put_object(Bucket="bucket", Key=f"{prefix}/{name}", Body=b"1")
+        return Store.at(server.address(prefix))
+
+    return put
+
+
+def test_s3_is_asked_once_for_each_folder_and_each_thousand_of_its_files(server, put):
+    names = [f"a/{i:04}.png" for i in range(1003)] + ["b/1.png", "c/1/2.png", "c/1/3.png", ".git/1.png"]
+    store, before = put("many", names), len(server.log.read_text())
+    assert [name for name, *_ in store.files()] == names[:-1]
+    assert len(re.findall(r"GET /bucket\?\S*delimiter", server.log.read_text()[before:])) == 6  # "", a, a, b, c, c/1
+
+
+def test_a_key_that_a_folder_has_too_is_a_file_and_one_with_a_slash_at_its_end_none(put):
+    store = put("odd", ["f", "f/g.png", "e/", "a.png", "a/c.png"])
+    assert [name for name, *_ in store.files()] == ["a/c.png", "a.png", "f", "f/g.png"]
+
+
+def test_a_folder_without_a_name_is_an_error(put):
+    """No file in there can be read: pyarrow takes no key with an empty part."""
+    with pytest.raises(DataError, match=r"bucket/empty/a holds a folder without a name"):
+        list(put("empty", ["a/1.png", "a//2.png"]).files())
 
 
 def test_links_of_a_folder_on_storage_are_followed_as_before(lay, tmp_path):
