@@ -160,9 +160,9 @@ class Source:
     count: int | None
     items: Iterator[Item]
     ignored: tuple[str, ...] = ()
-    """Those of them that come first."""
+    """Names of files that are no samples; where there are many, the first by name."""
     more: int = 0
-    """Number of the others."""
+    """Number of such files beyond those."""
     class_names: tuple[str, ...] = ()
     raw: bool = False
     stated: Mapping[str, Any] = field(default_factory=dict)

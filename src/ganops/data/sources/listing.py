@@ -38,7 +38,7 @@ class File(NamedTuple):
     size: int = 0
     """Bytes, as far as they are known."""
     note: int = 0
-    """What its source needs to find it."""
+    """Number by which its source finds it: a place in an archive, a time of change."""
     objection: str = ""
     """The reason why it is not read."""
 
