@@ -40,7 +40,7 @@ HEADER_LIMIT = 256 * 2**10
 _TAR = (".tar", ".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a file
 _LOCAL_HEADER = 30  # bytes before a member of a zip file, besides its name
-_TOGETHER = 64  # samples of a zip file whose headers are parsed together
+_TOGETHER = 16  # samples of a zip file whose headers are parsed together
 _BYTES = 2**63 - 1  # the last byte that a table can name
 _PIECE = 2**20  # bytes that are read at once: a file takes memory for as many as it is asked for
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
@@ -87,18 +87,13 @@ class _Bounded:
 def _read_zip(path: Path, wanted: Wanted) -> Source:
     listing, taken = Listing(wanted), _Taken()
     with _opened_zip(path) as (file, directory):
-        number = 0
-        for places, records in directory.windows(file):
-            with zipfile.ZipFile(cast(BinaryIO, directory.only(file, records))) as archive:
-                members = zip(places, archive.infolist(), strict=True)
-            for place, info in ((place, info) for place, info in members if not info.filename.endswith("/")):
-                number += 1
-                check_count(number, path)
-                if info.flag_bits & 1:
-                    raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
-                taken.add(info)
-                regular = not stat.S_ISLNK(info.external_attr >> 16)
-                _list(listing, File(info.filename, info.file_size, place), regular, wanted)
+        for number, (place, info) in enumerate(_members(file, directory), 1):
+            check_count(number, path)
+            if info.flag_bits & 1:
+                raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
+            taken.add(info)
+            regular = not stat.S_ISLNK(info.external_attr >> 16)
+            _list(listing, File(info.filename, info.file_size, place), regular, wanted)
     if twice := taken.twice():
         raise DataError(f"data.source: {path} is no intact zip file: its members overlap, {twice!r} is one")
 
@@ -114,6 +109,15 @@ def _read_zip(path: Path, wanted: Wanted) -> Source:
 def _opened_zip(path: Path) -> Iterator[tuple[BinaryIO, Directory]]:
     with reading(path, "zip file"), open(path, "rb") as file:
         yield file, Directory.find(file)
+
+
+def _members(file: BinaryIO, directory: Directory) -> Iterator[tuple[int, zipfile.ZipInfo]]:
+    """Yield all members of a zip file but folders, and the places of their records."""
+    for places, records in directory.windows(file):
+        with zipfile.ZipFile(cast(BinaryIO, directory.only(file, records))) as archive:
+            for place, info in zip(places, archive.infolist(), strict=True):
+                if not info.filename.endswith("/"):
+                    yield place, info
 
 
 class _Taken:
