@@ -10,8 +10,9 @@ the largest of both, whole. Shared pages (Ray's store, the memory map) count as 
 start of Ray or of the processes.
 
 With `--memory` the sources are of tiny samples, all different, in two classes: `lines` (JSON, a text each), `idx`
-(4 x 4 pixels), `tar`, `zip` and `folder` (such pixels as .pgm files); the set is in shards, decoded by one process.
-What its peak grows by from the first size to the second one is divided by the samples between them.
+(4 x 4 pixels), `tar`, `zip`, `folder` and `storage` (such pixels as .pgm files; `storage` is a folder that is read as
+object storage is, by its file:// address), `films` (a zip of folders of two such files); the set is in shards, decoded
+by one process. What its peak grows by from the first size to the second one is divided by the samples between them.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from PIL import Image
 
 DIFFERENT = 100
 SIDES = ("serial", "2 processes", "2 Ray workers")
+FILMS = ".films.zip"
 SHARD = 20_000
 """Samples of a shard where memory is measured."""
 
@@ -100,6 +102,15 @@ def as_zip(path: Path, count: int) -> Path:
     return path.with_suffix(".zip")
 
 
+def as_films(path: Path, count: int) -> Path:
+    """Folders of a zip with two frames each."""
+    with zipfile.ZipFile(path.with_suffix(FILMS), "w") as archive:
+        for name, content in tiny(count):
+            for frame in "12":
+                archive.writestr(f"{name.removesuffix('.pgm')}/{frame}.pgm", content)
+    return path.with_suffix(FILMS)
+
+
 def as_folder(path: Path, count: int) -> Path:
     """Files."""
     for label in "01":
@@ -109,8 +120,14 @@ def as_folder(path: Path, count: int) -> Path:
     return path
 
 
-FORMS: dict[str, Callable[[Path, int], Path]] = {
-    "lines": as_lines, "idx": as_idx, "tar": as_tar, "zip": as_zip, "folder": as_folder,
+def as_storage(path: Path, count: int) -> str:
+    """Files at an address."""
+    return as_folder(path, count).as_uri()
+
+
+FORMS: dict[str, Callable[[Path, int], Path | str]] = {
+    "lines": as_lines, "idx": as_idx, "tar": as_tar, "zip": as_zip, "folder": as_folder, "storage": as_storage,
+    "films": as_films,
 }  # fmt: skip
 
 
@@ -153,13 +170,15 @@ def run(side: str, source: Path, out: Path, resolution: int) -> dict[str, float]
     return {"wall": wall, "mb": (peak() - before) / 1e6, "worker mb": worker / 1e6, "sha256": manifest["sha256"]}
 
 
-def run_tiny(source: Path, out: Path) -> dict[str, object]:
+def run_tiny(source: str, out: Path) -> dict[str, object]:
     """Prepares tiny samples in this process, and says what it took."""
     from ganops.data import intake, prepare
     from ganops.data.image_decoder import ImageDecoder
     from ganops.data.text_decoder import TextDecoder
+    from ganops.data.video_decoder import VideoDecoder
 
-    decoder = TextDecoder(length=8) if source.suffix == ".jsonl" else ImageDecoder(4)
+    decoders = {".jsonl": TextDecoder(length=8), FILMS: VideoDecoder(frames=2, resolution=4)}
+    decoder = next((decoders[end] for end in decoders if source.endswith(end)), ImageDecoder(4))
     before, started = peak(), time.perf_counter()
     manifest = prepare(
         source, out / "prepared", out / "preview.png", decoder, mapper=intake.serially, shard=SHARD,
@@ -187,7 +206,7 @@ def weigh(options: argparse.Namespace) -> None:
         print(json.dumps(rows))
 
 
-def measure(side: str, source: Path, root: Path, resolution: int) -> dict[str, object]:
+def measure(side: str, source: Path | str, root: Path, resolution: int) -> dict[str, object]:
     """`run` in a process of its own."""
     with tempfile.TemporaryDirectory(dir=root) as out:
         given = [side, str(source), out, str(resolution)]
@@ -208,11 +227,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.run:
         side, source, out, resolution = options.run
-        done = (
-            run_tiny(Path(source), Path(out))
-            if side == "memory"
-            else run(side, Path(source), Path(out), int(resolution))
-        )
+        done = run_tiny(source, Path(out)) if side == "memory" else run(side, Path(source), Path(out), int(resolution))
         print(json.dumps(done))
         return
     if options.memory:

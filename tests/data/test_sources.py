@@ -14,7 +14,8 @@ import pytest
 from ganops.core.errors import DataError
 from ganops.data import prepare
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.sources import SOURCES, locate, read_source
+from ganops.data.sources import SOURCES, listing, locate, read_source, zip_directory
+from ganops.data.video_decoder import VideoDecoder
 
 
 def as_zip(files, path, prefix=""):
@@ -77,6 +78,44 @@ def test_every_kind_of_source_is_recognised_before_the_others(name, packed, tmp_
     examples = {"download": data / "fashion-mnist", "idx": data / "fashion-mnist-10k", "folder": packed[0]}
     examples |= {"archive": packed[2], "parquet": packed[-1], "lines": tmp_path / "lines.txt"}
     assert next(kind for kind, reader in SOURCES.items() if reader.recognises(examples[name])) == name
+
+
+ODD = {
+    "b/text.png": b"hello", "a/empty.jpg": b"", "notes.txt": b"hello", "a/deep/x.doc": b"", "a/.hidden.png": b"",
+    "__MACOSX/a/._00.png": b"", ".git/x.png": b"",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("films", [False, True])
+def test_the_same_files_make_the_same_manifest_in_any_order_of_any_packing(
+    pictures, lay, run, tmp_path, monkeypatch, films
+):
+    """Windows of a zip file are of some records here; films are folders of two images each."""
+    monkeypatch.setattr(zip_directory, "WINDOW", 300)
+    decoder, files = ImageDecoder(8), pictures
+    if films:
+        decoder = VideoDecoder(frames=2, resolution=8)
+        files = {f"{name[:-4]}/{i}.png": data for name, data in pictures.items() for i in (9, 10)}
+        files |= {"a/none/x.png": b"1", "a/none/1.png": b"2", "b/cover/1.jpg": b"", "a/no film.mp4": b"1"}
+    files |= ODD
+    shuffled = {name: files[name] for name in np.random.default_rng(0).permutation(list(files))}
+    folder = lay(files)
+    found = []
+    for source in (
+        folder, folder.as_uri(), as_zip(shuffled, tmp_path / "x.zip"), as_tar(shuffled, tmp_path / "x.tar.gz"),
+    ):  # fmt: skip
+        out = tmp_path / "out"
+        manifest = prepare(source, out / "prepared", out / "preview.png", decoder, max_rejected=0.2)
+        found.append({**manifest, "source": None})
+    assert found[1:] == found[:1] * 3
+    assert len(found[0]["rejected"]) == 2 + films
+    assert found[0]["ignored"][-1] == "notes.txt"
+
+
+def test_of_many_ignored_files_the_manifest_names_the_first_and_counts_the_others(pictures, lay, run, monkeypatch):
+    monkeypatch.setattr(listing, "IGNORED", 2)
+    manifest = run(lay({**pictures, **{f"{i}.txt": b"" for i in range(5)}}))
+    assert (manifest["ignored"], manifest["ignored_more"]) == (["0.txt", "1.txt"], 3)
 
 
 def test_an_absent_source_lists_what_is_accepted(tmp_path, monkeypatch):

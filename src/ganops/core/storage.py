@@ -116,11 +116,11 @@ class Store:
         self.system.create_dir(self.path, recursive=True)
         fs.copy_files(str(folder), self.path, destination_filesystem=self.system)
 
-    def listed(self, *, deep: bool = False) -> list[Any]:
-        """Return pyarrow's facts of what a folder holds, or of all below it; none where there is no such folder."""
+    def listed(self) -> list[Any]:
+        """Return pyarrow's facts of what a folder holds; none where there is no such folder."""
         from pyarrow.fs import FileSelector
 
-        found: list[Any] = self.system.get_file_info(FileSelector(self.path, allow_not_found=not deep, recursive=deep))
+        found: list[Any] = self.system.get_file_info(FileSelector(self.path, allow_not_found=True))
         return found
 
 

@@ -27,7 +27,7 @@ from ganops.data.prepared import Prepared
 from ganops.data.sample_table import Row, Shape, Split, Table
 from ganops.data.shards import HERE, record
 from ganops.data.sources import locate, read_source
-from ganops.data.sources.item import Wanted, printable
+from ganops.data.sources.item import Source, Wanted, printable
 from ganops.kinds import KINDS
 
 REJECTED = "rejected.json"
@@ -82,13 +82,12 @@ def prepare(
         ConfigError: a parameter that is not possible.
         DataError: a source that cannot be used, too many rejected files, too few samples, no space left.
     """
-    shares, unit = {"validation": validation, "test": test}, decoder.wanted.unit
     naming, listed = Naming.of(labels, group), out.parent / REJECTED
-    _check(shares, max_rejected)
+    shares = {"validation": validation, "test": test}
+    parameters = _parameters(labels, group, shares, max_rejected, shard, storage)
     path = locate(source)
     path = path.absolute() if isinstance(path, Path) else path  # whoever decodes may run in another folder
-    if local := path if isinstance(path, Path) else path.local:
-        _check_apart(local, out)
+    _check_apart(path, out)
     with _explained(out), atomic_folder(out) as draft, Spool(draft) as spool, Table(draft) as table:
         found = naming.applied(read_source(path, replace(decoder.wanted, paths=bool(naming))))
         decoder = replace(decoder, **found.stated)
@@ -96,57 +95,69 @@ def prepare(
             taken = take_in(found, spool, table, decoder, rest)
         labelled = _select(taken, table, labels)
         _check_rejected(taken.rejected, len(table), max_rejected, listed, decoder.wanted)
-        if not len(table):
-            raise DataError(f"data.source: {path} holds no {unit}s, only {len(found.ignored):,} files of other kinds")
+        _check_any(path, found, table, decoder.wanted)
         class_names = order_classes(table.labels if labelled else (), found.class_names)
         common, conversions = decoder.common(table.shapes())
         taken.conversions.update(conversions)
         hash_samples(table, spool, class_names, common, mirror=decoder.mirror)
         splits = _dealt(table, shares, decoder.mirror)
         read = partial(_read, spool, common)
-        shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
-        taken.conversions.update(notes)
-        like = np.empty(shape, KINDS[decoder.kind].STORED)
-        written, shards = _write(
-            draft, f"{unit}s", splits, like, lambda row: store(read(row)), bool(class_names), shard, storage
-        )
-        asked = {"group": (group, NONE), "shard": (shard, writing.AUTO), "storage": (storage, HERE)}
+        sample, files = _write(draft, splits, read, decoder, common, taken, bool(class_names), shard, storage)
         manifest = {
             "source": {"name": printable(path.name), "kind": found.kind},
-            "sample": {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts},
+            "sample": sample,
             **_census(splits, class_names, table.duplicates()),
-            "sha256": hash_json({name: digest for each in written.values() for name, digest in each.arrays.items()}),
-            **shards,
-            "parameters": {
-                **decoder.shown(), "labels": labels, **shares, "max_rejected": max_rejected,
-                **{name: value for name, (value, usual) in asked.items() if value != usual},
-            },
-            "conversions": dict(sorted((+taken.conversions).items())),
-            "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
-            "ignored": sorted(map(printable, found.ignored)),
-        }  # fmt: skip
+            **files,
+            "parameters": {**decoder.shown(), **parameters},
+            **_left_out(taken, found),
+        }
         write_json(draft / "manifest.json", manifest)
     _show(Prepared.open(out), preview)
     remove(listed)
     return manifest
 
 
+def _parameters(
+    labels: str, group: str, shares: dict[str, float], max_rejected: float, shard: int | str, storage: str
+) -> dict[str, Any]:
+    """Return the parameters beside the decoder's as the manifest states them, once they are possible."""
+    _check(shares, max_rejected)
+    asked = {"group": (group, NONE), "shard": (shard, writing.AUTO), "storage": (storage, HERE)}
+    unusual = {name: value for name, (value, usual) in asked.items() if value != usual}
+    return {"labels": labels, **shares, "max_rejected": max_rejected, **unusual}
+
+
 def _write(
-    draft: Path, name: str, splits: dict[str, Split], like: NDArray[Any], stored: Callable[[Row], NDArray[Any]],
-    labelled: bool, shard: int | str, storage: str,
-) -> tuple[dict[str, writing.Written], dict[str, Any]]:  # fmt: skip
-    """Write the splits of samples like `like`, and return them with the manifest's account of their shards."""
+    draft: Path, splits: dict[str, Split], read: Callable[[Row], NDArray[Any]], decoder: Decoder, common: Shape,
+    taken: Intake, labelled: bool, shard: int | str, storage: str,
+) -> tuple[dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Write the splits; return the manifest's accounts of a sample and of the files, and count conversions."""
+    shape, facts, store, notes = decoder.finish(map(read, splits["train"]), common, taken.conversions)
+    taken.conversions.update(notes)
+    like = np.empty(shape, KINDS[decoder.kind].STORED)
     place = None if storage == HERE else place_of(storage)
     each = record(like, labelled=labelled).itemsize
     size = writing.shard_size(shard, storage, sum(map(len, splits.values())), each)
     written = {
         split: writing.write_split(
-            draft / split, name, like, map(stored, rows), (row.label for row in rows) if labelled else None, len(rows),
-            size, partial(_keep, place),
+            draft / split, f"{decoder.wanted.unit}s", like, (store(read(row)) for row in rows),
+            (row.label for row in rows) if labelled else None, len(rows), size, partial(_keep, place),
         )
         for split, rows in splits.items()
     }  # fmt: skip
-    return written, _shards(written, size, place)
+    sample = {"kind": decoder.kind, "shape": list(shape), "dtype": str(like.dtype), "facts": facts}
+    digests = {name: digest for each in written.values() for name, digest in each.arrays.items()}
+    return sample, {"sha256": hash_json(digests), **_shards(written, size, place)}
+
+
+def _left_out(taken: Intake, found: Source) -> dict[str, Any]:
+    """Return the manifest's accounts of conversions, of what was rejected, and of what is no sample."""
+    return {
+        "conversions": dict(sorted((+taken.conversions).items())),
+        "rejected": [rejection._asdict() for rejection in sorted(taken.rejected)],
+        "ignored": sorted(map(printable, found.ignored)),
+        **({"ignored_more": found.more} if found.more else {}),
+    }
 
 
 def _dealt(table: Table, shares: dict[str, float], mirror: bool) -> dict[str, Split]:
@@ -246,11 +257,19 @@ def _check(shares: dict[str, float], max_rejected: float) -> None:
         raise ConfigError(f"data.max_rejected: expected a share from 0 to 1, got {max_rejected}")
 
 
-def _check_apart(source: Path, out: Path) -> None:
+def _check_apart(source: Path | Store, out: Path) -> None:
     """The output is replaced as a whole, so the source must not lie in it; nor may it be read as a source next time."""
-    inner, outer = source.resolve(), out.resolve()
+    if (local := source if isinstance(source, Path) else source.local) is None:
+        return
+    inner, outer = local.resolve(), out.resolve()
     if inner.is_relative_to(outer) or outer.is_relative_to(inner):
-        raise DataError(f"data.source: {source} and the output {out} lie in one another; expected two separate places")
+        raise DataError(f"data.source: {local} and the output {out} lie in one another; expected two separate places")
+
+
+def _check_any(path: Path | Store, found: Source, table: Table, wanted: Wanted) -> None:
+    if not len(table):
+        others = len(found.ignored) + found.more
+        raise DataError(f"data.source: {path} holds no {wanted.unit}s, only {others:,} files of other kinds")
 
 
 def _check_rejected(rejected: list[Rejection], accepted: int, allowed: float, report: Path, wanted: Wanted) -> None:

@@ -1,36 +1,12 @@
 """Folders of images: classes, and what is not an image."""
 
 import os
-import tracemalloc
 
 import pytest
 
 from ganops.core.errors import DataError
-from ganops.data.sources import folder, item, read_source, tree
+from ganops.data.sources import folder, item, read_source
 from ganops.data.sources.item import ItemError
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["a/1.png", "b/2.png"], ["a", "b"]),
-        (["a/x/1.png", "a/2.png", "b/y/z/3.png"], ["a", "a", "b"]),
-        (["1.png", "2.png"], [None, None]),
-        (["faces/a/1.png", "faces/b/2.png"], ["a", "b"]),
-        (["faces/1.png", "faces/2.png"], [None, None]),
-        (["x/y/a/1.png", "x/y/b/2.png"], ["a", "b"]),
-        (["1.png", "a/2.png"], [None, "a"]),
-        (["faces/1.png", "faces/a/2.png"], [None, "a"]),
-        ([], []),
-    ],
-)
-def test_the_top_folder_is_the_class_unless_it_wraps_everything(names, expected):
-    assert tree.labels(names) == expected
-    listing = tree.Listing()
-    for number, name in enumerate(names):
-        listing.add(name, number)
-    assert [label for _, label in listing] == expected
-    assert [(sample.name, sample.files) for sample, _ in listing] == [(name, (i,)) for i, name in enumerate(names)]
 
 
 def test_what_is_no_image_is_ignored_and_hidden_files_are_passed_over(lay, encode, noise):
@@ -75,8 +51,8 @@ def test_links_that_double_with_every_folder_are_followed_once(lay, encode, nois
 
 
 def test_more_files_than_a_set_can_have_are_refused(lay, monkeypatch):
-    monkeypatch.setattr(item, "ITEM_LIMIT", 2)
-    with pytest.raises(DataError, match="holds 3 files or more; at most 2 are read"):
+    monkeypatch.setattr(item, "ROW_LIMIT", 2)
+    with pytest.raises(DataError, match="holds 3 samples or more; at most 2 are read"):
         folder.read(lay({f"{i}.txt": b"" for i in range(3)}))
 
 
@@ -127,16 +103,3 @@ def test_a_folder_without_images_is_an_error(lay, run, files):
 
 def test_a_folder_is_the_last_guess(lay):
     assert read_source(lay({"a.txt": b""})).kind == "folder"
-
-
-def test_a_listing_keeps_no_files_in_memory():
-    tracemalloc.start()
-    try:
-        listing = tree.Listing()
-        for number in range(20_000):
-            listing.add(f"faces/{number % 2}/an image {number}.png", number)
-        assert sum(label == "1" for _, label in listing) == 10_000
-        own = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, tree.__file__)])
-    finally:
-        tracemalloc.stop()
-    assert sum(trace.size for trace in own.traces) < 40_000  # two bytes a file

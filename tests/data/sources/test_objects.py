@@ -1,18 +1,21 @@
 """Object storage, by file:// in its place: what lies there gives the set of the same files in a local folder."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3
 
 from ganops.core.errors import DataError
 from ganops.data import intake, prepare
 from ganops.data import sources as module
 from ganops.data.decode import decode_all
 from ganops.data.image_decoder import ImageDecoder
-from ganops.data.sources import below, locate, read_source, watched
+from ganops.data.sources import below, locate, read_source, storage, watched
 from ganops.data.sources.item import FILE_LIMIT, Deferred, ItemError
 from ganops.data.sources.storage import Store, Stored
 
@@ -41,6 +44,62 @@ def test_a_folder_gives_what_it_gives_locally(lay, pictures, both):
     assert [entry["name"] for entry in manifest["rejected"]] == ["a/empty.jpg", "b/text.png"]
     assert manifest["ignored"] == ["notes.txt"]
     assert manifest["duplicates"] == 1
+
+
+@pytest.mark.parametrize(("small", "ahead"), [(1000, 16), (2, 3), (0, 1)])
+def test_files_come_in_the_order_of_a_walk_whatever_is_listed_ahead(lay, monkeypatch, small, ahead):
+    monkeypatch.setattr(storage, "SMALL", small)
+    monkeypatch.setattr(storage, "AHEAD", ahead)
+    names = [f"{a}/{b}/{c}.png" for a in "cab" for b in ("x", "x.y", "__MACOSX", ".git") for c in range(3)]
+    names += ["a.png", "a/x.png", "z/.hidden/1.png", "z/1.png"]
+    folder = lay(dict.fromkeys(names, b"12"))
+    shown = sorted((name for name in names if "__MACOSX" not in name and "/." not in name), key=lambda x: x.split("/"))
+    assert [(name, size) for name, size, _ in Store.at(folder.as_uri()).files()] == [(name, 2) for name in shown]
+    assert [item.name for item in read_source(folder).items] == shown
+
+
+@pytest.fixture(scope="module")
+def server():
+    with s3.serving() as running:
+        yield running
+
+
+@pytest.fixture
+def put(server):
+    """Writes empty objects of such keys; returns the address of what lies below a prefix."""
+
+    def put(prefix, names):
+        client = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{server.port}", region_name="us-east-1")
+        for name in names:
+            client.put_object(Bucket="bucket", Key=f"{prefix}/{name}", Body=b"1")
+        return Store.at(server.address(prefix))
+
+    return put
+
+
+def test_s3_is_asked_once_for_each_folder_and_each_thousand_of_its_files(server, put):
+    names = [f"a/{i:04}.png" for i in range(1003)] + ["b/1.png", "c/1/2.png", "c/1/3.png", ".git/1.png"]
+    store, before = put("many", names), len(server.log.read_text())
+    assert [name for name, *_ in store.files()] == names[:-1]
+    assert len(re.findall(r"GET /bucket\?\S*delimiter", server.log.read_text()[before:])) == 6  # "", a, a, b, c, c/1
+
+
+def test_a_key_that_a_folder_has_too_is_a_file_and_one_with_a_slash_at_its_end_none(put):
+    store = put("odd", ["f", "f/g.png", "e/", "a.png", "a/c.png"])
+    assert [name for name, *_ in store.files()] == ["a/c.png", "a.png", "f", "f/g.png"]
+
+
+def test_a_folder_without_a_name_is_an_error(put):
+    """No file in there can be read: pyarrow takes no key with an empty part."""
+    with pytest.raises(DataError, match=r"bucket/empty/a holds a folder without a name"):
+        list(put("empty", ["a/1.png", "a//2.png"]).files())
+
+
+def test_links_of_a_folder_on_storage_are_followed_as_before(lay, tmp_path):
+    other, folder = lay({"2.png": b"1"}, "elsewhere"), lay({"1.png": b"1"})
+    (folder / "b").symlink_to(other)
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert [name for name, *_ in Store.at(folder.as_uri()).files()] == ["1.png", "b/2.png"]
 
 
 @pytest.mark.parametrize("names", [["set.parquet"], ["a.parquet", "data/b.parquet"]])

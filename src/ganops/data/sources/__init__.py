@@ -92,7 +92,7 @@ def read_source(path: Path | Store, wanted: Wanted = IMAGES) -> Source:
     with reading(path):
         source = _called(_read(path, wanted), path)
     if source.count is not None:
-        check_count(source.count, path, streamed=source.streamed)
+        check_count(source.count, path)
     return replace(source, items=_walked(source.items, path))
 
 

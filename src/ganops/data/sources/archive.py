@@ -5,16 +5,14 @@ No more memory is taken than headers announce and the limits below allow, whatev
 
 import gzip
 import stat
-import struct
 import tarfile
-import tempfile
 import weakref
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 from ganops.core.errors import DataError
 from ganops.core.redaction import reason
@@ -22,6 +20,7 @@ from ganops.data.sources import tree
 from ganops.data.sources.item import (
     FILE_LIMIT,
     IMAGES,
+    Content,
     Item,
     ItemError,
     Source,
@@ -30,11 +29,10 @@ from ganops.data.sources.item import (
     check_size,
     reading,
 )
+from ganops.data.sources.listing import File, Listing, Sample, scratch
+from ganops.data.sources.zip_directory import Directory, Spliced
 
 ACCEPTS = "a .zip, .tar, .tar.gz or .tgz of a folder of images, sounds, texts or films"
-
-DIRECTORY_LIMIT = 256 * 2**20
-"""Bytes of the list of members at the end of a zip file: some two million of them."""
 
 HEADER_LIMIT = 256 * 2**10
 """Bytes of the headers of one member, its name and attributes among them."""
@@ -42,7 +40,8 @@ HEADER_LIMIT = 256 * 2**10
 _TAR = (".tar", ".tar.gz", ".tgz")
 _GZIP = b"\x1f\x8b"  # the first bytes of a file
 _LOCAL_HEADER = 30  # bytes before a member of a zip file, besides its name
-_PAIR = struct.Struct("<qq")
+_TOGETHER = 16  # samples of a zip file whose headers are parsed together
+_BYTES = 2**63 - 1  # the last byte that a table can name
 _PIECE = 2**20  # bytes that are read at once: a file takes memory for as many as it is asked for
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile unpacks the others without a bound
 
@@ -61,18 +60,10 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     return (_read_zip if path.suffix.lower() == ".zip" else _read_tar)(path, wanted)
 
 
-class _Member(NamedTuple):
-    """A member as its header describes it; `regular` is False for links and devices."""
-
-    name: str
-    regular: bool
-    size: int
-
-
 class _Bounded:
     """A file of which no more bytes can be read than were allowed last; zipfile and tarfile believe any header."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: BinaryIO | Spliced, limit: int) -> None:
         self._file = file
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
         self.allow(limit)
@@ -94,43 +85,75 @@ class _Bounded:
 
 
 def _read_zip(path: Path, wanted: Wanted) -> Source:
-    with _opened_zip(path) as (archive, _):
-        infos = [info for info in archive.infolist() if not info.filename.endswith("/")]
-    check_count(len(infos), path)
-    if any(info.flag_bits & 1 for info in infos):
-        raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
-    _check_apart(path, infos)
-    members = (_Member(info.filename, not stat.S_ISLNK(info.external_attr >> 16), info.file_size) for info in infos)
-    count, plan, ignored = _plan(path, members, wanted)
+    listing, taken = Listing(wanted), _Taken()
+    with _opened_zip(path) as (file, directory):
+        for number, (place, info) in enumerate(_members(file, directory), 1):
+            check_count(number, path)
+            if info.flag_bits & 1:
+                raise DataError(f"data.source: {path} is encrypted; expected a zip file without a password")
+            taken.add(info)
+            regular = not stat.S_ISLNK(info.external_attr >> 16)
+            _list(listing, File(info.filename, info.file_size, place), regular, wanted)
+    if twice := taken.twice():
+        raise DataError(f"data.source: {path} is no intact zip file: its members overlap, {twice!r} is one")
 
-    def items() -> Iterator[Item]:
-        with _opened_zip(path) as (archive, file):
+    def items(samples: Iterator[Sample]) -> Iterator[Item]:
+        with _opened_zip(path) as (file, directory):
+            while together := list(islice(samples, _TOGETHER)):
+                yield from _unzipped(together, file, directory)
 
-            def unzipped(i: int) -> bytes | ItemError:
-                file.allow(HEADER_LIMIT + infos[i].compress_size)
-                return _unzip(archive, infos[i])
-
-            for planned in plan:
-                yield planned.read(unzipped)
-
-    return Source("zip", count, items(), ignored)
+    return listing.source("zip", items)
 
 
 @contextmanager
-def _opened_zip(path: Path) -> Iterator[tuple[zipfile.ZipFile, "_Bounded"]]:
+def _opened_zip(path: Path) -> Iterator[tuple[BinaryIO, Directory]]:
     with reading(path, "zip file"), open(path, "rb") as file:
-        bounded = _Bounded(file, DIRECTORY_LIMIT)
-        with zipfile.ZipFile(cast(BinaryIO, bounded)) as archive:
-            yield archive, bounded
+        yield file, Directory.find(file)
 
 
-def _check_apart(path: Path, infos: Sequence[zipfile.ZipInfo]) -> None:
-    """DataError where members share bytes: few of them would unpack to any size, and take for ever."""
-    end = 0
-    for info in sorted(infos, key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            raise DataError(f"data.source: {path} is no intact zip file: its members overlap, {info.filename!r} is one")
-        end = info.header_offset + _LOCAL_HEADER + info.compress_size
+def _members(file: BinaryIO, directory: Directory) -> Iterator[tuple[int, zipfile.ZipInfo]]:
+    """Yield all members of a zip file but folders, and the places of their records."""
+    for places, records in directory.windows(file):
+        with zipfile.ZipFile(cast(BinaryIO, directory.only(file, records))) as archive:
+            for place, info in zip(places, archive.infolist(), strict=True):
+                if not info.filename.endswith("/"):
+                    yield place, info
+
+
+class _Taken:
+    """The bytes that each member of a zip file takes, on the disk."""
+
+    def __init__(self) -> None:
+        self._table = scratch("CREATE TEMP TABLE taken (start INTEGER, stop INTEGER, name TEXT);")
+        weakref.finalize(self, self._table.close)
+
+    def add(self, info: zipfile.ZipInfo) -> None:
+        start = info.header_offset
+        stop = min(start + _LOCAL_HEADER + info.compress_size, _BYTES)
+        self._table.execute("INSERT INTO taken VALUES (?, ?, ?)", (min(start, _BYTES), stop, info.filename))
+
+    def twice(self) -> str | None:
+        """Return a member that begins within another one: few would unpack to any size, and take for ever."""
+        stops = "SELECT name, start, lag(stop, 1, 0) OVER (ORDER BY start) AS before FROM taken"
+        found = self._table.execute(f"SELECT name FROM ({stops}) WHERE start < before LIMIT 1").fetchone()
+        return found and str(found[0])
+
+
+def _unzipped(samples: list[Sample], file: BinaryIO, directory: Directory) -> Iterator[Item]:
+    """Yield the items of some samples; zipfile parses the records of no other members."""
+    files = [each for sample in samples for each in sample.files]
+    records = b"".join(directory.record(file, each.note) for each in files)
+    bounded = _Bounded(directory.only(file, records), len(records) + HEADER_LIMIT)
+    with zipfile.ZipFile(cast(BinaryIO, bounded)) as archive:
+        infos = {each.note: info for each, info in zip(files, archive.infolist(), strict=True)}
+
+        def read(each: File) -> bytes | ItemError:
+            info = infos[each.note]
+            bounded.allow(HEADER_LIMIT + info.compress_size)
+            return _unzip(archive, info)
+
+        for sample in samples:
+            yield Item(sample.name, sample.label, _content(sample, read))
 
 
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError:
@@ -147,50 +170,27 @@ def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError
 
 
 def _read_tar(path: Path, wanted: Wanted) -> Source:
-    places = _Places()
+    listing = Listing(wanted)
+    for info in _headers(path):
+        sparse = "a sparse file in an archive" if info.issparse() else ""
+        _list(listing, File(info.name, info.size, info.offset_data, sparse), info.isreg(), wanted)
 
-    def members() -> Iterator[_Member]:
-        for info in _headers(path, streamed=not wanted.stills):
-            places.append(info.offset_data, -1 if info.issparse() else info.size)
-            yield _Member(info.name, info.isreg(), info.size)
-
-    count, plan, ignored = _plan(path, members(), wanted)
-
-    def items() -> Iterator[Item]:
+    def items(samples: Iterator[Sample]) -> Iterator[Item]:
         with _opened_tar(path) as file:
 
-            def unpacked(i: int, name: str) -> bytes | ItemError:
-                place, size = places[i]
-                if size < 0:
-                    return ItemError("a sparse file in an archive")
-                file.seek(place)
-                if len(data := file.read(size)) < size:
-                    raise DataError(f"data.source: {path} is truncated: it ends within {name}")
+            def read(each: File) -> bytes:
+                file.seek(each.note)
+                if len(data := file.read(each.size)) < each.size:
+                    raise DataError(f"data.source: {path} is truncated: it ends within {each.name}")
                 return data
 
-            for planned in plan:
-                yield planned.read(partial(unpacked, name=planned.item.name))
+            for sample in samples:
+                yield Item(sample.name, sample.label, _content(sample, read))
 
-    return Source("tar", count, items(), ignored, streamed=not wanted.stills)
-
-
-class _Places:
-    """Pairs of integers, on the disk."""
-
-    def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with them
-        weakref.finalize(self, self._file.close)
-
-    def append(self, *pair: int) -> None:
-        self._file.write(_PAIR.pack(*pair))
-
-    def __getitem__(self, number: int) -> tuple[int, int]:
-        self._file.seek(number * _PAIR.size)
-        place, size = _PAIR.unpack(self._file.read(_PAIR.size))
-        return place, size
+    return listing.source("tar", items)
 
 
-def _headers(path: Path, *, streamed: bool) -> Iterator[tarfile.TarInfo]:
+def _headers(path: Path) -> Iterator[tarfile.TarInfo]:
     """The headers of all members but folders; none is kept, and each lies behind the one before."""
     with _opened_tar(path) as stream:
         file = _Bounded(stream, HEADER_LIMIT)
@@ -200,7 +200,7 @@ def _headers(path: Path, *, streamed: bool) -> Iterator[tarfile.TarInfo]:
                 if info.offset <= end or info.size < 0:
                     raise DataError(f"data.source: {path} is no intact tar file: its headers form a loop at {end:,}")
                 count, end = count + 1, info.offset
-                check_count(count, path, streamed=streamed)
+                check_count(count, path)
                 if not info.isdir():
                     yield info
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
@@ -220,95 +220,38 @@ def _opened_tar(path: Path) -> Iterator[BinaryIO]:
             yield cast(BinaryIO, content)
 
 
-class _Planned(NamedTuple):
-    """An item, and the members that it is read from, none of which can be where its content is a reason."""
-
-    item: Item
-    sample: tree.Found
-    picked: tuple[int, ...]
-
-    def read(self, member: Callable[[int], bytes | ItemError]) -> Item:
-        """Return the item with its content; members are read as they lie, which spares a .tar.gz to begin again."""
-        if isinstance(self.item.content, ItemError):
-            return self.item
-        parts = {i: member(i) for i in sorted(self.picked)}
-        return self.item._replace(content=self.sample.content([parts[i] for i in self.picked]))
+def _list(listing: Listing, file: File, regular: bool, wanted: Wanted) -> None:
+    """Add a member to the listing; `regular` is False for links and devices."""
+    path = PurePosixPath(file.name.replace("\\", "/"))
+    file = file._replace(name=path.as_posix())
+    if objection := _objection(path, file, regular, wanted):
+        listing.refuse(file.name, objection, labelled=False)
+    elif not tree.is_hidden(file.name):
+        listing.add(file)
 
 
-_Plan = tuple[int, Iterator[_Planned], tuple[str, ...]]
-"""Members that are samples or must be listed as rejected, as they lie, and their number; names of the ignored ones."""
-
-
-def _plan(path: Path, members: Iterable[_Member], wanted: Wanted) -> _Plan:
-    return _plan_films(members, wanted) if wanted.stills else _plan_files(path, members, wanted)
-
-
-def _plan_files(path: Path, members: Iterable[_Member], wanted: Wanted) -> _Plan:
-    """The plan of samples that are a member each."""
-    listing, ignored = tree.Listing(), []
-    for i, member in enumerate(members):
-        name = _path(member)
-        if objection := _objection(name, member, wanted):
-            listing.add(name, i, objection, labelled=False)
-        elif wanted.named(name) and not tree.is_hidden(name):
-            listing.add(name, i)
-        elif not tree.is_hidden(name):
-            ignored.append(name)
-            check_count(len(ignored), path)
-    planned = (
-        _Planned(Item(sample.name, label, _content(sample.objection, 0)), sample, sample.files)
-        for sample, label in listing
-    )
-    return len(listing), planned, tuple(sorted(ignored))
-
-
-def _path(member: _Member) -> str:
-    return PurePosixPath(member.name.replace("\\", "/")).as_posix()
-
-
-def _plan_films(members: Iterable[_Member], wanted: Wanted) -> _Plan:
-    """The plan where folders of members may be samples."""
-    refused: list[_Planned] = []
-    names: dict[int, str] = {}
-    sizes: dict[int, int] = {}
-    for i, member in enumerate(members):
-        name = _path(member)
-        if objection := _objection(name, member, wanted):
-            refused.append(_Planned(Item(name, None, ItemError(objection)), tree.Found(name, (i,)), ()))
-        elif not tree.is_hidden(name):
-            names[i], sizes[i] = name, member.size
-    samples = tree.samples(names, wanted)
-    plan = []
-    for sample, label in zip(samples, tree.labels([each.name for each in samples]), strict=True):
-        picked = sample.picked(wanted)
-        content = _content(sample.objection, sum(sizes[i] for i in picked))
-        plan.append(_Planned(Item(sample.name, label, content), sample, picked))
-    used = {i for sample in samples for i in sample.files}
-    ignored = sorted(name for i, name in names.items() if i not in used)
-    every = sorted([*plan, *refused], key=lambda planned: planned.sample.files[0])
-    return len(every), iter(every), tuple(ignored)
-
-
-def _content(objection: str, size: int) -> bytes | ItemError:
-    """Return the reason why a sample is not read, or nothing yet."""
+def _content(sample: Sample, read: Callable[[File], bytes | ItemError]) -> Content:
+    """Return the content of a sample; members are read as they lie, which spares a .tar.gz to begin again."""
     try:
-        check_size(size)
+        check_size(sum(file.size for file in sample.files))
     except ItemError as failure:
         return failure
-    return ItemError(objection) if objection else b""
+    if sample.objection:
+        return sample.content(read)
+    parts = {file: read(file) for file in sorted(sample.files, key=lambda file: file.note) if not file.objection}
+    return sample.content(lambda file: parts[file])
 
 
-def _objection(name: str, member: _Member, wanted: Wanted) -> str | None:
+def _objection(path: PurePosixPath, file: File, regular: bool, wanted: Wanted) -> str | None:
     """Return the reason why a member is not read, or None."""
-    path = PurePosixPath(name)
-    if path.is_absolute() or name[1:2] == ":":
+    if path.is_absolute() or file.name[1:2] == ":":
         return "an absolute path in an archive"
     if not path.name:
         return "a member without a name"
     if ".." in path.parts:
         return "a path that leaves the archive"
-    if not member.regular:
+    if not regular:
         return "a link or a device in an archive"
-    if wanted.named(name) and member.size > FILE_LIMIT:
-        return f"too large: {member.size:,} bytes, at most {FILE_LIMIT:,} are read"
+    if file.size > FILE_LIMIT and wanted.named(file.name):
+        return f"too large: {file.size:,} bytes, at most {FILE_LIMIT:,} are read"
     return None

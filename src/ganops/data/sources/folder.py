@@ -1,11 +1,13 @@
 """A folder of samples; its sub-folders are the classes."""
 
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 from ganops.data.sources import tree
-from ganops.data.sources.item import IMAGES, Item, ItemError, Single, Source, Wanted, check_count
+from ganops.data.sources.item import IMAGES, Item, Source, Wanted, check_count
+from ganops.data.sources.listing import File, Listing, Sample, scratch
 
 ACCEPTS = "a folder of images, sounds, texts or films (its sub-folders are the classes)"
 
@@ -17,68 +19,60 @@ def recognises(path: Path) -> bool:
 
 def read(path: Path, wanted: Wanted = IMAGES) -> Source:
     """The samples below `path`; other files are ignored and named, hidden ones are passed over."""
-    return _films(path, wanted) if wanted.stills else _files(path, wanted)
-
-
-def _files(path: Path, wanted: Wanted) -> Source:
-    """The source whose samples are files."""
-    listing, ignored = tree.Listing(), []
-    for number, (file, content) in enumerate(_walk(path, (), set(), False)):
-        check_count(number + 1, path, streamed=True)
+    listing = Listing(wanted)
+    for number, (file, objection, is_folder) in enumerate(_walk(path, (), _Entered(), False), 1):
+        check_count(number, path)
         name = file.relative_to(path).as_posix()
-        if wanted.named(name) or isinstance(content, _FolderError):
-            listing.add(name, number, "" if isinstance(content, Path) else str(content))
+        if is_folder:  # there may be samples in it, so it counts as rejected
+            listing.refuse(name, objection)
         else:
-            ignored.append(name)
-            check_count(len(ignored), path)
-    items = (Item(sample.name, label, sample.content([path / sample.name])) for sample, label in listing)
-    return Source("folder", len(listing), items, tuple(ignored), streamed=True)
+            listing.add(File(name, objection=objection))
+
+    def items(samples: Iterator[Sample]) -> Iterator[Item]:
+        for sample in samples:
+            yield Item(sample.name, sample.label, sample.content(lambda file: path / file.name))
+
+    return listing.source("folder", items)
 
 
-def _films(path: Path, wanted: Wanted) -> Source:
-    """The source of which folders may be samples."""
-    found = []
-    for file, content in _walk(path, (), set(), False):
-        found.append((file.relative_to(path).as_posix(), content))
-        check_count(len(found), path)
-    broken = [tree.Found(name, (i,)) for i, (name, content) in enumerate(found) if isinstance(content, _FolderError)]
-    files = {i: name for i, (name, content) in enumerate(found) if not isinstance(content, _FolderError)}
-    taken = sorted([*tree.samples(files, wanted), *broken], key=lambda sample: sample.files[0])
-    used = {i for sample in taken for i in sample.files}
-    ignored = tuple(name for i, (name, _) in enumerate(found) if i not in used)
-    classes = tree.labels([sample.name for sample in taken])
-    items = (
-        Item(sample.name, label, sample.content([found[i][1] for i in sample.picked(wanted)]))
-        for sample, label in zip(taken, classes, strict=True)
-    )
-    return Source("folder", len(taken), items, ignored)
+class _Entered:
+    """The folders that were entered, on the disk."""
+
+    def __init__(self) -> None:
+        self._table = scratch("CREATE TEMP TABLE entered (place BLOB PRIMARY KEY) WITHOUT ROWID;")
+        weakref.finalize(self, self._table.close)
+
+    def add(self, place: str) -> None:
+        self._table.execute("INSERT OR IGNORE INTO entered VALUES (?)", (os.fsencode(place),))
+
+    def __contains__(self, place: str) -> bool:
+        return bool(self._table.execute("SELECT 1 FROM entered WHERE place = ?", (os.fsencode(place),)).fetchone())
 
 
-class _FolderError(ItemError):
-    """A folder that cannot be entered: there may be samples in it, so it counts as rejected."""
-
-
-def _walk(folder: Path, above: tuple[str, ...], entered: set[str], linked: bool) -> Iterator[tuple[Path, Single]]:
+def _walk(folder: Path, above: tuple[str, ...], entered: _Entered, linked: bool) -> Iterator[tuple[Path, str, bool]]:
     """All files below `folder` in the order of their names; links are followed, circles are not.
 
     In a folder that a link led to (`linked`), another link leads to folders that were not `entered` yet only: else n
     folders with two links each, to the next one, hold 2^n files.
+
+    Yields:
+        The path, the reason why it cannot be read, if any, and whether that is a folder that cannot be entered.
     """
     above = (*above, os.path.realpath(folder))
     entered.add(above[-1])
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        yield folder, _FolderError(f"a folder that cannot be read: {error.strerror}")
+        yield folder, f"a folder that cannot be read: {error.strerror}", True
         return
     for path in (folder / name for name in names if not tree.is_hidden(name)):
         if path.is_file():
-            yield path, path
+            yield path, "", False
         elif not path.is_dir():
-            yield path, ItemError("neither a file nor a link to one")
+            yield path, "neither a file nor a link to one", False
         elif (place := os.path.realpath(path)) in above:
-            yield path, _FolderError("a link to a folder that contains it")
+            yield path, "a link to a folder that contains it", True
         elif linked and path.is_symlink() and place in entered:
-            yield path, _FolderError("a link, below another one, to a folder that is read already")
+            yield path, "a link, below another one, to a folder that is read already", True
         else:
             yield from _walk(path, above, entered, linked or path.is_symlink())

@@ -53,8 +53,8 @@ def from_files(paths: Iterable[Path]) -> Source:
             if not 0 < shape[1] * shape[2] <= FILE_LIMIT:
                 raise DataError(f"data.source: {file} says that its images are {shape[1]} x {shape[2]} pixels")
             count += shape[0]
-            check_count(count, file, streamed=True)
-    return Source("idx", count, chain.from_iterable(map(_items, files)), raw=True, streamed=True)
+            check_count(count, file)
+    return Source("idx", count, chain.from_iterable(map(_items, files)), raw=True)
 
 
 def _images(paths: Iterable[Path]) -> list[Path]:

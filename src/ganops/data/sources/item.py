@@ -1,5 +1,6 @@
 """Items of a source: light handles, which any process can turn into samples."""
 
+import sqlite3
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping
@@ -18,11 +19,8 @@ from ganops.core.redaction import reason
 FILE_LIMIT = 100 * 2**20
 """Bytes of the largest file that is read as one image; it bounds what an archive can unpack into memory."""
 
-ITEM_LIMIT = 10_000_000
-"""Files in a source that lists them, at most: each takes up to 1 KiB of memory until the set is written."""
-
 ROW_LIMIT = 1_000_000_000
-"""Samples in a source that is read one after the other, at most: they take no memory, but time and disk."""
+"""Files or samples in a source, at most: they take no memory, but time and disk."""
 
 ABOUT = ("about.json", "source.json")
 """Files in a source's folder that may hold `name`, `licence` and `classes`: the embedded set, pinned downloads."""
@@ -77,15 +75,14 @@ def check_size(size: int) -> None:
         raise ItemError(f"too large: {size:,} bytes, at most {FILE_LIMIT:,} are read")
 
 
-def check_count(count: int, source: object, *, streamed: bool = False) -> None:
-    """Refuses a source that holds, or says that it holds, more samples than a set can have.
+def check_count(count: int, source: object) -> None:
+    """Refuses a source that holds, or says that it holds, more files or samples than a set can have.
 
     Raises:
-        DataError: There are more than `ITEM_LIMIT`; of a source that is `streamed`, more than `ROW_LIMIT`.
+        DataError: There are more than `ROW_LIMIT`.
     """
-    limit, noun = (ROW_LIMIT, "samples") if streamed else (ITEM_LIMIT, "files")
-    if count > limit:
-        raise DataError(f"data.source: {source} holds {count:,} {noun} or more; at most {limit:,} are read")
+    if count > ROW_LIMIT:
+        raise DataError(f"data.source: {source} holds {count:,} samples or more; at most {ROW_LIMIT:,} are read")
 
 
 def printable(text: str) -> str:
@@ -152,21 +149,23 @@ IMAGES = Wanted(
 
 @dataclass(frozen=True)
 class Source:
-    """An opened source: `count` items that can be walked once, and the names of the files that are no samples.
+    """An opened source: `count` items that can be walked once, and names of the files that are no samples.
 
     `count` is None where it is known only in the end. `class_names` is the order of the classes where the source states
     one. `raw` items are pixels or texts already: to decode them costs less than to send them to another process.
-    `stated` are parameters of the decoder that the source decides. `streamed`: no list of the items is in memory.
+    `stated` are parameters of the decoder that the source decides. No list of the items is in memory.
     """
 
     kind: str
     count: int | None
     items: Iterator[Item]
     ignored: tuple[str, ...] = ()
+    """Names of files that are no samples; where there are many, the first by name."""
+    more: int = 0
+    """Number of such files beyond those."""
     class_names: tuple[str, ...] = ()
     raw: bool = False
     stated: Mapping[str, Any] = field(default_factory=dict)
-    streamed: bool = False
 
 
 @contextmanager
@@ -180,6 +179,9 @@ def reading(path: object, kind: str = "") -> Iterator[None]:
         yield
     except (UserError, ItemError):
         raise
+    except sqlite3.Error as error:  # a listing of its files
+        problem = f"data.source: no list of the files of {path} can be written where temporary files lie (TMPDIR)"
+        raise DataError(f"{problem}: {error}. Make room there, or set TMPDIR.") from error
     except Exception as error:  # zipfile, tarfile, gzip and pyarrow raise whatever the bytes lead them to
         access = not kind or isinstance(error, (OSError, EOFError, zlib.error))
         problem = f"{'cannot be read' if access else f'is no intact {kind}'}: {reason(error, named=False)}"

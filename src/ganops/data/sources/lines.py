@@ -129,7 +129,7 @@ def _lines(files: Iterator[Item]) -> Iterator[Item]:
         try:
             for number, line in enumerate(_read(item.content), 1):
                 count += 1
-                check_count(count, item.name, streamed=True)
+                check_count(count, item.name)
                 label, found = form(line) if isinstance(line, str) else (None, line)
                 if label and len(label) > LABEL_LIMIT:
                     found = ItemError(f"a label of {len(label):,} characters; at most {LABEL_LIMIT:,} are read")

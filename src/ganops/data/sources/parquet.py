@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import lru_cache
 from itertools import chain, repeat
 from pathlib import Path
@@ -64,15 +63,12 @@ def from_files(files: list[Store], wanted: Wanted = IMAGES) -> Source:
     names = dict.fromkeys(chain.from_iterable(table.class_names for table in tables))
     rows = chain.from_iterable(_items(file, table) for file, table in zip(files, tables, strict=True))
     count = sum(table.rows for table in tables)
-    return Source("parquet", count, rows, class_names=tuple(names), raw=wanted.lines, streamed=True)
+    return Source("parquet", count, rows, class_names=tuple(names), raw=wanted.lines)
 
 
-def choose(store: Store, names: list[str]) -> list[Store]:
-    """The Parquet files among those below a folder; or the store itself, if it is one."""
-    if not names:
-        return [store] if store.name.lower().endswith(".parquet") else []
-    found = (name for name in names if fnmatch(name, "*.parquet") and name.removeprefix("data/").count("/") == 0)
-    return [store / name for name in found]
+def is_table(name: str) -> bool:
+    """Return True where a path in a folder is that of one of its Parquet files, itself or in its sub-folder `data`."""
+    return name.endswith(".parquet") and "/" not in name.removeprefix("data/")
 
 
 class _Table(NamedTuple):
