@@ -141,7 +141,7 @@ def test_what_a_killed_training_comes_to_again_is_doubled_nowhere(root):
         trained(root, [tick(1.0, picture=PICTURE), tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}])],
                 KeyboardInterrupt())  # fmt: skip
     again = tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}], picture=PICTURE)
-    # an alarm tells the last tick once more; what was not validated is of the film strip alone
+    # a note tells the last tick once more; what was not validated is of the film strip alone
     trained(root, [tick(1.0, picture=PICTURE), again, again, tick(3.0, picture=PICTURE, checkpoint=False)])
     assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
     assert curve(root, "validation/fd") == [(1000, 7.5)]
