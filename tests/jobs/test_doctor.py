@@ -1,8 +1,11 @@
 """The doctor's screen: what is wrong is named with what to do, and one fault hides no other."""
 
 import pytest
+import torch
 
-from ganops.jobs import doctor
+from ganops.experiment import machine
+from ganops.jobs import doctor, dvc
+from ganops.registry import tracking
 
 
 @pytest.fixture
@@ -24,6 +27,18 @@ def test_a_healthy_project_has_nothing_to_mend(patient):
     assert found["DVC remote"].state == "note"
     assert "cluster" not in found
     patient.run("ganops", "doctor")
+
+
+def test_dvc_is_asked_once_and_the_registry_elsewhere(patient, monkeypatch):
+    asked, call = [], dvc.call
+    monkeypatch.setattr(dvc, "call", lambda root, *words: asked.append(words) or call(root, *words))
+    monkeypatch.setattr(tracking, "connect", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    found = examine(patient)
+    assert asked == [("config", "--list", "--show-origin")]
+    assert found["MLflow"].state == "bad"
+    assert "no MLflow server answers at http://127.0.0.1:9" in found["MLflow"].text
+    assert "the registry cannot be asked for the champion" in found["parameters"].text
 
 
 def test_it_writes_nothing(patient):
@@ -89,6 +104,6 @@ def test_a_token_that_others_can_read_is_told_wherever_it_lies(mode, state, tmp_
 
 
 def test_a_gpu_of_apple_is_told_not_to_be_used(monkeypatch):
-    monkeypatch.setattr(doctor.torch.backends.mps, "is_available", lambda: True)
-    monkeypatch.setattr(doctor.machine, "choose_device", lambda name: doctor.torch.device("cpu"))
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(machine, "choose_device", lambda name: torch.device("cpu"))
     assert "Apple's GPU is not used: it has no float64" in doctor._devices()[1]
