@@ -52,8 +52,9 @@ def test_what_stands_in_the_settings_of_the_user_alone_overrules_and_does_not_tr
     settings = dvc.settings(project.folder)
     assert dvc.Setting(dvc.CONFIG, "core.remote", "near") in settings
     assert dvc.remote_address(project.folder, settings) == "s3://bucket/dvc"
-    project.run("dvc", "remote", "modify", "near", "password", "hidden")
-    with pytest.raises(ClusterError, match=r"remote\.near\.password in \.dvc/config, .* holds a secret"):
+    project.run("dvc", "remote", "add", "far", "s3://bucket/other")
+    project.run("dvc", "remote", "modify", "far", "secret_access_key", "hidden")
+    with pytest.raises(ClusterError, match=r"remote\.far\.secret_access_key in \.dvc/config, .* holds a secret"):
         dvc.remote_address(project.folder)
 
 
