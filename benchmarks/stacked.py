@@ -108,7 +108,7 @@ def learn(experiment: config.Experiment, samples: Stacks) -> tuple[Generator, Ro
     run = Run(experiment, samples, None, torch.device("cpu"))
     with training_bar("train", experiment.train.kimg) as show:
         for progress in run.play():
-            show(progress.row, progress.alarms)
+            show(progress.row, progress.alarms, notes=progress.notes)
             sys.stdout.flush()
     return run.best_generator(), {"kimg": experiment.train.kimg, "seconds": time.perf_counter() - started}
 

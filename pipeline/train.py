@@ -45,7 +45,7 @@ def main() -> None:
 
 def tell(progress: Progress, show: Callable[..., None], mlflow: Live) -> None:
     """Tells a tick to whoever watches."""
-    show(progress.row, (*progress.notes, *progress.alarms), progress.judged)
+    show(progress.row, progress.alarms, progress.judged, notes=progress.notes)
     mlflow.tick(progress)
 
 

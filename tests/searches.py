@@ -38,6 +38,8 @@ def search(trials: list[Trial], **changes: Any) -> Search:
         "trials": tuple(trials),
         "seconds": 4321.0,
         "hardware": "2 cores of an AMD EPYC",
+        "finished": "2026-11-30T12:00:00+00:00",
+        "commit": "4807dfa0c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f6",
         "pictures": {trial.number: grid(trial.number) for trial in ranked(trials)[:7]},
     }
     return Search(**content | changes)

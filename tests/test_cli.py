@@ -105,7 +105,8 @@ from ganops.cli import app
 try:
     app(["--help"], prog_name="ganops")
 finally:
-    print({"torch", "ray", "mlflow", "dvc", "scipy", "pandas", "matplotlib"} & {*sys.modules}, file=sys.stderr)
+    slow = {"torch", "ray", "mlflow", "dvc", "scipy", "pandas", "matplotlib", "PIL", "ganops.data"}
+    print(slow & {*sys.modules}, file=sys.stderr)
 """
 COMPLETION = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}
 

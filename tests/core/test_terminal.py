@@ -42,6 +42,32 @@ def test_what_wavers_about_the_limit_is_one_episode_and_what_is_only_slower_none
     assert not told(monkeypatch, [20, 20, 19, 1400]), "a slow first tick is no trouble"
 
 
+COLLAPSED = [f"G has collapsed: its samples differ {share} % as much as real ones do" for share in (4, 3, 2)]
+WON = "D has won: it tells real from generated samples apart nearly always"
+
+
+@pytest.mark.parametrize("where", ["lines", "terminal", "notebook"])
+def test_an_alarm_is_told_when_it_begins_and_when_it_is_over(monkeypatch, where):
+    out, shown = io.StringIO(), []
+    console = Console(file=out, force_terminal=where == "terminal", soft_wrap=True, width=200)
+    console.is_jupyter = where == "notebook"
+    monkeypatch.setattr(terminal, "console", console)
+    monkeypatch.setattr(terminal, "Cell", lambda kimg: SimpleNamespace(show=lambda *tick: shown.append(tick)))
+    monkeypatch.setattr(terminal, "say", lambda stage, text: shown.append(text))
+    ticks = [(), (COLLAPSED[0],), (COLLAPSED[1], WON), (COLLAPSED[2],), (), (), (WON,)]
+    with terminal.training_bar("train", 100) as show:
+        for kimg, alarms in enumerate(ticks, 1):
+            notes = ("the judge failed",) if kimg in (5, 6) else ()
+            show({"kimg": float(kimg), "images_per_second": 100.0}, alarms, notes=notes)
+    lines = [line for line in shown if isinstance(line, str) and "alarm" in line]
+    told = [
+        (2, f"alarm: {COLLAPSED[0]}"), (3, f"alarm: {WON}"), (4, "alarm over: D has won, since kimg 3"),
+        (5, "alarm: the judge failed"), (5, "alarm over: G has collapsed, since kimg 2"),
+        (6, "alarm: the judge failed"), (7, f"alarm: {WON}"),
+    ]  # fmt: skip
+    assert lines == [text if where == "lines" else f"kimg {kimg}: {text}" for kimg, text in told]
+
+
 LONG = {"images_per_second": 1480.0, "loss_g": 1.62, "loss_d": 0.91}
 JUDGED = [{"kimg": 212.0, "fd_domain_validation": 11.8}]
 

@@ -63,16 +63,16 @@ def test_a_folder_that_did_not_arrive_whole_is_not_there(store, monkeypatch):
 def test_the_ledger_of_a_search(store):
     trials = TrialStore(store, "tune-1")
     assert (trials.trials(), trials.rounds(), trials.checkpoints(), trials.pictures()) == ({}, {}, [], {})
-    assert trials.seconds() == 0
+    assert trials.about() == {}
     trial = Trial(1, {"loss.r1": 0.5}, "finished", rung=1, score=2.0, history=({"kimg": 1.0, "rung": 1},))
     takeovers = {2: Takeover(1, 1, {"loss.r1": 0.4})}
     trials.write(trial)
     trials.write_round(1, takeovers)
-    trials.write_seconds(3.5)
+    trials.write_about(3.5)
     trials.write_picture(1, b"png")
     keep(store, trials.checkpoint(1, 2), state="x")
     assert (trials.trials(), trials.rounds()) == ({1: trial}, {1: takeovers})
-    assert (trials.seconds(), trials.pictures(), trials.checkpoints()) == (3.5, {1: b"png"}, [(1, 2)])
+    assert (trials.about()["seconds"], trials.pictures(), trials.checkpoints()) == (3.5, {1: b"png"}, [(1, 2)])
     trials.forget(1, 2)
     assert trials.checkpoints() == []
 

@@ -109,6 +109,9 @@ def test_a_search_that_is_killed_again_and_again_ends_as_one_that_was_not(arena,
     whole = arena.search(experiment, arena.store("whole"))
     assert [(trial.status, trial.rung) for trial in whole] == [("finished", 3)] * 3
     assert any(trial.takeovers for trial in whole) == (scheduler == "pbt")
+    written = arena.store("whole").about()
+    assert arena.search(experiment, arena.store("whole")) == whole
+    assert arena.store("whole").about() == written, "the day is that of the last result, not of the last look"
     chance, kills = random.Random(scheduler), 0
     while True:
         at = arena.events + chance.randint(1, 14)

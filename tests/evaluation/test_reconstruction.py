@@ -134,6 +134,28 @@ def test_the_seed_draws_it_and_pieces_do_not_matter():
     assert not np.array_equal(first, reconstruction.nats(encoder, images, None, seed=1))
 
 
+@pytest.mark.parametrize("fits", [30, 7, 1])
+def test_what_the_memory_does_not_hold_at_once_has_the_same_bound(fits):
+    """The rows of a piece are halved, and their random numbers are those of the piece."""
+    decoder, _ = principal(2, 3, 0.01)
+    images, asked = grey(decoder, 0.01, 120), []
+    encoder = Encoder(Posterior(decoder, 0.01), decoder, described(2, 3), 0.01)
+    whole = reconstruction.nats(encoder, images, None, seed=0)
+
+    def full(module, given):
+        asked.append(len(given[0]))
+        if len(given[0]) > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB. GPU 0 has ...")
+
+    encoder.network.register_forward_pre_hook(full)
+    assert np.allclose(reconstruction.nats(encoder, images, None, seed=0), whole, rtol=1e-12, atol=0)
+    assert max(asked) == reconstruction.PIECE
+    assert sum(count for count in asked if count <= fits) == len(images)
+    fits = 0
+    with pytest.raises(UserError, match=r"memory of the GPU does not hold what is computed of one sample"):
+        reconstruction.nats(encoder, images, None, seed=0)
+
+
 class Arrays:
     """Samples in memory, as prepared."""
 

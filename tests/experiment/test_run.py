@@ -311,7 +311,7 @@ def test_turns_of_d_are_those_of_games():
 def test_the_work_of_a_dead_judge_is_done_in_line_and_told():
     whole, training = run(judge=Looks([]), **OFTEN), run(judge=Dead(), **OFTEN)
     list(whole.play())
-    told = [alarm for progress in training.play() for alarm in progress.alarms if "judge failed" in alarm]
+    told = [note for progress in training.play() for note in progress.notes if "judge failed" in note]
     assert outcome(training) == outcome(whole)
     assert len(told) == 6
     assert told[0] == "the judge failed on 0.02 kimg, its work was done in line (RuntimeError: the actor died)"

@@ -128,7 +128,8 @@ def test_its_likelihood_is_not_known_and_the_bound_is_one(taught):
     texts, labels = Phrases().samples("test"), Phrases().labels("test")
     with pytest.raises(UserError, match=r"no likelihood of samples whose code is known: .* options\.code: 0"):
         nll(generator, texts, labels)
-    words, divergence = reconstruction.nats_of_texts(Encoder.load(folder, generator), texts, labels, seed=0)
+    encoder = Encoder.load(folder, generator)
+    words, divergence = reconstruction.nats_of_texts(encoder, texts, labels, seed=0)
     codes = torch.randn(20_000, CODE, generator=torch.Generator().manual_seed(0))
     exact = []
     for text, label in list(zip(texts, labels, strict=True))[:8]:
@@ -141,6 +142,14 @@ def test_its_likelihood_is_not_known_and_the_bound_is_one(taught):
     bounds = [(words + divergence)[rows].mean() for rows in same]
     assert np.mean(bounds) > np.mean(exact) - 0.02
     assert np.mean(bounds) < np.mean(exact) + 0.6
+    encoder.network.register_forward_pre_hook(full_above_seven)
+    again = reconstruction.nats_of_texts(encoder, texts, labels, seed=0)
+    assert np.allclose(again, (words, divergence), rtol=1e-4), "in smaller pieces, where the memory holds no larger"
+
+
+def full_above_seven(module, given):
+    if len(given[0]) > 7:
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_a_code_that_says_nothing_is_told_in_the_training_and_of_the_test_split(tmp_path):

@@ -88,10 +88,10 @@ class Stages:
 
     def train(self) -> dict[str, object]:
         """Two workers, and the validator apart."""
-        changed, alarms = self.experiment.override({"compute.workers": 2, "compute.validation": "apart"}), list[str]()
-        with fit(changed, self.prepared, self.extractor, lambda progress: alarms.extend(progress.alarms)) as run:
+        changed, notes = self.experiment.override({"compute.workers": 2, "compute.validation": "apart"}), list[str]()
+        with fit(changed, self.prepared, self.extractor, lambda progress: notes.extend(progress.notes)) as run:
             run.best_generator().save(self.generator)
-            return {"alarms": alarms, **run.hardware}
+            return {"notes": notes, **run.hardware}
 
     def trials(self, **trial: object) -> dict[str, object]:
         """Trials with such resources."""

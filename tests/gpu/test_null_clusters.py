@@ -33,7 +33,7 @@ def test_an_extractor_is_trained_on_a_gpu_and_what_is_refused_there_is_told_here
 
 def test_two_workers_and_the_validator_have_a_gpu_each(stages):
     assert sorted(users(stages["train"]).values()) == ["0", "1", "2"]
-    assert not [alarm for alarm in stages["train"]["told"]["alarms"] if "judge" in alarm]
+    assert not [note for note in stages["train"]["told"]["notes"] if "judge" in note]
     assert stages["train"]["told"]["hardware"].startswith("null GPU")
 
 

@@ -1,9 +1,11 @@
 """The doctor's screen: what is wrong is named with what to do, and one fault hides no other."""
 
 import pytest
+import torch
 from metal import NAME, mac
 
-from ganops.jobs import doctor
+from ganops.jobs import doctor, dvc
+from ganops.registry import tracking
 
 
 @pytest.fixture
@@ -25,6 +27,18 @@ def test_a_healthy_project_has_nothing_to_mend(patient):
     assert found["DVC remote"].state == "note"
     assert "cluster" not in found
     patient.run("ganops", "doctor")
+
+
+def test_dvc_is_asked_once_and_the_registry_elsewhere(patient, monkeypatch):
+    asked, call = [], dvc.call
+    monkeypatch.setattr(dvc, "call", lambda root, *words: asked.append(words) or call(root, *words))
+    monkeypatch.setattr(tracking, "connect", None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    found = examine(patient)
+    assert asked == [("config", "--list", "--show-origin")]
+    assert found["MLflow"].state == "bad"
+    assert "no MLflow server answers at http://127.0.0.1:9" in found["MLflow"].text
+    assert "the registry cannot be asked for the champion" in found["parameters"].text
 
 
 def test_it_writes_nothing(patient):
@@ -97,5 +111,5 @@ def test_a_gpu_of_apple_is_told_and_that_it_waits_to_be_asked_for():
 
 
 def test_a_gpu_of_apple_that_cannot_be_used_is_told(monkeypatch):
-    monkeypatch.setattr(doctor.torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert "Apple's GPU cannot be used. Metal says: " in doctor._devices()[1]

@@ -45,6 +45,19 @@ def test_a_remote_is_needed_and_keeps_its_password_to_itself(project):
     assert "secret" not in str(told.value)
 
 
+def test_what_stands_in_the_settings_of_the_user_alone_overrules_and_does_not_travel(project):
+    project.run("dvc", "remote", "add", "--default", "near", "../elsewhere")
+    project.run("dvc", "remote", "add", "--local", "--default", "mine", "s3://bucket/dvc")
+    project.run("dvc", "remote", "modify", "--local", "mine", "secret_access_key", "hidden")
+    settings = dvc.settings(project.folder)
+    assert dvc.Setting(dvc.CONFIG, "core.remote", "near") in settings
+    assert dvc.remote_address(project.folder, settings) == "s3://bucket/dvc"
+    project.run("dvc", "remote", "add", "far", "s3://bucket/other")
+    project.run("dvc", "remote", "modify", "far", "secret_access_key", "hidden")
+    with pytest.raises(ClusterError, match=r"remote\.far\.secret_access_key in \.dvc/config, .* holds a secret"):
+        dvc.remote_address(project.folder)
+
+
 NOWHERE = "http://127.0.0.1:9"
 
 

@@ -4,6 +4,7 @@ import json
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -54,9 +55,20 @@ def shown(root):
     """Steps of the pictures that the run's page shows, and of their previews."""
     client, run = the_run(root)
     files = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
+    newest = [file for file in files if file.startswith("images/newest+step+0+")]
+    files = [file for file in files if file not in newest]
+    assert bool(newest) == bool(files)
     assert all(file.startswith("images/samples+step+") for file in files)
     steps = sorted((file.endswith(".png"), int(file.split("+")[2])) for file in files)
     return [[step for whole, step in steps if whole], [step for whole, step in steps if not whole]]
+
+
+def newest(root):
+    """The picture that the run's page shows as the newest: the last one listed of its one step."""
+    client, run = the_run(root)
+    files = [file.path for file in client.list_artifacts(run.info.run_id, "images") if "/newest+step+0+" in file.path]
+    whole = [file for file in files if file.endswith(".png")]
+    return np.asarray(Image.open(client.download_artifacts(run.info.run_id, whole[-1]))) if whole else None
 
 
 def completed(root, history, metrics, pictures=None):
@@ -141,11 +153,21 @@ def test_what_a_killed_training_comes_to_again_is_doubled_nowhere(root):
         trained(root, [tick(1.0, picture=PICTURE), tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}])],
                 KeyboardInterrupt())  # fmt: skip
     again = tick(2.0, judged=[{"kimg": 1.0, "fd_validation": 7.5}], picture=PICTURE)
-    # an alarm tells the last tick once more; what was not validated is of the film strip alone
+    # a note tells the last tick once more; what was not validated is of the film strip alone
     trained(root, [tick(1.0, picture=PICTURE), again, again, tick(3.0, picture=PICTURE, checkpoint=False)])
     assert [step for step, _ in curve(root, "train/loss_g")] == [1000, 2000, 3000]
     assert curve(root, "validation/fd") == [(1000, 7.5)]
     assert shown(root) == [[1000, 2000]] * 2
+
+
+def test_the_newest_picture_is_shown_whatever_is_added_later(root):
+    grey = {step: to_bytes(Image.new("L", (8, 8), step // 100)) for step in (1000, 2000, 3000)}
+    trained(root, [tick(1.0, picture=grey[1000]), tick(3.0, picture=grey[3000])])
+    assert (newest(root) == 30).all()
+    client, run = the_run(root)
+    tracking.log_pictures(client, run.info.run_id, {2000: (grey[2000], 2), 3000: (grey[3000], 3)})  # what had been away
+    assert shown(root) == [[1000, 2000, 3000]] * 2
+    assert (newest(root) == 30).all()
 
 
 def test_a_training_that_goes_on_leaves_the_text_of_its_page(root):

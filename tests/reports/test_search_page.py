@@ -105,6 +105,14 @@ def test_few_trials_have_no_importance(page):
     assert "that counts: 3. At least 8 are needed" in page(search(few)).text
 
 
+def test_the_head_says_which_search_of_which_day_and_code(asha_page, page):
+    head = asha_page.text.partition("Decision")[0]
+    for words in ("search5d0c2f9a7be1", "finished2026-11-30", "commit4807dfa0", "hardware2 cores of an AMD EPYC"):
+        assert words in head
+    unknown = page(search(scored([3.0]), finished="", commit=None)).text.partition("Decision")[0]
+    assert not re.search(r"finished\d{4}|commit", unknown)
+
+
 @pytest.mark.parametrize("found", [ASHA, PBT], ids=["asha", "population"])
 def test_nothing_is_loaded_everyone_can_read_it_and_the_same_search_gives_the_same_bytes(tmp_path, found):
     for name in ("one.html", "two.html"):

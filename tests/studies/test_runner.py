@@ -142,6 +142,9 @@ def test_a_killed_study_continues_where_it_was(engines, out):
     assert (engines.tried, len(engines.searched)) == (["one", "two"], 2), "each search once"
     assert len(engines.seeds) == 5, "each seed once, but for the one that was killed"
     assert again.results == first.results
+    assert (
+        again.finished == first.finished == json.loads((out / "two" / "seed-2" / "record.json").read_text())["finished"]
+    )
     assert lines == []
 
 

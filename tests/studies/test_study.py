@@ -203,7 +203,9 @@ def outcome():
     ]  # fmt: skip
     found[3] = replace(found[3], values=(), interval=None, parameters={}, failed_configurations=3,
                        reason="no trial of 3 ended:\n  trial 1: <NaN> | at step 3")  # fmt: skip
-    return Outcome(plan, tuple(found), "fd_domain", {"split": "test"}, "a machine", "10 images")
+    return Outcome(
+        plan, tuple(found), "fd_domain", {"split": "test"}, "a machine", "10 images", "2026-11-30T12:00:00+00:00"
+    )
 
 
 def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, tmp_path):
@@ -213,6 +215,7 @@ def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, t
     assert kept["models"][-1]["name"] == "wgan"
     assert kept["models"][-1]["published_rank"] == 1
     assert kept["agreement"]["models"] == 6
+    assert kept["finished"] == outcome.finished
     table, page = ((tmp_path / name).read_text() for name in ("table.md", "report.html"))
     rows = [line for line in table.splitlines() if line.startswith("| ")]
     assert len({line.replace("\\|", "").count("|") for line in rows}) == 1, "a reason breaks no row"
@@ -224,6 +227,8 @@ def test_the_reports_hold_every_model_and_a_failed_one_has_its_reason(outcome, t
     for text in (*(model.title for model in LUCIC.models.values()), "their authors", "&lt;NaN&gt;", "not in those of"):
         assert text in page.replace("its authors", "their authors")
     assert "<script" not in page
+    assert re.search(r"<dt>finished</dt>\s*<dd>2026-11-30</dd>", page)
+    assert "finished" not in study.page(replace(outcome, finished="")), "nor is the clock asked"
     for deviation in LUCIC.deviations:
         assert " ".join(deviation.split()) in table
 

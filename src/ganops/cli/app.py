@@ -1,9 +1,11 @@
 """The application to which each file of this room adds its commands."""
 
+import gc
 import json
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,9 @@ app = typer.Typer(no_args_is_help=True, help="GANs as a reproducible, distribute
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
 GROUPS = BEGIN, LOOK, REGISTRY, SERVE, CLUSTER = "Begin", "Draw and measure", "Registry", "Serve", "On a cluster"
 """Groups of the commands in the help, in their order."""
+
+TEMPLATES = Path(__file__).parent / "examples"
+"""Folder of parameters for each kind, of READMEs, and of the examples' data that no seed makes."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")]
 AllowedHost = Annotated[
@@ -40,9 +45,16 @@ def common(
     """GANs as a reproducible, distributed pipeline."""
 
 
-def looking(stage: str, as_json: bool = False) -> AbstractContextManager[None]:
+@contextmanager
+def looking(stage: str, as_json: bool = False) -> Iterator[None]:
     """Show on a terminal that a command works, from before its imports on, which take seconds; beside JSON nothing."""
-    return nullcontext() if as_json else working(stage, "looks")
+    gc.disable()  # imports make a million objects that stay: to look for garbage among them takes a third of the time
+    try:
+        with nullcontext() if as_json else working(stage, "looks"):
+            yield
+    finally:
+        gc.freeze()  # nor are they looked through afterwards, and at the end
+        gc.enable()
 
 
 def show(content: Any, seen: Callable[[], Any], as_json: bool) -> None:

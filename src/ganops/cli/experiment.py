@@ -11,9 +11,7 @@ from ganops.cli.app import BEGIN, LOOK, app, looking
 from ganops.core import layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
-from ganops.core.pictures import FORMATS
 from ganops.core.terminal import console, say, working
-from ganops.data.sources import watched
 
 if TYPE_CHECKING:
     from ganops.experiment.run import Progress
@@ -35,6 +33,7 @@ def check(
 
 
 def _check(quick: bool) -> None:
+    from ganops.data.sources import watched
     from ganops.registry import precedents
 
     experiment = config.load()
@@ -158,6 +157,7 @@ def sample(
 
 def _expect(out: Path, spec: "Spec", *, walk: bool = False) -> None:
     """Refuse a name that says a format in which there are no such samples, before anything is drawn."""
+    from ganops.core.pictures import FORMATS
     from ganops.generator import walks
 
     suffix, own = out.suffix.lower(), f".{spec.joined_format}"

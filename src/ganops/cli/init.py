@@ -11,21 +11,31 @@ from typing import Annotated, Any
 import typer
 
 from ganops import config
-from ganops.cli import own
-from ganops.cli.app import BEGIN, app, looking
+from ganops.cli.app import BEGIN, TEMPLATES, app, looking
 from ganops.cli.experiment import write_schema
-from ganops.cli.own import TEMPLATES
 from ganops.core import git, layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
 from ganops.core.terminal import say, working
-from ganops.data import toys
+
+
+def _sounds(path: Path) -> None:
+    from ganops.data import toys  # the room takes a while to import, which other commands do without
+
+    toys.sounds(path)
+
+
+def _films(path: Path, **size: int) -> None:
+    from ganops.data import toys
+
+    toys.films(path, sprites=TEMPLATES / "garments" / "garments.png", **size)
+
 
 EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "sound": ("sounds.zip", toys.sounds),
+    "sound": ("sounds.zip", _sounds),
     "text": ("glosses", partial(shutil.copytree, TEMPLATES / "glosses")),
-    "video": ("films.zip", partial(toys.films, sprites=TEMPLATES / "garments" / "garments.png")),
-    "wave": ("sounds.zip", toys.sounds),
+    "video": ("films.zip", _films),
+    "wave": ("sounds.zip", _sounds),
 }
 """Example -> its data, below data/, and what writes them; examples/NAME.yaml are its parameters, NAME.md its README."""
 IGNORED = f"""
@@ -73,6 +83,8 @@ def init(
         raise UserError("expected a folder or an address of own samples, or --example with one of "
                         f"{', '.join(EXAMPLES)}")  # fmt: skip
     else:
+        from ganops.cli import own
+
         folder = own.folder(source, name)
         _expect_room(folder)
         with looking("init"):

@@ -12,6 +12,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from ganops import config
+from ganops.cli.app import TEMPLATES
 from ganops.core.errors import DataError, UserError
 from ganops.core.storage import scheme
 from ganops.core.terminal import duration, working
@@ -19,8 +20,6 @@ from ganops.data import decoders, survey
 from ganops.data.arrange import order_classes
 from ganops.data.survey import Survey
 
-TEMPLATES = Path(__file__).parent / "examples"
-"""Folder of parameters for each kind, of READMEs, and of the examples' data that no seed makes."""
 GUESSED = ("image", "sound", "video", "text")
 """Kinds in the order in which files are tried; `wave` has the files of `sound`, and is somebody's choice."""
 SIDES = (64, 32, 16)

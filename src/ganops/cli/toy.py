@@ -9,7 +9,6 @@ from ganops.cli.app import BEGIN, app
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
 from ganops.core.terminal import say, working
-from ganops.data.sources import lines
 
 toy = typer.Typer(no_args_is_help=True, help="Toy data, of which the truth is known.")
 app.add_typer(toy, name="toy", rich_help_panel=BEGIN)
@@ -38,6 +37,8 @@ def oracle(
     given = {name: value for name, value in asked.items() if value is not None}
     if arrays and given:
         raise UserError(f"--{min(given)}: expected no sizes beside --arrays: they are those of the published oracle")
+    from ganops.data.sources import lines
+
     if folder.exists() and not (folder.is_dir() and ((folder / lines.ORACLE).is_file() or not any(folder.iterdir()))):
         raise UserError(f"{folder}: expected a new folder, an empty one or that of an oracle; name another one")
     from ganops.core.oracle import OracleNetwork  # torch takes seconds to import

@@ -222,15 +222,15 @@ class _TrainingLine:
         return next((each for each in lines if room is None or len(each) <= room), lines[-1])
 
     def trouble(self, row: Mapping[str, float]) -> list[str]:
-        """A line where the training falls far below the speed that it had: once, until it is nearly back there."""
+        """An alarm where the training falls far below the speed that it had, until it is nearly back there."""
         now, had = row["images_per_second"], statistics.median(self.speeds or [0])
         if now > had * (BACK if self.slow else SLOW):
             self.speeds.append(now)
             self.slow = False
             return []
-        told, self.slow = self.slow, True
+        self.slow = True
         shared = "Something else uses the cores; the result is the same"
-        return [] if told else [f"slow: {now:,.0f} {self.per_second} where it had {had:,.0f}. {shared}"]
+        return [f"slow: {now:,.0f} {self.per_second} where it had {had:,.0f}. {shared}"]
 
     def _left(self, row: Mapping[str, float]) -> str:
         now = time.monotonic()
@@ -241,6 +241,22 @@ class _TrainingLine:
         if row["kimg"] <= self.warm_up:
             return f"{clock(pace * (self.warm_up - row['kimg']))} left of the warm-up"
         return f"{clock(pace * (self.kimg - row['kimg']))} left"
+
+
+class _Alarms:
+    """Puts the alarms of a training in words: each once, when it begins, and again when it is over."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, float] = {}
+        """The kimg at which each of those that last began, by the words before its colon: figures follow them."""
+
+    def __call__(self, kimg: float, alarms: Sequence[str]) -> list[str]:
+        """Return the lines of a tick with these alarms."""
+        now = {alarm.partition(":")[0]: alarm for alarm in alarms}
+        over = [f"alarm over: {name}, since kimg {began:.4g}" for name, began in self.since.items() if name not in now]
+        new = [f"alarm: {alarm}" for name, alarm in now.items() if name not in self.since]
+        self.since = {name: self.since.get(name, kimg) for name in now}
+        return over + new
 
 
 LEAST, USUAL = 10, 40
@@ -290,13 +306,15 @@ class _Bar(BarColumn):
 
 @contextmanager
 def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 0) -> Iterator[Callable[..., None]]:
-    """Yields `show(row, alarms, judged, picture)` for a training's history: a live bar on a terminal, else lines.
+    """Yields `show(row, alarms, judged, picture, notes)` for a history: a live bar on a terminal, else lines.
 
     In a notebook the bar is in the cell, with `picture` below, the PNG of a tick. `unit` is the noun for a sample;
     `warm_up` are the kimg before a game, which have a pace of their own. The distances come from `judged`, the rows
-    that are known to have one since the last tick.
+    that are known to have one since the last tick. `alarms` are all of a tick, told when they begin and end; `notes`
+    are told as they come.
     """
-    line, moving, one = _TrainingLine(kimg, unit, warm_up), _Moving(), Column(no_wrap=True)
+    line, alarmed = _TrainingLine(kimg, unit, warm_up), _Alarms()
+    moving, one = _Moving(), Column(no_wrap=True)
     wide, name = _Bar(moving), TextColumn(f"{stage:<10} kimg", markup=False, table_column=one)
     columns = (name, moving, wide, TextColumn("{task.description}", markup=False, table_column=one))
     bar = Progress(*columns, console=console, transient=True)
@@ -309,6 +327,7 @@ def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 
         alarms: Sequence[str] = (),
         judged: Sequence[Mapping[str, float]] = (),
         picture: bytes | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         if cell:
             cell.show(row["kimg"], line(row, judged), picture)
@@ -319,8 +338,9 @@ def training_bar(stage: str, kimg: float, unit: str = "image", warm_up: float = 
             bar.update(task, completed=row["kimg"], description=words)
         else:
             say(stage, f"kimg {row['kimg']:.4g}/{kimg:g}  {line(row, judged)}")
-        for alarm in (*alarms, *line.trouble(row)):
-            say(stage, f"kimg {row['kimg']:.4g}: alarm: {alarm}" if is_live or cell else f"alarm: {alarm}")
+        told = [*(f"alarm: {note}" for note in notes), *alarmed(row["kimg"], (*alarms, *line.trouble(row)))]
+        for text in told:
+            say(stage, f"kimg {row['kimg']:.4g}: {text}" if is_live or cell else text)
 
     with bar if is_live else nullcontext():
         yield show

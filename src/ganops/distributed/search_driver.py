@@ -31,7 +31,7 @@ class SearchDriver:
         self.listen: Callable[[Trial], None] = lambda trial: None
         """A listener that is told whenever something has become of a trial."""
         self.trials = store.trials()
-        self.before, self.started = store.seconds(), time.monotonic()
+        self.before, self.started = float(store.about().get("seconds", 0.0)), time.monotonic()
         self.hardware = ""
         self.busy: set[int] = set()
         self.trouble: UserError | None = None
@@ -173,7 +173,7 @@ class SearchDriver:
     def _keep(self, trial: Trial) -> None:
         self.trials[trial.number] = trial
         self.store.write(trial)
-        self.store.write_seconds(self.seconds)
+        self.store.write_about(self.seconds)
         self.listen(trial)
 
     def close(self) -> None:

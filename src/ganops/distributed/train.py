@@ -391,7 +391,7 @@ def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:
         DistError: The workers do not see the same ones; that passes, as the loss of one does.
     """
     with ExitStack() as stack:
-        # of the storage there is nothing to tell yet: that would be an alarm beside a tick
+        # of the storage there is nothing to tell yet: that would be a note beside a tick
         folders = (stack.enter_context(_opened(each, seconds, lambda text: None)) for each in _checkpoints(seconds))
         found = run.resume(folders, _read_log(log, seconds))
     step = torch.tensor(float(run.state.step), dtype=torch.float64, device=run.device)
@@ -424,7 +424,7 @@ def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
 
     def tell(text: str) -> None:
-        board.put({"alarms": (f"the checkpoint of {kimg} kimg: {text}",), "judged": (), "notes": ()})
+        board.put({"notes": (f"the checkpoint of {kimg} kimg: {text}",), "judged": ()})
 
     @failures.own()
     def upload(checkpoint: Any, name: str) -> Any:
@@ -523,7 +523,7 @@ def _listening(listen: Listener) -> Iterator[Desk]:
         for line in iter(board.get, None):
             if "continues" in line:
                 _say_what_continues(line["continues"])
-            else:  # an alarm between two ticks stands beside the last one
+            else:  # a note between two ticks stands beside the last one
                 last |= line
                 listen(Progress(**last))
 

@@ -1,6 +1,6 @@
 """The findings of a search so far, in the storage: so a killed search goes on, and one more trial is one more.
 
-search.json            seconds that it has run, and the commit of the code that wrote it last
+search.json            seconds that it has run, and when and with which commit of the code it was written last
 trials/0001.json       a trial: written whenever something is known of it
 pictures/0001.png      its last samples
 rounds/1.json          who took over whom (PBT)
@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ganops.core.errors import TrainingError
@@ -68,13 +69,9 @@ class TrialStore:
         names, read = self._names("pictures"), self.storage.read
         return {int(name.removesuffix(".png")): read(f"{self.name}/pictures/{name}", retry_timeout()) for name in names}
 
-    def seconds(self) -> float:
-        """Running time of the search in seconds."""
-        return float(self._read("search.json")["seconds"]) if "search.json" in self._names("") else 0.0
-
-    def commit(self) -> str | None:
-        """Return the commit of the code that ran it last; None: an installed release, or not known."""
-        return self._read("search.json").get("commit") if "search.json" in self._names("") else None
+    def about(self) -> dict[str, Any]:
+        """Return `seconds` of running time, and when (UTC) and by which `commit` it was `written` last; or {}."""
+        return dict(self._read("search.json")) if "search.json" in self._names("") else {}
 
     def write(self, trial: Trial) -> None:
         """Keeps what is known of a trial."""
@@ -84,9 +81,10 @@ class TrialStore:
         """Keeps who takes over whom after a judgement: all of it, or nothing."""
         self._write(f"rounds/{rung}.json", {key: asdict(value) for key, value in takeovers.items()})
 
-    def write_seconds(self, seconds: float) -> None:
-        """Keeps how long the search has run."""
-        self._write("search.json", {"seconds": seconds, "commit": identity.code().commit})
+    def write_about(self, seconds: float) -> None:
+        """Keeps how long the search has run until now, and with which code."""
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._write("search.json", {"seconds": seconds, "written": now, "commit": identity.code().commit})
 
     def write_picture(self, number: int, picture: bytes) -> None:
         """Keeps a trial's last samples, PNG."""

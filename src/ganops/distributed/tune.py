@@ -89,7 +89,7 @@ def search(
         plan, concurrent = runtime.places(experiment.compute.trial, experiment.compute.device)
         store.storage.check()
         with store.held():
-            if began := store.trials() and identity.continues(store.commit()):
+            if began := store.trials() and identity.continues(store.about().get("commit")):
                 say("tune", f"goes on with a search of {began}")
             driver = SearchDriver(experiment, store)
             copies: dict[str, Any] = {"prepared": node_copy.send(prepared), "features": node_copy.send(features)}
@@ -102,6 +102,7 @@ def search(
                 _run(tune.with_resources(runner, needs), driver, experiment, concurrent)
                 driver.close()
             _tidy(driver)
+            about = store.about()
             return Search(
                 name=name,
                 objective=judge.name,
@@ -111,6 +112,8 @@ def search(
                 trials=tuple(driver.trials[number] for number in sorted(driver.trials)),
                 seconds=driver.seconds,
                 hardware=driver.hardware or machine.hardware(torch.device("cpu")),
+                finished=about.get("written", ""),
+                commit=about.get("commit"),
                 pictures=store.pictures(),
             )
 

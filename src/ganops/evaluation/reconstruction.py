@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ganops.core.cores import side_by_side
+from ganops.core.cores import in_pieces
 from ganops.core.devices import exact
 from ganops.core.randomness import Draws
 from ganops.data import Prepared
@@ -26,7 +26,7 @@ from ganops.metrics.intervals import Interval
 from ganops.metrics.texts import spoken
 
 PIECE = 50
-"""Samples that are looked at as one."""
+"""Samples whose random numbers are drawn as one, and which are looked at as one where the memory holds them."""
 REPETITIONS = 1000
 """Bootstrap samples behind an interval."""
 LEVELS = {"uint8": 127.5, "int16": 32768.0}
@@ -126,18 +126,17 @@ def nats_of_texts(
     weight = next(encoder.network.parameters())
 
     @torch.no_grad()  # of each thread
-    def read(start: int) -> NDArray[np.float64]:
-        piece = slice(start, start + PIECE)
+    def read(piece: slice) -> NDArray[np.float64]:
         x = encoder.description.spec.floats(torch.from_numpy(np.array(texts[piece])).to(weight.device), weight.dtype)
         y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
-        draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
+        draws = _draws(seed, piece, len(texts))
         code, divergence = sampled(exact(encoder.network(x, y)).cpu(), draws, "code")
         logits = exact(encoder.decoder(code.to(weight), y, given=x))
         words = nll(logits, x.to(logits.device))
         found: NDArray[np.float64] = torch.stack([words.cpu(), divergence]).numpy()
         return found
 
-    found = np.concatenate(list(side_by_side(read, range(0, len(texts), PIECE), weight.device.type)), 1)
+    found = np.concatenate(list(in_pieces(read, len(texts), PIECE, weight.device.type)), 1)
     return found[0], found[1]
 
 
@@ -177,11 +176,10 @@ def nats(
     spec, levels = encoder.description.spec, LEVELS[images.dtype.name]
 
     @torch.no_grad()  # of each thread
-    def read(start: int) -> NDArray[np.float64]:
-        piece = slice(start, start + PIECE)
+    def read(piece: slice) -> NDArray[np.float64]:
         x = torch.from_numpy(np.array(images[piece])).double()
         y = None if labels is None else torch.from_numpy(np.array(labels[piece], np.int64)).to(weight.device)
-        draws = Draws((seed, "bound", start), len(x), slice(None), torch.device("cpu"), torch.float64)
+        draws = _draws(seed, piece, len(images))
         x = spec.floats(x + draws.uniform("level", *x.shape[1:]) - 0.5, torch.float64)
         code, divergence = sampled(exact(encoder.network(x.to(weight), y)).cpu(), draws, "code")
         again = exact(encoder.decoder(code.to(weight), y)).cpu()
@@ -191,7 +189,14 @@ def nats(
         found: NDArray[np.float64] = (density + divergence).numpy()
         return found
 
-    return np.concatenate(list(side_by_side(read, range(0, len(images), PIECE), weight.device.type)))
+    return np.concatenate(list(in_pieces(read, len(images), PIECE, weight.device.type)))
+
+
+def _draws(seed: int, rows: slice, count: int) -> Draws:
+    """Return the random numbers of some samples of a piece, of `count` samples: those of the piece, however few fit."""
+    start = rows.start - rows.start % PIECE
+    part = slice(rows.start - start, rows.stop - start)
+    return Draws((seed, "bound", start), min(PIECE, count - start), part, torch.device("cpu"), torch.float64)
 
 
 def _mean(values: NDArray[np.float64], seed: int, of: Callable[[float], float] = float) -> Interval:

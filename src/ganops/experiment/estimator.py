@@ -226,7 +226,7 @@ class GAN:
         with shown if self.verbose else nullcontext(_unseen) as show, closing(cast(Any, run.play())) as ticks:
             try:
                 for progress in ticks:
-                    show(progress.row, progress.alarms, picture=progress.picture)
+                    show(progress.row, progress.alarms, picture=progress.picture, notes=progress.notes)
                     kept, rows = deepcopy(run.state), len(run.history)
             except KeyboardInterrupt:
                 if kept is None:  # nothing has been learnt

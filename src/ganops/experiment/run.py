@@ -95,11 +95,11 @@ class Progress:
     checkpoint: bool
     """True where it was validated: a good moment to save."""
     alarms: tuple[str, ...] = ()
-    """Warnings that a person should look at."""
+    """Warnings about the training that a person should look at, at each tick for which they hold."""
     judged: tuple[dict[str, float], ...] = ()
     """The lines, this one or earlier ones, whose validation distance has become known since the last tick."""
     notes: tuple[str, ...] = ()
-    """Remarks on how it computes, where that is not what one would expect."""
+    """Remarks on how it computes, where that is not what one would expect, and what went wrong beside it; each once."""
     stopped: bool = False
     """True where it was stopped, perhaps between two ticks."""
     picture: bytes | None = None
@@ -193,7 +193,6 @@ class Run:
         self.pending: list[_Pending] = []
         self.continues = ""
         """A line for a person where `load` has read what another commit wrote."""
-        self._alarms: list[str] = []
 
     @cached_property
     def state(self) -> State:
@@ -266,9 +265,8 @@ class Run:
                 if generator and self.is_drawn(tick.step):
                     picture = self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
                 judged = self._judge(generator, row, tick.step == end) if generator and due else self._take_in()
-            if tick.step == self.recipe.steps and self.improved is False:
-                self._alarms.append(NOT_IMPROVED)
-            alarms, self._alarms = (*tick.alarms, *self._alarms), []
+            last = tick.step == self.recipe.steps and self.improved is False
+            alarms = (*tick.alarms, NOT_IMPROVED) if last else tick.alarms
             notes, self._notes = tuple(self._notes), []
             yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, picture)
 
@@ -357,7 +355,7 @@ class Run:
         except Exception as error:  # of another process: the death of an actor, its memory, its files
             kimg = pending.row["kimg"]
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._alarms.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
+            self._notes.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
             return self.judge.distance(self._restored(pending.weights, kimg, self.device), self.judged_seeds())
 
     def judged_seeds(self) -> NDArray[np.int64]:

@@ -1,17 +1,19 @@
 """Diagnosis on one screen: obstacles that keep a run from starting or from coming home, and their cures."""
 
+import gc
 import os
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from rich.table import Column
 from rich.text import Text
 
@@ -23,9 +25,8 @@ from ganops.core.git import commit
 from ganops.core.redaction import redacted
 from ganops.core.terminal import Table
 from ganops.data.sources import watched
-from ganops.experiment import checks, machine
 from ganops.jobs import dvc
-from ganops.registry import precedents, tracking
+from ganops.registry import precedents
 from ganops.registry.relocation import DATABASE
 
 State = Literal["good", "note", "bad"]
@@ -52,34 +53,41 @@ Found = tuple[State, str]
 
 
 def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
-    """Looks at everything in turn; a look that fails is a finding and does not end the others.
+    """Looks at everything; a look that fails is a finding and does not end the others.
+
+    MLflow and torch take seconds to import, and DVC's command to start: each has a process of its own.
 
     Args:
         root: The project's folder.
         address: Of a cluster's dashboard; None: RAY_ADDRESS, and without it this machine alone.
     """
     address, experiment = address or os.environ.get("RAY_ADDRESS"), partial(config.load, root / "params.yaml")
-    looks: dict[str, Callable[[], Found]] = {
-        "versions": _versions,
-        "devices": _devices,
-        "collectives": _collectives,
-        "parameters": lambda: _parameters(experiment(), root, address),
-        "source": lambda: ("good", str(watched(root / layout.DATA, experiment().data.source))),
-        "git": lambda: _git(root),
-        "disk": lambda: _disk(root),
-        "DVC remote": lambda: _remote(root, needed=bool(address)),
-        "MLflow": lambda: _mlflow(root, shared=bool(address)),
-        "token": lambda: _token(needed=bool(address)),
-        "storage": lambda: _storage(experiment(), root, address),
-        **({"cluster": lambda: _cluster(experiment(), address)} if address else {}),
-        "telemetry": lambda: _telemetry(root),
-    }
-    for what, look in looks.items():
-        try:
-            state, text = look()
-        except UserError as error:
-            state, text = "bad", str(error)
-        yield Finding(what, state, redacted(text))
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=gc.disable) as process, ThreadPoolExecutor(1) as thread:
+        mlflow, concerns = process.submit(_mlflow, root, shared=bool(address)), process.submit(_concerns, root)
+        settings = thread.submit(dvc.settings, root)
+        remote = thread.submit(lambda: _remote(root, settings.result(), needed=bool(address)))
+        looks: dict[str, Callable[[], Found]] = {
+            "versions": _versions,
+            "devices": _devices,
+            "collectives": _collectives,
+            "parameters": lambda: _parameters(experiment(), concerns.result, address),
+            "source": lambda: ("good", str(watched(root / layout.DATA, experiment().data.source))),
+            "git": lambda: _git(root),
+            "disk": lambda: _disk(root),
+            "DVC remote": remote.result,
+            "MLflow": mlflow.result,
+            "token": lambda: _token(needed=bool(address)),
+            "storage": lambda: _storage(experiment(), root, address),
+            **({"cluster": lambda: _cluster(experiment(), address)} if address else {}),
+            "telemetry": lambda: _telemetry(settings.result()),
+        }
+        for what, look in looks.items():
+            try:
+                state, text = look()
+            except UserError as error:
+                state, text = "bad", str(error)
+            yield Finding(what, state, redacted(text))
 
 
 def table(findings: list[Finding]) -> Table:
@@ -96,23 +104,23 @@ def _versions() -> Found:
 
 
 def _devices() -> Found:
+    import torch  # takes seconds
+
+    from ganops.experiment import machine
+
     device = machine.choose_device("auto")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpus = "no GPU"
     if device.type == "cuda":
         gpus = f"{torch.cuda.device_count()} GPUs ({machine.hardware(device)})"
-    else:
-        gpus = _apple() if torch.backends.mps.is_available() else "no GPU"
+    elif torch.backends.mps.is_available():
+        only = "only where compute.device: mps asks for it: ganops was never tried on a Mac"
+        gpus = machine.apple_trouble() or f"{machine.hardware(torch.device('mps'))} ({only})"
     return "good", f"{cores} cores, {gpus}; {machine.hardware(torch.device('cpu'))}"
 
 
-def _apple() -> str:
-    if why := machine.apple_trouble():
-        return why
-    name = machine.hardware(torch.device("mps"))
-    return f"{name} (only where compute.device: mps asks for it: ganops was never tried on a Mac)"
-
-
 def _collectives() -> Found:
+    import torch
     from torch import distributed
 
     there = {"gloo": distributed.is_gloo_available(), "NCCL": distributed.is_nccl_available()}
@@ -122,14 +130,20 @@ def _collectives() -> Found:
     return "good", named
 
 
-def _parameters(experiment: Experiment, root: Path, address: str | None) -> Found:
+def _parameters(experiment: Experiment, concerns: Callable[[], list[str]], address: str | None) -> Found:
+    from ganops.experiment import checks, machine
+
     checks.check(experiment)
     text = f"params.yaml: {experiment.model.architecture}"
     if not address or experiment.compute.launcher == "local":  # else a device of the cluster does it
         device = machine.choose_device(experiment.compute.device)
         text += f", {machine.precision(experiment, device)} on {device}"
-    lines = precedents.concerns(experiment, root)
+    lines = concerns()
     return ("note" if lines else "good"), "\n".join([text, *lines])
+
+
+def _concerns(root: Path) -> list[str]:
+    return precedents.concerns(config.load(root / "params.yaml"), root)
 
 
 def _git(root: Path) -> Found:
@@ -146,9 +160,9 @@ def _disk(root: Path) -> Found:
     return "good", f"{free / 2**30:.0f} GB free"
 
 
-def _remote(root: Path, *, needed: bool) -> Found:
+def _remote(root: Path, settings: Sequence[dvc.Setting], *, needed: bool) -> Found:
     try:
-        address = dvc.remote_address(root)
+        address = dvc.remote_address(root, settings)
     except UserError as error:
         return ("bad", str(error)) if needed else ("note", "no DVC remote: only runs on a cluster need one")
     if why := dvc.complaint(dvc.call(root, "status", "--cloud")):
@@ -160,6 +174,8 @@ def _mlflow(root: Path, *, shared: bool) -> Found:
     there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
     server = os.environ.get("MLFLOW_TRACKING_URI")
     if server or (root / DATABASE).is_file():  # to connect would make the embedded store
+        from ganops.registry import tracking
+
         tracking.connect(root)
     if server:
         return "good", tracking.shown(tracking.store_uri(root))
@@ -217,10 +233,10 @@ def _storage(experiment: Experiment, root: Path, address: str | None) -> Found:
     return "bad", f"{place} is a folder of one node: name one that the {count} nodes share, or an address such as s3://"
 
 
-def _telemetry(root: Path) -> Found:
+def _telemetry(settings: Sequence[dvc.Setting]) -> Found:
     said = "DVC_NO_ANALYTICS" in os.environ
     quiet = {
-        "DVC (core.analytics)": said or dvc.call(root, "config", "core.analytics").stdout.strip() == "false",
+        "DVC (core.analytics)": said or dict(each[1:] for each in settings).get("core.analytics") == "false",
         "Ray (RAY_USAGE_STATS_ENABLED=0)": os.environ.get("RAY_USAGE_STATS_ENABLED") == "0",
         "MLflow (MLFLOW_DISABLE_TELEMETRY=true)": os.environ.get("MLFLOW_DISABLE_TELEMETRY") == "true",
     }

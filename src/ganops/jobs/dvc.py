@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ganops.core import git
 from ganops.core.errors import ClusterError
@@ -19,6 +19,8 @@ SECRETS = (
     "the cluster, into its own environment (docs/security.md)"
 )
 """The place of secrets of a remote."""
+CONFIG = Path(".dvc/config")
+"""DVC's settings of a project, which git keeps."""
 REMOTE = "GANOPS_REMOTE"
 """Variable with the address of the DVC remote, where the uploaded tree does not name it."""
 
@@ -48,24 +50,46 @@ def complaint(done: "subprocess.CompletedProcess[str]") -> str:
     return "; ".join(errors)
 
 
-def remote_address(root: Path) -> str:
+class Setting(NamedTuple):
+    """A setting of DVC's, such as `core.remote`."""
+
+    file: Path
+    """The file in which it stands."""
+    key: str
+    value: str
+
+
+def settings(root: Path) -> list[Setting]:
+    """Return all settings of DVC's in a project, by one call; of two of one key the later one counts."""
+    lines = call(root, "config", "--list", "--show-origin").stdout.splitlines()
+    pairs = (line.partition("\t")[::2] for line in lines)
+    return [Setting(Path(file), *pair.partition("=")[::2]) for file, pair in pairs]
+
+
+def remote_address(root: Path, known: Sequence[Setting] | None = None) -> str:
     """The address of the default remote, a folder's as an absolute path.
+
+    Args:
+        root: The project's folder.
+        known: `settings`, where they have been asked for.
 
     Raises:
         ClusterError: There is none, its address holds a password, or .dvc/config, which travels, holds a secret.
     """
-    name = call(root, "config", "core.remote").stdout.strip()
+    known = settings(root) if known is None else known
+    values = {each.key: each.value for each in known}
+    name = values.get("core.remote", "")
     if not name:
         raise ClusterError(
             "there is no DVC remote, and without one nothing comes home: `dvc remote add --default home ADDRESS`, with "
             "an ADDRESS that the cluster reaches, too: s3://..., ssh://..., or a shared folder"
         )
-    address = call(root, "config", f"remote.{name}.url").stdout.strip()
+    address = values.get(f"remote.{name}.url", "")
     if carries_secret(address):
         raise ClusterError(f"the address of the DVC remote {name} holds a password: {SECRETS}")
-    for line in call(root, "config", "--project", "--list").stdout.splitlines():
-        key, _, value = line.partition("=")
-        if (is_secret(key) and value not in ("true", "false")) or carries_secret(value):  # ask_password=true
+    for file, key, value in known:
+        unsafe = (is_secret(key) and value not in ("true", "false")) or carries_secret(value)  # ask_password=true
+        if file == CONFIG and unsafe:
             raise ClusterError(f"{key} in .dvc/config, which git keeps and a job gets, holds a secret: {SECRETS}")
     if "://" in address:
         return address

@@ -438,13 +438,15 @@ def points(step: int, figures: Mapping[str, float], when: int) -> list[Metric]:
 
 
 PICTURES = "samples"
-"""Name of the pictures of a run that its page shows by their step."""
-STEP = re.compile(r"[+%]step[+%](\d+)[+%].*compressed\.webp$")
+"""Name of the pictures of a run that its page shows by their step, on a slider that begins at 0."""
+NEWEST = "newest"
+"""Name under which its page shows the last of them: of pictures of one step it takes the latest."""
+STEP = re.compile(rf"{PICTURES}[+%]step[+%](\d+)[+%].*compressed\.webp$")
 """Pattern of a preview's name, which MLflow writes after the picture itself."""
 
 
 def log_pictures(client: MlflowClient, run: str, pictures: Mapping[int, tuple[bytes, int]]) -> None:
-    """Add pictures of samples to a run's page, which has a slider for their steps; those that are there stay.
+    """Add pictures of samples to a run's page, by their steps, and the last of them by itself; those there stay.
 
     Args:
         client: The store.
@@ -456,6 +458,9 @@ def log_pictures(client: MlflowClient, run: str, pictures: Mapping[int, tuple[by
     for step, (png, when) in pictures.items():
         if step not in known:
             client.log_image(run, Image.open(io.BytesIO(png)), key=PICTURES, step=step, timestamp=when)
+    if pictures and (last := max(pictures)) > max(known, default=0):
+        png, when = pictures[last]
+        client.log_image(run, Image.open(io.BytesIO(png)), key=NEWEST, step=0, timestamp=when)
 
 
 def grouped(name: str, group: str = "train") -> str:

@@ -104,7 +104,7 @@ def _render(search: Search, drawings: Mapping[str, bytes], found: Importance | N
     return page.fill(
         "search.html.j2",
         title="Search",
-        about=page.present({"search": search.name, "hardware": search.hardware}),
+        about=_about(search),
         decided=_decided(search),
         beside=after,
         summary=verdict | {"trials": len(search.trials)} | {name: counts[name] for name in get_args(Status)
@@ -115,6 +115,12 @@ def _render(search: Search, drawings: Mapping[str, bytes], found: Importance | N
         rungs=search.rungs,
         sections={name: content for name, content in sections.items() if any(content.values())},
     )  # fmt: skip
+
+
+def _about(search: Search) -> dict[str, Any]:
+    """Return the facts of the head: which search of which day, with which code and where."""
+    known = {"search": search.name, "finished": search.finished[:10], "commit": (search.commit or "")[:8]}
+    return page.present({**known, "hardware": search.hardware})
 
 
 def _decided(search: Search) -> str:

@@ -16,6 +16,8 @@ COMPARABLE = ("finished", "stopped")
 """Statuses of the trials whose distance counts."""
 TRIALS, HEADER, TIMES = "trials.json", "search.json", "times.json"
 """Files of a search; its times lie apart, so that the same search again is the same to DVC."""
+OF_RUN = ("seconds", "hardware", "finished", "commit")
+"""Fields of a search that depend on when, where and with which state of the code it ran."""
 SPEED = "images_per_second"
 """The value in a row of a history that depends on the clock."""
 
@@ -75,6 +77,10 @@ class Search:
     seconds: float = 0.0
     """Seconds from the first trial to the last, without the time between interruptions."""
     hardware: str = ""
+    finished: str = ""
+    """UTC time in ISO 8601 at which the last trial ended; empty: not known."""
+    commit: str | None = None
+    """Commit of the code that ran it last; None: an installed release, or not known."""
     pictures: Mapping[int, bytes] = field(default_factory=dict)
     """Number of a trial -> PNG: a grid of its last samples, the same latents for all."""
 
@@ -150,7 +156,7 @@ def hand_on(search: Search | None, best_params: Path) -> None:
 
 def _header(search: Search) -> dict[str, Any]:
     """Return a search's fields but its trials and its times."""
-    apart = ("trials", "pictures", "seconds", "hardware")
+    apart = ("trials", "pictures", *OF_RUN)
     return {key: getattr(search, key) for key in Search.__dataclass_fields__ if key not in apart}
 
 
@@ -166,7 +172,7 @@ def _times(search: Search) -> dict[str, Any]:
         str(trial.number): {"seconds": trial.seconds, SPEED: [row.get(SPEED) for row in trial.history]}
         for trial in search.trials
     }
-    return {"seconds": search.seconds, "hardware": search.hardware, "trials": of_trials}
+    return {**{name: getattr(search, name) for name in OF_RUN}, "trials": of_trials}
 
 
 def read(report: Path) -> Search | None:

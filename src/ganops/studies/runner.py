@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def run(plan: Plan, out: Path, tell: Tell) -> Outcome:
         protocol=protocols[0] if protocols else {},
         hardware=place(plan),
         data=Prepared.open(out / "prepared").summary(),
+        finished=max(each.get("finished", "") for model in models for each in (model.first, *model.evaluated)),
     )
     study.publish(outcome, out)
     remove(out / UNFINISHED)
@@ -129,7 +131,8 @@ class _Model:
         self.evaluated: list[dict[str, Any]] = []
         """Records of the seeds that ended, after `result`."""
         self.first: dict[str, Any] = {}
-        """The first phase: `trials`, that of the authors as number 0, its `seconds`, and the `note` why it failed."""
+        """The first phase: `trials`, that of the authors as number 0, its `seconds`, when it `finished`, and the `note`
+        why it failed."""
 
     def _placed(self, experiment: Experiment, storage: Path) -> Experiment:
         """Return the experiment, checkpoints in the study's folder, by way of a params.yaml: GANOPS_COMPUTE holds."""
@@ -170,7 +173,7 @@ class _Model:
                 self.tell(note)
         furthest = max((trial.rung for trial in drawn), default=0)
         rows = [{**authors["trial"], "rung": furthest}, *map(_row, drawn)]
-        self.first = {"trials": rows, "seconds": time.monotonic() - started, "note": note}
+        self.first = {"trials": rows, "seconds": time.monotonic() - started, "note": note, "finished": _now()}
         if not note:  # what may be mended is tried again
             write_json(self.folder / SEARCH, {"identity": self._search_identity(), **self.first})
 
@@ -223,7 +226,7 @@ class _Model:
         return Result(**row, values=spread.values, interval=(low, high))
 
     def _seed(self, experiment: Experiment, seed: int) -> dict[str, Any]:
-        """`distance` and `protocol`, or None and the `reason`; `seconds`, `course`. Kept: a seed is trained once."""
+        """`distance` and `protocol`, or None and the `reason`; `seconds`, `course`, `finished`. Kept: trained once."""
         judged = experiment.evaluate.model_dump(mode="json")
         key = self._identity(experiment.override({"seed": seed}), judged, experiment.seed)
         return self._kept(f"seed-{seed}/record.json", key, lambda: self._train(experiment, seed))
@@ -241,6 +244,7 @@ class _Model:
         self.tell(f"seed {seed}: {reason or f'{found:.1f} on {experiment.evaluate.split}'}, {seconds:.0f} s")
         return {
             "distance": found, "protocol": protocol, "reason": reason, "seconds": seconds, "course": course.points,
+            "finished": _now(),
         }  # fmt: skip
 
     def _kept(self, name: str, key: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -251,6 +255,10 @@ class _Model:
         made = make()
         write_json(path, {"identity": key, **made})
         return made
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _silent(progress: Progress) -> None:

@@ -19,7 +19,7 @@ from ganops.config import Count, Experiment, NotNegative, Positive, Section
 from ganops.core.errors import ConfigError, problems
 from ganops.core.files import atomic, read_yaml, write_json
 from ganops.reports import plots
-from ganops.reports.page import brackets, fill, svg_uri
+from ganops.reports.page import brackets, fill, present, svg_uri
 
 FILE = "study.yaml"
 FOLDER = Path("experiments")
@@ -314,6 +314,8 @@ class Outcome:
     hardware: str
     data: str
     """The prepared data in words."""
+    finished: str = ""
+    """UTC time in ISO 8601 at which the last search or evaluation ended; empty: not known."""
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the table: ours by rank, then those that failed, in the order of the published ranks."""
@@ -355,6 +357,7 @@ def publish(outcome: Outcome, folder: Path) -> None:
         "configurations": outcome.plan.configurations, "seeds": len(outcome.plan.seeds), "kimg": outcome.plan.kimg,
         "figure": outcome.figure, "agreement": asdict(found) if found else None, "models": outcome.rows(),
         "protocol": dict(outcome.protocol), "hardware": outcome.hardware, "data": outcome.data,
+        "finished": outcome.finished,
     }  # fmt: skip
     write_json(folder / "results.json", content)
     for name, text in (("table.md", table(outcome)), ("report.html", page(outcome))):
@@ -428,7 +431,14 @@ def page(outcome: Outcome) -> str:
         title=study.title,
         crisp=False,
         hero=None,
-        about={"reference": study.reference, "data": outcome.data, "hardware": outcome.hardware},
+        about=present(
+            {
+                "finished": outcome.finished[:10],
+                "reference": study.reference,
+                "data": outcome.data,
+                "hardware": outcome.hardware,
+            }
+        ),
         beside={} if found is None else {"95 %": brackets(found.interval), "p of chance": found.p},
         sections=("ranking", *(["cost"] if courses else []), "deviations", "protocol"),
         summary={
