@@ -27,11 +27,11 @@ def _pace(monkeypatch):
 
 @pytest.fixture(scope="module")
 def emoji(tmp_path_factory):
-    """Sixty coloured discs of 72 x 72 on a transparent ground in two classes, one of them not square, one damaged."""
+    """180 coloured discs of 72 x 72 on a transparent ground in two classes, one of them not square, one damaged."""
     folder, rng = tmp_path_factory.mktemp("own") / "emoji", np.random.default_rng(0)
     across = np.hypot(*np.mgrid[-36:36, -36:36])
-    for i in range(60):
-        place = folder / ("faces" if i < 40 else "flags") / f"{i:02}.png"
+    for i in range(180):
+        place = folder / ("faces" if i < 120 else "flags") / f"{i:03}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.zeros((72, 72, 4), np.uint8)
         pixels[across < 30] = (*rng.integers(200, 256, 3), 255)
@@ -60,19 +60,20 @@ def test_parameters_are_those_of_the_samples(emoji, written):
     assert content["register"] == {"name": "emoji", "gate": {}}
     assert content["train"]["augment"] == {"transforms": "ada"}
     assert content["tune"] == {"trials": 0}
+    assert (data["validation"], data["test"]) == (0.33, 0.33), "60 samples each, as few as there are"
     config.load(folder / "params.yaml")
 
 
 def test_it_says_what_will_happen(emoji, written):
     folder, said = written
-    assert f"{emoji}: 61 images of 72 x 72 pixels (and 1 other sizes), 2 classes (faces 40, flags 21)" in said
+    assert f"{emoji}: 181 images of 72 x 72 pixels (and 1 other sizes), 2 classes (faces 120, flags 61)" in said
     assert (
-        "they become 64 x 64 pixels in colour, on black; of 61 looked at: 60 transparency laid on the background"
+        "they become 64 x 64 pixels in colour, on black; of 181 looked at: 180 transparency laid on the background"
         in said
     )
     assert "1 not square, as data.fit: pad makes them" in said
     assert "1 cannot be used, not a readable image" in said
-    assert "120 kimg are 2,449 epochs of the 49 images that train; the training takes about 10 minutes on " in said
+    assert "120 kimg are 1,951 epochs of the 62 images that train; the training takes about 10 minutes on " in said
     assert said.endswith(f"next: cd {folder} && ganops check && dvc repro")
 
 
@@ -101,8 +102,8 @@ def test_without_a_name_it_is_that_of_the_samples(emoji, tmp_path, monkeypatch):
 
 def test_kinds_are_found_by_the_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    toys.sounds(tmp_path / "clips.zip", 60)
-    (tmp_path / "words.tsv").write_text("".join(f"{'ab'[i % 2]}\tone {i % 7} two {i % 5}\n" for i in range(80)))
+    toys.sounds(tmp_path / "clips.zip", 180)
+    (tmp_path / "words.tsv").write_text("".join(f"{'ab'[i % 2]}\tone {i % 7} two {i % 5}\n" for i in range(200)))
     assert (invoke("clips.zip").exit_code, invoke("clips.zip", "--kind", "wave", "--name", "waves").exit_code) == (0, 0)
     assert invoke("words.tsv").exit_code == 0
     clips, waves, words = (config.load(tmp_path / name / "params.yaml") for name in ("clips-gan", "waves", "words-gan"))
@@ -115,7 +116,7 @@ def test_files_that_move_are_films(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     (tmp_path / "films").mkdir()
-    for i in range(50):
+    for i in range(180):
         first, *others = (Image.fromarray(rng.integers(0, 256, (16, 16), np.uint8)) for _ in range(8))
         first.save(tmp_path / "films" / f"{i}.gif", save_all=True, append_images=others)
     assert invoke("films").exit_code == 0
@@ -156,7 +157,9 @@ def test_too_few_samples_are_refused(tmp_path):
     (tmp_path / "few").mkdir()
     for i in range(3):
         Image.new("L", (16, 16), i).save(tmp_path / "few" / f"{i}.png")
-    assert "expected at least 50 images, got 3" in str(invoke(tmp_path / "few", "--name", tmp_path / "p").exception)
+    assert "expected at least 180 images, got 3: of fewer than 60 that no training has seen" in str(
+        invoke(tmp_path / "few", "--name", tmp_path / "p").exception
+    )
 
 
 def test_folders_that_are_splits_are_refused_before_a_project_is_written(emoji, tmp_path):

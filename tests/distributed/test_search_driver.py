@@ -202,7 +202,7 @@ def test_a_distance_that_is_no_number_ends_the_trial(arena, monkeypatch):
 def test_a_limit_ends_a_trial_and_says_which(arena):
     found = arena.search(arena.experiment(trials=1, limits={"coverage": {"at_least": 1}}), arena.store())
     assert (found[0].status, found[0].rung) == ("pruned", 1)
-    assert found[0].reason.startswith("coverage 0.")
+    assert found[0].reason.startswith("coverage 0")
     assert found[0].reason.endswith("is below 1 (tune.limits)")
 
 

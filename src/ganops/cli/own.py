@@ -30,7 +30,9 @@ LONGEST = 32
 """Words of a text that are written without being asked for, at most."""
 NAMED = 4
 """Classes that are named, at most."""
-MIN_SAMPLES = 50
+HELD_OUT = 60
+"""Samples that validation and test get at least: more than an interval needs, as chance deals them."""
+MIN_SAMPLES = 3 * HELD_OUT
 """Fewer samples are no set that could be split."""
 STILL = "several frames: the first taken"
 """Conversion of a file that moves to an image."""
@@ -103,7 +105,8 @@ def plan(source: str, kind: str | None, name: str) -> Plan:
     source = source if scheme(source) else str(Path(source).expanduser().absolute())
     found = _found(source, kind)
     if found.count < MIN_SAMPLES:
-        raise DataError(f"{source}: expected at least {MIN_SAMPLES} {_unit(found)}s, got {found.count}")
+        why = f"of fewer than {HELD_OUT} that no training has seen no figure would be worth its error bar"
+        raise DataError(f"{source}: expected at least {MIN_SAMPLES} {_unit(found)}s, got {found.count}: {why}")
     order_classes(found.classes, ())  # folders that are splits are refused now, and not by the first stage
     params = _params(found, source, name)
     experiment = config.parse(YAML(typ="safe").load(params))
@@ -132,6 +135,8 @@ def _params(found: Survey, source: str, name: str) -> str:
     if "licence" in data:
         data["licence"] = "auto"
     data["source"], data["labels"] = source, "auto" if found.classes else "none"
+    for split in ("validation", "test"):
+        data[split] = max(data[split], round(HELD_OUT / found.count, 2))
     content["register"]["name"], content["register"]["gate"] = name, {}
     content["register"].ca.items.pop("gate", None)  # a comment on an example's limits
     if found.classes:  # twice as often right as by chance: of many classes, or of few samples of each, less is learnt

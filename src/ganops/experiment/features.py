@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from ganops.config import Experiment
+from ganops.core.errors import DataError
 from ganops.data import SPLITS, Prepared
 from ganops.metrics.extractors import EXTRACTORS, Inception, options_of
 from ganops.metrics.extractors.inception import find_weights
+from ganops.metrics.intervals import MIN_SAMPLES
 from ganops.metrics.reference import build
 
 
@@ -33,10 +35,16 @@ def make(prepared: Path, weights: Path | None = None, *, experiment: Experiment,
         out: Place of the folder.
 
     Raises:
+        DataError: The test split has too few samples for an interval, which only the end of a training would notice.
         FeatureError: The extractor cannot be made, or does not deserve trust.
     """
     data = Prepared.open(prepared, experiment.compute.cache)
     measured = {split: data.measured(split) for split in SPLITS}
+    if (count := len(measured["test"][0])) < MIN_SAMPLES:
+        raise DataError(
+            f"params.data.test: the test split has {count} {data.spec.unit}s, and an interval needs {MIN_SAMPLES}: raise "
+            f"the share ({experiment.data.test:g}), or bring more {data.spec.unit}s"
+        )
     build(
         {split: samples for split, (samples, _) in measured.items()},
         {split: labels for split, (_, labels) in measured.items()},
