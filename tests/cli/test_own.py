@@ -73,7 +73,7 @@ def test_it_says_what_will_happen(emoji, written):
     )
     assert "1 not square, as data.fit: pad makes them" in said
     assert "1 cannot be used, not a readable image" in said
-    assert "120 kimg are 1,951 epochs of the 62 images that train; the training takes about 10 minutes on " in said
+    assert "120 kimg are 1,935 epochs of the 62 images that train; the training takes about 10 minutes on " in said
     assert said.endswith(f"next: cd {folder} && ganops check && dvc repro")
 
 
