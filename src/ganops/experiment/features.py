@@ -41,10 +41,9 @@ def make(prepared: Path, weights: Path | None = None, *, experiment: Experiment,
     data = Prepared.open(prepared, experiment.compute.cache)
     measured = {split: data.measured(split) for split in SPLITS}
     if (count := len(measured["test"][0])) < MIN_SAMPLES:
-        more = f"raise the share ({experiment.data.test:g}), or bring more {data.spec.unit}s"
-        raise DataError(
-            f"params.data.test: the test split has {count} {data.spec.unit}s, and an interval needs {MIN_SAMPLES}: {more}"
-        )
+        unit, share = data.spec.unit, experiment.data.test
+        problem = f"the test split has {count} {unit}s, and an interval needs {MIN_SAMPLES}"
+        raise DataError(f"params.data.test: {problem}: raise the share ({share:g}), or bring more {unit}s")
     build(
         {split: samples for split, (samples, _) in measured.items()},
         {split: labels for split, (_, labels) in measured.items()},
