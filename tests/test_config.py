@@ -143,6 +143,10 @@ def refused(content) -> str:
             {"compute": {"device": "mps", "launcher": "local"}, "train": {"precision": "fp64"}},
             "params: train.precision: Apple's GPU (compute.device: mps) has no fp64; auto is fp32 there",
         ),
+        (
+            {"compute": {"device": "mps", "launcher": "local"}},
+            "params: tune.trials: a search runs on Ray, which has no GPU of Apple; expected 0 for mps",
+        ),
         ([1], "params: expected a section"),
         (
             {"model": {"options": {"width": True}}},

@@ -203,13 +203,6 @@ def test_a_trial_without_room_is_refused_with_the_numbers(nodes, resources, tria
         runtime.places(TrialCompute(**trial), device)
 
 
-@pytest.mark.parametrize("address", ["local", "elsewhere:6379"])
-def test_a_search_on_apples_gpu_is_refused_before_ray_starts(address, monkeypatch):
-    monkeypatch.setenv("RAY_ADDRESS", address)
-    with pytest.raises(TrainingError, match=r"mps: a search runs on Ray, which has no GPU of Apple.*tune.trials: 0"):
-        runtime.check_room(Compute(device="mps", launcher="local"), trial=True)
-
-
 @pytest.mark.parametrize(
     ("compute", "trial", "said"),
     [

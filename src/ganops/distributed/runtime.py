@@ -51,20 +51,15 @@ def cluster() -> Iterator[bool]:
 
 
 def check_room(compute: Compute, *, trial: bool = False) -> None:
-    """Refuses what a Ray of our own would have no core for, or any Ray no device, before it starts: that takes seconds.
+    """Refuses what a Ray of our own would have no core for, before it starts: that takes seconds.
 
     Args:
         compute: What was asked for.
         trial: Whether trials are to train, and not the workers of a training that is judged.
 
     Raises:
-        TrainingError: This machine is too small, or the device is Apple's; `plan` and `places` see what else is wrong.
+        TrainingError: This machine is too small; `plan` and `places` see what else is wrong.
     """
-    if compute.device == "mps":
-        raise TrainingError(
-            "compute.device: mps: a search runs on Ray, which has no GPU of Apple; expected tune.trials: 0, or device: "
-            "auto or cpu"
-        )
     cores = os.cpu_count() or 1  # the most that Ray counts
     if ray.is_initialized() or os.environ.get("RAY_ADDRESS", "local") != "local":
         return

@@ -134,7 +134,7 @@ class GAN:
                 "train.kimg": self.kimg,
                 "seed": self.seed,
                 "compute.device": self.device,
-                **({"compute.launcher": "local"} if self.device == "mps" else {}),
+                **({"compute.launcher": "local", "tune.trials": 0} if self.device == "mps" else {}),
                 "data.kind": kind,
                 **({"features.extractor": "language"} if kind == "text" else {}),
                 **({} if self.rate is None else {"data.rate": self.rate}),
