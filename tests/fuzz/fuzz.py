@@ -3,8 +3,8 @@
     python tests/fuzz/fuzz.py [--seconds N] [--least N] [--seed N] [--target NAME ...]
 
 Each target has a process of its own, whose cases Hypothesis draws from a seed: a finding can be seen again. Of the
-CPU-seconds each target has an equal part, and goes on until it has had the least number of cases as well. The table shows cases, how many of them were refused, the memory that they
-took, and findings; with any, the exit code is 1.
+CPU-seconds each target has an equal part, and goes on until it has had the least number of cases as well. The table
+shows cases, how many of them were refused, the memory that they took, and findings; with any, the exit code is 1.
 """
 
 import argparse
