@@ -1,6 +1,7 @@
 """A training that is stopped at any step goes on from that very step, to the same bits."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -108,10 +109,9 @@ def work(folder: Path, stop: int, rank: int, workers: int) -> None:
         (folder / "told.json").write_text(json.dumps([rows, weights]))
 
 
-def work_in_turn(folder: Path) -> None:
+def work_in_turn(rank: int, workers: int, port: int, folder: Path) -> None:
     """What each of several workers does: a training that is not interrupted, and one that is."""
-    dist.init_process_group("gloo")
-    rank, workers = dist.get_rank(), dist.get_world_size()
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
     for name, stop in (("whole", 0), ("cut", 7)):
         work(folder / name, stop, rank, workers)
     if rank == 0:
@@ -131,13 +131,8 @@ def test_two_workers_keep_what_each_has_measured(tmp_path):
     """With as many workers the bits are the same, with others all is equal up to rounding."""
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    variables = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    variables["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, __file__, str(tmp_path)]
-    running = [subprocess.Popen(command, env={**variables, "RANK": str(n)}) for n in range(2)]
-    assert [process.wait(120) for process in running] == [0] * 2
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, __file__, str(tmp_path)], env=variables, check=True, timeout=120)
     assert told(tmp_path / "cut") == told(tmp_path / "whole")
     work(tmp_path / "one", 0, 0, 1)
     for row, other in zip(told(tmp_path / "one")[0], told(tmp_path / "whole")[0], strict=True):
@@ -164,5 +159,13 @@ def test_a_signal_is_a_request_once_and_then_interrupts(number):
         assert [signal.getsignal(each) for each in SIGNALS] == former
 
 
-if __name__ == "__main__":
-    work_in_turn(Path(sys.argv[1]))
+if __name__ == "__main__":  # forks of one process, which imports once
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    forks = multiprocessing.get_context("fork")
+    running = [forks.Process(target=work_in_turn, args=(rank, 2, port, Path(sys.argv[1]))) for rank in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0] * 2
