@@ -36,7 +36,11 @@ SPEED = {
 REPEATED = (
     "dcgan", "r3gan", "stylegan2", "sngan", "ada, adaptive", "wgan_gp", "two_stage_vae", "bf16", "lstm", "mocogan",
 )  # fmt: skip
-"""Golden games that are played several times for 100 steps, which have to come to the same bits."""
+"""Golden games that are played several times, which have to come to the same bits."""
+STEPS = 100
+"""Steps for which they are."""
+KIMG = 20.0
+"""Images, in thousands, that the extractor is trained with."""
 SECONDS = 8.0
 """Seconds of each measurement of speed."""
 
@@ -91,22 +95,22 @@ def parity() -> dict[str, float]:
 
 
 def bits() -> dict[str, dict[str, list[str]]]:
-    """Tensors that differ: in a second run, after an interruption at half, and from CUDA graphs, after 100 steps."""
+    """Tensors that differ: in a second run, after an interruption at half, and from CUDA graphs."""
     found = {}
     for name in REPEATED:
-        whole = played(opened(name, GPU, 100))
-        half = opened(name, GPU, 100)
-        played(half, 50)
+        whole = played(opened(name, GPU, STEPS))
+        half = opened(name, GPU, STEPS)
+        played(half, STEPS // 2)
         found[name] = {
-            "twice": differing(whole, played(opened(name, GPU, 100))),
+            "twice": differing(whole, played(opened(name, GPU, STEPS))),
             "interrupted": differing(whole, played(half)),
-            "graphs": differing(whole, played(opened(name, GPU, 100), graphs=True)),
+            "graphs": differing(whole, played(opened(name, GPU, STEPS), graphs=True)),
         }
     return found
 
 
 def workers() -> dict[str, list[str]]:
-    """Tensors that differ from CUDA graphs after 100 steps as the first of two workers over NCCL.
+    """Tensors that differ from CUDA graphs as the first of two workers over NCCL.
 
     The second is missing, as NCCL takes one for each GPU: so its sums are the first one's own, in both cases.
     """
@@ -114,7 +118,7 @@ def workers() -> dict[str, list[str]]:
     try:
         with mock.patch.object(dist, "get_world_size", return_value=2):
             return {
-                name: differing(*(played(opened(name, GPU, 100, workers=2), graphs=way) for way in (False, True)))
+                name: differing(*(played(opened(name, GPU, STEPS, workers=2), graphs=way) for way in (False, True)))
                 for name in REPEATED
                 if name in games.SHARED
             }
@@ -149,7 +153,7 @@ def extractors() -> dict[str, float]:
     """Error of the domain extractor's features against the CPU's, relative, and its images a second."""
     images, labels = Noise().images, np.arange(512) % 3
     started = time.perf_counter()
-    made = Domain.make(images, labels, images, None, seed=0, device="cuda", kimg=20)
+    made = Domain.make(images, labels, images, None, seed=0, device="cuda", kimg=KIMG)
     trained = time.perf_counter() - started
     features, started = made.features(images)[0], time.perf_counter()
     for _ in range(10):

@@ -15,8 +15,9 @@ TOGETHER = {
 }
 """Files that use what one long fixture makes; the files of tests/cluster share its hosts, any other is by itself."""
 LONGEST = (
-    "test_train.py", "finished", "cluster", "test_tune.py", "test_deployment.py",
-    "test_workers.py", "test_golden.py", "test_fuzz.py", "test_architectures.py",
+    "test_train.py", "finished", "cluster", "test_playground.py", "test_null_clusters.py", "test_tune.py",
+    "test_deployment.py", "test_null_gpu.py", "test_workers.py", "test_measure_of_films.py", "test_fuzz.py",
+    "test_pages.py", "test_packaging.py", "test_classifiers.py", "test_golden.py", "test_architectures.py",
 )  # fmt: skip
 """Groups that begin first, so that no process works alone in the end."""
 

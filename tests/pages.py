@@ -21,11 +21,16 @@ AXE = next(
 """axe-core, where somebody has put it: `npm install axe-core`, or `AXE_CORE` names the file."""
 
 CONTRASTS = """() => {
-  const numbers = (colour) => {
-    const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true}), known = new Map();
+  const drawn = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
     return [r, g, b, a / 255];
+  };
+  const numbers = (colour) => {
+    if (!known.has(colour)) known.set(colour, drawn(colour));
+    return known.get(colour);
   };
   const over = (top, below) => [0, 1, 2].map((i) => top[i] * top[3] + below[i] * (1 - top[3]));
   const ground = (element) => {

@@ -18,11 +18,19 @@ from ganops.evaluation import verdict
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A folder of DVC's, to copy."""
+    folder = tmp_path_factory.mktemp("begun")
+    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=folder, check=True)
+    return folder
+
+
 @pytest.mark.parametrize("losses", [("loss_d", "loss_g"), ("loss",), ("nll",)])
-def test_the_losses_of_a_game_and_of_an_autoencoder_are_drawn(tmp_path, losses):
+def test_the_losses_of_a_game_and_of_an_autoencoder_are_drawn(tmp_path, losses, begun):
     plots = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     (chosen,) = [plot for plot in plots if isinstance(plot, dict) and "losses" in plot]
-    subprocess.run([sys.executable, "-m", "dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     shutil.copytree(ROOT / ".dvc" / "plots", tmp_path / ".dvc" / "plots", dirs_exist_ok=True)
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"plots": [chosen]}))
     history = tmp_path / "reports" / "train" / "history.csv"
@@ -61,14 +69,14 @@ def dvc(folder, *command):
 
 
 @pytest.mark.parametrize("kind", RESULTS)
-def test_the_metrics_of_a_result_fit_a_screen_of_120_columns(tmp_path, kind):
+def test_the_metrics_of_a_result_fit_a_screen_of_120_columns(tmp_path, kind, begun):
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     files = [next(iter(each), None) if isinstance(each, dict) else each
              for stage in stages.values() for each in stage.get("metrics", ())]  # fmt: skip
     assert files == ["metrics/summary.json", "metrics/decision.json"]
     for name, content in zip(files, (shown_of(RESULTS[kind]), {"passed": False, "version": 12}), strict=True):
         write_json(tmp_path / name, content)
-    dvc(tmp_path, "init", "--no-scm", "-q")
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"metrics": files}))
     lines = dvc(tmp_path, "metrics", "show")
     assert [line.split()[0] for line in lines] == ["Path", *files]

@@ -1,6 +1,7 @@
 """A training that is stopped at any step goes on from that very step, to the same bits."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -90,10 +91,8 @@ def test_what_is_not_finite_is_no_checkpoint_between_two_ticks_either():
         list(broken.play(stop=lambda step: step == 8))
 
 
-def work(folder: Path, stop: int) -> None:
+def work(folder: Path, stop: int, rank: int, workers: int) -> None:
     """What a worker does: plays up to a step, or to the end, and tells rows and a weight."""
-    dist.init_process_group("gloo")
-    rank, workers = dist.get_rank(), dist.get_world_size()
     params = {"model.options": {"width": 4}, "model.latent": 8, "train.validation_samples": 100, "train.batch": 9}
     params |= {"train.kimg": 0.18, "train.tick_kimg": 0.045, "loss.interval": 4, "train.precision": "fp64"}
     experiment = config.parse({}).override(params)
@@ -108,30 +107,35 @@ def work(folder: Path, stop: int) -> None:
         rows = [{k: v for k, v in row.items() if k not in apart} for row in attempt.history]
         weights = {name: value.double().sum().item() for name, value in attempt.state.average.state_dict().items()}
         (folder / "told.json").write_text(json.dumps([rows, weights]))
-    mean_over_workers(torch.zeros(1))  # nobody leaves before the other
+
+
+def work_in_turn(rank: int, workers: int, port: int, folder: Path) -> None:
+    """What each of several workers does: a training that is not interrupted, and one that is."""
+    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
+    for name, stop in (("whole", 0), ("cut", 7)):
+        work(folder / name, stop, rank, workers)
+    if rank == 0:
+        shutil.copytree(folder / "cut", folder / "one")
+    mean_over_workers(torch.zeros(1))  # nobody goes on, or leaves, before the other
+    work(folder / "cut", 0, rank, workers)
+    mean_over_workers(torch.zeros(1))
     dist.destroy_process_group()
 
 
-def told(folder: Path, workers: int, stop: int = 0):
-    """The rows and weights of a training of so many processes."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    folder.mkdir(exist_ok=True)
-    variables = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(workers)}
-    variables["PYTHONPATH"] = os.pathsep.join(sys.path)
-    command = [sys.executable, __file__, str(folder), str(stop)]
-    running = [subprocess.Popen(command, env={**variables, "RANK": str(n)}) for n in range(workers)]
-    assert [process.wait(120) for process in running] == [0] * workers
+def told(folder: Path):
+    """The rows and weights that the first worker told."""
     return json.loads((folder / "told.json").read_text())
 
 
 def test_two_workers_keep_what_each_has_measured(tmp_path):
     """With as many workers the bits are the same, with others all is equal up to rounding."""
-    uninterrupted = told(tmp_path / "whole", 2)
-    told(tmp_path / "cut", 2, 7)
-    one = shutil.copytree(tmp_path / "cut", tmp_path / "one")
-    assert told(tmp_path / "cut", 2) == uninterrupted
-    for row, other in zip(told(one, 1)[0], uninterrupted[0], strict=True):
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, __file__, str(tmp_path)], env=variables, check=True, timeout=120)
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+    work(tmp_path / "one", 0, 0, 1)
+    for row, other in zip(told(tmp_path / "one")[0], told(tmp_path / "whole")[0], strict=True):
         assert row == pytest.approx({key: other[key] for key in row}, rel=1e-9)
 
 
@@ -155,5 +159,13 @@ def test_a_signal_is_a_request_once_and_then_interrupts(number):
         assert [signal.getsignal(each) for each in SIGNALS] == former
 
 
-if __name__ == "__main__":
-    work(Path(sys.argv[1]), int(sys.argv[2]))
+if __name__ == "__main__":  # forks of one process, which imports once
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    forks = multiprocessing.get_context("fork")
+    running = [forks.Process(target=work_in_turn, args=(rank, 2, port, Path(sys.argv[1]))) for rank in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    assert [process.exitcode for process in running] == [0] * 2

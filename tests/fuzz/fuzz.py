@@ -1,10 +1,10 @@
 """Bytes of strangers at every door: no traceback, no memory beyond a bound, no file outside the folder.
 
-    python tests/fuzz/fuzz.py [--seconds N] [--seed N] [--target NAME ...]
+    python tests/fuzz/fuzz.py [--seconds N] [--least N] [--seed N] [--target NAME ...]
 
 Each target has a process of its own, whose cases Hypothesis draws from a seed: a finding can be seen again. Of the
-CPU-seconds each target has an equal part. The table shows cases, how many of them were refused, the memory that they
-took, and findings; with any, the exit code is 1.
+CPU-seconds each target has an equal part, and goes on until it has had the least number of cases as well. The table
+shows cases, how many of them were refused, the memory that they took, and findings; with any, the exit code is 1.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ LIMIT = 12
 """GiB of addresses of a process, so that a finding does not end the machine."""
 EXAMPLES = 200
 """Cases that are drawn from one seed."""
+LEAST = 25
+"""Cases that a target has at least, however slow the machine is."""
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 EVENTS = {"os.mkdir": 1, "os.remove": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "os.truncate": 1}
 """What changes files, with the number of paths."""
@@ -68,8 +70,8 @@ def peak() -> int:
     return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) >> 10
 
 
-def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
-    """Draws cases for one target until it has used so many CPU-seconds, or something is found."""
+def child(name: str, seed: int, seconds: float, least: int) -> dict[str, Any]:
+    """Draws cases for one target until it has used so many CPU-seconds and had so many cases, or something is found."""
     from hypothesis import HealthCheck, Phase, given, settings
     from hypothesis import seed as drawn_from
     from targets import REFUSALS, TARGETS
@@ -81,9 +83,12 @@ def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
     guard(world)
     before, most, end = peak(), 0, time.process_time() + seconds
 
+    def over() -> bool:
+        return time.process_time() > end and found["cases"] >= least
+
     def run(case: Any) -> None:
         nonlocal most
-        if time.process_time() > end:
+        if over():
             return
         found["cases"] += 1
         forget()
@@ -97,7 +102,7 @@ def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
         most = max(most, taken)
         assert taken <= MEMORY, f"{taken} MiB where {MEMORY} are allowed"
 
-    while time.process_time() < end and not found["finding"]:
+    while not over() and not found["finding"]:
         test = given(target.cases)(run)
         test = settings(max_examples=EXAMPLES, deadline=None, database=None, phases=(Phase.generate, Phase.shrink),
                         suppress_health_check=list(HealthCheck))(test)  # fmt: skip
@@ -111,29 +116,53 @@ def child(name: str, seed: int, seconds: float) -> dict[str, Any]:
     return {**found, "memory": most}
 
 
-def fuzz(name: str, seed: int, seconds: float) -> dict[str, Any]:
-    """The same in a process of its own, so that one that dies is a finding as well."""
-    with tempfile.TemporaryDirectory(prefix="ganops-fuzz-") as folder:
-        world = Path(folder) / "world"
+def children(names: Sequence[str], seed: int, seconds: float, least: int) -> dict[str, dict[str, Any]]:
+    """What is found of each target by a process of its own, forked from this one: what they import is imported once.
+
+    One that dies is a finding as well.
+    """
+    import hypothesis  # noqa: F401
+    import targets  # noqa: F401
+
+    found = {}
+    for name in names:
+        world = Path.cwd() / name
         (world / "tmp").mkdir(parents=True)
+        if (pid := os.fork()) == 0:
+            os.dup2(os.open(world / "stderr", os.O_WRONLY | os.O_CREAT), 2)
+            os.chdir(world)
+            places = {"HOME": ".", "TMPDIR": "tmp", "XDG_CACHE_HOME": "cache", "TORCHINDUCTOR_CACHE_DIR": "cache",
+                      "HYPOTHESIS_STORAGE_DIRECTORY": "hypothesis"}  # fmt: skip
+            os.environ.update({variable: str(world / place) for variable, place in places.items()})
+            tempfile.tempdir = None
+            try:
+                Path("found.json").write_text(json.dumps(child(name, seed, seconds, least)))
+                os._exit(0)
+            finally:
+                traceback.print_exc()
+                os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code:
+            said = "\n".join((world / "stderr").read_text(errors="replace").splitlines()[-30:])
+            found[name] = {"cases": 0, "refused": 0, "memory": 0, "finding": f"died with {code}\n{said}"}
+        else:
+            found[name] = json.loads((world / "found.json").read_text())
+        print(f"{name}: {found[name]['cases']:,} cases", file=sys.stderr, flush=True)
+    return found
+
+
+def fuzz(names: Sequence[str], seed: int, seconds: float, least: int = LEAST) -> dict[str, dict[str, Any]]:
+    """The same from a process that may die, in a folder that is removed; `seconds` are those of each target."""
+    with tempfile.TemporaryDirectory(prefix="ganops-fuzz-") as folder:
         own = {
-            "TMPDIR": str(world / "tmp"),
-            "HOME": str(world),
-            "XDG_CACHE_HOME": str(world / "cache"),
-            "TORCHINDUCTOR_CACHE_DIR": str(world / "cache"),
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(world / "hypothesis"),
+            "HOME": folder,
             "PYTHONPATH": str(HERE.parents[1] / "src"),
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, "-X", "faulthandler", str(HERE / "fuzz.py"), "--child", name, "--seed", str(seed),
-                   "--seconds", str(seconds)]  # fmt: skip
-        done = subprocess.run(
-            command, cwd=world, env={**os.environ, **own}, capture_output=True, text=True, errors="replace"
-        )
-    if done.returncode:
-        said = "\n".join(done.stderr.splitlines()[-30:])
-        return {"cases": 0, "refused": 0, "seeds": 0, "memory": 0, "finding": f"died with {done.returncode}\n{said}"}
+        command = [sys.executable, "-X", "faulthandler", str(HERE / "fuzz.py"), "--child", *names, "--seed", str(seed),
+                   "--seconds", str(seconds), "--least", str(least)]  # fmt: skip
+        done = subprocess.run(command, cwd=folder, env={**os.environ, **own}, stdout=subprocess.PIPE, check=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
@@ -142,25 +171,23 @@ def main(tell: Callable[[str], None] = print) -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=600, help="CPU-seconds of all targets together")
+    parser.add_argument("--least", type=int, default=LEAST, help="cases that each target has at least")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--target", action="append", choices=TARGETS, help="only this one; may be repeated")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.child, options.seed, options.seconds)))
+        print(json.dumps(children(options.child, options.seed, options.seconds, options.least)))
         return 0
     names = options.target or list(TARGETS)
-    rows = []
-    for name in names:
-        rows.append(fuzz(name, options.seed, options.seconds / len(names)))
-        print(f"{name}: {rows[-1]['cases']:,} cases", file=sys.stderr, flush=True)
+    rows = fuzz(names, options.seed, options.seconds / len(names), options.least)
     tell(f"\n| target | cases | refused | MiB above the start | findings |\n|{'---|' * 5}")
-    for name, row in zip(names, rows, strict=True):
+    for name, row in rows.items():
         tell(f"| {name} | {row['cases']:,} | {row['refused']:,} | {row['memory']} | {int(bool(row['finding']))} |")
-    for name, row in zip(names, rows, strict=True):
+    for name, row in rows.items():
         if row["finding"]:
             tell(f"\n{name}, {row['finding']}")
-    return int(any(row["finding"] for row in rows))
+    return int(any(row["finding"] for row in rows.values()))
 
 
 if __name__ == "__main__":

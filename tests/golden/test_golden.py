@@ -163,10 +163,14 @@ def test_the_checkpoint_ends_where_its_training_ends_uninterrupted():
     began = games.flat(run)
     list(run.play())
     whole, continued = games.outcome(run, began), games.carry_on()
-    assert continued["norm"] == pytest.approx(whole["norm"], rel=golden.TOLERANCE)
-    for name, figures in whole["terms"].items():  # distances of the first half are another machine's: NumPy's products
-        assert continued["terms"][name] == pytest.approx(figures, rel=1e-9), name
-    if golden.processor() in HELD["trainings"]["checkpoint, continued"]["1 worker"]["sha256"]:
+    # the first half was computed by the class of processors that wrote the checkpoint, which is held first: there every
+    # bit is the same, but of distances, which are NumPy's products; on another the halves are rounded by two classes
+    held = ("norm", "terms")
+    before, after = ({**{part: each[part] for part in held}, "sha256": {}} for each in (whole, continued))
+    assert golden.moved("checkpoint, continued", before, after) == []
+    if golden.processor() == next(iter(HELD["trainings"]["checkpoint, continued"]["1 worker"]["sha256"])):
+        for name, figures in whole["terms"].items():
+            assert continued["terms"][name] == pytest.approx(figures, rel=1e-9), name
         assert {**continued["sha256"], "terms": ""} == {**whole["sha256"], "terms": ""}
 
 

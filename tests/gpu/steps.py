@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import json
 import os
 import sys
@@ -103,6 +104,7 @@ def steps(run: Run, name: str, count: int = 3, *, graphs: bool = False) -> list[
 def main(workers: int, *, graphs: bool) -> dict[str, object]:
     """Steps of all games, captured ones or not; with several workers, as the first of them."""
     torch.set_num_threads(1)
+    gc.freeze()  # each recording collects garbage, which the modules are not
     torch.cuda.set_device(1)
     device = torch.device("cuda", 1)
     if workers > 1:

@@ -1,6 +1,7 @@
 """PyTorch's real CUDA code on a GPU that computes nothing: where tensors are, what is launched, when the host waits."""
 
 import re
+from functools import cache
 
 import gpu
 import pytest
@@ -104,10 +105,15 @@ UNUSABLE = {
 """Name -> settings of the null GPU, and what is said."""
 
 
+@pytest.fixture(scope="module")
+def unusable():
+    """Name -> what is said of it, where the driver is too old also by Ray."""
+    return cache(lambda case: gpu.run("unusable.py", *["ray"] * (case == "driver too old"), **UNUSABLE[case][0]))
+
+
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_a_gpu_that_cannot_be_used_is_told_in_words(case):
-    settings, words = UNUSABLE[case]
-    found = gpu.run("unusable.py", **settings)
+def test_a_gpu_that_cannot_be_used_is_told_in_words(case, unusable):
+    words, found = UNUSABLE[case][1], unusable(case)
     for asked in ("auto", "cuda"):
         assert re.search(
             f"params.compute.device: {asked}: the GPU of this machine cannot be used.*{words}", found[asked]
@@ -126,9 +132,9 @@ def test_a_gpu_whose_memory_is_taken_is_told_in_words():
     assert re.search(r"Of its 2 GB of memory 0.0 are free: end what has the others", found["auto"])
 
 
-def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words():
-    assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older",
-                     gpu.run("unusable.py", "ray", NULL_GPU_DRIVER="old")["ray"])  # fmt: skip
+def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words(unusable):
+    told = unusable("driver too old")["ray"]
+    assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older", told)
 
 
 def test_the_script_for_a_real_gpu_comes_to_its_end():

@@ -3,11 +3,9 @@
 import json
 import sys
 
-import ray
 import torch
 
 from ganops.core.errors import UserError
-from ganops.distributed import runtime
 from ganops.experiment import machine
 
 
@@ -21,6 +19,10 @@ def said(ask) -> str:
 
 def ray_said() -> str:
     """What is said where Ray counts two GPUs."""
+    import ray  # seconds, and asked of one case alone
+
+    from ganops.distributed import runtime
+
     with ray.init(address="local", num_gpus=2, include_dashboard=False, log_to_driver=False):
         return said(runtime.check_gpus)
 

@@ -249,7 +249,7 @@ def test_which_way_is_better():
 
 def test_films_are_told_apart_by_their_motion_alone():
     """The frames of shuffled films are real ones; other real films are not told apart."""
-    real, other = sprites(800, seed=0)[0], sprites(800, seed=1)[0]
+    real, other = (sprites(800, seed=seed)[0][..., ::2, ::2] for seed in range(2))
     broken = shuffle_frames(other, np.random.default_rng(0))
     split = lambda films: Side(films[:600], films[600:])  # noqa: E731
     assert two_sample_test(split(real), split(broken), seed=0).value > 0.9

@@ -18,7 +18,7 @@ from ganops.metrics.sight import DUTIES
 
 SPLITS = {
     split: sprites(count, seed=seed)
-    for seed, (split, count) in enumerate({"train": 600, "validation": 260, "test": 260}.items())
+    for seed, (split, count) in enumerate({"train": 400, "validation": 200, "test": 200}.items())
 }
 FACTS = {"fps": 8}
 
@@ -27,7 +27,7 @@ FACTS = {"fps": 8}
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("features") / "features"
     films, labels = ({split: pair[i] for split, pair in SPLITS.items()} for i in range(2))
-    build(films, labels, folder, seed=0, kind="video", facts=FACTS, options={"kimg": 6})
+    build(films, labels, folder, seed=0, kind="video", facts=FACTS, options={"kimg": 4})
     return folder
 
 

@@ -1,11 +1,12 @@
 """The number of workers does not change the experiment."""
 
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
@@ -85,9 +86,9 @@ UNEQUAL = [
 ]
 OF_LESSON = ("prior", "second", "anneal", "word_dropout")
 """Options of an objective, among those of an architecture."""
-STEPS = 20
+STEPS = 12
 ROUNDING = {torch.float64: 1e-9, torch.float32: 2e-6}
-"""How far the weights of 20 steps of 1e-3 may lie apart."""
+"""How far the weights of these steps of 1e-3 may lie apart."""
 
 
 def play(name: str, batch: int, steps: int, out: Path) -> None:
@@ -103,7 +104,7 @@ def play(name: str, batch: int, steps: int, out: Path) -> None:
     penalty = PENALTIES.get(options.pop("penalty", "none"))
     transforms = options.pop("augment", "none")
     transforms = PRESETS.get(transforms) if isinstance(transforms, str) else transforms
-    adaptive = {"adaptive": True, "target": options.pop("target", -1), "per_images": 200}  # within 20 steps from 0 to 1
+    adaptive = {"adaptive": True, "target": options.pop("target", -1), "per_images": 120}  # within 12 steps from 0 to 1
     augment = Augmentation.on(torch.device("cpu"), transforms, **adaptive) if transforms else None
     rank, workers = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
     torch.manual_seed(0)
@@ -163,10 +164,9 @@ def fitted(state: State, prior: dict[str, object], images: np.ndarray, labels: n
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """(game, workers) -> the tensors after 20 steps."""
+    """(game, workers) -> the tensors after these steps."""
     folder = tmp_path_factory.mktemp("weights")
-    for workers in (1, 2):
-        run_workers(workers, 12, STEPS, GAMES, folder)
+    run_workers((1, 2), 12, STEPS, GAMES, folder)
     return {(name, n): load_file(folder / f"{name}-{n}.safetensors") for name in GAMES for n in (1, 2)}
 
 
@@ -177,7 +177,7 @@ def unequal(tmp_path_factory):
     @cache
     def folder(workers: int, slow: bool) -> Path:
         made = tmp_path_factory.mktemp("unequal")
-        run_workers(workers, 32, 8, [game for game in GAMES if (game not in QUICK) == slow], made)
+        run_workers((workers,), 32, 8, [game for game in GAMES if (game not in QUICK) == slow], made)
         return made
 
     def outcome(game: str, workers: int) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
@@ -187,19 +187,20 @@ def unequal(tmp_path_factory):
     return outcome
 
 
-def run_workers(workers: int, batch: int, steps: int, games: Iterable[str], folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder), str(batch), str(steps), *games],
-            env={**os.environ, "RANK": str(rank), "WORLD_SIZE": str(workers), "MASTER_ADDR": "127.0.0.1",
-                 "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"},
-        )
-        for rank in range(workers)
-    ]  # fmt: skip
-    assert [process.wait(timeout=300) for process in processes] == [0] * workers
+def run_workers(counts: Sequence[int], batch: int, steps: int, games: Iterable[str], folder: Path) -> None:
+    """Plays games by so many workers, and again by so many: forks of one process, which imports once."""
+    command = [sys.executable, __file__, str(folder), ",".join(map(str, counts)), str(batch), str(steps), *games]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=300 * len(counts))
+
+
+def work(rank: int, workers: int, port: int, folder: Path, batch: int, steps: int, games: Sequence[str]) -> None:
+    """What a worker does."""
+    if workers > 1:
+        dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
+    for name in games:
+        play(name, batch, steps, folder / f"{name}-{workers}.safetensors")
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def test_every_architecture_loss_and_penalty_is_played():
@@ -234,10 +235,16 @@ def test_three_workers_interrupted_come_to_the_same_bits(unequal):
 
 
 if __name__ == "__main__":
-    folder, size, steps, *games = sys.argv[1:]
-    if os.environ["WORLD_SIZE"] != "1":
-        dist.init_process_group("gloo")
-    for name in games:
-        play(name, int(size), int(steps), Path(folder) / f"{name}-{os.environ['WORLD_SIZE']}.safetensors")
-    if dist.is_initialized():
-        dist.destroy_process_group()
+    folder, counts, size, steps, *games = sys.argv[1:]
+    forks = multiprocessing.get_context("fork")
+    for workers in map(int, counts.split(",")):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        given = (workers, port, Path(folder), int(size), int(steps), games)
+        processes = [forks.Process(target=work, args=(rank, *given)) for rank in range(workers)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0] * workers
