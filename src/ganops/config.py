@@ -646,9 +646,7 @@ class Experiment(Section):
         if self.compute.device == "mps" and self.train.precision == "fp64":
             raise ValueError("train.precision: Apple's GPU (compute.device: mps) has no fp64; auto is fp32 there")
         if self.compute.device == "mps" and self.tune.trials:
-            raise ValueError(
-                "tune.trials: a search runs on Ray, which has no GPU of Apple; expected 0 for mps"
-            )
+            raise ValueError("tune.trials: a search runs on Ray, which has no GPU of Apple; expected 0 for mps")
         return self
 
     def override(self, values: Mapping[str, Any]) -> "Experiment":
