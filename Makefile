@@ -11,7 +11,8 @@ TORCH ?=
 TORCH_INDEX ?=
 CUDA := torch|torchvision|triton|cuda-[^=]*|nvidia-[^=]*
 PAIR = $(shell sed -nE 's/^((torch|torchvision)==[0-9.]+).*/\1+cpu/p' requirements.lock)
-PIP := pip install --quiet --disable-pip-version-check
+# not compiled: Python compiles what it imports, which is a quarter of it; pip would take two minutes for all
+PIP := pip install --quiet --disable-pip-version-check --no-compile
 # nothing reports home unless its user says so
 export DVC_NO_ANALYTICS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
