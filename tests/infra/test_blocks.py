@@ -71,12 +71,14 @@ def test_what_holds_commands_is_called_so_and_a_mark_stands_above_a_block():
 
 
 def pictures(folder, count, size, rng):
-    """Discs in colours, in two classes."""
-    across = np.hypot(*np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j])
+    """Discs and squares in colours, a class each: an extractor can tell them apart."""
+    places = np.abs(np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j])
+    across = {"boot": np.hypot(*places), "bag": places.max(0)}
     for i in range(count):
-        place = folder / ("boot", "bag")[i % 2] / f"{i:03}.png"
+        name = ("boot", "bag")[i % 2]
+        place = folder / name / f"{i:03}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        pixels = (across < rng.uniform(0.4, 0.9))[..., None] * rng.integers(60, 256, 3)
+        pixels = (across[name] < rng.uniform(0.4, 0.9))[..., None] * rng.integers(60, 256, 3)
         Image.fromarray(pixels.astype(np.uint8)).save(place)
 
 
