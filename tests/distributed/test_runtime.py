@@ -20,6 +20,26 @@ def nodes(monkeypatch):
     return pretend
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (
+            "local",
+            r"Ray does not start here \(The current node timed out.*\); .* run the same command again",
+        ),
+        ("head:6379", r"there is no cluster of Ray at head:6379 \(The current node .*\); see to RAY_ADDRESS"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_told_in_words(address, words, monkeypatch):
+    def init(**_):
+        raise Exception("The current node timed out during startup.\nThe GCS has become overloaded.")
+
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setattr(runtime.ray, "init", init)
+    with pytest.raises(TrainingError, match=words), runtime.cluster():
+        pass
+
+
 def test_without_gpus_one_worker_has_all_cores_of_its_host(nodes):
     nodes({"CPU": 2}, {"CPU": 8})
     assert runtime.plan(Compute(), 64) == runtime.Plan(workers=1, cpus=8, gpus=0)

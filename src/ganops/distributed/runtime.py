@@ -12,6 +12,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute, TrialCompute
 from ganops.core.errors import TrainingError
+from ganops.core.redaction import reason
 
 ENVIRONMENT = {
     # Train looks after its workers this often; a checkpoint counts once it has looked (Ray: 2)
@@ -33,6 +34,9 @@ def cluster() -> Iterator[bool]:
     """Connects to Ray for the block, and yields whether it is a Ray of our own, which ends with the block.
 
     A runtime that is already there is used and left alone.
+
+    Raises:
+        TrainingError: There is no cluster at that address, or Ray does not start here.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -43,7 +47,13 @@ def cluster() -> Iterator[bool]:
     address = os.environ.get("RAY_ADDRESS", "local")
     if address == "local":  # nobody takes this machine away with a warning
         os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    ray.init(address=address, include_dashboard=False, log_to_driver=debugging(), logging_level=logging.ERROR)
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=debugging(), logging_level=logging.ERROR)
+    except Exception as error:  # of many classes, that of a machine too busy to start it in time among them
+        words = f"there is no cluster of Ray at {address} ({{}}); see to RAY_ADDRESS"
+        if address == "local":
+            words = "Ray does not start here ({}); where other work keeps the machine busy, run the same command again"
+        raise TrainingError(words.format(reason(error, named=False))) from error
     try:
         yield address == "local"
     finally:
