@@ -110,7 +110,7 @@ def work(folder: Path, stop: int, rank: int, workers: int) -> None:
 
 
 def work_in_turn(rank: int, workers: int, port: int, folder: Path) -> None:
-    """What each of several workers does: a training that is not interrupted, and one that is."""
+    """Work of each of several workers: a training that is not interrupted, and one that is."""
     dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
     for name, stop in (("whole", 0), ("cut", 7)):
         work(folder / name, stop, rank, workers)

@@ -117,7 +117,7 @@ def child(name: str, seed: int, seconds: float, least: int) -> dict[str, Any]:
 
 
 def children(names: Sequence[str], seed: int, seconds: float, least: int) -> dict[str, dict[str, Any]]:
-    """What is found of each target by a process of its own, forked from this one: what they import is imported once.
+    """Findings of each target by a process of its own, forked from this one, so that modules are imported once.
 
     One that dies is a finding as well.
     """

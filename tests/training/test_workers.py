@@ -194,7 +194,7 @@ def run_workers(counts: Sequence[int], batch: int, steps: int, games: Iterable[s
 
 
 def work(rank: int, workers: int, port: int, folder: Path, batch: int, steps: int, games: Sequence[str]) -> None:
-    """What a worker does."""
+    """Work of a worker."""
     if workers > 1:
         dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=workers)
     for name in games:
