@@ -110,7 +110,7 @@ class _Functions(TorchFunctionMode):
 
 
 def _to(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """As `Tensor.to`: a tensor that comes to the GPU is cast on the CPU, and one that leaves it on the GPU."""
+    """The method `Tensor.to`: a tensor that comes to the GPU is cast on the CPU, and one that leaves it on the GPU."""
     device, dtype, waits = kwargs.pop("device", None), kwargs.pop("dtype", None), not kwargs.pop("non_blocking", False)
     for each in args:
         if isinstance(each, Tensor):

@@ -1,5 +1,7 @@
 """The doctor's screen: what is wrong is named with what to do, and one fault hides no other."""
 
+import os
+
 import pytest
 import torch
 from metal import NAME, mac
@@ -39,6 +41,19 @@ def test_dvc_is_asked_once_and_the_registry_elsewhere(patient, monkeypatch):
     assert found["MLflow"].state == "bad"
     assert "no MLflow server answers at http://127.0.0.1:9" in found["MLflow"].text
     assert "the registry cannot be asked for the champion" in found["parameters"].text
+
+
+def ended(*_, **__):
+    """The look of a process that the system ends."""
+    os._exit(9)
+
+
+def test_a_process_that_the_system_ends_is_a_finding(patient, monkeypatch):
+    monkeypatch.setattr(doctor, "_mlflow", ended)
+    found = examine(patient)
+    assert found["MLflow"].state == "bad"
+    assert "terminated abruptly" in found["MLflow"].text
+    assert found["telemetry"].state in ("good", "note"), "the looks after it go on"
 
 
 def test_it_writes_nothing(patient):

@@ -30,9 +30,9 @@ LONGEST = 32
 """Words of a text that are written without being asked for, at most."""
 NAMED = 4
 """Classes that are named, at most."""
-HELD_OUT = 60
+MIN_HELD_OUT = 60
 """Samples that validation and test get at least: more than an interval needs, as chance deals them."""
-MIN_SAMPLES = 3 * HELD_OUT
+MIN_SAMPLES = 3 * MIN_HELD_OUT
 """Fewer samples are no set that could be split."""
 STILL = "several frames: the first taken"
 """Conversion of a file that moves to an image."""
@@ -105,7 +105,7 @@ def plan(source: str, kind: str | None, name: str) -> Plan:
     source = source if scheme(source) else str(Path(source).expanduser().absolute())
     found = _found(source, kind)
     if found.count < MIN_SAMPLES:
-        why = f"of fewer than {HELD_OUT} that no training has seen no figure would be worth its error bar"
+        why = f"of fewer than {MIN_HELD_OUT} that no training has seen no figure would be worth its error bar"
         raise DataError(f"{source}: expected at least {MIN_SAMPLES} {_unit(found)}s, got {found.count}: {why}")
     order_classes(found.classes, ())  # folders that are splits are refused now, and not by the first stage
     params = _params(found, source, name)
@@ -136,7 +136,7 @@ def _params(found: Survey, source: str, name: str) -> str:
         data["licence"] = "auto"
     data["source"], data["labels"] = source, "auto" if found.classes else "none"
     for split in ("validation", "test"):
-        data[split] = max(data[split], round(HELD_OUT / found.count, 2))
+        data[split] = max(data[split], round(MIN_HELD_OUT / found.count, 2))
     content["register"]["name"], content["register"]["gate"] = name, {}
     content["register"].ca.items.pop("gate", None)  # a comment on an example's limits
     if found.classes:  # twice as often right as by chance: of many classes, or of few samples of each, less is learnt

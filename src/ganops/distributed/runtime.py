@@ -50,10 +50,11 @@ def cluster() -> Iterator[bool]:
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=debugging(), logging_level=logging.ERROR)
     except Exception as error:  # of many classes, that of a machine too busy to start it in time among them
-        words = f"there is no cluster of Ray at {address} ({{}}); see to RAY_ADDRESS"
-        if address == "local":
-            words = "Ray does not start here ({}); where other work keeps the machine busy, run the same command again"
-        raise TrainingError(words.format(reason(error, named=False))) from error
+        why = reason(error, named=False)
+        if address != "local":
+            raise TrainingError(f"there is no cluster of Ray at {address} ({why}); see to RAY_ADDRESS") from error
+        mend = "where other work keeps the machine busy, run the same command again"
+        raise TrainingError(f"Ray does not start here ({why}); {mend}") from error
     try:
         yield address == "local"
     finally:

@@ -39,11 +39,11 @@ def make(prepared: Path, weights: Path | None = None, *, experiment: Experiment,
         FeatureError: The extractor cannot be made, or does not deserve trust.
     """
     data = Prepared.open(prepared, experiment.compute.cache)
-    measured = {split: data.measured(split) for split in SPLITS}
-    if (count := len(measured["test"][0])) < MIN_SAMPLES:
+    if (count := data.manifest["splits"]["test"]["samples"]) < MIN_SAMPLES:
         unit, share = data.spec.unit, experiment.data.test
         problem = f"the test split has {count} {unit}s, and an interval needs {MIN_SAMPLES}"
         raise DataError(f"params.data.test: {problem}: raise the share ({share:g}), or bring more {unit}s")
+    measured = {split: data.measured(split) for split in SPLITS}
     build(
         {split: samples for split, (samples, _) in measured.items()},
         {split: labels for split, (_, labels) in measured.items()},

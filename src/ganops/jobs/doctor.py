@@ -6,7 +6,7 @@ import shutil
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -85,7 +85,7 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         for what, look in looks.items():
             try:
                 state, text = look()
-            except UserError as error:
+            except (UserError, BrokenExecutor) as error:  # the latter: the system has ended MLflow's process
                 state, text = "bad", str(error)
             yield Finding(what, state, redacted(text))
 

@@ -212,7 +212,7 @@ def test_memory_does_not_grow_with_the_members(tmp_path, monkeypatch):
     monkeypatch.setattr(zip_directory, "WINDOW", 2**12)
 
     def peaks(count):
-        """Those of opening and of walking."""
+        """Peaks of memory of opening and of walking."""
         with zipfile.ZipFile(tmp_path / f"{count}.zip", "w") as made:
             for i in range(count):
                 made.writestr(f"{i % 2}/{i}.png", b"1")
