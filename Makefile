@@ -11,12 +11,15 @@ TORCH ?=
 TORCH_INDEX ?=
 CUDA := torch|torchvision|triton|cuda-[^=]*|nvidia-[^=]*
 PAIR = $(shell sed -nE 's/^((torch|torchvision)==[0-9.]+).*/\1+cpu/p' requirements.lock)
-# not compiled: Python compiles what it imports, which is a quarter of it; pip would take two minutes for all
-PIP := pip install --quiet --disable-pip-version-check --no-compile
+# not compiled: Python compiles what it imports, which is a quarter of it, where pip would take two minutes for all; pip
+# does where Python is told to write nothing, and would compile again whenever it starts
+PIP := pip install --quiet --disable-pip-version-check $(if $(PYTHONDONTWRITEBYTECODE),,--no-compile)
 # nothing reports home unless its user says so
 export DVC_NO_ANALYTICS ?= 1
 export RAY_USAGE_STATS_ENABLED ?= 0
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# tests start hundreds of processes, which are twice as slow where each compiles what it imports
+unexport PYTHONDONTWRITEBYTECODE
 
 # an environment holds its own absolute path, so that of a project that was moved or copied is made anew
 ELSEWHERE := $(shell grep -qsF -e '$(CURDIR)/$(VENV)' -e '$(realpath $(VENV))' $(VENV)/bin/activate || echo --clear)

@@ -78,6 +78,14 @@ def test_an_environment_without_cuda_has_all_the_rest_with_hashes(project):
     assert "+cpu" not in planned(project, "setup")
 
 
+def test_modules_are_compiled_by_whoever_may_write_them(project, monkeypatch):
+    (project / ".venv" / ".ready").unlink()
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    assert planned(project).count("--no-compile") == 2, "Python does it as it imports them"
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert "--no-compile" not in planned(project), "else it would do it again in each process"
+
+
 def test_the_audit_reads_every_lock():
     """Short of asking the service: all of them are read, with the packages of this platform."""
     locks = [ROOT / "requirements.lock", *sorted((ROOT / "infra").rglob("*.lock"))]
