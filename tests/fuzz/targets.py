@@ -543,7 +543,7 @@ def tags(_: Path) -> Target:
     """Tags of a registered model in MLflow that others may write."""
     from rich.console import Console
 
-    from ganops.registry import champions, precedents
+    from ganops.registry import champions, moves, precedents
 
     move = {"at": "2026-11-28", "kind": "gate", "to": 1, "over": None, "by": "me", "why": "[/x]"}
     console = Console(file=io.StringIO(), width=200)
@@ -559,7 +559,7 @@ def tags(_: Path) -> Target:
         model = SimpleNamespace(tags={f"{champions.HISTORY}{key}": value for key, value in found.items()}, aliases={})
         champions._pass_over.cache_clear()
         client: Any = SimpleNamespace(get_registered_model=lambda name: model)
-        console.print(champions.table("faces", champions.history(Model(client, "faces"))))
+        console.print(moves.table("faces", champions.history(Model(client, "faces"))))
         console.file.truncate(0)
 
     gates = (JSON | st.just({"fd_domain": {"at_most": 5.0}})).map(json.dumps) | st.text(max_size=9)

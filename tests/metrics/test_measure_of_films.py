@@ -118,6 +118,10 @@ def test_the_pieces_of_an_evaluation_are_the_whole(reference):
     assert np.array_equal(parts.tracks, whole.tracks)
 
 
+def test_the_companion_learns_as_long_as_it_is_told(reference):
+    assert reference.card["motion"]["details"]["kimg"] == reference.card["details"]["kimg"] == 4
+
+
 def test_a_companion_of_another_reference_is_refused(reference):
     reference.card["motion"]["hash"] = "another"
     with pytest.raises(FeatureError, match="does not belong to"):

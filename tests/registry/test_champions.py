@@ -11,6 +11,7 @@ from ganops.core.errors import RegistryError
 from ganops.registry import champions, tracking
 from ganops.registry.champions import CHAMPION, ChampionMovedError, current, history, promote, rollback
 from ganops.registry.model import Model
+from ganops.registry.moves import table
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_tag_of_others_that_is_no_move_is_passed_over(client, capfd, key, valu
 def test_what_people_write_is_no_markup(client, capsys):
     promote(Model(client, NAME), "1", why="fixes [/issue 12] [bold]and[/bold] [red]more")
     console = Console(width=300)
-    console.print(champions.table(NAME, history(Model(client, NAME))))
+    console.print(table(NAME, history(Model(client, NAME))))
     assert "fixes [/issue 12] [bold]and[/bold] [red]more" in capsys.readouterr().out
 
 

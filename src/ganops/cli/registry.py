@@ -17,6 +17,7 @@ from ganops.core.terminal import say
 
 if TYPE_CHECKING:
     from ganops.registry.model import Model
+    from ganops.registry.moves import Move
 
 registry = typer.Typer(no_args_is_help=True, help="The registry itself.")
 app.add_typer(registry, name="registry", rich_help_panel=REGISTRY)
@@ -37,16 +38,25 @@ def _model(name: str | None) -> "Model":
     return Model(tracking.connect(Path()), _name(name))
 
 
+def _moves(name: str) -> "list[Move]":
+    from ganops.registry import champions  # mlflow takes seconds to import
+
+    return champions.history(_model(name))
+
+
 @app.command(rich_help_panel=REGISTRY)
 def promote(version: Version, why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make a version the champion, whatever the gate said of it."""
     with looking("promote", as_json):
         from ganops.registry import champions
         from ganops.registry.model import Model
+        from ganops.registry.moves import relist
 
         model = _model(name)
         found = model.resolve(version)
-        former = champions.promote(Model(model.client, found.name), str(found.version), kind="promote", why=why)
+        model = Model(model.client, found.name)
+        former = champions.promote(model, str(found.version), kind="promote", why=why)
+        relist(Path(), model.name, lambda: champions.history(model))
     _tell("promote", found.name, str(found.version), former, as_json)
 
 
@@ -55,10 +65,12 @@ def rollback(why: Why = "", name: Name = None, as_json: AsJson = False) -> None:
     """Make the version champion that was it before the present one."""
     with looking("rollback", as_json):
         from ganops.registry import champions
+        from ganops.registry.moves import relist
 
         model = _model(name)
         former = champions.current(model)
         champion = champions.rollback(model, why=why)
+        relist(Path(), model.name, lambda: champions.history(model))
     _tell("rollback", model.name, champion, former, as_json)
 
 
@@ -74,11 +86,11 @@ def _tell(stage: str, name: str, version: str, former: str | None, as_json: bool
 def history(name: Name = None, as_json: AsJson = False) -> None:
     """List every change of the champion: when, by whom, how and why."""
     with looking("history", as_json):
-        from ganops.registry import champions
+        from ganops.registry import moves
 
-        model = _model(name)
-        moves = champions.history(model)
-    show([asdict(move) for move in moves], lambda: champions.table(model.name, moves), as_json)
+        wanted = _name(name)
+        found = moves.listed(Path(), wanted, lambda: _moves(wanted))
+    show([asdict(move) for move in found], lambda: moves.table(wanted, found), as_json)
 
 
 @app.command(rich_help_panel=REGISTRY)

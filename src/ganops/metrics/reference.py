@@ -209,7 +209,8 @@ def build(
 ) -> dict[str, Any]:  # fmt: skip
     """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
 
-    Of films there is a second folder in it, by the extractor of motion, unless that one was asked for.
+    Of films there is a second folder in it, by the extractor of motion, unless that one was asked for; it is trained
+    for as many `kimg`, where the options say how many.
 
     Args:
         images: uint8 [N, C, H, W], or films [N, C, T, H, W], by split; `train` is needed, splits without images are
@@ -261,9 +262,11 @@ def build(
         written = [path for split in images for path in sorted((draft / split).iterdir())]
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
         if kind == "video" and extractor != COMPANION:
+            shown = {key: value for key, value in (options or {}).items() if key == "kimg"}
             beside = build(
-                images, labels, draft / COMPANION, extractor=COMPANION, seed=seed, device=device, kind=kind, facts=facts
-            )
+                images, labels, draft / COMPANION, extractor=COMPANION, options=shown, seed=seed, device=device,
+                kind=kind, facts=facts,
+            )  # fmt: skip
             card[COMPANION] = {key: beside[key] for key in ("hash", "details", "ladder")}
             for key in ("sight", "blind"):
                 card[key] |= {name: found for name, found in beside[key].items() if name == f"fd_{COMPANION}"}

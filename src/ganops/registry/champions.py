@@ -16,19 +16,17 @@ import secrets
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from rich.table import Column
+from pydantic import ValidationError
 
 from ganops.core.errors import RegistryError, problems
 from ganops.core.git import JOB
-from ganops.core.terminal import Table, console
-from ganops.metrics.protocol import SELECTED
 from ganops.registry import tracking
 from ganops.registry.model import Model
+from ganops.registry.moves import CONDITIONAL, MOVE, Move
 from ganops.registry.tracking import mlflow
 
 CHAMPION = "champion"
@@ -38,8 +36,6 @@ MAX_REASON_CHARS = 3000
 """Characters of a reason that are kept."""
 ANY = "any"
 """Promote whoever is the champion now."""
-CONDITIONAL = ("gate", "rollback")
-"""Moves that were decided with one champion in view, and hold for no other."""
 YOUNG_SECONDS = 60.0
 """Seconds for which an alias that is behind its record is a move under way or interrupted; later, somebody moved it."""
 
@@ -50,30 +46,6 @@ class ChampionMovedError(RegistryError):
 
 class _MovingError(RegistryError):
     """An alias did not stand where the record says when it was looked at."""
-
-
-@dataclass(frozen=True)
-class Move:
-    """One move of the alias."""
-
-    at: str
-    """UTC, ISO 8601."""
-    kind: str
-    """gate, promote or rollback; found: the alias was moved by other means."""
-    to: int | None
-    """Version that became the champion; None: nobody, since the alias or its version was taken away."""
-    over: int | None
-    """The champion before; None: there was none."""
-    by: str
-    why: str
-
-    @property
-    def conditional(self) -> bool:
-        """True where it was decided with one champion in view, and holds for no other."""
-        return self.kind in CONDITIONAL
-
-
-MOVE = TypeAdapter(Move)
 
 
 @tracking.refusals()
@@ -279,14 +251,3 @@ def _words(version: int | None) -> str:
 def _expect(model: Model, version: str) -> None:
     if not model.has(version):
         raise RegistryError(f"the registry has no version {version} of {model.name}")
-
-
-def table(name: str, moves: list[Move]) -> Table:
-    """`history` for a person."""
-    when = Column("when (UTC)", no_wrap=True)
-    length = len("2026-11-30 10:00:00" if console.width >= 80 else "2026-11-30")
-    found = Table(when, "champion", "before", "by", "how", "why", title=name, caption=SELECTED)
-    for move in moves:
-        now, before = ("" if version is None else f"v{version}" for version in (move.to, move.over))
-        found.add_row(move.at[:length].replace("T", " "), now, before, move.by, move.kind, move.why)
-    return found

@@ -17,7 +17,10 @@ from ganops.generator import WEIGHTS, Description, Generator
 from ganops.generator.encoder import WEIGHTS as ENCODER
 from ganops.generator.encoder import Encoder, parameters
 from ganops.metrics.reference import Reference
+from ganops.registry import champions, tracking
 from ganops.registry.champions import ChampionMovedError
+from ganops.registry.model import Model
+from ganops.registry.moves import relist
 from ganops.registry.package import Package
 from ganops.registry.registration import register
 from ganops.registry.searches import record
@@ -72,6 +75,7 @@ def enter(experiment: Experiment, project: Path, compare: Compare) -> dict[str, 
                 raise
             continue
         _write_report(experiment, project, reference, rival, decision, known, registration["version"])
+        relist(project, entry.name, lambda: champions.history(Model(tracking.connect(project), entry.name)))
         return registration | {"beside_champion": rival.content() if rival else {}}
     raise AssertionError
 

@@ -19,6 +19,7 @@ from ganops.registry.model import Model
 from ganops.registry.model_version import FILES as FILES  # found here of old
 from ganops.registry.model_version import TRACES as TRACES
 from ganops.registry.model_version import Registered, download
+from ganops.registry.moves import Move
 from ganops.registry.tags import IDENTITY
 from ganops.registry.tracking import mlflow
 
@@ -75,7 +76,7 @@ def _remembered(registration: dict[str, Any], versions: dict[int, Any]) -> Findi
     return Finding(what, "ok", f"version {number} is there")
 
 
-def _recorded(moves: list[champions.Move], champion: str | None) -> Finding:
+def _recorded(moves: list[Move], champion: str | None) -> Finding:
     """Check that the alias stands where its record says."""
     last = moves[-1].to if moves else None
     if (None if champion is None else int(champion)) == last:
