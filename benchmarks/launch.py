@@ -118,7 +118,7 @@ def with_ray(folder: Path, kimg: float, workers: int) -> None:
     """The driver of Ray's side, which does what the stage `train` does, on as many cores as workers."""
     import ray
 
-    from ganops.distributed import failures, train
+    from ganops.distributed import failures, on_ray, train
 
     def fit(*arguments: Any) -> Any:
         mark("planned")
@@ -134,7 +134,7 @@ def with_ray(folder: Path, kimg: float, workers: int) -> None:
     with (
         mock.patch.object(ray, "init", connect),
         mock.patch.object(failures, "fit", fit),
-        mock.patch.object(train, "_work", partial(work, str(folder / "ticks.json"))),
+        mock.patch.object(on_ray, "_work", partial(work, str(folder / "ticks.json"))),
     ):
         trial = experiment(kimg, folder, workers)
         with train.fit(trial, folder.parent / "prepared", folder.parent / "features", lambda progress: None):
@@ -145,12 +145,12 @@ def work(out: str, config: dict[str, Any]) -> Any:
     """What Ray's workers do, watched."""
     import ray.train
 
-    from ganops.distributed import train
+    from ganops.distributed import on_ray
 
     mark("born", born())
     mark("entered")
     watch(Path(out), ray.train.get_context().get_world_rank())
-    return train._work(config)
+    return on_ray._work(config)
 
 
 def experiment(kimg: float, folder: Path, workers: int) -> Any:

@@ -15,7 +15,7 @@ from ganops.jobs import doctor, submission
 from ganops.registry import lineage as provenance
 from ganops.registry import verify
 from ganops.registry.champions import Move
-from ganops.registry.champions import table as moves_table
+from ganops.registry.moves import table as moves_table
 
 
 def told(monkeypatch, speeds, *, live=False):

@@ -6,8 +6,8 @@ import pytest
 import s3
 from pyarrow import fs
 
+from ganops.distributed.on_ray import _read_log
 from ganops.distributed.storage import WHOLE, Storage
-from ganops.distributed.train import _read_log
 from ganops.distributed.trial_store import TrialStore
 from ganops.experiment.log import Log
 from ganops.search.trials import Takeover, Trial

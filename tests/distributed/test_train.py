@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from ganops.core.errors import TrainingError
-from ganops.distributed import runtime, train
+from ganops.distributed import judge_apart, on_ray, runtime
 from ganops.distributed.node_copy import NodeCopy
 from ganops.experiment import identity
 from ganops.generator import Description, Generator, generator_network
@@ -178,7 +178,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_whole_one_beside_it(trained
     content[len(content) // 2] ^= 1
     (newest / "state.safetensors").write_bytes(content)
     if launcher == "ray":  # it writes its list in place
-        (unfinished / train.LIST).write_text('{"ray_ver')
+        (unfinished / on_ray.LIST).write_text('{"ray_ver')
     log = again.run("python", "pipeline/train.py").replace("\n", " ")
     # the kill may have come amid the upload of the newest: then other files of it are missing as well
     assert re.search(rf"the checkpoint {newest} is damaged \(.*state\.safetensors.*\); it goes on from", log), log
@@ -276,14 +276,14 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
     generator, seeds = Generator(generator_network(description), description), np.arange(300)
     with runtime.cluster() as ours, runtime.cluster() as again:
         assert (ours, again) == (True, False)
-        judge = train.JudgeApart(features, torch.device("cpu"))
+        judge = judge_apart.JudgeApart(features, torch.device("cpu"))
         found = judge.submit(generator, seeds).result(60)
         assert found == pytest.approx(judge.distance(generator, seeds), rel=1e-6)
         ray.kill(judge.bench)
         with pytest.raises(ray.exceptions.RayActorError):
             judge.submit(generator, seeds).result(60)
-        monkeypatch.setattr(train, "PLACEMENT_SECONDS", 0.1)
-        crowd = [train.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
+        monkeypatch.setattr(judge_apart, "PLACEMENT_SECONDS", 0.1)
+        crowd = [judge_apart.JudgeApart(features, torch.device("cpu")) for _ in range(os.cpu_count() + 1)]
         with pytest.raises(TrainingError, match="no core or GPU free"):
             crowd[-1].submit(generator, seeds).result(60)
 

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from ganops.core.files import write_json
+from ganops.distributed.on_ray import LIST, _mend_list
 from ganops.distributed.storage import Storage
-from ganops.distributed.train import LIST, _mend_list, past
+from ganops.distributed.train import past
 from ganops.experiment import identity
 
 MEANING = {"seed": 0, "mathematics": identity.MATHEMATICS, "edits": ""}

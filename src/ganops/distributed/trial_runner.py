@@ -201,7 +201,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
             for progress in run.play(until=course.step(rung + 1)):
                 yield [progress.row], progress.alarms
             return
-        from ganops.distributed.train import stretch  # takes Ray Train in: one process less knows it
+        from ganops.distributed.on_ray import stretch  # takes Ray Train in: one process less knows it
 
         before, assignment = len(run.history), self.assignment
         source = assignment.source if rung == assignment.after else assignment.number
@@ -222,7 +222,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         if not self.plan.gpus:
             self.judge.distance(*again)
             return self.judge.figures()
-        from ganops.distributed.train import Bench
+        from ganops.distributed.judge_apart import Bench
 
         apart = PlacementGroupSchedulingStrategy(placement_group=None)  # that of the trial has no core and no GPU
         there = ray.remote(Bench).options(
