@@ -14,7 +14,7 @@ from ganops.core.errors import UserError
 from ganops.jobs import doctor, submission
 from ganops.registry import lineage as provenance
 from ganops.registry import verify
-from ganops.registry.champions import Move
+from ganops.registry.moves import Move
 from ganops.registry.moves import table as moves_table
 
 

@@ -142,7 +142,6 @@ def newest_step(project) -> int:
     ("launcher", "workers", "times"),
     [
         ("local", 1, 2),
-        ("ray", 2, 1),
         pytest.param("local", 1, 20, marks=pytest.mark.slow),
         pytest.param("ray", 2, 5, marks=pytest.mark.slow),
     ],

@@ -20,7 +20,7 @@ def test_every_extractor_of_images_keeps_the_contract(name, torch_home, monkeypa
     assert features.shape == (3, made.dimensions)
     assert made.classifier or probabilities is None
     # in any batch: processors round differently, reduced precision the most
-    np.testing.assert_allclose(made.features(IMAGES[2:])[0][0], features[2], rtol=0.1, atol=0.02 * features.max())
+    np.testing.assert_allclose(made.features(IMAGES[2:5])[0][0], features[2], rtol=0.1, atol=0.02 * features.max())
 
     made.save(tmp_path)
     loaded = EXTRACTORS[name].load(tmp_path)
