@@ -49,7 +49,7 @@ def hashes(home):
 
 
 def test_a_run_comes_home_as_if_it_had_run_here(cluster, home):
-    """Two workers on two hosts; that their weights are those of two of this one says the test of a job that is stopped."""
+    """Two workers on two hosts; the weights of such a run are compared by the test of a job that is stopped."""
     commit = home.run("git", "rev-parse", "HEAD").strip()
     code, text = ganops(cluster, home, "submit", "--workers", "2", "--storage", str(cluster.shared / "runs"))
     assert code == 0, text

@@ -1,16 +1,16 @@
 """Diagnosis on one screen: obstacles that keep a run from starting or from coming home, and their cures."""
 
-import gc
+import json
 import os
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,13 +20,12 @@ from rich.text import Text
 from ganops import config
 from ganops.config import Experiment
 from ganops.core import layout
-from ganops.core.errors import UserError
+from ganops.core.errors import RegistryError, UserError
 from ganops.core.git import commit
 from ganops.core.redaction import redacted
 from ganops.core.terminal import Table
 from ganops.data.sources import watched
 from ganops.jobs import dvc
-from ganops.registry import precedents
 from ganops.registry.relocation import DATABASE
 
 State = Literal["good", "note", "bad"]
@@ -35,6 +34,8 @@ MIN_FREE_BYTES = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
 TOKEN = "~/.ray/auth_token"
 """The file in which Ray keeps a cluster's token."""
+CONSULT = (sys.executable, "-m", "ganops.registry.consult")
+"""The command, before the folder, that asks the registry."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Rights of everybody but a file's owner."""
 
@@ -62,21 +63,21 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         address: Of a cluster's dashboard; None: RAY_ADDRESS, and without it this machine alone.
     """
     address, experiment = address or os.environ.get("RAY_ADDRESS"), partial(config.load, root / "params.yaml")
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(1, spawn, initializer=gc.disable) as process, ThreadPoolExecutor(1) as thread:
-        mlflow, concerns = process.submit(_mlflow, root, shared=bool(address)), process.submit(_concerns, root)
+    consult = [*CONSULT, str(root)]
+    with subprocess.Popen(consult, stdout=subprocess.PIPE, text=True) as process, ThreadPoolExecutor(1) as thread:
+        registry = _Registry(process)
         settings = thread.submit(dvc.settings, root)
         remote = thread.submit(lambda: _remote(root, settings.result(), needed=bool(address)))
         looks: dict[str, Callable[[], Found]] = {
             "versions": _versions,
             "devices": _devices,
             "collectives": _collectives,
-            "parameters": lambda: _parameters(experiment(), concerns.result, address),
+            "parameters": lambda: _parameters(experiment(), registry, address),
             "source": lambda: ("good", str(watched(root / layout.DATA, experiment().data.source))),
             "git": lambda: _git(root),
             "disk": lambda: _disk(root),
             "DVC remote": remote.result,
-            "MLflow": mlflow.result,
+            "MLflow": lambda: _mlflow(root, registry, shared=bool(address)),
             "token": lambda: _token(needed=bool(address)),
             "storage": lambda: _storage(experiment(), root, address),
             **({"cluster": lambda: _cluster(experiment(), address)} if address else {}),
@@ -85,7 +86,7 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
         for what, look in looks.items():
             try:
                 state, text = look()
-            except (UserError, BrokenExecutor) as error:  # the latter: the system has ended MLflow's process
+            except UserError as error:
                 state, text = "bad", str(error)
             yield Finding(what, state, redacted(text))
 
@@ -130,7 +131,7 @@ def _collectives() -> Found:
     return "good", named
 
 
-def _parameters(experiment: Experiment, concerns: Callable[[], list[str]], address: str | None) -> Found:
+def _parameters(experiment: Experiment, registry: "_Registry", address: str | None) -> Found:
     from ganops.experiment import checks, machine
 
     checks.check(experiment)
@@ -138,12 +139,8 @@ def _parameters(experiment: Experiment, concerns: Callable[[], list[str]], addre
     if not address or experiment.compute.launcher == "local":  # else a device of the cluster does it
         device = machine.choose_device(experiment.compute.device)
         text += f", {machine.precision(experiment, device)} on {device}"
-    lines = concerns()
+    lines = registry.said("concerns")
     return ("note" if lines else "good"), "\n".join([text, *lines])
-
-
-def _concerns(root: Path) -> list[str]:
-    return precedents.concerns(config.load(root / "params.yaml"), root)
 
 
 def _git(root: Path) -> Found:
@@ -170,15 +167,36 @@ def _remote(root: Path, settings: Sequence[dvc.Setting], *, needed: bool) -> Fou
     return "good", address
 
 
-def _mlflow(root: Path, *, shared: bool) -> Found:
-    there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
-    server = os.environ.get("MLFLOW_TRACKING_URI")
-    if server or (root / DATABASE).is_file():  # to connect would make the embedded store
-        from ganops.registry import tracking
+class _Registry:
+    """The answers of `registry.consult`, which is at work in a process."""
 
-        tracking.connect(root)
-    if server:
-        return "good", tracking.shown(tracking.store_uri(root))
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+
+    @cached_property
+    def answers(self) -> dict[str, dict[str, Any]]:
+        text, _ = self.process.communicate()
+        if self.process.returncode:  # the system may have ended it, where memory is short
+            raise RegistryError(f"the process that asks MLflow ended with {self.process.returncode}")
+        found: dict[str, dict[str, Any]] = json.loads(text.splitlines()[-1])
+        return found
+
+    def said(self, what: str) -> Any:
+        """Return an answer.
+
+        Raises:
+            RegistryError: There is none, for the reason that it names.
+        """
+        found = self.answers[what]
+        if "refused" in found:
+            raise RegistryError(found["refused"])
+        return found["said"]
+
+
+def _mlflow(root: Path, registry: _Registry, *, shared: bool) -> Found:
+    if server := registry.said("store"):
+        return "good", server
+    there = "; a job leaves the registration to this machine, unless MLFLOW_TRACKING_URI names a server"
     made = "" if (root / DATABASE).is_file() else ", which the first registration makes"
     return "good", f"embedded in the folder mlflow/{made}{there if shared else ''}"
 
