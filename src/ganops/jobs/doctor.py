@@ -174,12 +174,9 @@ class _Registry:
         self.process = process
 
     @cached_property
-    def answers(self) -> dict[str, dict[str, Any]]:
-        text, _ = self.process.communicate()
-        if self.process.returncode:  # the system may have ended it, where memory is short
-            raise RegistryError(f"the process that asks MLflow ended with {self.process.returncode}")
-        found: dict[str, dict[str, Any]] = json.loads(text.splitlines()[-1])
-        return found
+    def text(self) -> str:
+        """All that the process printed."""
+        return self.process.communicate()[0]
 
     def said(self, what: str) -> Any:
         """Return an answer.
@@ -187,7 +184,10 @@ class _Registry:
         Raises:
             RegistryError: There is none, for the reason that it names.
         """
-        found = self.answers[what]
+        text = self.text
+        if self.process.returncode:  # the system may have ended it, where memory is short
+            raise RegistryError(f"the process that asks MLflow ended with {self.process.returncode}")
+        found = json.loads(text.splitlines()[-1])[what]
         if "refused" in found:
             raise RegistryError(found["refused"])
         return found["said"]
