@@ -106,6 +106,7 @@ try:
     app(["--help"], prog_name="ganops")
 finally:
     slow = {"torch", "ray", "mlflow", "dvc", "scipy", "pandas", "matplotlib", "PIL", "ganops.data"}
+    slow |= {"numpy", "ganops.config"}
     print(slow & {*sys.modules}, file=sys.stderr)
 """
 COMPLETION = {"_GANOPS_COMPLETE": "complete_bash", "COMP_WORDS": "ganops pl", "COMP_CWORD": "1"}

@@ -51,6 +51,10 @@ def written(tmp_path_factory):
     return folder, done.output
 
 
+def test_the_help_names_every_kind():
+    assert list(config.SECTIONS) == init.KINDS
+
+
 def test_a_project_has_all_that_a_checkout_has_for_its_stages(written):
     folder, _ = written
     for name in ("dvc.yaml", ".dvcignore", ".dvc/config", ".dvc/plots/losses.json"):

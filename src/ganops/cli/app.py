@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ganops.core.terminal import console, working
+
+if TYPE_CHECKING:
+    from ganops.config import Experiment
 
 app = typer.Typer(no_args_is_help=True, help="GANs as a reproducible, distributed pipeline.")
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
@@ -55,6 +58,17 @@ def looking(stage: str, as_json: bool = False) -> Iterator[None]:
     finally:
         gc.freeze()  # nor are they looked through afterwards, and at the end
         gc.enable()
+
+
+def params() -> "Experiment":
+    """Return the parameters of the project in this folder.
+
+    Raises:
+        ConfigError: There are none, or they are wrong.
+    """
+    from ganops import config  # takes longer to import than a page of help to print
+
+    return config.load()
 
 
 def show(content: Any, seen: Callable[[], Any], as_json: bool) -> None:

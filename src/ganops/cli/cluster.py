@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganops import config
-from ganops.cli.app import BEGIN, CLUSTER, app, looking, show
+from ganops.cli.app import BEGIN, CLUSTER, app, looking, params, show
 from ganops.core.errors import ClusterError, UserError
 from ganops.core.terminal import say
 
@@ -48,7 +47,7 @@ def submit(
     if unknown:
         raise UserError(f"--env: {', '.join(unknown)}: not set here")
     compute = {key: value for key, value in {"workers": workers, "storage": storage}.items() if value is not None}
-    experiment = config.load().override({f"compute.{key}": value for key, value in compute.items()})
+    experiment = params().override({f"compute.{key}": value for key, value in compute.items()})
     with looking("submit"):
         from ganops.experiment import checks
         from ganops.jobs import dvc, submission

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ganops import config
 from ganops.cli.app import LOOK, app, looking
 from ganops.core import layout
 from ganops.core.errors import UserError
@@ -81,6 +80,7 @@ def encode(
 
 def _decoder(description: "Description", found: "Trained") -> "ImageDecoder":
     """Return how a picture becomes a sample: as the version's record has it, else the prepared set, or params.yaml."""
+    from ganops import config
     from ganops.data.image_decoder import ImageDecoder
     from ganops.data.prepared import Prepared
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ganops import config
-from ganops.cli.app import BEGIN, LOOK, app, looking
+from ganops.cli.app import BEGIN, LOOK, app, looking, params
 from ganops.core import layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.core.terminal import console, say, working
 
 if TYPE_CHECKING:
+    from ganops.config import Experiment
     from ganops.experiment.run import Progress
     from ganops.generator import Generator
     from ganops.kinds import Spec
@@ -36,7 +36,7 @@ def _check(quick: bool) -> None:
     from ganops.data.sources import watched
     from ganops.registry import precedents
 
-    experiment = config.load()
+    experiment = params()
     if missing := project.missing_sections(Path()):
         there = ", ".join(f"`{name}: {'0' if name == 'seed' else '{}'}`" for name in missing)
         raise UserError(f"params.yaml: dvc.yaml names sections that are not there; for the defaults write {there}")
@@ -60,7 +60,7 @@ def _check(quick: bool) -> None:
     say("check", f"params.yaml and {source} are fine")
 
 
-def _check_sight(experiment: config.Experiment) -> None:
+def _check_sight(experiment: "Experiment") -> None:
     """Warns of a metric that the features, where there are some, know to be blind: they may be of other images."""
     from ganops.experiment import checks
     from ganops.metrics.reference import Reference
@@ -81,6 +81,8 @@ def schema() -> None:
 
 def write_schema(root: Path) -> None:
     """Write the schema of params.yaml beside it."""
+    from ganops import config
+
     with atomic(root / "params.schema.json") as draft:
         draft.write_text(
             json.dumps(config.Experiment.model_json_schema(by_alias=True), indent=2, ensure_ascii=False) + "\n",
@@ -248,6 +250,8 @@ def compare(
 
 def _truncations(given: str | None) -> tuple[float, ...]:
     """Return the numbers of an option, or those of params.yaml where it was not given and there is such a file."""
+    from ganops import config
+
     if given is None:
         return config.load().evaluate.truncations if Path("params.yaml").is_file() else ()
     try:

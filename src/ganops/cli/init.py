@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from ganops import config
 from ganops.cli.app import BEGIN, TEMPLATES, app, looking
 from ganops.cli.experiment import write_schema
 from ganops.core import git, layout, project
@@ -38,6 +37,8 @@ EXAMPLES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "wave": ("sounds.zip", _sounds),
 }
 """Example -> its data, below data/, and what writes them; examples/NAME.yaml are its parameters, NAME.md its README."""
+KINDS = sorted(path.stem for path in TEMPLATES.glob("*.yaml"))
+"""Kinds of samples: each has parameters to begin with."""
 IGNORED = f"""
 # the ganops that runs here: `ganops check` makes the link
 /{layout.PACKAGE}
@@ -60,7 +61,7 @@ def init(
         str | None, typer.Option(help="Of the project's folder and its model; without it, as the samples' with -gan.")
     ] = None,
     kind: Annotated[
-        str | None, typer.Option(help=f"Of own samples: {', '.join(config.SECTIONS)}; without it, as files end.")
+        str | None, typer.Option(help=f"Of own samples: {', '.join(KINDS)}; without it, as files end.")
     ] = None,
     example: Annotated[
         str | None, typer.Option(help=f"Bring data and parameters of an example: {', '.join(EXAMPLES)}.")

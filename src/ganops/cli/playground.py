@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ganops import config
-from ganops.cli.app import SERVE, AllowedHost, app
+from ganops.cli.app import SERVE, AllowedHost, app, params
 from ganops.cli.registry import Name
 from ganops.core import layout
 from ganops.core.terminal import say, working
@@ -34,5 +33,5 @@ def playground(
         from ganops.serving import playground as page
 
         root = Path()
-        shown = gallery.Exhibition(root, name or config.load().register_.name, root / layout.VOTES)
+        shown = gallery.Exhibition(root, name or params().register_.name, root / layout.VOTES)
         page.run(shown, host=host, port=port, tell=tell, allowed=allowed_host or ())

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ganops import config
-from ganops.cli.app import REGISTRY, AsJson, app, looking, show
+from ganops.cli.app import REGISTRY, AsJson, app, looking, params, show
 from ganops.core.terminal import say
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ Version = Annotated[str, typer.Argument(help="3, v3, an alias such as champion, 
 
 
 def _name(name: str | None) -> str:
-    return name or config.load().register_.name
+    return name or params().register_.name
 
 
 def _model(name: str | None) -> "Model":

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ganops import config
-from ganops.cli.app import SERVE, AllowedHost, AllowedOrigin, app
+from ganops.cli.app import SERVE, AllowedHost, AllowedOrigin, app, params
 from ganops.cli.registry import Name
 from ganops.core.terminal import say, working
 
@@ -33,7 +32,7 @@ def serve(
         say("serve", line)
         sys.stdout.flush()
 
-    target = replica.Target(str(Path().resolve()), name or config.load().register_.name, alias, poll)
+    target = replica.Target(str(Path().resolve()), name or params().register_.name, alias, poll)
     deployment.run(
         target, host=host, port=port, replicas=replicas, tell=tell, logs="GANOPS_DEBUG" in os.environ,
         allowed=allowed_host or (), origins=allowed_origin or (),
