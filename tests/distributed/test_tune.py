@@ -90,6 +90,7 @@ def test_an_update_of_the_code_goes_on_with_the_search(project):
     assert len(records(project)) == 2
 
 
+@pytest.mark.slow
 def test_killed_and_continued_by_one_trial_more(project):
     project.params(tune={"trials": 2, "kimg": 1.5, "space": SPACE})
     process = project.start(*TUNE)

@@ -137,6 +137,7 @@ def test_gpus_that_ray_counts_and_torch_cannot_use_are_told_in_words(unusable):
     assert re.search("GPUs that Ray counts on .* cannot be used. Its driver is older", told)
 
 
+@pytest.mark.slow
 def test_the_script_for_a_real_gpu_comes_to_its_end():
     told = gpu.run("real.py")
     assert told["code"] == 0, told

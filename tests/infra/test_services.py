@@ -289,6 +289,7 @@ def test_sixteen_at_once(services, tmp_path, monkeypatch):
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_the_pipeline_ends_on_the_server(services, finished, tmp_path):
     variables = services.new_user("pipeline")
     folder = shutil.copytree(finished.folder, tmp_path / "project", symlinks=True)
