@@ -26,20 +26,17 @@ def users(stage):
     return {(name, process): number for number, process, name, *_ in lines}
 
 
-@pytest.mark.slow
 def test_an_extractor_is_trained_on_a_gpu_and_what_is_refused_there_is_told_here(stages):
     assert stages["features"]["told"].startswith("FeatureError: the extractor domain does not deserve trust")
     assert len(users(stages["features"])) == 1
 
 
-@pytest.mark.slow
 def test_two_workers_and_the_validator_have_a_gpu_each(stages):
     assert sorted(users(stages["train"]).values()) == ["0", "1", "2"]
     assert not [note for note in stages["train"]["told"]["notes"] if "judge" in note]
     assert stages["train"]["told"]["hardware"].startswith("null GPU")
 
 
-@pytest.mark.slow
 def test_samples_are_looked_at_on_all_gpus_and_examined_on_one(stages):
     looked = users(stages["evaluate"])
     workers = [number for (name, _), number in looked.items() if "_Worker" in name]
@@ -49,7 +46,6 @@ def test_samples_are_looked_at_on_all_gpus_and_examined_on_one(stages):
     assert "samples.png" in stages["evaluate"]["told"]["files"]
 
 
-@pytest.mark.slow
 def test_two_trials_share_a_gpu(stages):
     assert [*users(stages["halves"]).values()] == ["0", "0"]
     assert stages["halves"]["told"]["ended"] == ["finished", "finished"]
