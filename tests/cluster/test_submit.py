@@ -49,7 +49,7 @@ def hashes(home):
 
 
 def test_a_run_comes_home_as_if_it_had_run_here(cluster, home):
-    """Two workers on two hosts; the weights of such a run are compared by the test of a job that is stopped."""
+    """Two workers on two hosts, and the same weights as two of this one."""
     commit = home.run("git", "rev-parse", "HEAD").strip()
     code, text = ganops(cluster, home, "submit", "--workers", "2", "--storage", str(cluster.shared / "runs"))
     assert code == 0, text
@@ -60,6 +60,10 @@ def test_a_run_comes_home_as_if_it_had_run_here(cluster, home):
     assert home.run("dvc", "status").strip() == "Data and pipelines are up to date."
     assert latest(cluster, home)["status"] == "succeeded"
     assert latest(cluster, home)["commit"] == commit[:8]
+    weights = (home.folder / WEIGHTS).read_bytes()
+    home.params(compute={"workers": 2})
+    home.run("python", "-c", ON_TWO_CORES)
+    assert (home.folder / WEIGHTS).read_bytes() == weights
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from registering import NAME
@@ -85,6 +86,21 @@ def test_a_writer_amid_the_asking_makes_no_list(root, model):
 def test_a_folder_that_cannot_be_written_costs_the_list_alone(asked, root):
     (root / ".ganops").write_text("a file in the folder's place")
     assert asked() == asked() == ([1], True)
+
+
+def test_a_store_that_cannot_be_asked_ends_nothing_that_was_written(root, model):
+    def locked():
+        raise RuntimeError("database is locked")
+
+    relist(root, NAME, locked)
+    assert not (root / LISTED).is_file()
+
+
+def test_a_journal_that_goes_meanwhile_is_no_error(asked, root, monkeypatch):
+    """A writer's file, which is there when it is looked for and gone when it is looked at."""
+    asked()
+    monkeypatch.setattr(Path, "is_file", lambda path: True)
+    assert asked() == ([1], False)
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])

@@ -34,8 +34,8 @@ MIN_FREE_BYTES = 2 * 2**30
 """Free bytes below which a disk is too full for a run."""
 TOKEN = "~/.ray/auth_token"
 """The file in which Ray keeps a cluster's token."""
-CONSULT = (sys.executable, "-m", "ganops.registry.consult")
-"""The command, before the folder, that asks the registry."""
+CONSULT = (sys.executable, "-P", "-m", "ganops.registry.consult")
+"""The command, before the folder, that asks the registry; it imports nothing that lies in the working directory."""
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 """Rights of everybody but a file's owner."""
 

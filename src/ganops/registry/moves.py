@@ -79,19 +79,22 @@ def listed(root: Path, name: str, ask: Callable[[], list[Move]]) -> list[Move]:
 
 
 def relist(root: Path, name: str, ask: Callable[[], list[Move]]) -> None:
-    """List the moves for whoever asks next, after something was written to the embedded store."""
+    """List the moves for whoever asks next, after something was written to the embedded store; it cannot fail."""
     if _state(root):
-        listed(root, name, ask)
+        with suppress(Exception):  # what was written stands, and a list that is missing costs two seconds
+            listed(root, name, ask)
 
 
 def _state(root: Path) -> list[int]:
     """Return bytes and times of the embedded store and of what SQLite lays beside it; none: another store is asked."""
     if {"MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"} & {key for key, value in os.environ.items() if value}:
         return []
-    there = [
-        path.stat() for ending in ("", "-journal", "-wal") if (path := Path(f"{root / DATABASE}{ending}")).is_file()
-    ]
-    return [number for stat in there for number in (stat.st_size, stat.st_mtime_ns)]
+    found = []
+    for ending in ("", "-journal", "-wal"):
+        with suppress(FileNotFoundError):  # one that is there for a writer may be gone at any moment
+            stat = Path(f"{root / DATABASE}{ending}").stat()
+            found += [stat.st_size, stat.st_mtime_ns]
+    return found
 
 
 def table(name: str, moves: list[Move]) -> Table:
