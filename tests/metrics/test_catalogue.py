@@ -18,7 +18,8 @@ from ganops.metrics.frechet import Statistics
 from ganops.metrics.ladder import RUNGS, Rungs, Sample
 from ganops.metrics.measure import Generated, compare, measure
 from ganops.metrics.movement import tracks
-from ganops.reports.report import Report, render
+from ganops.reports.content import Report
+from ganops.reports.report import render
 
 DOCS = Path(__file__).parents[2] / "docs/evaluation.md"
 ROWS = pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)

@@ -18,7 +18,8 @@ from ganops.kinds import sound, video
 from ganops.metrics.intervals import COVERS
 from ganops.metrics.protocol import SELECTED
 from ganops.reports import plots
-from ganops.reports.report import MAX_BYTES, Report, render, write
+from ganops.reports.content import Report
+from ganops.reports.report import MAX_BYTES, render, write
 
 ROOT = Path(__file__).parents[2]
 FASHION = ROOT / "data" / "fashion-mnist-10k"

@@ -21,7 +21,7 @@ from ganops.generator.encoder import parameters
 from ganops.kinds import KINDS
 from ganops.losses import LOSSES, OF_GAMES
 from ganops.metrics.reference import Reference
-from ganops.reports.report import Report
+from ganops.reports.content import Report
 from ganops.search import trials
 
 ELSEWHERE = ("register", "compute")
