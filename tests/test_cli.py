@@ -17,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from ganops.cli import app, report
+from ganops.cli.sampling import numbered
 from ganops.core.errors import UserError
 from ganops.core.terminal import stage
 from ganops.data.image_decoder import ImageDecoder
@@ -61,7 +62,27 @@ def test_sample_draws_a_grid(here):
     assert CliRunner().invoke(app, ["sample", "out.png", "--count", "6"]).exit_code == 0
     with Image.open("out.png") as picture:
         assert picture.size == ((3 * 17 - 1) * 4, (2 * 17 - 1) * 4)
-    assert "expected 0 to 2, got 7" in str(CliRunner().invoke(app, ["sample", "--label", "7"]).exception)
+
+
+def test_sample_draws_a_class_by_its_name_or_number(here):
+    description = Description("dcgan", {"width": 4}, 8, 3, ("boot", "bag", "0"), (1, 16, 16), 0.0, "f")
+    Generator(generator_network(description), description).save(here / "artifacts/generator")
+
+    def drawn(label):
+        done = CliRunner().invoke(app, ["sample", "out.png", "--count", "6", "--label", label])
+        assert done.exit_code == 0, done.exception
+        return Path("out.png").read_bytes()
+
+    assert drawn("bag") == drawn("1") != drawn("boot")
+    assert drawn("0") == drawn("2"), "a name goes before a number"
+    for unknown in ("7", "hat", "-1"):
+        told = str(CliRunner().invoke(app, ["sample", "--label", unknown]).exception)
+        assert told == f"--label: expected 0 to 2, or one of boot, bag, 0; got {unknown}"
+    assert numbered("2", 3, ("0", "1", "2")) == 2
+    with pytest.raises(UserError, match=r"^--label: expected 0 to 2; got hat$"):
+        numbered("hat", 3, ("0", "1", "2"))
+    with pytest.raises(UserError, match=r"^--label: no classes here, got 1$"):
+        numbered("1", 0, ())
 
 
 def test_sample_writes_a_jpeg_where_the_name_says_so_and_refuses_other_names(here):

@@ -1,12 +1,12 @@
 """`ganops ...`: what a person asks of the project beside `dvc repro`."""
 
-from ganops.cli import cluster, encoding, experiment, init, playground, registry, report, serving, study, toy
+from ganops.cli import cluster, encoding, experiment, init, playground, registry, report, sampling, serving, study, toy
 from ganops.cli.app import GROUPS, app
 from ganops.core.terminal import give_up
 
 __all__ = [
-    "app", "cluster", "encoding", "experiment", "init", "main", "playground", "registry", "report", "serving", "study",
-    "toy",
+    "app", "cluster", "encoding", "experiment", "init", "main", "playground", "registry", "report", "sampling",
+    "serving", "study", "toy",
 ]  # fmt: skip
 
 app.registered_commands.sort(key=lambda command: GROUPS.index(str(command.rich_help_panel)))

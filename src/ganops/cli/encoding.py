@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ganops.cli.app import LOOK, app, looking
+from ganops.cli.sampling import numbered
 from ganops.core import layout
 from ganops.core.errors import UserError
 from ganops.core.terminal import Table, console, say
@@ -62,7 +63,8 @@ def encode(
     if by == "encoder" and not found.encoder:
         raise UserError(f"--by: {model} has no encoder; expected optimisation, or the model of an autoencoder")
     names, images = read(pictures, _decoder(generator.description, found))
-    one = _label(label, generator.description)
+    named = generator.description.class_names
+    one = None if label == "auto" else numbered(label, generator.classes, named, "auto")
     made = invert(
         generator, None if by == "optimisation" else found.encoder, images,
         None if one is None else np.full(len(images), one), steps=steps, seed=seed, names=names,
@@ -92,20 +94,6 @@ def _decoder(description: "Description", found: "Trained") -> "ImageDecoder":
     way = {key: data[key] for key in ("background", "fit", "resize") if key in data}
     channels, side, _ = description.shape
     return ImageDecoder(side, "auto" if channels == 3 else 1, **way)
-
-
-def _label(text: str, description: "Description") -> int | None:
-    """Return the number of a class; None: it is to be found, or there are none."""
-    if text == "auto":
-        return None
-    names, classes = description.class_names, description.classes
-    if not classes:
-        raise UserError(f"--label: no classes here, got {text}")
-    if text in names:
-        return names.index(text)
-    if text.isdecimal() and int(text) < classes:
-        return int(text)
-    raise UserError(f"--label: expected auto, 0 to {classes - 1}, or one of {', '.join(names)}; got {text}")
 
 
 def _features(folder: Path | None, network: Any) -> Any:

@@ -136,6 +136,11 @@ class Generator:
         return self.description.classes
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """One name for each class; empty: they have none."""
+        return self.description.class_names
+
+    @property
     def class_counts(self) -> tuple[int, ...]:
         """The number of training samples of each class; empty: not known."""
         return self.description.class_counts
