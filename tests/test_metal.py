@@ -140,7 +140,9 @@ def test_a_validation_and_its_drawing_are_those_of_the_cpu():
             found.append(run("bgc, adaptive", device, ValidationJudge(Held({"validation": held}, pixels))))
             list(found[-1].play(STEPS))
     here, there = found
-    assert here.best_row["fd_pixels_validation"] == pytest.approx(there.best_row["fd_pixels_validation"], rel=1e-3)
+    assert here.selection.best.row["fd_pixels_validation"] == pytest.approx(
+        there.selection.best.row["fd_pixels_validation"], rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("game", ["dcgan", "lstm", "wavegan", "mocogan"])

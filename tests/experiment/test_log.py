@@ -154,7 +154,7 @@ def test_killed_anywhere_rows_and_strip_are_those_of_an_uninterrupted_run(tmp_pa
                 training.log.write(tmp_path / LOG, training._final_rows())
             if progress.step == dies:
                 break
-        done = training.state.step == 12 and not training.pending
+        done = training.state.step == 12 and not training.selection.pending
     last = run(judge=Looks([]), **OFTEN)
     last.load(tmp_path / "checkpoint")
     assert outcome(last) == outcome(whole)

@@ -18,7 +18,8 @@ from ganops.core.labels import Labelling
 from ganops.experiment import identity, machine
 from ganops.experiment.checkpoint import JOURNAL, STATE
 from ganops.experiment.publication import publish
-from ganops.experiment.run import MOST_PENDING, Run
+from ganops.experiment.run import Run
+from ganops.experiment.selection import MOST_PENDING
 from ganops.generator import DESCRIPTION, Generator
 from ganops.generator.encoder import Encoder
 from ganops.kinds import Spec
@@ -136,8 +137,8 @@ OFTEN = {"train.kimg": 0.12, "train.checkpoint_kimg": 0.01}
 def outcome(training):
     """All that must not depend on where and when it is judged."""
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in training.history]
-    best = {k: v for k, v in training.best_row.items() if k != "images_per_second"}
-    return curve, best, {name: tensor.numpy().tobytes() for name, tensor in training.best.items()}
+    best = {k: v for k, v in training.selection.best.row.items() if k != "images_per_second"}
+    return curve, best, {name: tensor.numpy().tobytes() for name, tensor in training.selection.best.weights.items()}
 
 
 def test_the_shares_of_the_training_samples_travel_with_the_generator(tmp_path):
@@ -199,7 +200,7 @@ def test_judged_later_equals_judged_in_line(seconds):
     assert outcome(later) == outcome(whole)
     assert heard == [row["kimg"] for row in whole.history], "the listener hears each distance once, in order"
     assert 1 <= later.judge.most <= MOST_PENDING
-    assert whole.best_row not in (whole.history[0], whole.history[-1]), "a choice that could go wrong"
+    assert whole.selection.best.row not in (whole.history[0], whole.history[-1]), "a choice that could go wrong"
 
 
 def test_killed_while_a_judgement_is_under_way(tmp_path):
@@ -209,7 +210,7 @@ def test_killed_while_a_judgement_is_under_way(tmp_path):
     for progress in first.play():
         if progress.step == 5:
             break
-    assert 0 < len(first.pending) <= MOST_PENDING
+    assert 0 < len(first.selection.pending) <= MOST_PENDING
     first.save(tmp_path / "checkpoint")
     for judge in (Later(0.05), Looks([])):
         second = run(judge=judge, **OFTEN)
@@ -254,7 +255,7 @@ def test_a_lesson_that_is_killed_ends_in_the_bits_of_one_that_is_not(tmp_path, f
     for progress in first.play():
         if progress.step == step:
             break
-    assert first.pending, "the judgement of this step is under way"
+    assert first.selection.pending, "the judgement of this step is under way"
     first.save(tmp_path / "checkpoint")
     second.load(tmp_path / "checkpoint")
     list(second.play())
@@ -273,7 +274,7 @@ def test_the_best_encoder_is_that_of_the_best_generator(family, tmp_path):
     training, heads = lesson(family, Judge([9] * 4 + [1] + [9] * 7)), {}
     for progress in training.play():
         heads[progress.step] = training.state.D.head.weight.detach().clone()
-    assert training.best_row["kimg"] == 0.05
+    assert training.selection.best.row["kimg"] == 0.05
     encoder, generator = training.best_encoder(), training.best_generator()
     assert torch.equal(encoder.network.head.weight, heads[5])
     assert not torch.equal(heads[5], heads[6])
@@ -570,7 +571,7 @@ def test_a_flipped_bit_anywhere_in_a_checkpoint_is_noticed_and_changes_nothing(t
         with pytest.raises(DamageError, match=f"checkpoint is damaged .*{name}: not as written"):
             training.load(tmp_path / "checkpoint")
         path.write_bytes(whole)
-    assert (training.state.step, training.history, training.best, training.log.names) == (0, [], None, [])
+    assert (training.state.step, training.history, training.selection.best, training.log.names) == (0, [], None, [])
     assert all(torch.equal(before[name], tensor) for name, tensor in training.state.tensors().items())
     training.load(tmp_path / "checkpoint")
     assert training.state.step == 3

@@ -39,7 +39,11 @@ def of_classes(count):
 def test_both_players_and_the_average_begin_with_its_weights(ancestor):
     folder, before = ancestor
     training = run(**{"train.start": str(folder)})
-    for player, weights in (("G", before.best), ("average", before.best), ("D", before.state.D.state_dict())):
+    for player, weights in (
+        ("G", before.selection.best.weights),
+        ("average", before.selection.best.weights),
+        ("D", before.state.D.state_dict()),
+    ):
         for name, tensor in getattr(training.state, player).state_dict().items():
             assert torch.equal(tensor, weights[name]), f"{player}.{name}"
     seeds = np.arange(9)
@@ -52,9 +56,10 @@ def test_the_ancestor_is_part_of_the_meaning_and_of_the_description(ancestor, tm
     assert training.fingerprint != other.fingerprint
     assert "train.start" not in other.meaning, "trainings of before there was any are what they were"
     moved = tmp_path / "moved"
-    weights = dict(before.best)
-    weights[next(iter(weights))] = weights[next(iter(weights))] + 1
-    before._restored(weights, 1.0, torch.device("cpu")).save(moved)
+    generator = before.best_generator()
+    with torch.no_grad():
+        next(generator.network.parameters()).add_(1)
+    generator.save(moved)
     assert Start.open(moved, "a").ancestor["weights"] != Start.open(folder, "a").ancestor["weights"]
     list(training.play())
     training.best_generator().save(tmp_path / "generator")
@@ -82,7 +87,7 @@ def notes(training):
 def test_other_classes_begin_as_the_mean_of_all_and_that_is_said(ancestor):
     folder, before = ancestor
     training = run(samples=of_classes(3), **{"train.start": str(folder)})
-    own, were = training.state.G.state_dict(), before.best
+    own, were = training.state.G.state_dict(), before.selection.best.weights
     tables = [name for name in own if own[name].shape != were[name].shape]
     assert tables
     for name in tables:

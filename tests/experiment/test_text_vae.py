@@ -34,7 +34,7 @@ def run(**params):
 def outcome(training):
     """All that must not depend on an interruption."""
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in training.history]
-    tensors = [training.best, training.state.tensors()]
+    tensors = [training.selection.best.weights, training.state.tensors()]
     return curve, [{name: tensor.numpy().tobytes() for name, tensor in each.items()} for each in tensors]
 
 

@@ -110,7 +110,7 @@ def test_likelihood_learns_what_there_is_to_learn():
     assert training.recipe.d_steps == 1
     list(training.play())
     assert training.history[-1]["nll"] == pytest.approx(np.log(4), abs=0.1)
-    assert training.warm_up is None
+    assert training.selection.warm_up is None
     known = set(map(tuple, Phrases().samples("train").tolist()))
     drawn = training.best_generator().sample(np.arange(200)).tolist()
     assert np.mean([tuple(text) in known for text in drawn]) > 0.9
@@ -127,8 +127,8 @@ def outcome(training):
     """All that must not depend on an interruption."""
     curve = [{k: v for k, v in row.items() if k != "images_per_second"} for row in training.history]
     rows = [{k: v for k, v in row.items() if k != "images_per_second"}
-            for row in (training.best_row, training.warm_up_row)]  # fmt: skip
-    tensors = [training.best, training.warm_up, training.state.tensors()]
+            for row in (training.selection.best.row, training.selection.warm_up.row)]  # fmt: skip
+    tensors = [training.selection.best.weights, training.selection.warm_up.weights, training.state.tensors()]
     return curve, rows, [{name: tensor.numpy().tobytes() for name, tensor in each.items()} for each in tensors]
 
 
@@ -138,7 +138,7 @@ def test_a_training_that_is_killed_ends_in_the_bits_of_one_that_is_not(step, tmp
     for progress in first.play():
         if progress.step == step:
             break
-    assert first.pending, "the judgement of this step is under way"
+    assert first.selection.pending, "the judgement of this step is under way"
     first.save(tmp_path / "checkpoint")
     second.load(tmp_path / "checkpoint")
     list(second.play())
@@ -168,7 +168,9 @@ def test_a_game_that_improves_leaves_the_best_of_its_warm_up_beside_its_own(tmp_
     )
     before = run()
     list(before.play(until=BORDER))
-    assert all(torch.equal(tensor, warm.network.state_dict()[name]) for name, tensor in before.best.items())
+    assert all(
+        torch.equal(tensor, warm.network.state_dict()[name]) for name, tensor in before.selection.best.weights.items()
+    )
 
 
 def test_a_game_that_does_not_improve_is_told(tmp_path):

@@ -263,9 +263,12 @@ def outcome(run: Run, began: dict[str, torch.Tensor]) -> dict[str, dict[str, obj
     terms = {name: [row.get(name) for row in run.history] for name in names}
     now = flat(run)
     hashes = {player: hash_weights(network.state_dict()) for player, network in networks(run).items()}
-    if run.best:
+    if run.selection.best:
         pictures = run.best_generator().sample(np.arange(8))
-        hashes |= {"best": hash_weights(run.best), "pictures": hashlib.sha256(pictures.tobytes()).hexdigest()}
+        hashes |= {
+            "best": hash_weights(run.selection.best.weights),
+            "pictures": hashlib.sha256(pictures.tobytes()).hexdigest(),
+        }
     return {
         "terms": terms,
         "norm": {player: float(vector.norm()) for player, vector in now.items()},

@@ -16,7 +16,7 @@ from ganops.core.terminal import say
 from ganops.distributed import finished, node_copy, runtime
 from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
-from ganops.distributed.opening import Ancestor, open_run, say_what_continues, stopped_at
+from ganops.distributed.opening import open_run, say_what_continues, stopped_at
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity, machine
 from ganops.experiment.checkpoint import JOURNAL
@@ -51,48 +51,80 @@ def fit(
         TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
         Stopped: A signal asked for it: the state after the step that was under way is kept.
     """
-    here = NodeCopy(str(prepared)), NodeCopy(str(features))
     start = start or place_of(experiment)
-    ancestor = (NodeCopy(str(start[0])), start[1]) if start else None
     storage = Storage.of(experiment.compute)
-    if experiment.compute.launcher == "local":
-        run = open_run(experiment, *here, torch.device("cpu"), start=ancestor)
-        name = _name(run)
-        _tell_of_the_past(run, storage)
-        begin(run)
-        run = _fit_here(experiment, *here, storage, name, listen, ancestor)
-    else:
-        from ganops.distributed.on_ray import fit_on_ray  # Ray Train takes seconds to import
-
-        runtime.check_room(experiment.compute)
-        with ThreadPoolExecutor(1) as pool:
-            # beside Ray's start: the first optimiser has torch import its compiler, and both take seconds
-            opening = pool.submit(open_run, experiment, *here, torch.device("cpu"), start=ancestor)
-            with runtime.cluster():
-                run = opening.result()
-                name = _name(run)
-                group = run.batches.group
-                plan = runtime.plan(
-                    experiment.compute, experiment.train.batch, group, judged=True, operations=run.operations
-                )
-                if plan.gpus:
-                    runtime.check_gpus()
-                storage.check()
-                _tell_of_the_past(run, storage)
-                begin(run)
-                grows = bool(plan.counts)
-                copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
-                if start:
-                    ancestor = node_copy.send(start[0], grows=grows), start[1]
-                log = storage, f"{name}/{LOG}"
-                shorter = None if _journal(storage, name) else finished.found(run, storage)
-                fit_on_ray(
-                    run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
-                    heeds=True,
-                )  # fmt: skip
+    fitted = _fit_here if experiment.compute.launcher == "local" else _fit_on_cluster
+    run = fitted(experiment, prepared, features, storage, listen, start, begin)
     yield run
     finished.keep(run, storage)
-    storage.remove(name, retry_timeout())
+    storage.remove(_name(run), retry_timeout())
+
+
+def _fit_on_cluster(
+    experiment: Experiment, prepared: Path, features: Path, storage: Storage, listen: Listener,
+    start: tuple[Path, str] | None, begin: Callable[[Run], None],
+) -> Run:  # fmt: skip
+    from ganops.distributed.on_ray import fit_on_ray  # Ray Train takes seconds to import
+
+    compute = experiment.compute
+    runtime.check_room(compute)
+    with ThreadPoolExecutor(1) as pool:
+        # beside Ray's start: the first optimiser has torch import its compiler, and both take seconds
+        opening = pool.submit(_open, experiment, prepared, features, torch.device("cpu"), start)
+        with runtime.cluster():
+            run = opening.result()
+            group, name = run.batches.group, _name(run)
+            plan = runtime.plan(compute, experiment.train.batch, group, judged=True, operations=run.operations)
+            if plan.gpus:
+                runtime.check_gpus()
+            storage.check()
+            _tell_of_the_past(run, storage)
+            begin(run)
+            grows = bool(plan.counts)
+            copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
+            ancestor = (node_copy.send(start[0], grows=grows), start[1]) if start else None
+            log = storage, f"{name}/{LOG}"
+            shorter = None if _journal(storage, name) else finished.found(run, storage)
+            fit_on_ray(
+                run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
+                heeds=True,
+            )  # fmt: skip
+            return run
+
+
+def _fit_here(
+    experiment: Experiment, prepared: Path, features: Path, storage: Storage, listen: Listener,
+    start: tuple[Path, str] | None, begin: Callable[[Run], None],
+) -> Run:  # fmt: skip
+    run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start)
+    _tell_of_the_past(run, storage)
+    begin(run)
+    checkpoint, former = storage.folder(_name(run)) / "checkpoint", storage.folder(_name(run)) / FORMER
+    own = [each for each in (checkpoint, former) if each.is_dir()]
+    if own:
+        run.resume(own)
+    elif shorter := finished.found(run, storage):
+        with storage.opened(shorter) as folder:
+            finished.begin(run, folder)
+    say_what_continues(run.continues)
+    cadence = Cadence(experiment.compute.checkpoint_minutes)
+    with heeded() as request:
+        for progress in run.play(stop=lambda step: request.signal is not None):
+            if not progress.partial:
+                listen(progress)
+            if cadence.is_due(progress):
+                with cadence.saving():
+                    run.save(checkpoint, former=former)
+        request.expect_none(stopped_at(run))
+    return run
+
+
+def _open(
+    experiment: Experiment, prepared: Path, features: Path, device: torch.device, start: tuple[Path, str] | None
+) -> Run:
+    """The training of this process, which reads its folders where they are."""
+    ancestor = (NodeCopy(str(start[0])), start[1]) if start else None
+    return open_run(experiment, NodeCopy(str(prepared)), NodeCopy(str(features)), device, start=ancestor)
 
 
 def _name(run: Run) -> str:
@@ -135,28 +167,3 @@ def _journal(storage: Storage, name: str) -> dict[str, Any] | None:
 
 def _without_code(meaning: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meaning.items() if key not in ("code", *identity.CODE)}
-
-
-def _fit_here(
-    experiment: Experiment, prepared: NodeCopy, features: NodeCopy, storage: Storage, name: str, listen: Listener,
-    ancestor: Ancestor | None,
-) -> Run:  # fmt: skip
-    run = open_run(experiment, prepared, features, machine.choose_device(experiment.compute.device), start=ancestor)
-    checkpoint, former = storage.folder(name) / "checkpoint", storage.folder(name) / FORMER
-    own = [each for each in (checkpoint, former) if each.is_dir()]
-    if own:
-        run.resume(own)
-    elif shorter := finished.found(run, storage):
-        with storage.opened(shorter) as folder:
-            finished.begin(run, folder)
-    say_what_continues(run.continues)
-    cadence = Cadence(experiment.compute.checkpoint_minutes)
-    with heeded() as request:
-        for progress in run.play(stop=lambda step: request.signal is not None):
-            if not progress.partial:
-                listen(progress)
-            if cadence.is_due(progress):
-                with cadence.saving():
-                    run.save(checkpoint, former=former)
-        request.expect_none(stopped_at(run))
-    return run

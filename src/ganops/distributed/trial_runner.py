@@ -218,7 +218,7 @@ class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped
         """Figures of the pictures that were judged last; those of several workers are drawn again, where these were."""
         if self.plan.workers == 1:
             return self.judge.figures()
-        again = run.generator(run.history[-1]["kimg"]), run.judged_seeds()
+        again = run.generator(run.history[-1]["kimg"]), run.selection.seeds
         if not self.plan.gpus:
             self.judge.distance(*again)
             return self.judge.figures()

@@ -256,7 +256,7 @@ class GAN:
             kimg += self.kimg
         run = self._begun(self.experiment.override({"train.kimg": kimg}), learnt)
         _take(run, former.state)
-        run.log, run.best, run.best_row = former.log, former.best, former.best_row
+        run.log, run.selection.best = former.log, former.selection.best
         return run
 
     def predict(self, seeds: int | ArrayLike, labels: Any = None, truncation: float = 1.0) -> NDArray[Any]:

@@ -49,12 +49,11 @@ def publish(
 
 def summary(run: Run, lost: Sequence[str] = ()) -> str:
     """Return one line for a person; `lost`: names of pictures that are damaged or missing."""
-    assert run.best_row is not None
     parts = [f"{run.history[-1]['kimg']:.0f} kimg"]
-    if name := _distance(run):
-        best, kimg = run.best_row[name], run.best_row["kimg"]
-        parts.append(f"best {name.removesuffix('_validation')} {best:.1f} on validation at {kimg:.0f} kimg")
-    if run.improved is False:
+    if (name := _distance(run)) and (best := run.selection.best):
+        shown = f"{name.removesuffix('_validation')} {best.row[name]:.1f}"
+        parts.append(f"best {shown} on validation at {best.kimg:.0f} kimg")
+    if run.selection.improved is False:
         parts.append(NOT_IMPROVED)
     if lost:
         parts.append(f"damaged or missing pictures: {', '.join(lost)}")
@@ -68,19 +67,20 @@ def _distance(run: Run) -> str:
 
 def _numbers(run: Run) -> dict[str, Any]:
     """Return the numbers of a training and of the machine."""
-    assert run.best_row is not None
+    best = run.selection.best
+    assert best
     name, speeds = _distance(run), sorted(row["images_per_second"] for row in run.history)
     numbers: dict[str, Any] = {
         "kimg": run.history[-1]["kimg"],
-        "best_kimg": run.best_row["kimg"],
-        **{key: value for key, value in run.best_row.items() if key == name},
+        "best_kimg": best.kimg,
+        **{key: value for key, value in best.row.items() if key == name},
         "images_per_second": speeds[len(speeds) // 2],
         "seconds": _seconds(run.history),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    if best := run.warm_up_row:
-        numbers |= {f"warm_up_{key}": value for key, value in best.items() if key in ("kimg", name)}
-        numbers["improved_on_warm_up"] = run.improved
+    if warm_up := run.selection.warm_up:
+        numbers |= {f"warm_up_{key}": value for key, value in warm_up.row.items() if key in ("kimg", name)}
+        numbers["improved_on_warm_up"] = run.selection.improved
     return numbers | run.hardware
 
 

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
 from ganops.config import Experiment
 from ganops.core.cores import count, threads, within
@@ -23,28 +21,24 @@ from ganops.core.files import atomic_folder
 from ganops.core.pictures import grid, to_bytes
 from ganops.data.batches import Batches
 from ganops.data.shards import Column, class_counts
-from ganops.experiment import build, checkpoint, identity, machine
+from ganops.experiment import build, checkpoint, identity, machine, selection
+from ganops.experiment.candidate import Candidate
 from ganops.experiment.log import LOG, Log, Read, is_kept, reader
+from ganops.experiment.selection import Judge, Selection
 from ganops.experiment.start import Start
 from ganops.generator import Description, Generator
-from ganops.generator.artefact import WARM_UP, generator_network
-from ganops.generator.encoder import VARIANCE, Encoder, decoder, encoder_network
+from ganops.generator.encoder import Encoder
 from ganops.kinds import Spec
 from ganops.models import coded
 from ganops.training.loop import Tick, train
 from ganops.training.objective import group
 from ganops.training.state import State, first_layers
 
-ENCODER = "encoder."
-"""Prefix of an encoder's tensors among the best weights."""
 CODES = 4000
 """Training samples to whose codes a density is fitted, at each tick."""
 
 NOT_IMPROVED = "the game has not improved on its warm-up"
 """Alarm at the end of a training whose best weights are those of its warm-up."""
-
-MOST_PENDING = 2
-"""Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
 
 
 class Samples(Protocol):
@@ -67,21 +61,6 @@ class Samples(Protocol):
 
     def labels(self, split: str) -> NDArray[np.int64] | Column | None:
         """int64 [N], or None."""
-
-
-class Judge(Protocol):
-    """A judge by features: a distance between generated images and the validation split."""
-
-    name: str
-    """Key of the distance in the history."""
-    hash: str
-    """Hash of the extractor."""
-
-    def distance(self, generator: Generator, seeds: NDArray[np.int64]) -> float:
-        """Distance of the pictures of `seeds` to the validation split, computed here."""
-
-    def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> "Future[float]":
-        """The same distance, perhaps computed elsewhere and later; the generator may change as soon as this returns."""
 
 
 @dataclass(frozen=True)
@@ -109,17 +88,6 @@ class Progress:
     def partial(self) -> bool:
         """True between two ticks: there is no line."""
         return "images_per_second" not in self.row
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """A judgement under way."""
-
-    row: dict[str, float]
-    """The line of the history that waits for it."""
-    weights: dict[str, Tensor]
-    """Weights of the average that is judged, on the CPU."""
-    distance: Future[float]
 
 
 class Run:
@@ -158,21 +126,9 @@ class Run:
         self.threads = machine.threads(experiment.compute, each, self.cores)
         self.latent = coded.latent(experiment.model.latent, self.family.prior if self.family else {})
         self.players = G, D
-        stored, labels = samples.samples("train"), samples.labels("train") if self.spec.classes else None
+        self.batches = self._batches(samples)
+        labels = self.batches.labels
         self.class_counts = () if labels is None else class_counts(labels, self.spec.classes)
-        self.batches = Batches(
-            samples=stored,
-            labels=labels,
-            size=experiment.train.batch,
-            seed=experiment.seed,
-            device=device,
-            rank=rank,
-            workers=workers,
-            dtype=next(G.parameters()).dtype,
-            streamed=machine.streams(experiment, stored.nbytes, device, sharded=isinstance(stored, Column)),
-            group=group(D),
-            spec=self.spec,
-        )
         self.class_names = samples.class_names
         extractor = judge.hash if judge else "none"
         begun = self.start.ancestor["weights"] if self.start else ""
@@ -186,13 +142,29 @@ class Run:
             "torch": torch.__version__,
         }
         self.log = Log()
-        self.best: dict[str, Tensor] | None = None
-        self.best_row: dict[str, float] | None = None
-        self.warm_up: dict[str, Tensor] | None = None
-        self.warm_up_row: dict[str, float] | None = None
-        self.pending: list[_Pending] = []
+        self.selection = Selection(
+            judge, build.warm_up_kimg(experiment), np.arange(experiment.train.validation_samples),
+            device=device, notes=self._notes,
+        )  # fmt: skip
         self.continues = ""
         """A line for a person where `load` has read what another commit wrote."""
+
+    def _batches(self, samples: Samples) -> Batches:
+        G, D = self.players
+        stored = samples.samples("train")
+        return Batches(
+            samples=stored,
+            labels=samples.labels("train") if self.spec.classes else None,
+            size=self.experiment.train.batch,
+            seed=self.experiment.seed,
+            device=self.device,
+            rank=self.rank,
+            workers=self.workers,
+            dtype=next(G.parameters()).dtype,
+            streamed=machine.streams(self.experiment, stored.nbytes, self.device, sharded=isinstance(stored, Column)),
+            group=group(D),
+            spec=self.spec,
+        )
 
     @cached_property
     def state(self) -> State:
@@ -264,10 +236,13 @@ class Run:
                 generator = self.generator(tick.kimg) if due or self.is_drawn(tick.step) else None
                 if generator and self.is_drawn(tick.step):
                     picture = self.log.pictures[f"{tick.kimg:09.3f}.png"] = self.picture(generator)
-                judged = self._judge(generator, row, tick.step == end) if generator and due else self._take_in()
-            last = tick.step == self.recipe.steps and self.improved is False
+                judged = (
+                    self._judge(generator, row, tick.step == end) if generator and due else self.selection.take_in()
+                )
+            last = tick.step == self.recipe.steps and self.selection.improved is False
             alarms = (*tick.alarms, NOT_IMPROVED) if last else tick.alarms
-            notes, self._notes = tuple(self._notes), []
+            notes = tuple(self._notes)
+            self._notes.clear()
             yield Progress(tick.step, end, row, due, alarms, tuple(judged), notes, tick.stopped, picture)
 
     def is_drawn(self, step: int) -> bool:
@@ -282,85 +257,17 @@ class Run:
         return to_bytes(grid(self.spec.look(generator.sample(np.arange(count))), columns))
 
     def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:
-        """Has a generator judged; returns the lines whose distance is known now, after the last tick all of them."""
-        judged = self._take_in(MOST_PENDING - 1)
-        weights = self._weights(generator)
-        if self.judge is None:
-            self._keep(row, weights)
-            return []
-        self._submit(row, weights, generator)
-        return judged + self._take_in(0 if last else MOST_PENDING)
+        return self.selection.submit(self._candidate(row, generator), generator, last=last)
 
-    def _weights(self, generator: Generator) -> dict[str, Tensor]:
-        """A copy of the weights to keep: those of a generator, and of the encoder where there is one."""
-        weights = dict(generator.network.state_dict())
-        if self.family:
-            weights |= {ENCODER + name: tensor for name, tensor in self.state.D.state_dict().items()}
-            weights |= {ENCODER + VARIANCE: self.state.memory.get("error", torch.zeros(()))}
-        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()}
-
-    def _submit(self, row: dict[str, float], weights: dict[str, Tensor], generator: Generator) -> None:
-        assert self.judge is not None
-        self.pending.append(_Pending(row, weights, self.judge.submit(generator, self.judged_seeds())))
-
-    def _take_in(self, most: int = MOST_PENDING) -> list[dict[str, float]]:
-        """Takes in what has been judged, and waits until at most `most` judgements are under way.
-
-        In the order of their kimg, whichever is ready first: so the best weights are those of judging in line.
-        """
-        judged = []
-        while self.pending and (self.pending[0].distance.done() or len(self.pending) > most):
-            judged.append(self._take(self.pending[0]))
-            del self.pending[0]
-        return judged
-
-    def _take(self, pending: _Pending) -> dict[str, float]:
-        assert self.judge is not None
-        row, name = pending.row, self.judge.name
-        row[name] = self._distance(pending)
-        self._keep(row, pending.weights)
-        return row
-
-    def _keep(self, row: dict[str, float], weights: dict[str, Tensor]) -> None:
-        """Keeps weights that are the best so far, of all or of the warm-up; without a judge, the last ones."""
-        if self._is_better(row, self.best_row):
-            self.best_row, self.best = row, weights
-        if self._is_of_warm_up(row) and self._is_better(row, self.warm_up_row):
-            self.warm_up_row, self.warm_up = row, weights
+    def _candidate(self, row: dict[str, float], generator: Generator) -> Candidate:
+        """A copy of a generator, and of the encoder where there is one."""
+        state = self.state
+        return Candidate.of(row, generator, state.D if self.family else None, state.memory.get("error"))
 
     def keep(self) -> None:
         """Keep the weights of the last tick, in a run without a judge that ends before its last step."""
         row = self.history[-1]
-        self._keep(row, self._weights(self.generator(row["kimg"])))
-
-    def _is_better(self, row: dict[str, float], best: dict[str, float] | None) -> bool:
-        return self.judge is None or best is None or not best[self.judge.name] <= row[self.judge.name]
-
-    def _is_of_warm_up(self, row: dict[str, float]) -> bool:
-        return row["kimg"] <= build.warm_up_kimg(self.experiment)
-
-    @property
-    def improved(self) -> bool | None:
-        """True where the best weights are of the game, False where of its warm-up; None: there is none, or no weights.
-
-        Without a judge the last weights are the best.
-        """
-        return not self._is_of_warm_up(self.best_row) if self.border and self.best_row else None
-
-    def _distance(self, pending: _Pending) -> float:
-        """Return the judge's distance; where it failed, compute it here, so that the task's own errors surface."""
-        assert self.judge is not None
-        try:
-            return pending.distance.result()
-        except Exception as error:  # of another process: the death of an actor, its memory, its files
-            kimg = pending.row["kimg"]
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            self._notes.append(f"the judge failed on {kimg:.4g} kimg, its work was done in line ({reason})")
-            return self.judge.distance(self._restored(pending.weights, kimg, self.device), self.judged_seeds())
-
-    def judged_seeds(self) -> NDArray[np.int64]:
-        """Return the seeds of the pictures that are judged."""
-        return np.arange(self.experiment.train.validation_samples)
+        self.selection.keep(self._candidate(row, self.generator(row["kimg"])))
 
     def generator(self, kimg: float) -> Generator:
         """The average of G as it is now, behind the density of its codes where one is fitted to them."""
@@ -387,22 +294,17 @@ class Run:
         Raises:
             TrainingError: No weights have been kept yet.
         """
-        if self.best is None or self.best_row is None:
-            raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
-        return self._restored(self.best, self.best_row["kimg"], torch.device("cpu"))
+        return self._best().generator()
 
     def best_of_warm_up(self) -> Generator | None:
         """The average of G with the smallest validation distance within the warm-up; None: there is no warm-up."""
-        if self.warm_up is None or self.warm_up_row is None:
-            return None
-        return self._restored(self.warm_up, self.warm_up_row["kimg"], torch.device("cpu"))
+        found = self.selection.warm_up
+        return found.generator() if found else None
 
-    def _restored(self, weights: dict[str, Tensor], kimg: float, device: torch.device) -> Generator:
-        """The generator of weights that were kept."""
-        description = self._description(kimg)
-        network = generator_network(description).to(next(self.state.average.parameters()).dtype)
-        network.load_state_dict({name: value for name, value in weights.items() if not name.startswith(ENCODER)})
-        return Generator(moved(network, device), description)
+    def _best(self) -> Candidate:
+        if self.selection.best is None:
+            raise TrainingError("this run has kept no weights yet: it was stopped before its first checkpoint")
+        return self.selection.best
 
     def best_encoder(self) -> Encoder | None:
         """The encoder beside the best generator; None: a game has none.
@@ -410,15 +312,7 @@ class Run:
         Raises:
             TrainingError: No weights have been kept yet.
         """
-        generator = self.best_generator()
-        if self.family is None:
-            return None
-        assert self.best is not None
-        weights = {name[len(ENCODER) :]: value for name, value in self.best.items() if name.startswith(ENCODER)}
-        variance = float(weights.pop(VARIANCE))
-        network = encoder_network(generator.description).to(next(self.state.D.parameters()).dtype)
-        network.load_state_dict(weights)
-        return Encoder(network, decoder(generator.network), generator.description, variance)
+        return self._best().encoder()
 
     def _description(self, kimg: float) -> Description:
         model, family = self.experiment.model, self.family
@@ -463,12 +357,7 @@ class Run:
 
     def _write(self, folder: Path, log: Path) -> None:
         self.state.save(folder / checkpoint.STATE)
-        if self.best is not None:
-            checkpoint.save_weights(self.best, folder / checkpoint.BEST)
-        if self.warm_up is not None:
-            checkpoint.save_weights(self.warm_up, folder / WARM_UP)
-        for number, pending in enumerate(self.pending):
-            checkpoint.save_weights(pending.weights, folder / checkpoint.PENDING.format(number))
+        selected = self.selection.write(folder)
         final = self._final_rows()
         code = identity.code()
         journal = {
@@ -477,16 +366,14 @@ class Run:
             "edited": list(code.edited),
             "log": self.log.write(log, final),
             "history": self.history[final:],
-            "best": self.best_row,
-            "warm_up": self.warm_up_row,
-            "pending": [pending.row["kimg"] for pending in self.pending],
+            **selected,
             "hardware": self.hardware,
         }
         checkpoint.seal(folder, journal)
 
     def _final_rows(self) -> int:
         """The number of lines that nobody changes any more: not the last one, and none that waits for its distance."""
-        waiting = [id(pending.row) for pending in self.pending]
+        waiting = [id(row) for row in self.selection.waiting]
         open_rows = (n for n in range(self.log.written, len(self.history) - 1) if id(self.history[n]) in waiting)
         return next(open_rows, max(0, len(self.history) - 1))
 
@@ -507,28 +394,16 @@ class Run:
             journal = checkpoint.journal_of(folder)
             self._check_meaning(folder, journal, takeover)
             checkpoint.verify(folder, journal)
-            best, warm_up = (
-                load_file(path) if (path := folder / name).is_file() else None for name in (checkpoint.BEST, WARM_UP)
-            )
             told = Log(log or reader(folder.parent / LOG), journal.get("log", ""), journal["history"])
             # checkpoints from before there was a log
             told.pictures = {path.name: path.read_bytes() for path in sorted(folder.glob(f"{checkpoint.PICTURES}/*"))}
-            rows = {row["kimg"]: row for row in told.rows}
-            waiting = journal.get("pending", []) if self.rank == 0 else []
-            pending = [
-                (rows[kimg], load_file(folder / checkpoint.PENDING.format(number)))
-                for number, kimg in enumerate(waiting)
-            ]
-            best_row, hardware = journal["best"], journal["hardware"]
-            warm_up_row = journal.get("warm_up")
+            found = selection.read(folder, journal, told.rows, self._description)
+            hardware = journal["hardware"]
             self.state.load(folder / checkpoint.STATE)
         self.continues = identity.continues(journal.get("commit"))
-        self.log, self.best_row, self.best = told, best_row, best
-        self.warm_up_row, self.warm_up = warm_up_row, warm_up
+        self.log = told
         self._go_on_with(hardware)
-        self.pending = []
-        for row, weights in pending:
-            self._submit(row, weights, self._restored(weights, row["kimg"], self.device))
+        self.selection.go_on_with(found if self.rank == 0 else replace(found, waiting=()))
 
     def _check_meaning(self, folder: Path, journal: dict[str, Any], takeover: bool) -> None:
         differing = [key for key in self.meaning if self.meaning[key] != journal["meaning"].get(key)]

@@ -230,13 +230,8 @@ def build(
     Raises:
         FeatureError: The extractor cannot be made, or does not deserve trust.
     """
-    if extractor not in EXTRACTORS:
-        raise FeatureError(f"features.extractor: expected one of {list(EXTRACTORS)}, got {extractor!r}")
     images = {split: x for split, x in images.items() if len(x)}
-    if "train" not in images:
-        raise FeatureError(f"the extractor needs {KINDS[kind].UNIT}s in the split train; got {list(images)}")
-    if kind not in EXTRACTORS[extractor].kinds:
-        raise FeatureError(f"features.extractor: expected {' or '.join(of_kind(kind))} for {kind}s, got {extractor}")
+    _check_possible(extractor, kind, list(images))
     x, y, held_x, held_y = _hold_out(images, labels, seed)
     given = {**(options or {}), **({"facts": facts or {}} if kind == "text" else {})}
     made = EXTRACTORS[extractor].make(x, y, held_x, held_y, seed=seed, device=device, **given)
@@ -267,11 +262,26 @@ def build(
                 images, labels, draft / COMPANION, extractor=COMPANION, options=shown, seed=seed, device=device,
                 kind=kind, facts=facts,
             )  # fmt: skip
-            card[COMPANION] = {key: beside[key] for key in ("hash", "details", "ladder")}
-            for key in ("sight", "blind"):
-                card[key] |= {name: found for name, found in beside[key].items() if name == f"fd_{COMPANION}"}
+            _add_companion(card, beside)
         write_json(draft / "card.json", card)
     return card
+
+
+def _check_possible(extractor: str, kind: str, splits: list[str]) -> None:
+    """Refuse what no extractor can be made of, before any is."""
+    if extractor not in EXTRACTORS:
+        raise FeatureError(f"features.extractor: expected one of {list(EXTRACTORS)}, got {extractor!r}")
+    if "train" not in splits:
+        raise FeatureError(f"the extractor needs {KINDS[kind].UNIT}s in the split train; got {splits}")
+    if kind not in EXTRACTORS[extractor].kinds:
+        raise FeatureError(f"features.extractor: expected {' or '.join(of_kind(kind))} for {kind}s, got {extractor}")
+
+
+def _add_companion(card: dict[str, Any], beside: dict[str, Any]) -> None:
+    """Adds to a card what the card of the motion beside it says of `fd_motion`."""
+    card[COMPANION] = {key: beside[key] for key in ("hash", "details", "ladder")}
+    for key in ("sight", "blind"):
+        card[key] |= {name: found for name, found in beside[key].items() if name == f"fd_{COMPANION}"}
 
 
 def _sight(rungs: Rungs, extractor: str, published: bool, seed: int) -> dict[str, Any]:
