@@ -257,7 +257,8 @@ class Run:
         return to_bytes(grid(self.spec.look(generator.sample(np.arange(count))), columns))
 
     def _judge(self, generator: Generator, row: dict[str, float], last: bool) -> list[dict[str, float]]:
-        return self.selection.submit(self._candidate(row, generator), generator, last=last)
+        judged = self.selection.make_room()  # before another copy is made
+        return judged + self.selection.submit(self._candidate(row, generator), generator, last=last)
 
     def _candidate(self, row: dict[str, float], generator: Generator) -> Candidate:
         """A copy of a generator, and of the encoder where there is one."""

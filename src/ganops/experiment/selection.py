@@ -108,14 +108,17 @@ class Selection:
         """The lines of the history whose distance is not known yet."""
         return [pending.candidate.row for pending in self.pending]
 
+    def make_room(self) -> list[Row]:
+        """Takes in what is judged, until one more judgement may be under way; returns their lines."""
+        return self.take_in(MOST_PENDING - 1)
+
     def submit(self, candidate: Candidate, generator: Generator, *, last: bool) -> list[Row]:
         """Has a candidate judged; returns the lines whose distance is known now, of the `last` one all of them."""
-        judged = self.take_in(MOST_PENDING - 1)
         if self.judge is None:
             self.keep(candidate)
             return []
         self._submit(self.judge, candidate, generator)
-        return judged + self.take_in(0 if last else MOST_PENDING)
+        return self.take_in(0 if last else MOST_PENDING)
 
     def take_in(self, most: int = MOST_PENDING) -> list[Row]:
         """Takes in what is judged, and waits until at most `most` judgements are under way; returns their lines."""
