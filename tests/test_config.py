@@ -383,10 +383,10 @@ def test_true_and_false_stay_where_they_are_meant():
 
 
 def test_a_range_of_workers_is_no_loop_over_it():
-    started = time.perf_counter()
+    started = time.process_time()
     checks.check(config.parse({"compute": {"workers": [1, 10**9]}}))
     assert "1000000000 workers cannot share a batch of 32" in refused({"compute": {"workers": 10**9}})
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "mocogan"])

@@ -232,9 +232,9 @@ def test_ten_hours_take_no_longer_than_their_beginning(tmp_path):
     film = np.broadcast_to(reels.moving(2, 16, 16)[np.arange(36_000) % 2], (36_000, 16, 16, 3))
     data = reels.contained(film, "mpeg4", fps=1)
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     _, notes = DECODER.decode(data)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
     assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
     tracemalloc.stop()
     assert notes == ("cut behind its first 4 frames", "1 frames a second")
