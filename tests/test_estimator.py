@@ -17,7 +17,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from sklearn.utils.validation import check_is_fitted
 
 from ganops import GAN
-from ganops.core.errors import ConfigError, UserError
+from ganops.core.errors import ConfigError, TrainingError, UserError
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import SoundDecoder
 from ganops.data.text_decoder import TextDecoder
@@ -322,6 +322,47 @@ def test_an_interruption_keeps_what_was_learnt_and_fit_goes_on_as_if_there_had_b
     gan.fit(IMAGES)
     assert [row["kimg"] for row in gan.history][-1] == pytest.approx(0.2)
     assert np.array_equal(gan.predict(4), expected.predict(4))
+
+
+def test_an_interruption_after_the_last_step_keeps_the_last_tick(monkeypatch, capsys):
+    expected, gan = small().fit(IMAGES), small().set_params(warm_start=True)
+    picture = Run.picture
+
+    def cut(run, generator):
+        if run.state.step == run.recipe.steps:
+            raise KeyboardInterrupt
+        return picture(run, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "picture", cut)
+        gan.fit(IMAGES)
+    last = gan.history[-1]["kimg"]
+    assert last < 0.2
+    assert gan.generator.description.kimg == last
+    assert "interrupted at" in capsys.readouterr().out
+    gan.fit(IMAGES)
+    assert np.array_equal(gan.predict(4), expected.predict(4))
+
+
+def test_a_warm_start_that_fails_leaves_the_history_as_it_was(monkeypatch):
+    gan = small().set_params(warm_start=True).fit(IMAGES)
+    before, drawn = [*gan.history], gan.predict(4)
+    picture = Run.picture
+
+    def diverges(run, generator):
+        if len(run.history) > len(before) + 1:
+            raise TrainingError("the game has diverged")
+        return picture(run, generator)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "picture", diverges)
+        with pytest.raises(TrainingError):
+            gan.fit(IMAGES)
+    assert gan.history == before
+    assert np.array_equal(gan.predict(4), drawn)
+    gan.fit(IMAGES)
+    steps = [row["kimg"] for row in gan.history]
+    assert steps == sorted(set(steps))
 
 
 def test_an_interruption_before_anything_was_learnt_is_one(monkeypatch):

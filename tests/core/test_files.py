@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 
 from ganops.core import files
 from ganops.core.errors import UserError
-from ganops.core.files import atomic, atomic_folder, refusal
+from ganops.core.files import atomic, atomic_folder, recover, refusal
 from ganops.core.terminal import stage
 
 
@@ -130,6 +130,66 @@ def test_a_folder_that_replaces_another_may_keep_it_and_is_on_the_disk_before_it
     assert tmp_path.stat().st_ino in synced
     assert (tmp_path / "kept/below/file").read_text() == "2"
     assert (tmp_path / "former/below/file").read_text() == "1"
+
+
+def replacing(folder, content, at, act):
+    """Writes a folder with such a content; `act` comes before its rename number `at`."""
+    renames, replace = iter(range(1, 9)), os.replace
+
+    def cut(source, target):
+        if next(renames) == at:
+            act()
+        replace(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", cut)
+        with atomic_folder(folder / "kept", former=folder / "former", lasting=True) as draft:
+            (draft / "file").write_text(content)
+
+
+def contents(folder):
+    return {path.name: (path / "file").read_text() for path in sorted(folder.iterdir())}
+
+
+@pytest.mark.parametrize(("at", "left"), [(1, "b"), (2, "c"), (3, "c")])
+def test_a_kill_between_two_renames_leaves_a_whole_folder_that_is_found_before_the_next_write(tmp_path, at, left):
+    for content in "ab":
+        replacing(tmp_path, content, 0, None)
+    if (child := os.fork()) == 0:
+        replacing(tmp_path, "c", at, lambda: os._exit(9))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    recover(tmp_path)
+    assert contents(tmp_path) in ({"former": "a", "kept": left}, {"kept": left})
+    recover(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), KeyboardInterrupt()])
+@pytest.mark.parametrize(("at", "left"), [(1, "b"), (2, "b"), (3, "c")])
+def test_an_error_between_two_renames_leaves_a_whole_folder(tmp_path, error, at, left):
+    def refuse():
+        raise error
+
+    for content in "ab":
+        replacing(tmp_path, content, 0, None)
+    with pytest.raises(type(error)):
+        replacing(tmp_path, "c", at, refuse)
+    assert contents(tmp_path) in ({"former": "a", "kept": left}, {"kept": left})
+
+
+def test_the_draft_of_another_user_is_nobodys_elses(tmp_path, monkeypatch):
+    (tmp_path / ".shared.json.draft-abcdefgh").mkdir()
+    opened = os.open
+
+    def refused(path, *flags, **more):
+        if ".draft-abcdefgh" in os.fspath(path):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return opened(path, *flags, **more)
+
+    monkeypatch.setattr(os, "open", refused)
+    with atomic_folder(tmp_path / "own") as draft:
+        (draft / "file").write_text("mine")
+    assert (tmp_path / "own/file").read_text() == "mine"
+    assert (tmp_path / ".shared.json.draft-abcdefgh").is_dir()
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

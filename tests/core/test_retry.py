@@ -48,6 +48,18 @@ def test_what_comes_back_in_time_is_used_soon_after(clock):
     assert "at most 900 s" in said[0]
 
 
+def test_an_error_without_words_is_told_by_its_name(clock):
+    said = []
+
+    def action():
+        if clock.now < 5:
+            raise TimeoutError
+        return "done"
+
+    assert waits(action, 900, said.append) == "done"
+    assert said[0].startswith("TimeoutError; it is waited for")
+
+
 def test_what_stays_away_is_told_with_its_own_error(clock):
     with pytest.raises(OSError, match="nobody there"):
         waits(away_until(1000, clock), 900)

@@ -172,14 +172,15 @@ def sent(project):
     project.run("git", "checkout", "-q", ".gitignore")
     for made in ("data/prepared", "artifacts/features", ".dvc/cache"):
         shutil.rmtree(project.folder / made)
-    log = f"much\n{dvc.MARK} {digest} prepare features\nmore\n"
+    older = f"{dvc.MARK} {'0' * 32}.dir prepare"
+    log = f"much\n{older}\n{dvc.MARK} {digest} prepare features own-stage\nmore\n"
     return project, FakeCluster(log, submission.Tree.of(project.folder).digest)
 
 
 def test_what_comes_home_are_the_results_and_nothing_else(sent):
     project, cluster = sent
     (project.folder / "dvc.lock").unlink()
-    assert submission.fetch(project.folder, cluster, "job") == ["prepare", "features"]
+    assert submission.fetch(project.folder, cluster, "job") == ["prepare", "features", "own-stage"]
     assert (project.folder / "data/prepared/manifest.json").is_file()
     assert (project.folder / "artifacts/features/card.json").is_file()
     assert (project.folder / "metrics/registration.json").read_text() == "{}"

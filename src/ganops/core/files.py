@@ -70,15 +70,39 @@ def atomic_folder(path: Path, *, former: Path | None = None, lasting: bool = Fal
         yield draft
         if lasting:
             persist(draft)
-        if path.exists():
-            # rename cannot replace a filled folder: the old one steps aside first, and is kept until the new stands
-            os.replace(path, old)
-        os.replace(draft, path)
+        with _aside(path, old):
+            os.replace(draft, path)
         if former and old.exists():
             remove(former)
             os.replace(old, former)
         if lasting:
             _sync(path.parent)
+
+
+@contextmanager
+def _aside(path: Path, old: Path) -> Iterator[None]:
+    """Moves a folder aside, since rename cannot replace a filled one, and back where the block puts none in its place.
+
+    Whatever comes between, an error or a signal, one of the two has the name; after a kill `recover` gives it.
+    """
+    try:
+        if path.exists():
+            os.replace(path, old)
+        yield
+    except BaseException:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        raise
+
+
+def recover(folder: Path) -> None:
+    """Give what a killed process has left between two renames of `atomic_folder` its name in `folder`.
+
+    The next write would do so; who reads before that calls this. Other drafts that were left are removed.
+    """
+    if folder.is_dir():
+        with locked(folder):
+            _clear(folder)
 
 
 _DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
@@ -105,7 +129,8 @@ def _clear(folder: Path) -> None:
     """Removes the drafts in a folder that no process holds any more."""
     for name in filter(None, [_DRAFT.fullmatch(entry.name) for entry in os.scandir(folder)]):
         draft, target = folder / name[0], folder / name[1]
-        with suppress(FileNotFoundError), locked(draft, wait=False) as left:
+        # in a folder that several users share a draft may be another's
+        with suppress(FileNotFoundError, PermissionError), locked(draft, wait=False) as left:
             if left and (draft / "old").exists() and not target.exists():
                 os.replace(draft / "new", target)  # it ended between the two renames of `atomic_folder`
             if left:

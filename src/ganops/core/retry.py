@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ganops.core.errors import UserError
+from ganops.core.redaction import reason
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def insist(
             if not away(error) or attempt >= attempts or time.monotonic() - start + wait > seconds:
                 raise
             if not told:
-                tell(f"{str(error).splitlines()[0]}; it is waited for, at most {seconds:.0f} s ({NAME})")
+                tell(f"{reason(error)}; it is waited for, at most {seconds:.0f} s ({NAME})")
             told = True
             time.sleep(wait)
         else:

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute
 from ganops.core.errors import TrainingError, UserError
-from ganops.core.files import atomic, atomic_folder
+from ganops.core.files import atomic, atomic_folder, recover
 from ganops.core.retry import insist
 from ganops.core.storage import Store, away
 from ganops.core.terminal import say
@@ -91,9 +91,10 @@ class Storage:
 
     def kept(self, folder: str, seconds: float = 0.0) -> list[str]:
         """Names, in a folder of it, of the folders that `keep` has kept whole."""
-        names = self.names(folder, seconds)
         if "://" not in self.address:
-            return names
+            recover(self.folder(folder))
+            return self.names(folder)
+        names = self.names(folder, seconds)
         return [name.removesuffix(WHOLE) for name in names if name.endswith(WHOLE)]
 
     def drop(self, name: str, seconds: float = 0.0) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ganops.config import Experiment
+from ganops.core.files import recover
 from ganops.core.retry import retry_timeout
 from ganops.core.signals import heeded
 from ganops.core.terminal import say
@@ -84,7 +85,7 @@ def _fit_on_cluster(
             copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
             ancestor = (node_copy.send(start[0], grows=grows), start[1]) if start else None
             log = storage, f"{name}/{LOG}"
-            shorter = None if _journal(storage, name) else finished.found(run, storage)
+            shorter = None if any(_checkpoints(storage, name)) else finished.found(run, storage)
             fit_on_ray(
                 run, *copies, storage.address, name, plan, listen, log=log, shorter=shorter, ancestor=ancestor,
                 heeds=True,
@@ -100,6 +101,7 @@ def _fit_here(
     _tell_of_the_past(run, storage)
     begin(run)
     checkpoint, former = storage.folder(_name(run)) / "checkpoint", storage.folder(_name(run)) / FORMER
+    recover(checkpoint.parent)
     own = [each for each in (checkpoint, former) if each.is_dir()]
     if own:
         run.resume(own)
@@ -154,14 +156,18 @@ def past(run: Run, storage: Storage) -> str:
     return ""
 
 
+def _checkpoints(storage: Storage, name: str) -> Iterator[str]:
+    """Names of the checkpoints in a folder of the storage that have a journal, the latest first; it may be damaged."""
+    # beside them Ray keeps a list of them, checkpoint_manager_snapshot.json
+    named = [each for each in storage.names(name) if each.startswith("checkpoint") and not each.endswith(".json")]
+    return (each for each in reversed(named) if JOURNAL in storage.names(f"{name}/{each}"))
+
+
 def _journal(storage: Storage, name: str) -> dict[str, Any] | None:
     """Return the journal of the latest checkpoint in a folder of the storage; None: there is none."""
-    # beside them Ray keeps a list of them, checkpoint_manager_snapshot.json
-    checkpoints = [each for each in storage.names(name) if each.startswith("checkpoint") and not each.endswith(".json")]
-    for checkpoint in reversed(checkpoints):
-        if JOURNAL in storage.names(f"{name}/{checkpoint}"):
-            journal: dict[str, Any] = json.loads(storage.read(f"{name}/{checkpoint}/{JOURNAL}"))
-            return journal
+    for checkpoint in _checkpoints(storage, name):
+        journal: dict[str, Any] = json.loads(storage.read(f"{name}/{checkpoint}/{JOURNAL}"))
+        return journal
     return None
 
 

@@ -221,7 +221,7 @@ class GAN:
 
     def _play(self, run: Run) -> None:
         """Train to the end, or to the last tick before an interruption."""
-        kept, rows, experiment = None, 0, run.experiment
+        kept, rows, interrupted, experiment = None, 0, False, run.experiment
         shown = training_bar("train", experiment.train.kimg, run.spec.unit, build.warm_up_kimg(experiment))
         with shown if self.verbose else nullcontext(_unseen) as show, closing(cast(Any, run.play())) as ticks:
             try:
@@ -231,7 +231,8 @@ class GAN:
             except KeyboardInterrupt:
                 if kept is None:  # nothing has been learnt
                     raise
-        if kept and run.state.step < run.recipe.steps:
+                interrupted = True
+        if interrupted and kept and kept.step < run.recipe.steps:
             _take(run, kept)  # a step, or what follows a tick, may have been cut in its middle
             del run.history[rows:]
             run.keep()
@@ -256,7 +257,10 @@ class GAN:
             kimg += self.kimg
         run = self._begun(self.experiment.override({"train.kimg": kimg}), learnt)
         _take(run, former.state)
-        run.log, run.selection.best = former.log, former.selection.best
+        run.log, run.selection.best = (
+            former.log.gathered(),
+            former.selection.best,
+        )  # what fails leaves the former as it was
         return run
 
     def predict(self, seeds: int | ArrayLike, labels: Any = None, truncation: float = 1.0) -> NDArray[Any]:

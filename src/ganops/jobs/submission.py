@@ -369,7 +369,7 @@ def fetch(root: Path, cluster: Cluster, name: str, *, force: bool = False) -> li
     """
     found = cluster.job(name)
     with _refusals(cluster.address):
-        marks = re.findall(rf"^{dvc.MARK} (\w+\.dir) ([\w ]+)$", cluster.client.get_job_logs(name), re.MULTILINE)
+        marks = re.findall(rf"^{dvc.MARK} (\w+\.dir) (.+)$", cluster.client.get_job_logs(name), re.MULTILINE)
     if not marks:
         status = found.status.value.lower()
         raise ClusterError(f"{name} ({status}) has finished no stage yet: there is nothing to fetch")
