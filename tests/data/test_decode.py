@@ -167,6 +167,81 @@ def test_a_truncated_image_is_rejected(encode, noise, kind, share):
         decode(data, ImageDecoder(8))
 
 
+def chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of(bits, colour, rows, clear):
+    """A PNG 4 pixels wide of such a depth and colour type, with the value that is clear."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 4, len(rows), bits, colour, 0, 0, 0))
+    clear = chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear)) if clear else b""
+    content = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
+    return b"\x89PNG\r\n\x1a\n" + header + clear + content + chunk(b"IEND", b"")
+
+
+def row(values, depth=">u2"):
+    return np.array(values, depth).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (png_of(8, 0, [row([0, 0, 255, 90], "u1")] * 4, [0]), [9, 9, 255, 90]),
+        (png_of(16, 0, [row([0, 1, 65535, 25700])] * 4, [0]), [9, 0, 255, 100]),
+        (png_of(16, 4, [row([[0, 0], [0, 65535], [65535, 65535], [25700, 65535]])] * 4, []), [9, 0, 255, 100]),
+        (png_of(4, 0, [bytes([0x0F, 0xF5])] * 4, [15]), [0, 9, 9, 85]),
+        (png_of(2, 0, [bytes([0b00111110])] * 4, [3]), [0, 9, 9, 170]),
+        (png_of(1, 0, [bytes([0b01100000])] * 4, [1]), [0, 9, 9, 0]),
+    ],
+)
+def test_what_is_clear_in_gray_of_any_depth_shows_the_background(content, expected):
+    pixels, notes = decode(content, ImageDecoder(4, background="#090909"))
+    assert pixels[:, 0].tolist() == [expected]
+    assert "transparency laid on the background" in notes
+
+
+def test_what_is_clear_in_16_bit_colour_shows_the_background():
+    rows = [row([[0x1234] * 3, [0] * 3, [0xFFFF] * 3, [0x1234] * 3])] * 4
+    pixels, _ = decode(png_of(16, 2, rows, [0x1234] * 3), ImageDecoder(4, background="#090909"))
+    assert pixels[:, 0].tolist() == [[9, 0, 255, 9]] * 3
+
+
+def tiff_of(bits, zero, content, sample_format=1, orientation=1):
+    """A TIFF of 4 x 4 gray pixels; `zero`: 0 where it is white."""
+    tags = [(256, 4, 4), (257, 4, 4), (258, 3, bits), (259, 3, 1), (262, 3, zero), (273, 4, 0), (274, 3, orientation),
+            (277, 3, 1), (278, 4, 4), (279, 4, len(content)), (339, 3, sample_format)]  # fmt: skip
+    first = 8 + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack("<HHI", tag, kind, 1) + struct.pack("<I", first if tag == 273 else value)
+        for tag, kind, value in tags
+    )
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + struct.pack("<I", 0) + content
+
+
+TWELVE = bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00])
+"""0, 4095, 2048, 0."""
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (tiff_of(12, 1, TWELVE * 4), [0, 255, 128, 0]),
+        (tiff_of(16, 1, row([0, 65535, 25700, 128], "<u2") * 4), [0, 255, 100, 0]),
+        (tiff_of(16, 0, row([0, 65535, 25700, 128], "<u2") * 4), [255, 0, 155, 255]),
+        (tiff_of(16, 0, row([0, 65535, 25700, 128], "<u2") * 4, orientation=3), [255, 155, 0, 255]),
+        (tiff_of(8, 0, row([0, 255, 100, 1], "u1") * 4), [255, 0, 155, 254]),
+    ],
+)
+def test_tiff_is_read_as_its_tags_say(content, expected):
+    assert decode(content, ImageDecoder(4))[0][:, 0].tolist() == [expected]
+
+
+@pytest.mark.parametrize(("bits", "depth"), [(8, "i1"), (16, "<i2"), (32, "<i4")])
+def test_signed_pixels_are_refused(bits, depth):
+    with pytest.raises(ItemError, match=r"no known range; expected (unsigned ones of )?8 or 16 bits"):
+        decode(tiff_of(bits, 1, row([0, 1, -1, 100], depth) * 4, sample_format=2), ImageDecoder(4))
+
+
 def png_header(width, height):
     """A PNG that is nothing but a claim about its size."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
@@ -219,10 +294,6 @@ def test_one_failure_leaves_the_others(encode, noise):
 def test_impossible_parameters_are_refused_by_name(wrong):
     with pytest.raises(ConfigError, match=f"data.{next(iter(wrong))}"):
         ImageDecoder(**{"resolution": 8, **wrong})
-
-
-def chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def raw_png(width, height, colour, scanlines):

@@ -265,9 +265,10 @@ def test_in_a_labelled_set_images_without_a_label_are_rejected(lay, pictures, en
     assert run(source, labels="none")["rejected"] == []
 
 
-def test_folders_named_as_splits_are_no_classes(lay, pictures, run):
-    source = lay({name.replace("a/", "train/").replace("b/", "test/"): pictures[name] for name in pictures})
-    with pytest.raises(DataError, match="the classes would be test, train"):
+@pytest.mark.parametrize(("one", "other"), [("train", "test"), ("Train", "Dev")])
+def test_folders_named_as_splits_are_no_classes(lay, pictures, run, one, other):
+    source = lay({name.replace("a/", f"{one}/").replace("b/", f"{other}/"): pictures[name] for name in pictures})
+    with pytest.raises(DataError, match=f"the classes would be {', '.join(sorted([one, other]))}"):
         run(source)
     run(source, labels="none")
 

@@ -164,6 +164,12 @@ def test_every_frame_of_so_many_is_taken_of_images_as_of_a_film(lay, watch):
     assert watch(lay(films, "films"), decoder)["sha256"] == watch(lay(images, "images"), decoder)["sha256"]
 
 
+def test_images_of_which_one_is_taken_are_told_why(lay, watch):
+    images = {f"{i:02}/{j}.png": data for i in range(20) for j, data in enumerate(reels.stills(film(i, 5)))}
+    with pytest.raises(DataError, match=r"one frame \(data\.every leaves others out\): expected a film"):
+        watch(lay(images), VideoDecoder(frames=2, every=5, resolution=8))
+
+
 def test_images_whose_order_nothing_says_are_refused_in_words(lay, frames, watch):
     odd = {
         "a/unnumbered/left.png": frames["a/00/frame_0008.png"],

@@ -221,6 +221,8 @@ def test_rates_of_the_set():
     assert finish([], (1, 2, 32, 32), {})[1] == {"fps": 8}
     assert VideoDecoder(every=4).finish([], (1, 8, 32, 32), counts)[1] == {"fps": 7.5}
     assert VideoDecoder(every=2, fps=10).finish([], (1, 8, 32, 32), counts)[1] == {"fps": 5}
+    assert VideoDecoder(every=30, fps=1).finish([], (1, 8, 32, 32), counts)[1] == {"fps": 0.0333}
+    assert VideoDecoder(every=4, fps=0.0004).finish([], (1, 8, 32, 32), counts)[1] == {"fps": 0.0001}
     shape, _, store, notes = finish([], (1, 2, 32, 32), {})
     film = np.zeros(shape, np.uint8)
     assert store(film) is film

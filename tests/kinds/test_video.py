@@ -97,6 +97,12 @@ def test_films_play_side_by_side(count, columns):
         assert np.array_equal(piece, films[i])
 
 
+def test_the_slowest_films_play_as_slowly_as_their_format_can():
+    films = GENERATOR.integers(0, 256, (1, 5, 4, 6, 1), np.uint8)
+    content = video.joined(films, {**FACTS, "fps": 1e-6})[2]
+    assert len(frames(content)[0]) == 5
+
+
 def test_of_no_films_there_is_no_picture():
     assert video.joined(GREY[:0], FACTS) == (".webp", "image/webp", b"")
 

@@ -97,6 +97,23 @@ def test_a_name_that_alone_decides_has_all_the_importance():
     assert found.shares["idle"][0] < 0.05
 
 
+@pytest.mark.parametrize("others", [[0.5], [0.2, 0.5, 0.9]])
+def test_null_is_a_value_as_any_word_is(others):
+    def decided(off):
+        rng = np.random.default_rng(0)
+        drawn = [[off, *others][rng.integers(1 + len(others))] for _ in range(40)]
+        scores = [10 * (value == off) + rng.uniform() for value in drawn]
+        return importance(
+            [
+                Trial(i, {"ema": v}, "finished", rung=1, score=s)
+                for i, (v, s) in enumerate(zip(drawn, scores, strict=True), 1)
+            ]
+        )
+
+    assert decided(None) == decided("None")
+    assert decided(None).shares["ema"][0] > 0.4
+
+
 def test_a_parameter_of_some_trials_can_decide_among_these():
     found = importance(trials_of(60, lambda p, _: p.get("only_b", 0.5)))
     assert next(iter(found.shares)) == "only_b"

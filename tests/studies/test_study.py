@@ -174,6 +174,18 @@ def test_the_interval_of_tau_opens_where_seeds_overlap():
     assert mixed == study.agreement(results([1.0, 2.0, 3.0, 4.0], 5.0)), "the same seeds, the same interval"
 
 
+def test_published_values_that_tie_are_ranked_as_far_as_they_differ():
+    def published(values):
+        return [
+            replace(result, published=value) for result, value in zip(results([10.0, 20.0, 30.0]), values, strict=True)
+        ]
+
+    found = study.agreement(published([24.5, 24.5, 30.0]))
+    assert found.tau == pytest.approx(stats.kendalltau([10, 20, 30], [24.5, 24.5, 30]).statistic)
+    assert found.interval == pytest.approx((found.tau, found.tau)), "the same statistic, of means that lie far apart"
+    assert study.agreement(published([24.5] * 3)) is None
+
+
 def test_equal_means_are_no_ranking():
     assert study.agreement(results([5.0, 5.0, 5.0])) is None
     assert study.agreement(results([5.0])) is None

@@ -12,7 +12,7 @@ from ganops.core.errors import DataError
 from ganops.data.intake import Spool
 from ganops.data.sample_table import Shape, Split, Table
 
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "dev", "test", "testing"}
 
 
 def order_classes(labels: Iterable[str | None], stated: Sequence[str]) -> tuple[str, ...]:
@@ -22,7 +22,7 @@ def order_classes(labels: Iterable[str | None], stated: Sequence[str]) -> tuple[
         DataError: All classes are named like splits.
     """
     names = {label for label in labels if label is not None}
-    if names and names <= _SPLIT_NAMES:
+    if names and {name.casefold() for name in names} <= _SPLIT_NAMES:
         found = ", ".join(sorted(names))
         problem = f"data.source: the classes would be {found}: name one of them as the source, or data.labels: none"
         raise DataError(problem)

@@ -12,6 +12,7 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from ganops.core.errors import ConfigError
 from ganops.core.redaction import reason
+from ganops.data.depth import DEEP, as_stated, eight_bits
 from ganops.data.sources.item import IMAGES, ItemError, Pixels, Wanted
 
 PIXEL_LIMIT = 89_478_485
@@ -155,27 +156,29 @@ def parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
         ItemError: It has no pixels or too many. What else Pillow raises is as it raises it.
     """
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        opened: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except Image.DecompressionBombError:
         raise ItemError(f"too large: at most {PIXEL_LIMIT:,} pixels are decoded") from None
-    check_area(*image.size)
-    image.load()
+    check_area(*opened.size)
+    opened.load()
     notes = []
-    if getattr(image, "is_animated", False):
-        image.seek(0)
+    if getattr(opened, "is_animated", False):
+        opened.seek(0)
         notes.append("several frames: the first taken")
-    if image.getexif().get(_ORIENTATION) in range(2, 9):
-        image = ImageOps.exif_transpose(image)
+    image = opened
+    if opened.getexif().get(_ORIENTATION) in range(2, 9):
+        image = ImageOps.exif_transpose(opened)
         notes.append("turned upright by EXIF")
-    return image, tuple(notes)
+    image, more = as_stated(image, opened, data)
+    return image, (*notes, *more)
 
 
 def plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple[str, ...]]:
     """Convert an image to mode L or RGB: 8 bits, no palette, no alpha; with the notes of that."""
     notes = [_CONVERSIONS[image.mode]] if image.mode in _CONVERSIONS else []
     if image.mode.startswith("I") or image.mode == "F":
-        image = _eight_bits(image)
-        notes.append("16-bit to 8-bit gray")
+        image = eight_bits(image)
+        notes.append(DEEP)
     gray = image.mode in _GRAY
     if image.has_transparency_data:
         notes.append("transparency laid on the background")
@@ -189,14 +192,6 @@ def plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple
         image = image.convert("L")
         notes.append("colour to luma")
     return image, tuple(notes)
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit gray to mode L by rounding v / 257; Pillow's own conversion would clip everything above 255."""
-    values = np.asarray(image)
-    if image.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise ItemError("32-bit pixels have no known range; expected 8 or 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def _canvas(gray: bool, size: tuple[int, int], decoder: ImageDecoder) -> Image.Image:

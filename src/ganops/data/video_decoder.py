@@ -1,6 +1,7 @@
 """One film, whatever its form, to uint8 [C, T, H, W]: so many frames of one size, gray or coloured."""
 
 import io
+import math
 import re
 import warnings
 from collections import Counter
@@ -150,7 +151,9 @@ class VideoDecoder:
         rates = Counter({float(found[1]): count for note, count in conversions.items() if (found := _RATE.match(note))})
         most = min(rates, key=lambda rate: (-rates[rate], rate), default=RATE)
         fps = most if self.fps == "auto" else float(self.fps)
-        return shape, {"fps": round(fps / self.every, 3)}, lambda film: film, {}
+        rate = fps / self.every  # with three digits behind the point, and three that count
+        digits = max(3, 2 - math.floor(math.log10(rate)))
+        return shape, {"fps": round(rate, digits)}, lambda film: film, {}
 
     def shown(self) -> dict[str, Any]:
         """The parameters as a user gives them."""

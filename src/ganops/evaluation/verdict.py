@@ -18,6 +18,7 @@ from ganops.core.terminal import progress
 from ganops.data import Prepared
 from ganops.experiment import identity
 from ganops.generator import Description, Generator
+from ganops.kinds import KINDS
 from ganops.metrics import catalogue, classifiers
 from ganops.metrics.classifiers import Counts, Side
 from ganops.metrics.intervals import Interval
@@ -100,7 +101,8 @@ def judge(
     if prepared.spec.kind == "text":
         protocol = {**results["protocol"], "classifiers": {"left_out": UNREAD}}
         return {**results, "protocol": {**protocol, "left_out": {**(protocol["left_out"] or {}), "c2st_auc": UNREAD}}}
-    size = int(np.prod(prepared.manifest["sample"]["shape"]))
+    stored = np.dtype(KINDS[prepared.spec.kind].STORED)
+    size = int(np.prod(prepared.manifest["sample"]["shape"])) * stored.itemsize
     train, held_out = (len(prepared.measured(split)[0]) for split in ("train", HELD_OUT))
     counts = Counts.of(train, held_out, samples, size)
     how = classifiers.protocol(counts) | {"split": HELD_OUT, "seed": seed, "first_seed": FIRST_SEED}

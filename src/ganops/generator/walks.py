@@ -20,6 +20,7 @@ from ganops.kinds import video
 SUFFIXES = (".gif", ".mp4", ".webp")
 PIECE_PICTURES = 64
 """Pictures drawn at once."""
+_LONGEST_OF_GIF = 655_350  # milliseconds of a frame
 SMALLEST = 256
 """Pixels that a moving picture has at least: smaller images are magnified by a whole factor."""
 
@@ -145,12 +146,14 @@ def _frame(image: NDArray[np.uint8]) -> Image.Image:
 def _gif(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
     first = next(frames)
     # GIF counts in hundredths of a second
-    first.save(path, save_all=True, append_images=frames, duration=max(20, round(100 / fps) * 10), loop=0)
+    first.save(
+        path, save_all=True, append_images=frames, duration=min(max(20, round(100 / fps) * 10), _LONGEST_OF_GIF), loop=0
+    )
 
 
 def _webp(path: Path, frames: Iterator[Image.Image], fps: float) -> None:
     first = next(frames)
-    duration = max(1, round(1000 / fps))
+    duration = min(max(1, round(1000 / fps)), video.LONGEST)
     first.save(path, "WEBP", save_all=True, append_images=frames, duration=duration, loop=0, quality=90, method=2)
 
 

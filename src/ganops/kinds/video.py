@@ -18,6 +18,8 @@ TOLERANCE = 1
 """Grey levels by which two runtimes may differ: each rounds its own sums to the nearest level."""
 COLUMNS = 8
 """Films beside one another, where there are not very many."""
+LONGEST = 2**24 - 1
+"""Milliseconds of a frame of a WebP, at most."""
 EXACT = 2**23
 """Bytes of the pixels of films that play beside one another, up to which their file is without loss."""
 
@@ -90,7 +92,7 @@ def _webp(film: Any, fps: float, *, lossless: bool) -> bytes:
 
     frames = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in film]
     ends = [round(1000 * number / fps) for number in range(len(frames) + 1)]  # whole milliseconds, which do not add up
-    shown = [max(1, after - before) for before, after in pairwise(ends)]
+    shown = [min(max(1, after - before), LONGEST) for before, after in pairwise(ends)]
     buffer = io.BytesIO()
     frames[0].save(
         buffer, format="WEBP", save_all=True, append_images=frames[1:], duration=shown, loop=0, lossless=lossless,

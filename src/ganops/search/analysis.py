@@ -21,6 +21,8 @@ MAX_TRIALS = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
 """Parts of the trials that are predicted in turn, exchanges of a parameter's values, and draws for intervals."""
+LACKING: Any = object()
+"""In the place of a parameter that a trial has not, where None is a value of it."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,9 @@ def importance(trials: Sequence[Trial]) -> Importance | None:
     ranks = np.concatenate([np.arange(len(order)), np.full(len(lost), len(order) + (len(lost) - 1) / 2)])
     chosen = np.unique(np.linspace(0, len(ranks) - 1, min(len(ranks), MAX_TRIALS)).round().astype(int))
     every, ranks = [[*order, *lost][i] for i in chosen], ranks[chosen]
-    encoded = {name: codes for name in names(every) if (codes := _encode([t.parameters.get(name) for t in every]))}
+    encoded = {
+        name: codes for name in names(every) if (codes := _encode([t.parameters.get(name, LACKING) for t in every]))
+    }
     if len(order) < MIN_TRIALS or is_population(trials) or not encoded:
         return None
     plain, worse = _held_out_errors(list(encoded.values()), ranks)
@@ -148,11 +152,11 @@ def is_number(value: Any) -> bool:
 def _encode(values: Sequence[Any]) -> tuple[Floats, np.ndarray[Any, np.dtype[np.bool_]]] | None:
     """A parameter as columns float64 [N, c], and which trials have it; None where it has one value only.
 
-    Numbers are one column, anything else one column a value. Trials that lack a number get the middle one: what
-    their lack means is learnt from the parameter that decided it.
+    Numbers are one column, anything else, None as well, one column a value. Trials that lack a number get the middle
+    one: what their lack means is learnt from the parameter that decided it.
     """
-    has = np.array([value is not None for value in values])
-    known = [value for value in values if value is not None]
+    has = np.array([value is not LACKING for value in values])
+    known = [value for value in values if value is not LACKING]
     if len({str(value) for value in known}) < 2:
         return None
     if all(is_number(value) for value in known):

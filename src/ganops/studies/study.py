@@ -281,8 +281,8 @@ def agreement(results: Sequence[Result], seed: int = 0) -> Agreement | None:
     from scipy import stats  # takes more than a second
 
     known = [result for result in results if result.mean is not None and result.published is not None]
-    if len({result.mean for result in known}) < 2:
-        return None  # collapsed generators may well be equal
+    if min(len({result.mean for result in known}), len({result.published for result in known})) < 2:
+        return None  # collapsed generators may well be equal, and so may published values
     published = np.array([result.published for result in known])
     found = stats.kendalltau([result.mean for result in known], published)
     source = np.random.default_rng(seed)
@@ -294,11 +294,12 @@ def agreement(results: Sequence[Result], seed: int = 0) -> Agreement | None:
 
 
 def _taus(means: NDArray[np.float64], published: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kendall's tau of each row [R, n] with published [n]: the mean over pairs of whether they order it alike."""
+    """Kendall's tau-b of each row [R, n] with published [n], as scipy has it; 0 where a row is all ties."""
     one, other = np.array(list(itertools.combinations(range(len(published)), 2))).T
-    alike = np.sign(means[:, one] - means[:, other]) * np.sign(published[one] - published[other])
-    mean: NDArray[np.float64] = alike.mean(1)
-    return mean
+    ours, theirs = np.sign(means[:, one] - means[:, other]), np.sign(published[one] - published[other])
+    untied = np.sqrt((ours != 0).sum(1) * (theirs != 0).sum())
+    taus: NDArray[np.float64] = (ours * theirs).sum(1) / np.maximum(untied, 1)
+    return taus
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ def test_an_image_is_a_struct_or_binary(write, image, name):
         ([1, 10, -1, 7], None, ["1", "10", None, "7"]),
         ([2, 0, 0, 0], ["cat", "dog"], [None, "cat", "cat", "cat"]),
         (["dog", "cat", None, "cat"], None, ["dog", "cat", None, "cat"]),
+        (["dog", "dog ", "", "  "], None, ["dog", "dog", None, None]),
         (pa.array(["dog", "cat", "cat", "cat"]).dictionary_encode(), None, ["dog", "cat", "cat", "cat"]),
     ],
 )

@@ -15,6 +15,9 @@ from ganops.data.sources.item import Content, Item, ItemError, Single, Source, W
 IGNORED = 10_000
 """Names of files that are no samples which a source states, at most."""
 
+ALONE = "one frame (data.every leaves others out): expected a film, got a still"
+"""Reason why a film in files is none of which one frame is taken."""
+
 _TABLES = """
 CREATE TEMP TABLE samples (number INTEGER PRIMARY KEY, sample TEXT);
 CREATE TEMP TABLE stills (number INTEGER PRIMARY KEY, folder TEXT, file TEXT);
@@ -131,7 +134,8 @@ class Listing:
             several, stills = len(files) > 1, self._wanted.stills
             picked = film.files[:: stills.every][: stills.most] if several and stills else film.files
             read = tuple(files[i] for i in picked)
-            self._keep(film.files[0], film.name, read, film.objection, film=several)
+            alone = ALONE if several and len(read) == 1 else ""
+            self._keep(film.files[0], film.name, read, film.objection or alone, film=several)
 
     def _samples(self) -> Iterator[Sample]:
         for (row,) in self._table.execute("SELECT sample FROM samples ORDER BY number"):

@@ -305,9 +305,9 @@ def _texts(group: _Group, about: Any) -> Iterator[Content]:
 
 
 def _label(value: int | str | None, names: tuple[str, ...], path: Store) -> str | None:
-    """The name of a class; an integer that the class names do not cover (-1 by convention) is no label."""
+    """The name of a class; an integer that the class names do not cover (-1 by convention) is none, nor are blanks."""
     if isinstance(value, int) and names:
         return names[value] if 0 <= value < len(names) else None
     if isinstance(value, str) and len(value) > _LABEL:
         raise DataError(f"data.source: {path}: a label of {len(value):,} characters; at most {_LABEL:,} are read")
-    return None if value is None or value == -1 else str(value)
+    return None if value is None or value == -1 else str(value).strip() or None
