@@ -174,6 +174,75 @@ def test_an_alias_that_was_moved_by_hand_is_recorded(client, monkeypatch):
     assert rollback(Model(client, NAME)) == "3"
 
 
+def test_a_move_beside_which_the_alias_is_looked_at_is_recorded_once(client, monkeypatch):
+    """A whole move comes between two looks of another process, long after the move before it."""
+    promote(Model(client, NAME), "1")
+    promote(Model(client, NAME), "2")
+    monkeypatch.setattr(champions, "YOUNG_SECONDS", 0.2)
+    time.sleep(0.3)
+    looks = {"current": champions.current, "_read": champions._read}
+
+    def look(name, model):
+        with pytest.MonkeyPatch.context() as patch:
+            for each, plain in looks.items():
+                patch.setattr(champions, each, plain)
+            found = looks[name](model)
+            promote(model, "3", kind="gate", over=2) if len(history(model)) < 3 else None
+        return found
+
+    for name in looks:
+        monkeypatch.setattr(champions, name, lambda model, name=name: look(name, model))
+    champions.settle(Model(client, NAME))
+    monkeypatch.undo()
+    assert chain(client) == [(1, None), (2, 1), (3, 2)]
+    assert rollback(Model(client, NAME)) == "2"
+
+
+def test_a_hand_that_two_have_recorded_is_one_move_to_a_rollback(client, monkeypatch):
+    promote(Model(client, NAME), "1")
+    promote(Model(client, NAME), "2")
+    client.set_registered_model_alias(NAME, CHAMPION, "3")
+    later(monkeypatch)
+    write = champions._write
+
+    def beside(*arguments):
+        monkeypatch.setattr(champions, "_write", write)
+        champions.settle(Model(client, NAME))
+        return write(*arguments)
+
+    monkeypatch.setattr(champions, "_write", beside)
+    champions.settle(Model(client, NAME))
+    assert chain(client) == [(1, None), (2, 1), (3, 2), (3, 3)]
+    assert rollback(Model(client, NAME)) == "2"
+    assert rollback(Model(client, NAME)) == "1"
+
+
+def test_a_rollback_beside_which_the_champion_was_another_and_came_back_is_one_step(client, monkeypatch):
+    for version in "412":
+        promote(Model(client, NAME), version)
+    expect = champions._expect
+
+    def beside(model, version):
+        monkeypatch.setattr(champions, "_expect", expect)
+        promote(model, "3")
+        promote(model, "2")
+        expect(model, version)
+
+    monkeypatch.setattr(champions, "_expect", beside)
+    assert rollback(Model(client, NAME)) == "1"
+    assert rollback(Model(client, NAME)) == "4", "and the next one goes further back"
+
+
+def test_who_has_a_number_for_a_name_moves_the_champion(client, monkeypatch):
+    def nameless():
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(tracking.getpass, "getuser", nameless)
+    monkeypatch.setattr(champions.os, "getuid", lambda: 54321)
+    promote(Model(client, NAME), "1")
+    assert history(Model(client, NAME))[0].by == "uid 54321"
+
+
 def test_an_alias_that_was_there_before_any_record(client):
     client.set_registered_model_alias(NAME, CHAMPION, "3")
     assert promote(Model(client, NAME), "4") == "3"

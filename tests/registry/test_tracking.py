@@ -1,9 +1,11 @@
+import socket
 import subprocess
 from urllib.parse import parse_qs
 
 import pytest
 from typer.testing import CliRunner
 
+from ganops.cli import app
 from ganops.cli import registry as cli
 from ganops.core.errors import RegistryError
 from ganops.registry import pages, tracking
@@ -224,8 +226,24 @@ def test_an_experiment_that_others_made_is_told_to_be_of_machine_learning(client
 def test_ui_prints_the_address_of_the_runs_and_serves_the_store(root, monkeypatch):
     served = []
     monkeypatch.chdir(root)
-    monkeypatch.setattr(cli.subprocess, "run", lambda command, **_: served.append(command))
+    monkeypatch.setattr(cli.subprocess, "run", lambda command, env, **_: served.append((command, env)))
     (root / "params.yaml").write_text("register: {name: faces}\n")
     said = CliRunner().invoke(cli.app, ["ui", "--port", "5001"]).output
     assert "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning" in said
-    assert served[0][-1] == f"sqlite:///{root}/mlflow/mlflow.db"
+    ((command, environment),) = served
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == f"sqlite:///{root}/mlflow/mlflow.db"
+    assert not [word for word in command if "mlflow.db" in word], "an address may hold a password, and all see commands"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        told = CliRunner().invoke(cli.app, ["ui", "--port", str(port)])
+    assert str(told.exception).endswith("in use; choose another --port")
+    assert "http://" not in told.output
+    assert len(served) == 1
+
+
+@pytest.mark.parametrize("command", [["promote", "3"], ["rollback"], ["lineage"], ["sample", "--model", "champion"]])
+def test_no_store_is_made_where_there_is_no_project(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(app, command)
+    assert "params.yaml is missing" in str(told.exception)
+    assert not [*tmp_path.iterdir()]

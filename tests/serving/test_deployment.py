@@ -291,6 +291,8 @@ def test_what_is_not_there_is_told_before_anything_starts(store):
 
     with pytest.raises(RegistryError, match="the registry has no alias nobody of faces"):
         run("nobody")
+    with pytest.raises(UserError, match="--name chooses the model, got models:/other@champion"):
+        run("models:/other@champion")
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(UserError, match="in use; choose --host, --port"),

@@ -90,7 +90,7 @@ def compare(
     other: Annotated[str, typer.Argument(help="Another one.")] = str(layout.GENERATOR),
     samples: Annotated[int, typer.Option(min=40, help="Of each, from the same seeds.")] = 10000,
     split: Annotated[str, typer.Option(help="validation to choose, test to report.")] = "validation",
-    seed: Annotated[int, typer.Option(help="Draws the halves behind the intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**31, help="Draws the halves behind the intervals.")] = 0,
     truncations: Annotated[
         str | None,
         typer.Option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ganops.cli.app import REGISTRY, AsJson, app, looking, params, show
+from ganops.core.listening import bound
 from ganops.core.terminal import say
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def _model(name: str | None) -> "Model":
     from ganops.registry import tracking  # mlflow takes seconds to import
     from ganops.registry.model import Model
 
-    return Model(tracking.connect(Path()), _name(name))
+    wanted = _name(name)  # before a store is made in a folder that is no project
+    return Model(tracking.connect(Path()), wanted)
 
 
 def _moves(name: str) -> "list[Move]":
@@ -112,7 +114,9 @@ def lineage(
 
 @app.command(rich_help_panel=REGISTRY)
 def ui(
-    port: Annotated[int, typer.Option(help="Of 127.0.0.1, for the store that is embedded in the project.")] = 5000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, help="Of 127.0.0.1, for the store that is embedded in the project.")
+    ] = 5000,
 ) -> None:
     """Serve MLflow's pages of this project, and print the address of its runs; of a server, print that alone."""
     here = Path()
@@ -121,14 +125,17 @@ def ui(
 
         client, server = tracking.connect(here), pages.server(here)
         runs = pages.runs(client, tracking.ensure_experiment(client, _name(None), here))
+    if not server:
+        with bound("127.0.0.1", port, "choose another --port"):
+            pass  # MLflow says nothing of a port that another has, and ends as if all were well
     say("ui", f"{server or f'http://127.0.0.1:{port}/'}{runs}")
     if not server:
         # eight processes more, for judging answers of language models
         environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
+        environment["MLFLOW_BACKEND_STORE_URI"] = tracking.store_uri(here)  # it may hold a password
         where = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-        store = ["--backend-store-uri", tracking.store_uri(here)]
         with suppress(KeyboardInterrupt):
-            subprocess.run([sys.executable, "-m", "mlflow", "ui", *where, *store], env=environment, check=True)
+            subprocess.run([sys.executable, "-m", "mlflow", "ui", *where], env=environment, check=True)
 
 
 @registry.command()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 JOINED = {".wav": "cannot be heard", ".txt": "are no texts", ".webp": "do not move"}
 """Suffixes of files that hold several samples, and why samples of other kinds are in none."""
+MOST = 4096
+"""Samples that are drawn at once, at most."""
 
 
 @app.command(rich_help_panel=LOOK)
@@ -32,8 +34,8 @@ def sample(
             help="Picture to write, .png or .jpg; .wav, .txt, of films .webp, .mp4, .gif; with --walk one of these."
         ),
     ] = Path("samples.png"),
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    count: Annotated[int | None, typer.Option(min=1, max=4096, help="How many: 64; of a walk's stops 8.")] = None,
+    seed: Annotated[int, typer.Option(min=-(2**63), max=2**63 - 1 - MOST, help="The first seed.")] = 0,
+    count: Annotated[int | None, typer.Option(min=1, max=MOST, help="How many: 64; of a walk's stops 8.")] = None,
     label: Annotated[
         str | None,
         typer.Option("--label", "-l", help="Name or number of one class for all; without it the classes take turns."),

@@ -8,7 +8,6 @@ that its writer saw, also where a clock was ahead.
 """
 
 import functools
-import getpass
 import json
 import os
 import re
@@ -105,9 +104,7 @@ def rollback(model: Model, *, why: str = "") -> str:
         ChampionMovedError: Another move came first.
     """
     settle(model)
-    stack: list[int] = []
-    for move in history(model):
-        stack = [] if move.to is None else stack[:-1] if move.kind == "rollback" else [*stack, move.to]
+    stack = _stack(history(model))
     if not stack:
         raise RegistryError(f"{model.name} has no champion to roll back from")
     if len(stack) == 1:
@@ -124,7 +121,8 @@ def settle(model: Model) -> None:
     Raises:
         RegistryError: There is no such model.
     """
-    moves, alias = _read(model), current(model)
+    alias = current(model)  # before the record: a whole move that comes between is young
+    moves = _read(model)
     champion, found = _last(moves), None if alias is None else int(alias)
     if found == champion:
         return
@@ -145,6 +143,21 @@ def taken_back(model: Model, version: str) -> bool:
     """
     about = [move for move in history(model) if int(version) in (move.to, move.over)]
     return bool(about) and about[-1].kind == "rollback" and about[-1].over == int(version)
+
+
+def _stack(moves: Sequence[Move]) -> list[int]:
+    """The champions through which rollbacks walk back, the present one last: no version follows itself."""
+    stack: list[int] = []
+    for move in moves:
+        if move.to is None:
+            stack = []
+        elif move.kind == "rollback":  # another may have been promoted, and the former one again, while it was decided
+            while stack and stack[-1] != move.to:
+                stack.pop()
+            stack = stack or [move.to]
+        elif move.to != move.over:
+            stack.append(move.to)
+    return stack
 
 
 def _move(model: Model, kind: str, to: int, over: int | None, why: str) -> None:
@@ -185,7 +198,7 @@ def _align(model: Model) -> None:
 
 def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
-    by = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
+    by = os.environ.get("MLFLOW_TRACKING_USERNAME") or tracking.user() or f"uid {os.getuid()}"
     move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:MAX_REASON_CHARS])
     # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
     last = max(map(_time, _written(model)), default=0)

@@ -163,7 +163,8 @@ def resolved(which: str, root: Path) -> Any:
     Raises:
         RegistryError: There is no such version.
     """
-    return Model(tracking.connect(root), config.load(root / "params.yaml").register_.name).resolve(which)
+    name = config.load(root / "params.yaml").register_.name  # before a store is made in a folder that is no project
+    return Model(tracking.connect(root), name).resolve(which)
 
 
 @dataclass(frozen=True)

@@ -536,9 +536,14 @@ def code_tags(root: Path) -> dict[str, str]:
 def made_by() -> dict[str, str]:
     """Return the tags by which MLflow's pages tell who made a run, and with what."""
     tags = {"mlflow.source.name": "dvc repro", "mlflow.source.type": "PROJECT"}
-    with suppress(OSError, KeyError):  # a container may run as a number that has no name
-        tags["mlflow.user"] = getpass.getuser()
-    return tags
+    return tags | ({"mlflow.user": name} if (name := user()) else {})
+
+
+def user() -> str | None:
+    """Return the name of the user; None: a container may run as a number that has no name."""
+    with suppress(OSError, KeyError):
+        return getpass.getuser()
+    return None
 
 
 def flatten(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -12,7 +12,8 @@ from ray import serve
 from ray.exceptions import RayActorError
 from ray.serve.exceptions import DeploymentUnavailableError
 
-from ganops.core.errors import ClusterError
+from ganops.core.errors import ClusterError, UserError
+from ganops.core.listening import bound
 from ganops.distributed import runtime
 from ganops.registry import tracking
 from ganops.registry.model import Model
@@ -124,9 +125,11 @@ def run(
         UserError: Nobody can listen there.
     """
     token = limits.token()
+    if target.alias.startswith("models:"):
+        raise UserError(f"--alias: expected an alias or a version; --name chooses the model, got {target.alias}")
     first = Model(tracking.connect(Path(target.root)), target.name).resolve(target.alias)
     with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(limits.bound(host, port))
+        listener = stack.enter_context(bound(host, port))
         stack.enter_context(contextlib.suppress(KeyboardInterrupt))
         stack.enter_context(_interrupted_by_sigterm())
         tell(f"starting {target.name} v{first.version}")

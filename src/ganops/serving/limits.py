@@ -7,13 +7,12 @@ to its own names alone is out of reach.
 
 import asyncio
 import base64
-import contextlib
 import hmac
 import ipaddress
 import os
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -255,26 +254,6 @@ class Guarded(H11Protocol):
         if self.waits is not None:
             self.waits.cancel()
             self.waits = None
-
-
-@contextlib.contextmanager
-def bound(host: str, port: int) -> Iterator[socket.socket]:
-    """Yield a socket that has the address but does not listen yet: who comes too early is refused and need not wait.
-
-    Raises:
-        UserError: Nobody can listen there.
-    """
-    with contextlib.ExitStack() as stack:
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            listener = stack.enter_context(socket.socket(family, kind, protocol))
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-        except OSError as error:
-            reason = error.strerror or error
-            cure = "choose --host, --port; --port 0 takes a free one"
-            raise UserError(f"nobody can listen at {host}:{port}: {reason}; {cure}") from None
-        yield listener
 
 
 def server(app: App, **settings: Any) -> uvicorn.Server:

@@ -24,10 +24,11 @@ from numpy.typing import NDArray
 from ganops.core import pictures
 from ganops.core.errors import UserError
 from ganops.core.files import embedded
+from ganops.core.listening import bound
 from ganops.registry.card import shape
 from ganops.reports.page import TEMPLATES, environment
 from ganops.serving.gallery import MAX_SAMPLES, MAX_SEED, STRIP_SAMPLES, Drawn, Exhibit, Exhibition, Settings, whole
-from ganops.serving.limits import Doorway, bound, serve, token
+from ganops.serving.limits import Doorway, serve, token
 from ganops.serving.votes import Ballot
 
 IN_TURN = -1
