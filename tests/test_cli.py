@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from packages import FILM, LENGTH, SOUND, TEXT
 from PIL import Image
 from typer.testing import CliRunner
