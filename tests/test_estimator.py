@@ -135,6 +135,98 @@ def test_other_sizes_come_to_a_side_as_prepare_brings_them(capsys):
     assert np.array_equal(cropped[1], decoder.decode(mixed[1])[0])
 
 
+@pytest.mark.parametrize("value", [1.14, 1.002, -0.1])
+def test_floats_a_little_beyond_their_range_are_none_of_another(value):
+    floats = IMAGES / 255.0
+    floats[0, 0, 0] = value
+    with pytest.raises(UserError, match=r"got float64 from [-\d.]+ to [\d.]+; np\.clip brings overshoot back"):
+        learnt_from(floats)
+
+
+@pytest.mark.parametrize("ends", [(0, 1), (-1, 1), (0, 255)])
+def test_what_rounding_leaves_beyond_a_range_is_clipped(ends):
+    low, high = ends
+    floats = IMAGES / 255.0 * (high - low) + low
+    expected = learnt_from(floats).stored
+    floats[IMAGES == 255] += 1e-6
+    floats[IMAGES == 0] -= 1e-6
+    assert np.array_equal(learnt_from(floats).stored, expected)
+    assert np.abs(expected[:, 0].astype(int) - IMAGES).max() <= 1
+
+
+def test_images_of_a_list_have_one_range_and_those_that_follow_it_too(tmp_path):
+    sides = [np.full((16, 16), value, np.float32) for value in (200, 100, 1, 0.5)] + [np.full((20, 20), 9, np.float32)]
+    assert learnt_from(sides).stored.max((1, 2, 3)).tolist() == [200, 100, 1, 0, 9]
+    gan = small()
+    intake = gan._taking()
+    floats = IMAGES / 127.5 - 1
+    learnt = intake.learn(floats)
+    bright = np.abs(floats[:1])
+    alone, beside = (intake.like(each, learnt.spec)[0][0] for each in (bright, np.concatenate([bright, floats])))
+    assert np.array_equal(alone, beside)
+
+
+@pytest.mark.parametrize("form", ["bf16", "gradient", "list", "sparse"])
+def test_tensors_of_any_kind_are_images(form):
+    tensor = torch.from_numpy(IMAGES / 256).float()
+    forms = {"bf16": tensor.bfloat16(), "gradient": tensor.clone().requires_grad_(), "list": [*tensor.bfloat16()],
+             "sparse": tensor.to_sparse()}  # fmt: skip
+    found = learnt_from(forms[form]).stored[:, 0].astype(int)
+    assert np.abs(found - IMAGES).max() <= 1
+
+
+def test_a_folder_of_gray_and_colour_is_found_again(tmp_path):
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image if i % 2 else np.stack([image, image, image // 2], -1)).save(tmp_path / f"{i:02}.png")
+    intake = small()._taking()
+    learnt = intake.learn(tmp_path)
+    assert learnt.spec.shape == (3, 16, 16)
+    assert np.array_equal(intake.like(tmp_path, learnt.spec)[0], learnt.stored)
+    (tmp_path / "gray").mkdir()
+    Image.fromarray(IMAGES[0]).save(tmp_path / "gray/0.png")
+    assert intake.like(tmp_path / "gray", learnt.spec)[0].shape == (1, 3, 16, 16)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="expected at least one picture, got none"):
+        intake.like(tmp_path / "none", learnt.spec)
+
+
+def test_integers_are_the_names_of_the_classes_that_occur():
+    gan = small().fit(IMAGES, np.where(np.arange(20) % 2, 2020, 7))
+    assert gan.generator.description.class_names == ("7", "2020")
+    assert np.array_equal(gan.predict(3, labels=2020), gan.predict(3, labels=["2020"] * 3))
+    assert not np.array_equal(gan.predict(3, labels=2020), gan.predict(3, labels=7))
+
+
+def test_a_folder_with_something_else_is_not_replaced(named, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    (tmp_path / "file").write_text("as well")
+    for place in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UserError, match="save: expected a new folder, or that of a generator"):
+            named.save(place)
+    assert (tmp_path / "thesis.txt").read_text() == "years"
+    for _ in range(2):
+        named.save(tmp_path / "model")
+
+
+@pytest.mark.parametrize("latents", ["abc", 3.0, np.zeros(8), [[1.0], [1.0, 2.0]], np.array(["a"])])
+def test_what_are_no_latents_is_told_in_a_sentence(named, latents):
+    with pytest.raises(UserError, match="latents: expected"):
+        named.decode(latents, labels=0)
+
+
+def test_a_warm_start_of_another_game_is_told_in_a_sentence():
+    gan = small().set_params(warm_start=True).fit(IMAGES, np.array(["cat", "dog"])[np.arange(20) % 2])
+    with pytest.raises(
+        UserError, match=r"warm_start: expected 16x16 grey images of cat, dog, as before; got .* of dog, w"
+    ):
+        gan.fit(IMAGES, np.array(["dog", "wolf"])[np.arange(20) % 2])
+    with pytest.raises(UserError, match=r"of cat, dog, as before; got 16x16 grey images without labels"):
+        gan.fit(IMAGES)
+    gan.set_params(params={**SMALL, "model.options": {"width": 8}})
+    with pytest.raises(UserError, match=r"warm_start: other networks than before"):
+        gan.fit(IMAGES, np.array(["cat", "dog"])[np.arange(20) % 2])
+
+
 def test_a_folder_is_learnt_from_by_its_sub_folders(tmp_path, capsys):
     for i, image in enumerate(IMAGES):
         place = tmp_path / ("boot", "bag")[i % 2] / f"{i:02}.png"

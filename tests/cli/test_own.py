@@ -1,9 +1,11 @@
 """`ganops init FOLDER`: a project for own samples, and what it says before hours are spent."""
 
+import shutil
 import subprocess
 
 import numpy as np
 import pytest
+import sounds
 import yaml
 from PIL import Image
 from typer.testing import CliRunner
@@ -92,6 +94,33 @@ def test_check_finds_nothing_to_say(emoji, written, monkeypatch):
     done = CliRunner().invoke(app, ["check"])
     assert done.exit_code == 0, done.exception
     assert " ".join(done.output.split()) == f"check params.yaml and {emoji} are fine"
+
+
+def test_a_project_does_not_lie_among_its_own_samples(emoji, tmp_path, monkeypatch):
+    monkeypatch.chdir(emoji)
+    for arguments in ((".",), (emoji, "--name", emoji / "inside")):
+        assert "would lie among its own samples" in str(invoke(*arguments).exception)
+    assert not [path for path in emoji.iterdir() if path.name.endswith(("-gan", "inside"))]
+
+
+def test_a_cover_among_clips_is_none_of_the_samples(tmp_path, monkeypatch, emoji):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clips").mkdir()
+    for i in range(181):
+        (tmp_path / "clips" / f"{i}.wav").write_bytes(sounds.wav(sounds.noise(i)))
+    shutil.copy(next(emoji.rglob("*.png")), tmp_path / "clips/cover.png")
+    done = invoke("clips")
+    assert done.exit_code == 0, done.exception
+    assert config.load(tmp_path / "clips-gan" / "params.yaml").data.kind == "sound"
+
+
+def test_what_prepare_will_refuse_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "broken").mkdir()
+    for i in range(190):
+        (tmp_path / "broken" / f"{i}.png").write_bytes(b"no picture")
+    said = " ".join(invoke("broken").output.split())
+    assert "`prepare` will refuse it: 190 of the 190 looked at cannot be used, more than the 1 %" in said
 
 
 def test_without_a_name_it_is_that_of_the_samples(emoji, tmp_path, monkeypatch):

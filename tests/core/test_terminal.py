@@ -189,7 +189,9 @@ def test_tables_and_markup_of_rich_are_used_in_one_place_only():
     ]
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (3600, "1:00:00"), (-2, "0:00")]
+)
 def test_times_read_well(seconds, text):
     assert terminal.clock(seconds) == text
 

@@ -196,6 +196,28 @@ def test_an_answer_that_is_not_rays_is_a_sentence():
 # --- the list ---
 
 
+@pytest.mark.parametrize("name", [".dvc/config.local", ".env", "infra/.env", "id_rsa"])
+@pytest.mark.parametrize("known", [False, True])
+def test_what_may_hold_keys_is_not_sent(tree, name, known):
+    (tree / name).parent.mkdir(exist_ok=True)
+    (tree / name).write_text("XSECRET")
+    if known:
+        subprocess.run(["git", "add", "-f", name], cwd=tree, check=True)
+    with pytest.raises(ClusterError, match=f"{name} may hold keys, and would be sent"):
+        upload.listed(tree)
+
+
+@pytest.mark.parametrize("address", ["sqlite:///mlflow.db", "./mlruns", "file:///tmp/x"])
+def test_a_store_of_this_machine_is_none_of_a_job(tree, monkeypatch, address):
+    def handed_on(uri):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        found = submission.environment_of(submission.Tree.of(tree), compute={}, variables={}, remote="s3://b/x")
+        return found.get("MLFLOW_TRACKING_URI")
+
+    assert handed_on(address) is None
+    assert handed_on("http://there:5000") == "http://there:5000"
+
+
 @pytest.fixture
 def tree(tmp_path):
     """A repository with one file and one that is ignored."""

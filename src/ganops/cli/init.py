@@ -15,6 +15,7 @@ from ganops.cli.experiment import write_schema
 from ganops.core import git, layout, project
 from ganops.core.errors import UserError
 from ganops.core.files import atomic_folder
+from ganops.core.storage import scheme
 from ganops.core.terminal import say, working
 
 
@@ -88,6 +89,10 @@ def init(
 
         folder = own.folder(source, name)
         _expect_room(folder)
+        if not scheme(source) and folder.resolve().is_relative_to(Path(source).resolve()):
+            raise UserError(
+                f"{folder} would lie among its own samples, in {source}: go to another folder, or name one (--name)"
+            )
         with looking("init"):
             plan = own.plan(source, kind, folder.resolve().name)
         for line in plan.lines():

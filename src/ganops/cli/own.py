@@ -3,6 +3,7 @@
 import re
 import statistics
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -79,6 +80,10 @@ class Plan:
         notes, rejected, shapes = found.results(decoders.of(data))
         looked = len(found.looked_at)
         changed = {**notes, **_odd(found, data), **{f"cannot be used, {why}": n for why, n in rejected.items()}}
+        unread = sum(rejected.values())
+        if unread > data.max_rejected * looked:
+            share = f"more than the {100 * data.max_rejected:g} % of data.max_rejected"
+            yield f"`prepare` will refuse it: {unread:,} of the {looked:,} looked at cannot be used, {share}"
         told = "; ".join(f"{count:,} {note}" for note, count in sorted(changed.items(), key=lambda each: -each[1]))
         yield f"{_become(data, shapes)}; of {looked:,} looked at: {told or 'all are taken as they are'}"
         train = self.experiment.train
@@ -104,6 +109,8 @@ def plan(source: str, kind: str | None, name: str) -> Plan:
         raise UserError(f"--kind: expected {', '.join(others)} or {last}, got {kind}")
     source = source if scheme(source) else str(Path(source).expanduser().absolute())
     found = _found(source, kind)
+    if found.count < MIN_SAMPLES and kind is None:  # a cover among clips
+        found = max((_found(source, each) for each in _present(source)), key=lambda each: each.count, default=found)
     if found.count < MIN_SAMPLES:
         why = f"of fewer than {MIN_HELD_OUT} that no training has seen no figure would be worth its error bar"
         raise DataError(f"{source}: expected at least {MIN_SAMPLES} {_unit(found)}s, got {found.count}: {why}")
@@ -123,6 +130,14 @@ def _found(source: str, kind: str | None) -> Survey:
     notes, _, shapes = found.results(found.decoder)
     moves = kind is None and 0 < len(shapes) < 2 * notes[STILL]
     return survey.survey(source, [usual["video"]]) if moves else found
+
+
+def _present(source: str) -> Iterator[str]:
+    """Kinds of which a source has samples."""
+    for kind in GUESSED:
+        with suppress(DataError):
+            _found(source, kind)
+            yield kind
 
 
 def _params(found: Survey, source: str, name: str) -> str:

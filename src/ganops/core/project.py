@@ -15,7 +15,7 @@ from ganops.core.layout import PACKAGE
 
 INSTALLED = Path(__file__).resolve().parents[1]
 """Folder of the package that runs."""
-CARRIED = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/config", ".dvc/plots", "pipeline")
+CARRIED = ("dvc.yaml", ".dvcignore", ".gitignore", ".dvc/.gitignore", ".dvc/config", ".dvc/plots", "pipeline")
 """Files and folders that every project has as a checkout has them; pyproject.toml puts them into the wheel."""
 
 

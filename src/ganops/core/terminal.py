@@ -161,8 +161,8 @@ def stage(file: str) -> Iterator[str]:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as h:mm:ss, or m:ss below an hour."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Return a time as h:mm:ss, or m:ss below an hour; one that has passed as none."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
     hours, left = divmod(minutes, 60)
     return f"{hours}:{left:02d}:{rest:02d}" if hours else f"{left}:{rest:02d}"
 

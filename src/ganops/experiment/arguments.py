@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ganops.core.errors import InputError
+from ganops.experiment.samples import as_array
 from ganops.generator import Generator
 
 
@@ -16,7 +17,7 @@ def seeds(given: Any) -> NDArray[np.int64]:
     Raises:
         InputError: They are not whole numbers, or none.
     """
-    array = np.asarray(given)
+    array = as_array(given, "seeds")
     if array.dtype.kind not in "iu" or array.ndim > 1 or (array.dtype.kind == "u" and array.max(initial=0) >= 2**63):
         got = next((each for each in array.ravel().tolist() if not isinstance(each, int) or isinstance(each, bool)),
                    f"{array.dtype} {array.shape}")  # fmt: skip
@@ -40,7 +41,7 @@ def truncation(given: Any) -> float:
 
 
 def labels(given: Any, count: int, generator: Generator, *, one: bool = False) -> NDArray[np.int64] | None:
-    """Return numbers of so many labels, numbers or names; None where the generator learnt without.
+    """Return numbers of so many labels, numbers or names, which go first; None where the generator learnt without.
 
     Args:
         given: Numbers or names.
@@ -61,11 +62,11 @@ def labels(given: Any, count: int, generator: Generator, *, one: bool = False) -
     known = f"integers from 0 to {classes - 1}" + (f" or {', '.join(names)}" if _named(names) else "")
     if given is None:
         raise InputError(f"labels: expected {known}, one for each {generator.spec.noun}, got none")
-    array = np.asarray(given)
+    array = as_array(given, "labels")
     array = np.broadcast_to(array, (count,)) if one and array.shape in ((), (1,)) else array
     if array.shape != (count,):
         raise InputError(f"labels: expected {count}{' or one' * one}, got {array.dtype} {array.shape}")
-    numbers = [names.index(each) if each in names else each for each in array.tolist()]
+    numbers = [names.index(str(each)) if str(each) in names else each for each in array.tolist()]
     for each in numbers:
         if isinstance(each, bool) or not isinstance(each, int) or not 0 <= each < classes:
             raise InputError(f"labels: expected {known}, got {each!r}")

@@ -21,7 +21,7 @@ from ganops.experiment.checkpoint import STATE
 from ganops.experiment.intake import Intake
 from ganops.experiment.player import Player
 from ganops.experiment.run import Run
-from ganops.experiment.samples import Arrays
+from ganops.experiment.samples import Arrays, as_array
 from ganops.experiment.scores import Scores, scores
 from ganops.generator import Generator
 from ganops.generator.encoder import Encoder
@@ -250,13 +250,20 @@ class GAN:
         """
         assert self._run
         former = self._run
-        if learnt.spec != former.spec:
-            raise InputError(f"warm_start: expected {former.spec.described}, as before; got {learnt.spec.described}")
+        if learnt.spec != former.spec or learnt.class_names != former.class_names:
+            before, now = (
+                f"{each.spec.described} {'of ' + ', '.join(each.class_names) if each.class_names else 'without labels'}"
+                for each in (former, learnt)
+            )
+            raise InputError(f"warm_start: expected {before}, as before; got {now}")
         kimg = former.experiment.train.kimg
         if former.state.step >= sum(phase.recipe.steps for phase in (*former.before, former.last)):
             kimg += self.kimg
         run = self._begun(self.experiment.override({"train.kimg": kimg}), learnt)
-        _take(run, former.state)
+        try:
+            _take(run, former.state)
+        except ValueError as error:
+            raise InputError(f"warm_start: other networks than before ({error}): fit with warm_start=False") from error
         run.log, run.selection.best = (
             former.log.gathered(),
             former.selection.best,
@@ -374,7 +381,10 @@ class GAN:
         Raises:
             UserError: It has not been trained, or they are not its latents or labels, or texts without encoder.
         """
-        generator, z = self._learnt(), np.asarray(latents, np.float32)
+        generator, z = self._learnt(), as_array(latents, "latents")
+        if z.dtype.kind not in "fiu" or z.ndim != 2:
+            raise InputError(f"latents: expected float32 [N, {generator.latent}], got {z.dtype} {z.shape}")
+        z = z.astype(np.float32)
         if not self.encoder:
             expect_gradient(generator.spec)
         return generator.shown(draw(generator, z, self._labels(labels, len(z)), "code" if self.encoder else "z"))
@@ -383,9 +393,17 @@ class GAN:
         """Write the generator as `artifacts/generator` of the pipeline is written, an encoder beside it.
 
         Raises:
-            InputError: The GAN has not been trained.
+            InputError: The GAN has not been trained, or the folder holds something else, which would be lost.
         """
-        self._learnt().save(Path(folder))
+        generator, place = self._learnt(), Path(folder)
+        there = sorted(place.iterdir()) if place.is_dir() else []
+        others = [each.name for each in there if each.suffix not in (".json", ".safetensors")]
+        if others or place.is_file() or (there and not (place / "generator.json").is_file()):
+            got = "a file" if place.is_file() else f"one with {(others or [there[0].name])[0]}"
+            raise InputError(
+                f"save: expected a new folder, or that of a generator, which is replaced; {place} is {got}"
+            )
+        generator.save(place)
         if self.encoder:
             self.encoder.save(Path(folder))
 

@@ -13,7 +13,18 @@ from ganops.core.errors import InputError
 from ganops.data import decoders
 from ganops.data.sources.item import ItemError
 from ganops.experiment.datasets import opened
-from ganops.experiment.samples import EXPECTED, Arrays, Tell, images, numbered, of_folder
+from ganops.experiment.samples import (
+    EXPECTED,
+    Arrays,
+    Ends,
+    Tell,
+    apart,
+    as_array,
+    ends_of,
+    images,
+    numbered,
+    of_folder,
+)
 from ganops.kinds import KINDS, Spec
 
 
@@ -31,6 +42,8 @@ class Intake:
         self.data, self.side, self.tell = data, side, tell
         self.store: Callable[[NDArray[Any]], NDArray[Any]] | None = None
         """Makes a stored sample of a raw one, by what was learnt of those to learn from."""
+        self.ends: Ends | None = None
+        """Range of the floats of images to learn from."""
 
     def learn(self, samples: Any, labels: ArrayLike | None = None) -> Arrays:
         """Return samples to learn from, with their labels.
@@ -63,6 +76,10 @@ class Intake:
         """
         if self._is_path(samples):
             raw, own = of_folder(Path(samples), self.data, spec.shape[-1], self.tell)
+            if not raw:
+                raise InputError(f"{samples}: expected at least one {spec.noun}, got none")
+            if spec.kind in ("image", "video"):
+                raw = [_deep(each, spec.shape[0]) for each in raw]
             return np.stack([self.store(each) if self.store else each for each in raw]), own
         found = opened(samples, self.data.kind)
         return self._stored(found.samples, spec), found.named
@@ -73,7 +90,9 @@ class Intake:
     def _learnable(self, samples: Any) -> tuple[NDArray[Any], dict[str, Any]]:
         """Return stored samples, and the facts of their kind; but for images by what is learnt of all of them."""
         if isinstance(self.data, config.ImageData):
-            return images(samples, self.data, self.side, self.tell), {}
+            given = apart(samples)
+            self.ends = ends_of(given)
+            return images(given, self.data, self.side, self.tell), {}
         return self._finished(self._raw(samples))
 
     def _finished(self, raw: list[NDArray[Any]]) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -89,7 +108,7 @@ class Intake:
     def _stored(self, samples: Any, spec: Spec) -> NDArray[Any]:
         """Return samples in memory as those that were learnt from were stored."""
         if isinstance(self.data, config.ImageData):
-            stored = images(samples, self.data, spec.shape[-1], self.tell, fewest=1)
+            stored = images(samples, self.data, spec.shape[-1], self.tell, fewest=1, like=self.ends)
             return stored.repeat(3, axis=1) if stored.shape[1] < spec.shape[0] else stored
         if self.store is None:
             raise InputError(f"this GAN was loaded without the way in which {spec.unit}s are stored: fit it here")
@@ -104,9 +123,12 @@ class Intake:
             raise InputError(f"{what}: expected {expected}, got one string")
         raw: list[NDArray[Any]] = []
         notes: Counter[str] = Counter()
-        for sample in samples if isinstance(samples, list | tuple) else np.asarray(samples):
+        several = samples if isinstance(samples, list | tuple) else as_array(samples, what)
+        if isinstance(several, np.ndarray) and not several.ndim:
+            raise InputError(f"{what}: expected {expected}, got {type(samples).__name__}")
+        for sample in several:
             try:
-                decoded, changed = decoder.decode(_text(sample) if kind == "text" else np.asarray(sample))
+                decoded, changed = decoder.decode(_text(sample) if kind == "text" else as_array(sample, what))
                 if not decoded.size:
                     raise ItemError("empty")
             except ItemError as error:
@@ -121,7 +143,7 @@ class Intake:
 
 
 def _deep(film: NDArray[Any], depth: int) -> NDArray[Any]:
-    """A film [C, T, H, W] with so many channels, where it is gray."""
+    """An image [C, H, W] or a film [C, T, H, W] with so many channels, where it is gray."""
     return np.broadcast_to(film, (max(depth, len(film)), *film.shape[1:]))
 
 

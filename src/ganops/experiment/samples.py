@@ -13,6 +13,7 @@ from PIL import Image
 
 from ganops import config
 from ganops.core.errors import InputError
+from ganops.core.redaction import reason
 from ganops.data import decoders
 from ganops.data.decode import decode_all
 from ganops.data.naming import Naming
@@ -33,6 +34,11 @@ EXPECTED = {
     "wave": "int16 [N, T]",
 }
 """Samples of each kind, in words."""
+RANGES = {(0, 1): (255.0, 0.0), (-1, 1): (127.5, 127.5), (0, 255): (1.0, 0.0)}
+"""Ends of floats -> the factor and the summand that make 8-bit values of them."""
+ROUNDING = 1e-3
+"""Share of a range by which floats may lie beyond its ends, as arithmetic leaves them; they are clipped."""
+Ends = tuple[int, int]
 Tell = Callable[[str], None]
 """Listener to lines for people."""
 
@@ -57,7 +63,7 @@ class Arrays:
 
 
 def numbered(labels: ArrayLike, count: int, known: Sequence[str] = ()) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Return numbers of labels, and the names of the classes: whole numbers stand for themselves, strings in order.
+    """Return numbers of labels, and the names of the classes: those that occur, in order.
 
     Args:
         labels: Whole numbers, or strings.
@@ -68,7 +74,7 @@ def numbered(labels: ArrayLike, count: int, known: Sequence[str] = ()) -> tuple[
     Raises:
         InputError: They are neither, or not as many as the samples, or numbers of no name.
     """
-    given = np.asarray(as_array(labels))
+    given = as_array(labels, "labels")
     if given.dtype == object and all(isinstance(each, str) for each in given.ravel()):
         given = given.astype(str)
     if given.shape == (count,) and given.dtype.kind == "U":
@@ -79,7 +85,8 @@ def numbered(labels: ArrayLike, count: int, known: Sequence[str] = ()) -> tuple[
         raise InputError(f"labels: expected {count} integers from 0 on, or strings, "
                          f"got {given.dtype} {given.shape}{least}")  # fmt: skip
     if not known:
-        return given.astype(np.int64), tuple(map(str, range(int(given.max()) + 1)))
+        present, numbers = np.unique(given, return_inverse=True)
+        return numbers.astype(np.int64), tuple(map(str, present.tolist()))
     if given.max() >= len(known):
         raise InputError(f"labels: expected numbers of the {len(known)} classes {', '.join(known)}, got {given.max()}")
     present, numbers = np.unique(given, return_inverse=True)
@@ -124,7 +131,9 @@ def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list
     return [raw for _, raw in kept], labels if whole else None
 
 
-def images(samples: Any, data: config.ImageData, side: int | None, tell: Tell, fewest: int = 2) -> NDArray[np.uint8]:
+def images(
+    samples: Any, data: config.ImageData, side: int | None, tell: Tell, fewest: int = 2, like: Ends | None = None
+) -> NDArray[np.uint8]:
     """Return images of any form as uint8 [N, C, S, S].
 
     Squares of one of `SIDES` stay as they are; others come to such a side as `prepare` brings them, by `data.fit`,
@@ -136,25 +145,65 @@ def images(samples: Any, data: config.ImageData, side: int | None, tell: Tell, f
         side: S; None: that of the images where it is one of `SIDES`, else the nearest, up to `REDUCED`.
         tell: Hears what was changed.
         fewest: Images that there must be.
+        like: Range of floats that goes before others, as `ends_of` gives it.
 
     Raises:
         InputError: They are no images, or too few.
     """
-    several = isinstance(samples, list | tuple) and any(isinstance(each, Image.Image) for each in samples)
-    ragged = isinstance(samples, list | tuple) and len({np.shape(as_array(each)) for each in samples}) > 1
-    given = list(samples) if several or ragged else _last(_bytes(np.asarray(as_array(samples)), tell))
+    given = apart(samples)
+    ends = ends_of(given, like)
+    if ends and ends != like:
+        tell(f"images: floats, taken as {ends[0]} ... {ends[1]}")
+    if isinstance(given, np.ndarray):
+        given = _last(_bytes(given, ends))
     if len(given) < fewest:
         raise InputError(f"images: expected at least {fewest}, got {len(given)}")
     if isinstance(given, np.ndarray) and given.shape[-1] != 4:
         height, width = given.shape[1:3]
         if height == width and (side == height or (side is None and height in SIDES)):
             return np.ascontiguousarray(given.transpose(0, 3, 1, 2))
-    return _decoded(given, data, side, tell)
+    return _decoded(given, data, side, ends, tell)
 
 
-def _decoded(given: Iterable[Any], data: config.ImageData, side: int | None, tell: Tell) -> NDArray[np.uint8]:
+def apart(samples: Any) -> list[Any] | NDArray[Any]:
+    """Return pictures, or arrays of several shapes, one by one, and others as one array."""
+    if not isinstance(samples, list | tuple):
+        return as_array(samples, "images")
+    given: list[Any] = [each if isinstance(each, Image.Image) else as_array(each, "images") for each in samples]
+    same = not any(isinstance(each, Image.Image) for each in given) and len({each.shape for each in given}) <= 1
+    return as_array(given, "images") if same else given
+
+
+def ends_of(images: list[Any] | NDArray[Any], like: Ends | None = None) -> Ends | None:
+    """Return the range of the floats among images, one for all of them; None: there are none.
+
+    Args:
+        images: As `apart` gives them.
+        like: The range that is taken where they lie in it; None: the narrowest one.
+
+    Raises:
+        InputError: They lie in none.
+    """
+    arrays = [images] if isinstance(images, np.ndarray) else [each for each in images if isinstance(each, np.ndarray)]
+    floats = [each for each in arrays if each.dtype.kind == "f" and each.size]
+    if not floats:
+        return None
+    low, high = float(min(each.min() for each in floats)), float(max(each.max() for each in floats))
+    # what resizing leaves beyond 0 ... 1 makes no set of nearly black images, and none of bright ones
+    likely = {(0, 1): True, (-1, 1): low <= -0.5, (0, 255): high >= 2}
+    for ends in [like, *RANGES] if like else RANGES:
+        room = ROUNDING * (ends[1] - ends[0])
+        if ends[0] - room <= low and high <= ends[1] + room and (likely[ends] or ends == like):
+            return ends
+    raise InputError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
+                     f"got {floats[0].dtype} from {low:g} to {high:g}; np.clip brings overshoot back")  # fmt: skip
+
+
+def _decoded(
+    given: Iterable[Any], data: config.ImageData, side: int | None, ends: Ends | None, tell: Tell
+) -> NDArray[np.uint8]:
     """Bring images of any size to squares of one."""
-    pictures = [each if isinstance(each, Image.Image) else _picture(each, tell) for each in given]
+    pictures = [each if isinstance(each, Image.Image) else _picture(each, ends) for each in given]
     measured = [max(each.size) for each in pictures]
     side = side or nearest(float(np.median(measured)))
     decoder = decoders.of(data.model_copy(update={"resolution": side}))
@@ -180,41 +229,49 @@ def nearest(side: float) -> int:
     return min((each for each in SIDES if each <= REDUCED), key=lambda each: abs(np.log(each / side)))
 
 
-def _picture(array: Any, tell: Tell) -> Image.Image:
+def _picture(array: NDArray[Any], ends: Ends | None) -> Image.Image:
     """Return an array [H, W], [H, W, C] or [C, H, W] as a picture."""
-    pixels = _last(_bytes(np.asarray(as_array(array)), tell)[None])[0]
+    pixels = _last(_bytes(array, ends)[None])[0]
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def as_array(samples: Any) -> Any:
-    """Return what a tensor holds; anything else as it is."""
-    if not isinstance(samples, torch.Tensor):
-        return samples
-    found = samples.detach().cpu()
-    return (found.float() if found.dtype == torch.bfloat16 else found).numpy()
-
-
-def _bytes(images: NDArray[Any], tell: Tell) -> NDArray[np.uint8]:
-    """Return 8-bit values of floats from 0 to 1, -1 to 1 or 0 to 255.
+def as_array(samples: Any, what: str = "samples") -> NDArray[Any]:
+    """Return the numbers of an array, a tensor of any kind, or a list of such.
 
     Raises:
-        InputError: They are not numbers of such a range.
+        InputError: They are of several shapes, or none; `what` they are meant to be.
+    """
+    try:
+        if isinstance(samples, torch.Tensor):
+            dense = samples.detach().to_dense() if samples.layout != torch.strided else samples.detach()
+            known = dense.dtype in (torch.float16, torch.float64) or not dense.dtype.is_floating_point
+            return np.asarray((dense if known else dense.float()).cpu().numpy())
+        if isinstance(samples, list | tuple) and any(isinstance(each, torch.Tensor) for each in samples):
+            samples = [as_array(each, what) for each in samples]
+        return np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        raise InputError(f"{what}: expected an array, got {type(samples).__name__}: {reason(error)}") from error
+
+
+def _bytes(images: NDArray[Any], ends: Ends | None) -> NDArray[np.uint8]:
+    """Return 8-bit values of whole numbers, or of floats of such a range.
+
+    Raises:
+        InputError: They are not numbers of that range.
     """
     if images.dtype == np.uint8 or not images.size:
         return images
     if images.dtype.kind not in "fiu":
         raise InputError(f"images: expected uint8 from 0 to 255, or floats, got {images.dtype}")
-    low, high = float(images.min()), float(images.max())
-    ranges = {(0, 1): (255.0, 0.0), (-1, 1): (127.5, 127.5), (0, 255): (1.0, 0.0)}
-    found = next((ends for ends in ranges if ends[0] <= low and high <= ends[1]), None)
-    whole = images.dtype.kind in "iu"
-    if found is None or (whole and low < 0):
-        raise InputError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
-                        f"got {images.dtype} from {low:g} to {high:g}")  # fmt: skip
-    found = (0, 255) if whole else found
-    scale, shift = ranges[found]
-    tell(f"images: {images.dtype} from {low:g} to {high:g}, taken as {found[0]} ... {found[1]}")
-    return np.rint(images * scale + shift).astype(np.uint8)
+    if images.dtype.kind != "f":
+        low, high = int(images.min()), int(images.max())
+        if low < 0 or high > 255:
+            raise InputError(f"images: expected uint8 from 0 to 255, or floats from 0 to 1, -1 to 1 or 0 to 255, "
+                             f"got {images.dtype} from {low} to {high}")  # fmt: skip
+        return images.astype(np.uint8)
+    assert ends
+    scale, shift = RANGES[ends]
+    return np.rint(images * scale + shift).clip(0, 255).astype(np.uint8)
 
 
 def _last(images: NDArray[Any]) -> NDArray[Any]:

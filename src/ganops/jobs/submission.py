@@ -33,6 +33,7 @@ from ganops.core.files import atomic
 from ganops.core.git import CHANGES, COMMIT, DIRTY, JOB, packed, revision
 from ganops.core.project import linked
 from ganops.core.redaction import carries_secret, is_secret, reason, redacted
+from ganops.core.storage import scheme
 from ganops.core.terminal import Table, say
 from ganops.distributed import runtime
 from ganops.experiment import identity
@@ -43,7 +44,8 @@ PACKAGE = layout.PACKAGE.as_posix()
 """Folder of the code in a project."""
 MAX_TREE_BYTES = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
-HANDED_ON = ("MLFLOW_TRACKING_URI", "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
+SERVER = "MLFLOW_TRACKING_URI"
+HANDED_ON = (SERVER, "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
 STOP_WAIT, STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S", 60
 """Ray's variable for the seconds between SIGTERM and SIGKILL to a job (by itself 3), in which a training is saved."""
@@ -272,7 +274,10 @@ def environment_of(
     Raises:
         ClusterError: One of them is a secret, or an address that holds one.
     """
-    handed_on = {**{key: os.environ[key] for key in HANDED_ON if os.environ.get(key)}, **variables, dvc.REMOTE: remote}
+    own = {key: os.environ[key] for key in HANDED_ON if os.environ.get(key)}
+    if scheme(own.get(SERVER, "")) in (None, "file", "sqlite"):
+        own.pop(SERVER, None)  # a store of this machine, in which `finish` registers
+    handed_on = {**own, **variables, dvc.REMOTE: remote}
     for key, value in handed_on.items():
         if is_secret(key) or carries_secret(value):
             raise ClusterError(
@@ -398,7 +403,7 @@ def finish(root: Path, cluster: Cluster, name: str) -> None:
         ClusterError: A stage failed.
     """
     there = cluster.job(name)
-    if there.status != JobStatus.SUCCEEDED or "MLFLOW_TRACKING_URI" in (there.runtime_env or {}).get("env_vars", {}):
+    if there.status != JobStatus.SUCCEEDED or SERVER in (there.runtime_env or {}).get("env_vars", {}):
         return
     done_there = dvc.stages(root, acting=False)
     for stage in (each for each in dvc.stages(root, acting=True) if each not in done_there):

@@ -15,6 +15,8 @@ from ganops.core.git import git
 
 IGNORES = (".gitignore", ".rayignore")
 """Files by which Ray would leave out others."""
+SECRET = ("config.local", ".env", ".netrc", ".pgpass", "id_rsa", "id_ed25519")
+"""Names of files that hold keys."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def listed(root: Path) -> list[str] | None:
     that are gone are no files, and those of a repository inside this one are its own affair.
 
     Raises:
-        ClusterError: A link leads out of the tree or to what git ignores, or a name is not UTF-8.
+        ClusterError: A link leads out of the tree or to what git ignores, a name is not UTF-8, or a file holds keys.
     """
     said = git(root, "ls-files", "-co", "--exclude-standard", "-z")
     if said is None:
@@ -52,6 +54,7 @@ def listed(root: Path) -> list[str] | None:
     found = plain | {each for name, path in linked.items() for each in _behind(name, path, home, plain)}
     for name in found:
         _expect_utf8(name)
+        _expect_no_keys(name)
     return sorted(found, key=Path)
 
 
@@ -74,6 +77,14 @@ def _behind(link: str, path: Path, home: Path, plain: set[str]) -> list[str]:
         raise ClusterError(f"{link} is a link to {target}, which git ignores, and would be sent with it: {cure}")
     start = "" if target == "." else f"{target}/"
     return [f"{link}/{name.removeprefix(start)}" for name in plain if path.is_dir() and name.startswith(start)]
+
+
+def _expect_no_keys(name: str) -> None:
+    if name.rpartition("/")[2] in SECRET:
+        raise ClusterError(
+            f"{name} may hold keys, and would be sent: let git ignore it (.gitignore), and `git rm --cached` it "
+            "where it is committed"
+        )
 
 
 def _expect_utf8(name: str) -> None:

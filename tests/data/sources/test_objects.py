@@ -166,6 +166,8 @@ def test_a_uri_is_below_no_folder():
 def test_a_pipeline_takes_what_dvc_can_watch(tmp_path, monkeypatch):
     (tmp_path / "faces").mkdir()
     assert watched(tmp_path, "faces") == tmp_path / "faces"
+    with pytest.raises(DataError, match="holds this project, whose outputs would be its samples"):
+        watched(tmp_path / "faces", str(tmp_path))
     for source, problem in {
         (tmp_path / "faces").as_uri(): "expected its path",
         "hdfs://host/faces": "DVC watches s3, gs in a pipeline",

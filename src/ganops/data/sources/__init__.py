@@ -70,7 +70,7 @@ def watched(folder: Path, source: str) -> Path | Store:
     """Return the source that `data.source` names, as `locate` finds it, if DVC notices when it changes.
 
     Raises:
-        DataError: it does not exist, or DVC would not know it.
+        DataError: it does not exist, it holds `folder`, or DVC would not know it.
     """
     kind = scheme(source)
     if kind == "file":
@@ -80,7 +80,12 @@ def watched(folder: Path, source: str) -> Path | Store:
         raise DataError(f"data.source: DVC watches {', '.join(_PLUGINS)} in a pipeline, not {kind}://\n{_accepted()}")
     if kind and not find_spec(_PLUGINS[kind].replace("-", "_")):
         raise DataError(f"data.source: DVC watches {kind}:// by its plugin: pip install {_PLUGINS[kind]}")
-    return locate(below(folder, source))
+    found = locate(below(folder, source))
+    if isinstance(found, Path) and folder.resolve().is_relative_to(found.resolve()):
+        raise DataError(
+            f"data.source: {source} holds this project, whose outputs would be its samples: move one of them"
+        )
+    return found
 
 
 def read_source(path: Path | Store, wanted: Wanted = IMAGES) -> Source:
