@@ -11,6 +11,7 @@ from ganops.experiment.start import Start
 from ganops.generator import Generator
 from ganops.generator.artefact import DISCRIMINATOR
 from ganops.kinds import Spec
+from ganops.models import ARCHITECTURES
 from ganops.training.state import first_layers
 
 NAMES = ("generator", "metrics", "history", "validation", "pictures")
@@ -132,6 +133,13 @@ def test_what_is_no_generator_is_refused(ancestor, tmp_path):
     (tmp_path / "damaged" / DISCRIMINATOR).write_bytes(b"x")
     with pytest.raises(ConfigError, match=f"{DISCRIMINATOR} is damaged"):
         run(**{"train.start": str(tmp_path / "damaged")})
+
+
+def test_a_frozen_layer_with_spectral_norm_has_no_bias_of_the_next():
+    _, D = ARCHITECTURES["sngan"](shape=(1, 16, 16), classes=0, latent=4, width=8)
+    first = ["blocks.0.first.bias", "blocks.0.first.parametrizations.weight.original"]
+    assert first_layers(D, 1) == first
+    assert first_layers(D, 2) == first + [name.replace("first", "second") for name in first]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

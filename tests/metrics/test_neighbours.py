@@ -74,6 +74,27 @@ def test_a_large_common_offset_does_not_blur_small_distances():
     assert distances.max() < 1e-5
 
 
+def test_equal_rows_lie_in_one_anothers_balls():
+    """Balls of radius 0: rounding of distances decides nothing, whatever the rotation."""
+    rng = np.random.default_rng(0)
+    some = rng.standard_normal((40, 65)) * 3
+    real, fake = some[rng.integers(40, size=600)], some[rng.integers(40, size=500)]
+    found = precision_recall_density_coverage(real, fake)
+    assert (found["precision"], found["recall"], found["coverage"]) == (1, 1, 1)
+    turned = np.linalg.qr(rng.standard_normal((65, 65)))[0]
+    assert precision_recall_density_coverage(real @ turned + 1, fake @ turned + 1) == found
+
+
+def test_blanks_hide_nothing_of_the_other_samples():
+    rng = np.random.default_rng(1)
+    real, fake = rng.standard_normal((2, 500, 16))
+    plain = precision_recall_density_coverage(real, fake)
+    blank = np.zeros((100, 16))
+    found = precision_recall_density_coverage(np.concatenate([real, blank]), np.concatenate([fake, blank]))
+    for name in ("precision", "recall", "coverage"):
+        assert found[name] >= plain[name]
+
+
 def test_too_few():
     with pytest.raises(FeatureError, match="more than 5 samples a side, got 5 and 70"):
         precision_recall_density_coverage(REAL[:5], FAKE)

@@ -304,6 +304,30 @@ def test_turns_of_d_are_samples_shown():
     assert state.adam_G.state[next(state.G.parameters())]["step"] == 4
 
 
+@pytest.mark.parametrize("d_steps", [1, 2, 4])
+def test_a_penalty_that_acts_in_an_early_turn_is_reported(d_steps):
+    state, recipe = toy(steps=4, interval=4, d_steps=d_steps)
+    (tick,) = train(state, batches, game(), recipe, seed=0)
+    assert tick.metrics["r1"] > 0
+
+
+def test_clipping_leaves_frozen_layers_alone():
+    class D(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(2, 4), nn.Linear(4, 1)
+
+        def forward(self, x, y=None):
+            return self.last(torch.tanh(self.first(x)))[:, 0]
+
+    toys, recipe = toy()
+    state = State.fresh(toys.G, D(), {}, 1)
+    first = state.D.first.weight.detach().clone()
+    list(train(state, batches, Game(LOSSES["wasserstein"](), square_norms, nullcontext, clip=0.01), recipe, seed=0))
+    assert torch.equal(state.D.first.weight, first)
+    assert first.abs().max() > 0.01 >= state.D.last.weight.abs().max()
+
+
 def test_clipped_weights_stay_within_their_limit():
     state, recipe = toy()
     list(train(state, batches, Game(LOSSES["wasserstein"](), square_norms, nullcontext, clip=0.01), recipe, seed=0))

@@ -41,6 +41,8 @@ class Adversarial:
     """Scalars that `observe` moves in place: part of the state of a training."""
     only_differences: bool = False
     """True where a constant added to all scores does not change D's objective."""
+    across_labels: bool = False
+    """True where it compares scores of samples of different labels, so that one added to those of a label does."""
     real_logit: Callable[[Tensor, Tensor], Tensor] | None = _score
     """(real scores [N], fake scores [N]) -> [N], above 0 where D takes a real sample for real; None: no score says."""
 
@@ -142,5 +144,6 @@ def relativistic_average() -> Adversarial:
         discriminator=loss,
         generator=lambda real, fake: loss(fake, real()),
         only_differences=True,
+        across_labels=True,
         real_logit=lambda real, fake: real - mean_over_workers(fake.mean()),
     )

@@ -12,6 +12,8 @@ Array = NDArray[np.float64]
 
 BLOCK = 2**22
 """The most distances of a block (32 MiB); for each core two blocks are held at once."""
+EQUAL = 1e-12
+"""Square of a distance, as a share of the squares of both rows, below which it is rounding: such rows are equal."""
 
 
 def precision_recall_density_coverage(
@@ -20,8 +22,9 @@ def precision_recall_density_coverage(
     """Fidelity and diversity by balls that reach to the k-th neighbour of one's own kind.
 
     `precision` and `recall` are those of Kynkäänniemi et al. 2019 (equation 1), `density` and `coverage` those of
-    Naeem et al. 2020 (equations 3 and 4). All but the density are in [0, 1]; the density of equal sets is 1 in
-    expectation. They depend on the number of samples: compare equal counts only.
+    Naeem et al. 2020 (equations 3 and 4); balls are closed, so that equal rows lie in one another's. All but the
+    density are in [0, 1]; the density of equal sets without copies is 1 in expectation, and copies of a real sample
+    beyond k raise it by their number. They depend on the number of samples: compare equal counts only.
 
     Args:
         real: features [N, d], N > k.
@@ -37,10 +40,10 @@ def precision_recall_density_coverage(
     held = np.zeros(len(fake), np.int64)  # in how many real balls a fake sample lies
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
     for rows, distances in _blocks(real, fake):
-        inside = distances < real_radius[rows, None]
+        inside = distances <= real_radius[rows, None]
         held += inside.sum(axis=0)
         covered[rows] = inside.any(axis=1)
-        recalled[rows] = (distances < fake_radius).any(axis=1)
+        recalled[rows] = (distances <= fake_radius).any(axis=1)
     return {
         "precision": float((held > 0).mean()),
         "recall": float(recalled.mean()),
@@ -117,4 +120,6 @@ def _blocks(a: NDArray[np.floating], b: NDArray[np.floating]) -> Iterator[tuple[
         square *= -2
         square += a_square[rows, None]
         square += b_square
-        yield rows, np.sqrt(square.clip(0, out=square), out=square)
+        # what the sum leaves of the distance of equal rows is rounding, and would decide who lies in a ball of radius 0
+        square[square < EQUAL * (a_square[rows, None] + b_square)] = 0
+        yield rows, np.sqrt(square, out=square)

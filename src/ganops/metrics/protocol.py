@@ -7,7 +7,7 @@ from typing import Any
 from ganops.core.errors import FeatureError
 from ganops.metrics.intervals import COVERS
 
-VERSION = 3
+VERSION = 4
 """Goes up when any figure is computed in another way: then older figures cannot be compared."""
 SELECTED = (
     "A champion is the best of those that were held against one split of real samples: its figures there are selected, "

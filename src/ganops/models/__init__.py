@@ -11,7 +11,8 @@ the first numbers of z say what a sample is, and the others decide its details, 
 behind them, and then the sample is the likeliest one at each place.
 
 Where a parameter of D moves the scores of all samples of a label alike, `D.offset` is its name: games that see only
-differences of scores leave it where it is. There must be no parameter on which no score depends, such as a bias before
+differences of scores leave it where it is, unless they compare scores of different labels, which it moves by different
+amounts where `D.offset_by_label` is True. There must be no parameter on which no score depends, such as a bias before
 batch normalisation: its gradient would be rounding, which Adam makes a walk.
 """
 

@@ -161,6 +161,7 @@ class Discriminator(nn.Module):
         self.dense = Linear(last * 16, last)
         self.width = last
         self.score = Linear(last, last if classes else 1)
+        self.offset_by_label = classes > 0
         self.mapping = Mapping(0, classes, last, depth) if classes else None
 
     def features(self, x: Tensor) -> Tensor:

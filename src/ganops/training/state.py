@@ -117,7 +117,8 @@ class State:
 def first_layers(network: nn.Module, count: int) -> list[str]:
     """Names of the parameters of the first layers of a network, in the order of its definition.
 
-    A layer is a module with a matrix or filters, together with its bias and what stands before the next such module.
+    A layer is a module with a matrix or filters, together with its bias and what stands before the next such module;
+    of a module with spectral norm the bias stands before the matrix.
 
     Raises:
         ConfigError: There are not more layers than that.
@@ -128,7 +129,7 @@ def first_layers(network: nn.Module, count: int) -> list[str]:
         owner = name.rpartition(".")[0].partition(".parametrizations")[0]
         if parameter.ndim > 1 and owner not in layers:
             if len(layers) == count:
-                return found
+                return [each for each in found if not each.startswith(f"{owner}.")]
             layers.append(owner)
         found.append(name)
     if count:

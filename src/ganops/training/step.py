@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ganops.core.collective import mean_over_workers
+from ganops.core.collective import mean_over_workers, moments_over_workers, workers
 from ganops.core.randomness import Draws
 from ganops.training.objective import Player, Terms, Turn, acts, descend, wide
 from ganops.training.objective import Weights as Weights  # this was their place
@@ -37,6 +37,10 @@ class Loss(Protocol):
     @property
     def only_differences(self) -> bool:
         """D's objective does not see what all scores have in common."""
+
+    @property
+    def across_labels(self) -> bool:
+        """It compares scores of samples of different labels."""
 
     @property
     def real_logit(self) -> Callable[[Tensor, Tensor], Tensor] | None:
@@ -195,14 +199,15 @@ def play(G: Player, D: Player, game: Game, turns: Sequence[Turn]) -> Terms:
     Gradients are averaged over the workers. In G's turn D is frozen: its gradients would be computed for nothing.
     """
     *early, last = turns
+    terms: Terms = {}
     for turn in early:
         with torch.no_grad(), game.autocast():
             fake = G.network(turn.z, turn.y)
-        _teach(D, game, turn, wide(fake))
+        terms |= _teach(D, game, turn, wide(fake))  # a penalty may act in none but these
     with game.autocast():
         fake = G.network(last.z, last.y)
     fake = wide(fake)
-    terms = _teach(D, game, last, fake)
+    terms |= _teach(D, game, last, fake)
     D.network.requires_grad_(False)
     loss, more = generator_loss(D.network, game, last, fake)
     descend(loss, G.optimizer)
@@ -216,7 +221,7 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
     descend(loss, D.optimizer, still=_unseen(D.network, game))
     with torch.no_grad():
         if game.clip:
-            for parameter in D.network.parameters():
+            for parameter in (each for group in D.optimizer.param_groups for each in group["params"]):
                 parameter.clamp_(-game.clip, game.clip)
         if game.loss.memory:
             game.loss.observe(mean_over_workers(terms["score_real"]), mean_over_workers(terms["score_fake"]))
@@ -228,12 +233,16 @@ def _teach(D: Player, game: Game, turn: Turn, fake: Tensor) -> Terms:
 def _unseen(D: nn.Module, game: Game) -> list[nn.Parameter]:
     """The parameters of D on which nothing depends in this game: their gradients are rounding, which Adam enlarges."""
     offset = getattr(D, "offset", None)
-    return [D.get_parameter(offset)] if offset and game.loss.only_differences else []
+    seen = game.loss.across_labels and getattr(D, "offset_by_label", False)
+    return [D.get_parameter(offset)] if offset and game.loss.only_differences and not seen else []
 
 
 def _spread(x: Tensor) -> Tensor:
-    """Spread of samples: their standard deviation over the batch, above 0."""
-    return x.var(0, correction=0).mean().sqrt() + 1e-6
+    """Spread of samples: their standard deviation over the batch of all workers, above 0."""
+    variance, mean = torch.var_mean(x, 0, correction=0)
+    if workers() > 1:
+        _, variance = moments_over_workers(mean, variance)
+    return variance.mean().sqrt() + 1e-6
 
 
 def alarms(metrics: Mapping[str, float]) -> tuple[str, ...]:
