@@ -382,6 +382,22 @@ def test_true_and_false_stay_where_they_are_meant():
     assert experiment.tune.space["model.conditional"].choice == (True, False)
 
 
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        ({"train.batch": {"log_uniform": [16, 64]}}, "expected integer, got a number with a fractional part"),
+        ({"model.architecture": {"choice": ["r3gan"]}, "model.options.groups": {"integer": [1, 4]}}, "groups"),
+        ({"train.start": {"choice": [None, "x"]}}, "all trials begin alike"),
+        (
+            {"loss.warm_up": {"choice": [None, {"kimg": 2}]}, "loss.warm_up.kimg": {"uniform": [1, 2]}},
+            "lies in loss.warm_up, which is searched as a whole",
+        ),
+    ],
+)
+def test_what_lies_within_a_space_is_checked_before_a_search(space, words):
+    assert words in refused({"tune": {"trials": 4, "space": space}})
+
+
 def test_a_range_of_workers_is_no_loop_over_it():
     started = time.process_time()
     checks.check(config.parse({"compute": {"workers": [1, 10**9]}}))

@@ -1,7 +1,9 @@
 """The folder that a user's processes share on a machine."""
 
+import fcntl
 import os
 import tempfile
+import time
 
 import pytest
 
@@ -38,3 +40,39 @@ def test_what_nobody_has_opened_for_long_is_forgotten(home):
         os.utime(folder, (folder.stat().st_mtime - age,) * 2)
     forget(home)
     assert [path.name for path in home.iterdir()] == ["new"]
+
+
+def old_copies(home, count, files=200):
+    for i in range(count):
+        copy = home / f"old-{i}"
+        copy.mkdir(parents=True)
+        for number in range(files):
+            (copy / str(number)).touch()
+        os.utime(copy, (time.time() - 2 * KEPT_SECONDS,) * 2)
+
+
+def test_processes_that_forget_at_once_are_in_nobodys_way(home):
+    old_copies(home, 6)
+    children = []
+    for _ in range(4):
+        if (child := os.fork()) == 0:
+            try:
+                forget(home)
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert not list(home.iterdir())
+
+
+def test_a_cache_that_is_in_use_is_not_forgotten(home):
+    old_copies(home, 1, 1)
+    use = home / "old-0.use"
+    use.touch()
+    with use.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        forget(home)
+        assert (home / "old-0").is_dir()
+    forget(home)
+    assert not (home / "old-0").exists()

@@ -1,6 +1,8 @@
 """Shards from storage through a bounded cache: the same samples, few bytes, one fetch each, errors in words."""
 
 import contextlib
+import errno
+import os
 import subprocess
 import sys
 import tempfile
@@ -217,6 +219,35 @@ def test_a_damaged_or_missing_shard_is_named(made, stored):
     with pytest.raises(DataError, match=rf"{digests[4]}\.npy cannot be read"):
         one.open(4)
     assert list(one.folder.iterdir()) == []
+
+
+def test_a_full_disk_of_this_machine_is_none_of_the_storage(made, monkeypatch):
+    def full(source, part):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "_copy", full)
+    one = made()
+    with pytest.raises(DataError, match=rf"^{one.folder}: No space left on device\. Make room there, set TMPDIR"):
+        one.open(3)
+
+
+def test_who_comes_while_the_last_user_leaves_has_a_cache_of_its_own(made, monkeypatch):
+    """The file of the lock is removed between its opening and its lock."""
+    first, second = made(), made()
+    first.open(0)
+    lock, left = cache.flock, []
+
+    def after_the_last_has_left(*arguments, **more):
+        if not left:
+            left.append(True)
+            first.close()
+        return lock(*arguments, **more)
+
+    monkeypatch.setattr(cache, "flock", after_the_last_has_left)
+    second.open(1)
+    assert os.path.samestat(os.fstat(second._use), second.folder.with_suffix(".use").stat())
+    made().close()
+    assert second.folder.is_dir(), "a third one sees its user"
 
 
 def test_storage_that_is_away_is_waited_for_and_then_told(made, monkeypatch, capsys):

@@ -147,6 +147,14 @@ def test_one_more_trial_is_one_more(arena):
     assert {trial.number for trial in arena.heard} == {4}
 
 
+def test_fewer_trials_are_those_of_a_search_of_so_many(arena):
+    arena.search(arena.experiment(trials=4), arena.store())
+    assert lasting(arena.search(arena.experiment(trials=2), arena.store())) == lasting(
+        arena.search(arena.experiment(trials=2), arena.store("anew"))
+    )
+    assert len(arena.search(arena.experiment(trials=4), arena.store())) == 4, "none is lost"
+
+
 def test_a_member_takes_over_weights_and_parameters(arena):
     """And trains on with its own: the learning rates are those of the new parameters, whatever Adam's state held."""
     experiment, store = arena.experiment(scheduler="pbt"), arena.store()
@@ -292,6 +300,12 @@ def test_a_trial_of_a_longer_training_lasts_the_same_share_of_it(arena):
     longer = trial_runner.Course.of(experiment, {"train.d_steps": 5, "train.kimg": 5 * experiment.train.kimg})
     assert longer.step(3) == same.step(3)
     assert longer.experiment.train.kimg == 5 * same.experiment.train.kimg
+
+
+def test_turns_of_d_are_none_where_there_is_no_game(arena):
+    experiment = arena.experiment().override({"loss.name": "vae", "train.d_steps": 2})
+    course = trial_runner.Course.of(experiment, {})
+    assert course.rung(course.experiment.train.checkpoint_kimg) == 1
 
 
 def test_a_trial_is_judged_as_often_as_asked_however_short_it_is(arena):

@@ -54,6 +54,12 @@ def test_it_follows_from_the_seed_alone():
     assert succession(members, 1, TUNE)[3] != succession(population(*(m.score for m in members), rung=2), 2, TUNE)[3]
 
 
+def test_null_has_neighbours_as_any_choice_has():
+    space = {"loss.warm_up": config.Space(choice=(None, "a", "b", "c", "d"))}
+    moves = [explored({"loss.warm_up": None}, space, number)["loss.warm_up"] for number in range(200)]
+    assert moves.count("a") + moves.count(None) > 0.75 * len(moves)
+
+
 def test_parameters_stay_near_those_of_the_source_and_within_the_space():
     source = {"loss.r1": 9.0, "train.beta1": 0.5, "loss.interval": 4, "train.beta2": 0.99}
     moved, anew = 0, 0

@@ -3,13 +3,16 @@
 import getpass
 import os
 import platform
+import secrets
+import shutil
 import stat
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ganops.core.errors import TrainingError
-from ganops.core.files import remove
+from ganops.core.files import locked
 
 CACHE_BYTES = 20 * 10**9
 """Bytes of a cache there, at most, unless told otherwise."""
@@ -35,7 +38,23 @@ def node_folder() -> Path:
 
 
 def forget(folder: Path) -> None:
-    """Remove copies that nobody has opened for long; who maps one keeps its bytes."""
+    """Remove copies that nobody has opened for long; who maps one keeps its bytes.
+
+    Several processes may do so at once: only who could rename a copy removes it. A cache in use is none of them.
+    """
     for copy in folder.iterdir():
-        if copy.is_dir() and time.time() - copy.stat().st_mtime > KEPT_SECONDS:
-            remove(copy)
+        with suppress(FileNotFoundError):
+            if not copy.is_dir() or time.time() - copy.stat().st_mtime <= KEPT_SECONDS or _is_used(copy):
+                continue
+            aside = copy.with_name(f".{secrets.token_hex(8)}.old")
+            copy.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _is_used(copy: Path) -> bool:
+    """Return True where a process holds the lock beside a copy (`Cache`)."""
+    use = copy.with_suffix(".use")
+    if not use.is_file():
+        return False
+    with locked(use, wait=False) as free:
+        return free is False

@@ -6,6 +6,7 @@ files alone: each shard is fetched by one of them at a time, into a file beside 
 the beginning, and gets its name when its hash is right. A process that ends leaves nothing locked.
 """
 
+import errno
 import hashlib
 import math
 import os
@@ -124,15 +125,20 @@ class Cache:
 
     def _enter(self) -> None:
         """Hold a lock that says, as long as this process has it, that the cache is in use."""
-        if self._use is None:
-            use = os.open(self.folder.with_suffix(".use"), os.O_RDWR | os.O_CREAT, 0o600)
+        while self._use is None:
+            path = self.folder.with_suffix(".use")
+            use = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
             if flock(use, shared=True) is None:
                 os.close(use)
                 raise ConfigError(
                     f"{self.folder.parent}: expected a disk of this machine for the cache of shards, got a folder "
                     "whose files cannot be locked. Set TMPDIR to another one"
                 )
-            self._use = use
+            with suppress(FileNotFoundError):  # who used it last may have removed the file meanwhile
+                if os.path.samestat(os.fstat(use), path.stat()):
+                    self._use = use
+                    return
+            os.close(use)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number}.npy"
@@ -230,6 +236,11 @@ class Cache:
                 lambda: _copy(source, part), away=away, seconds=retry_timeout(), tell=lambda text: say("shards", text)
             )
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DataError(
+                    f"{self.folder}: {error.strerror}. Make room there, set TMPDIR to another disk, or compute.cache "
+                    "to fewer bytes"
+                ) from error
             raise DataError(f"data.storage: {source} cannot be read: {error}. The same command goes on") from error
         if digest != self.digests[number]:
             raise DataError(

@@ -30,7 +30,9 @@ class SearchDriver:
         self.tune, self.store = experiment.tune, store
         self.listen: Callable[[Trial], None] = lambda trial: None
         """A listener that is told whenever something has become of a trial."""
-        self.trials = store.trials()
+        # those beyond `tune.trials`, of a search that was longer once, stay in the store
+        population = self.tune.scheduler == "pbt"
+        self.trials = {n: trial for n, trial in store.trials().items() if population or n <= self.tune.trials}
         self.before, self.started = float(store.about().get("seconds", 0.0)), time.monotonic()
         self.hardware = ""
         self.busy: set[int] = set()
@@ -38,7 +40,7 @@ class SearchDriver:
         """The error that ends the search."""
         self.waiting: list[int] = []
         self.rung = 0
-        if self.tune.scheduler == "pbt":
+        if population:
             for rung, takeovers in sorted(store.rounds().items()):
                 self._replace(rung, takeovers)
         if not self.is_late:

@@ -64,9 +64,10 @@ class Course:
     def of(cls, experiment: Experiment, values: dict[str, Any]) -> "Course":
         """A trial is the same share of its own training as `tune.kimg` is of that in the file."""
         changed, tune = experiment.override(values), experiment.tune
-        kimg = changed.train.batch * changed.train.d_steps / 1000
+        recipe = build.recipe(changed)
+        kimg = recipe.batch * recipe.d_steps / 1000
         share = min(1.0, tune.kimg / experiment.train.kimg)
-        piece = max(1, round(share * build.recipe(changed).steps / tune.rungs))
+        piece = max(1, round(share * recipe.steps / tune.rungs))
         ticks = max(1, round(piece * kimg / changed.train.tick_kimg))
         if piece < 50 * ticks:  # rounding would change the length by more than a hundredth
             ticks = next(n for n in range(ticks, 0, -1) if piece % n == 0)
@@ -82,8 +83,8 @@ class Course:
 
     def rung(self, kimg: float) -> float:
         """Number of validations before a step: whole where one is due."""
-        train = self.experiment.train
-        return kimg * 1000 / (train.batch * train.d_steps) / self.step(1)
+        recipe = build.recipe(self.experiment)
+        return kimg * 1000 / (recipe.batch * recipe.d_steps) / self.step(1)
 
 
 class TrialRunner(tune.Trainable):  # type: ignore[misc]  # ray is untyped

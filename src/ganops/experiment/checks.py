@@ -262,9 +262,7 @@ def _check_search(experiment: Experiment) -> None:
     tune = experiment.tune
     for name in tune.limits:
         build.known(f"tune.limits.{name}", name, LIMITED)
-    for path in tune.space:
-        if path in JUDGING:
-            raise ConfigError(f"params.tune.space.{path}: is how trials are judged, so it must be the same for all")
+    _check_paths(tune)
     if tune.scheduler == "pbt":
         population.check(tune)
     if tune.search == "grid":
@@ -281,6 +279,21 @@ def _check_search(experiment: Experiment) -> None:
                 raise
             with_them = ", ".join(f"{path} {value}" for path, value in values.items())
             raise ConfigError(f"params.tune.space: with {with_them}: {error}") from None
+
+
+def _check_paths(tune: config.Tune) -> None:
+    """Refuses what is the same for all trials, and what lies in another parameter, unless it depends on that."""
+    for path, _, kind in space.ordered(tune.space):
+        if path in JUDGING:
+            raise ConfigError(f"params.tune.space.{path}: is how trials are judged, so it must be the same for all")
+        if path == "train.start":
+            raise ConfigError(f"params.tune.space.{path}: all trials begin alike, as params.train.start says")
+        above = [other for other in tune.space if path.startswith(f"{other}.") and other not in (kind.when or {})]
+        if above:
+            raise ConfigError(
+                f"params.tune.space.{path}: lies in {above[0]}, which is searched as a whole; leave one out, or let "
+                f"this one depend on it (when: {{{above[0]}: ...}})"
+            )
 
 
 def _check_length(tried: Experiment, experiment: Experiment) -> None:

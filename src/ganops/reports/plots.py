@@ -18,7 +18,7 @@ from PIL import Image
 
 from ganops.core.files import embedded
 from ganops.core.pictures import Images, picture, to_bytes
-from ganops.search.trials import COMPARABLE
+from ganops.search.trials import COMPARABLE, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -239,7 +239,7 @@ def trials_plot(trials: Sequence[Mapping[str, Any]]) -> bytes:
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         _scatter(panels[0], [trial["number"] for trial in scored], scored, "trial", log=False)
         for panel, name in zip(panels[1:], names, strict=False):
-            _scatter(panel, [trial.get("parameters", {}).get(name) for trial in scored], scored, last_words(name))
+            _scatter(panel, [shown(trial.get("parameters", {}), name) for trial in scored], scored, last_words(name))
         for panel in panels[len(names) + 1 :]:
             panel.set_visible(False)
         log_where_possible(panels[0].yaxis, [trial["score"] for trial in scored])

@@ -17,6 +17,7 @@ from ganops.core.terminal import duration
 from ganops.metrics import catalogue
 from ganops.reports import figures, media, page, plots
 from ganops.reports.content import Report
+from ganops.search.trials import shown
 
 DISTANCES = tuple(f"{row.name}*" for row in catalogue.METRICS if row.distance)
 PANELS = (
@@ -287,7 +288,7 @@ def _search(report: Report) -> dict[str, Any]:
     rows = [
         {
             "number": trial.get("number"),
-            "values": [trial.get("parameters", {}).get(name) for name in names],
+            "values": [shown(trial.get("parameters", {}), name) for name in names],
             "score": trial.get("score"),
             "kimg": trial.get("kimg"),
             "status": trial.get("status"),

@@ -9,7 +9,7 @@ import numpy as np
 from ganops.reports import plots
 from ganops.reports.plots import INK, MARK, RAMP, SERIES, is_finite, number
 from ganops.search.analysis import BestSoFar, Importance, is_logarithmic, is_number, names
-from ganops.search.trials import Trial, ranked
+from ganops.search.trials import Trial, ranked, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -64,18 +64,18 @@ def parallel(trials: Sequence[Trial], objective: str) -> bytes:
     order = ranked(trials)
     if not order:
         return b""
-    shown = [*order, *(trial for trial in trials if trial.status in ("diverged", "pruned"))]
+    drawn = [*order, *(trial for trial in trials if trial.status in ("diverged", "pruned"))]
     colours = _by_rank(order)
-    rows: dict[str, list[Any]] = {name: [trial.parameters.get(name) for trial in shown] for name in names(shown)}
-    scores = [trial.score if trial in order else None for trial in shown]
+    rows: dict[str, list[Any]] = {name: [shown(trial.parameters, name) for trial in drawn] for name in names(drawn)}
+    scores = [trial.score if trial in order else None for trial in drawn]
     with plots.styled():
         figure, axes = plots.panel(30 + 60 * (len(rows) + 1))
         places = [_axis(axes, y, name, values) for y, (name, values) in enumerate(rows.items())]
         places.append(_axis(axes, len(rows), f"{objective}, lower is better", scores, missing="none"))
-        for i in reversed(range(len(shown))):
+        for i in reversed(range(len(drawn))):
             is_best, is_lost = i == 0, i >= len(order)
-            colour = MARK if is_best else INK if is_lost else colours[shown[i].number]
-            width = 2.4 if is_best else _thin(len(shown))
+            colour = MARK if is_best else INK if is_lost else colours[drawn[i].number]
+            width = 2.4 if is_best else _thin(len(drawn))
             line = [place[i] for place in places]
             axes.plot(line, range(len(places)), color=colour, linewidth=width, linestyle=":" if is_lost else "-")
         axes.set(xlim=(-0.04, 1.2), ylim=(len(rows) + 0.45, -0.45))

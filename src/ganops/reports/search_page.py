@@ -18,7 +18,7 @@ from ganops.core.terminal import duration
 from ganops.reports import page, plots, search_charts
 from ganops.search import trials
 from ganops.search.analysis import MIN_TRIALS, Importance, best_so_far, counted, ended, importance, is_population, names
-from ganops.search.trials import Search, Status, Trial, ranked, short, why
+from ganops.search.trials import Search, Status, Trial, ranked, short, shown, why
 
 SHOWN_TRIALS = 5
 """Trials whose samples are shown."""
@@ -156,7 +156,7 @@ def _trials(search: Search) -> dict[str, Any]:
         {
             "rank": rank if trial in order else None,
             "trial": trial,
-            "values": [trial.parameters.get(name) for name in columns],
+            "values": [shown(trial.parameters, name) for name in columns],
             "seconds": duration(trial.seconds),
         }
         for rank, trial in enumerate([*order, *rest], 1)

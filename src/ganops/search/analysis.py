@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ganops.search.space import LACKING
 from ganops.search.trials import Trial, ranked
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -21,8 +22,6 @@ MAX_TRIALS = 120
 """Trials that are looked at for it, evenly spread over the ranks: the time grows with their cube."""
 FOLDS, SHIFTS, RESAMPLES = 6, 40, 2000
 """Parts of the trials that are predicted in turn, exchanges of a parameter's values, and draws for intervals."""
-LACKING: Any = object()
-"""In the place of a parameter that a trial has not, where None is a value of it."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from ganops.config import Space, Tune
 from ganops.core.errors import ConfigError
 from ganops.core.randomness import seed_of
-from ganops.search.space import Values, clipped, drawn, fill, ordered
+from ganops.search.space import LACKING, Values, clipped, drawn, fill, ordered
 from ganops.search.trials import COMPARABLE, Takeover, Trial
 
 SHARE = 0.25
@@ -69,13 +69,13 @@ def _has_score(member: Trial, rung: int) -> bool:
 
 def explored(parameters: Mapping[str, Any], space: Mapping[str, Any], *key: int | str) -> Values:
     """Parameters near others: numbers times one of FACTORS, choices moved by one place, a few drawn anew."""
-    return fill(ordered(space), lambda path, i, kind: _near(parameters.get(path), kind, *key, path, i))
+    return fill(ordered(space), lambda path, i, kind: _near(parameters.get(path, LACKING), kind, *key, path, i))
 
 
 def _near(value: Any, space: Space, *key: int | str) -> Any:
     chance = seed_of(*key, "how") / 2**63
     up = seed_of(*key, "direction") % 2
-    if value is None or chance < DRAWN_ANEW:
+    if value is LACKING or chance < DRAWN_ANEW:
         return drawn(space, *key)
     if space.choice:
         places = [i for i, each in enumerate(space.choice) if each == value]

@@ -21,6 +21,10 @@ Ordered = list[tuple[str, int, Space]]
 """Path, number of the alternative, and what it may be: conditions before those that depend on them."""
 REPEATS = 1000
 """Draws in a row that are known already: after so many there is nothing new to draw."""
+FEW = 16
+"""Integers between two bounds of which each is checked before a search."""
+LACKING: Any = object()
+"""In the place of a parameter that a trial has not, where None is a value of it."""
 
 
 def ordered(space: Mapping[str, Space | tuple[Space, ...]]) -> Ordered:
@@ -151,6 +155,8 @@ def _points(space: Space) -> Sequence[Any]:
 def corners(space: Mapping[str, Any], most: int = 300) -> Iterator[Values]:
     """Combinations of all choices and bounds: all of them, or `most` of them, in which each value is met.
 
+    Then some of what lies between bounds: each integer where they are few, and one number that is no integer.
+
     Raises:
         ConfigError: The space contradicts itself.
     """
@@ -158,9 +164,11 @@ def corners(space: Mapping[str, Any], most: int = 300) -> Iterator[Values]:
     sizes = [len(_ends(kind)) for _, _, kind in order]
     if math.prod(sizes) <= most:
         yield from _walk(order, _ends, {})
-        return
-    for n in range(most):
-        yield fill(order, partial(_corner, n, max(sizes)))
+    else:
+        for n in range(most):
+            yield fill(order, partial(_corner, n, max(sizes)))
+    for n in range(max((len(_within(kind)) for _, _, kind in order), default=0)):
+        yield fill(order, partial(_inner, n))
 
 
 def _random(seed: int, number: int, path: str, i: int, kind: Space) -> Any:
@@ -171,6 +179,19 @@ def _corner(n: int, most: int, path: str, i: int, kind: Space) -> Any:
     """First all values in turn, then at random."""
     ends = _ends(kind)
     return ends[(n if n < most else seed_of("corner", n, path, i)) % len(ends)]
+
+
+def _inner(n: int, path: str, i: int, kind: Space) -> Any:
+    values = _within(kind) or _ends(kind)
+    return values[n % len(values)]
+
+
+def _within(space: Space) -> Sequence[Any]:
+    """Values between the bounds."""
+    if space.integer:
+        low, high = space.integer
+        return range(low + 1, high) if high - low <= FEW else ()
+    return [_at(space, 0.618)] if space.bounds else ()
 
 
 def _ends(space: Space) -> Sequence[Any]:

@@ -85,6 +85,12 @@ class Search:
     """Number of a trial -> PNG: a grid of its last samples, the same latents for all."""
 
 
+def shown(parameters: Mapping[str, Any], name: str) -> Any:
+    """Return the value of a parameter for people, null by its name; None: there is no such parameter."""
+    value = parameters.get(name)
+    return "null" if value is None and name in parameters else value
+
+
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Best first: those that came furthest before others, since earlier distances are not comparable."""
     scored = [t for t in trials if t.status in COMPARABLE and t.score is not None and math.isfinite(t.score)]
