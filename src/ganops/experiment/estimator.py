@@ -379,7 +379,8 @@ class GAN:
         """One sample for each latent that `encode` found, float32 [N, D], as `predict` gives them.
 
         Raises:
-            UserError: It has not been trained, or they are not its latents or labels, or texts without encoder.
+            InputError: It has not been trained, or they are not its latents or labels.
+            UserError: Its samples are texts, and it has no encoder.
         """
         generator, z = self._learnt(), as_array(latents, "latents")
         if z.dtype.kind not in "fiu" or z.ndim != 2:

@@ -17,7 +17,11 @@ MEDIA = {".wav": "audio/wav", ".webp": "image/webp"}
 
 
 def picture(path: Path | None, limit: int) -> str | None:
-    """The file as a `data:` URI of about `limit` bytes at most; SVG is embedded as it is."""
+    """The file as a `data:` URI of about `limit` bytes at most; SVG is embedded as it is.
+
+    Raises:
+        UserError: It is missing or not readable.
+    """
     if path is None:
         return None
     try:
@@ -32,7 +36,11 @@ def picture(path: Path | None, limit: int) -> str | None:
 
 
 def played(path: Path, limit: int = BYTES_OF_FILM) -> str:
-    """Return a file that is played, a film of about `limit` bytes at most."""
+    """Return a file that is played as a `data:` URI, a film of about `limit` bytes at most.
+
+    Raises:
+        UserError: It is missing or not readable.
+    """
     try:
         content = path.read_bytes() if path.suffix == ".wav" else plots.smaller_film(path, limit)
     except OSError as error:

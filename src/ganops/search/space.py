@@ -24,7 +24,7 @@ REPEATS = 1000
 FEW = 16
 """Integers between two bounds of which each is checked before a search."""
 LACKING: Any = object()
-"""In the place of a parameter that a trial has not, where None is a value of it."""
+"""Placeholder of a parameter that a trial has not, where None is a value of it."""
 
 
 def ordered(space: Mapping[str, Space | tuple[Space, ...]]) -> Ordered:

@@ -40,7 +40,7 @@ class Loss(Protocol):
 
     @property
     def across_labels(self) -> bool:
-        """It compares scores of samples of different labels."""
+        """Scores of samples of different labels are compared."""
 
     @property
     def real_logit(self) -> Callable[[Tensor, Tensor], Tensor] | None:
