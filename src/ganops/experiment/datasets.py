@@ -67,7 +67,12 @@ def _of_columns(data: Any, kind: str) -> Opened:
                          f"{KINDS[kind].UNIT}s; expected {EXPECTED[kind]}, as fit(data[COLUMN])")  # fmt: skip
     labels = None if label is None else [_scalar(each) for each in data[label]]
     names = data.features[label].names if label in classes else ()
-    return Opened([as_array(each) for each in data[found[0]]], labels, tuple(names))
+    return Opened([_plain(each) for each in data[found[0]]], labels, tuple(names))
+
+
+def _plain(sample: Any) -> Any:
+    """Return what a tensor holds; a picture, a text or an array as it is."""
+    return as_array(sample) if isinstance(sample, torch.Tensor) else sample
 
 
 def _holds(feature: Any, kind: str) -> bool:
@@ -80,7 +85,7 @@ def _of_pairs(data: Any) -> Opened:
     """Return what a map-style data set of torch holds."""
     items = [data[i] for i in range(len(data))]
     parts = [each if isinstance(each, tuple | list) else (each,) for each in items]
-    samples, widths = [as_array(each[0]) for each in parts], {len(each) for each in parts}
+    samples, widths = [_plain(each[0]) for each in parts], {len(each) for each in parts}
     if widths <= {1}:
         return Opened(samples)
     if widths != {2}:

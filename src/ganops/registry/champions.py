@@ -198,7 +198,8 @@ def _align(model: Model) -> None:
 
 def _write(model: Model, kind: str, to: int | None, over: int | None, why: str) -> str:
     now, job = datetime.now(UTC).isoformat(timespec="milliseconds"), os.environ.get(JOB)
-    by = os.environ.get("MLFLOW_TRACKING_USERNAME") or tracking.user() or f"uid {os.getuid()}"
+    number = os.getuid() if hasattr(os, "getuid") else "unknown"
+    by = os.environ.get("MLFLOW_TRACKING_USERNAME") or tracking.user() or f"uid {number}"
     move = Move(now, kind, to, over, f"{by} ({job})" if job else by, why[:MAX_REASON_CHARS])
     # by time, behind the last move where a clock was ahead, and two at the same time do not overwrite each other
     last = max(map(_time, _written(model)), default=0)
