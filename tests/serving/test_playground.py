@@ -370,7 +370,10 @@ ASK_ANOTHER_HOST = """() => new Promise(refused => {
 })"""
 
 
-LEAVING = ("AbortError: BodyStreamBuffer was aborted", "Unexpected error Connection errored out.")
+LEAVING = (
+    "AbortError: BodyStreamBuffer was aborted", "AbortError: signal is aborted without reason",
+    "Unexpected error Connection errored out.",
+)  # fmt: skip
 
 
 def pixels(images):
