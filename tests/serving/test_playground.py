@@ -370,10 +370,7 @@ ASK_ANOTHER_HOST = """() => new Promise(refused => {
 })"""
 
 
-LEAVING = (
-    "AbortError: BodyStreamBuffer was aborted", "AbortError: signal is aborted without reason",
-    "Unexpected error Connection errored out.",
-)  # fmt: skip
+LEAVING = ("AbortError: BodyStreamBuffer was aborted", "Unexpected error Connection errored out.")
 
 
 def pixels(images):
