@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.core.arrays import load_array
 from ganops.core.errors import DataError
 from ganops.data.decode import decode
 from ganops.data.image_decoder import ImageDecoder
@@ -55,7 +56,7 @@ def _contents(path: Path) -> Iterable[tuple[str, Content]]:
 
 def _array(path: Path) -> Iterator[tuple[str, Content]]:
     with reading(path, "file of an array"):
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        images = load_array(path, mapped=True)
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
         raise DataError(f"{path}: expected uint8 [N, H, W] or [N, H, W, 1 or 3], got {images.dtype} {images.shape}")
     for i, image in enumerate(images):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.core.arrays import load_array
 from ganops.core.errors import DataError
 from ganops.core.files import hash_json, read_json
 from ganops.core.node_folder import CACHE_BYTES
@@ -158,7 +159,7 @@ class Prepared:
         path = self.folder / split / f"{name}.npy"
         expected = (self.manifest["splits"][split]["samples"], *sample)
         try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = load_array(path, mapped=True)
         except (OSError, ValueError) as error:
             raise DataError(f"{path} cannot be read: {error}. Run the stage prepare again.") from error
         if (shape := array.shape) != expected:

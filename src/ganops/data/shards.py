@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ganops.core.arrays import load_array
 from ganops.core.errors import DataError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def load(path: Path) -> NDArray[Any]:
         DataError: It is no such file.
     """
     try:
-        found = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # parts of a memmap are slow to make
+        found = np.asarray(load_array(path, mapped=True))  # parts of a memmap are slow to make
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

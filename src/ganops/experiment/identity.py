@@ -20,10 +20,9 @@ golden` asks for it. A checkpoint is continued by any code of the same version.
 """
 
 DECISIVE = (
-    "core/collective.py", "core/cores.py", "core/devices.py", "core/labels.py", "core/latents.py", "core/oracle.py",
-    "core/randomness.py", "data/augment.py", "data/batches.py", "data/order.py", "data/prepared.py", "data/shards.py",
-    "data/transforms.py",
-    "evaluation/validation.py", "experiment",
+    "core/arrays.py", "core/collective.py", "core/cores.py", "core/devices.py", "core/labels.py", "core/latents.py",
+    "core/oracle.py", "core/randomness.py", "data/augment.py", "data/batches.py", "data/order.py", "data/prepared.py",
+    "data/shards.py", "data/transforms.py", "evaluation/validation.py", "experiment",
     "generator/artefact.py", "generator/encoder.py", "kinds", "losses", "metrics/extractors/corruptions.py",
     "metrics/extractors", "metrics/frechet.py", "metrics/inception_score.py", "metrics/intervals.py",
     "metrics/movement.py", "metrics/neighbours.py", "metrics/protocol.py", "metrics/reference.py", "models", "training",

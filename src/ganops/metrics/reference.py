@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
 from ganops.core import devices
+from ganops.core.arrays import load_array
 from ganops.core.errors import FeatureError
 from ganops.core.files import atomic_folder, hash_file, read_json, write_json
 from ganops.kinds import KINDS, Facts, text
@@ -114,7 +115,7 @@ class Reference:
         Raises:
             FeatureError: There is no such split, or its file is missing or damaged.
         """
-        features: Features = np.load(self._file(split, "features.npy"), mmap_mode="r", allow_pickle=False)
+        features: Features = load_array(self._file(split, "features.npy"), mapped=True)
         return features
 
     def statistics(self, split: str) -> Statistics:
@@ -141,7 +142,7 @@ class Reference:
         Raises:
             FeatureError: There is no such split, or its file is missing or damaged, as where samples are no texts.
         """
-        texts: NDArray[np.uint16] = np.load(self._file(split, "texts.npy"), mmap_mode="r", allow_pickle=False)
+        texts: NDArray[np.uint16] = load_array(self._file(split, "texts.npy"), mapped=True)
         return texts
 
     def nll(self, split: str) -> NDArray[np.float64]:
@@ -150,7 +151,7 @@ class Reference:
         Raises:
             FeatureError: As of `texts`.
         """
-        nll: NDArray[np.float64] = np.load(self._file(split, "nll.npy"), mmap_mode="r", allow_pickle=False)
+        nll: NDArray[np.float64] = load_array(self._file(split, "nll.npy"), mapped=True)
         return nll
 
     def tracks(self, split: str) -> movement.Tracks:
@@ -159,7 +160,7 @@ class Reference:
         Raises:
             FeatureError: There is no such split, or its file is missing or damaged, as where samples are no films.
         """
-        tracks: movement.Tracks = np.load(self._file(split, "tracks.npy"), mmap_mode="r", allow_pickle=False)
+        tracks: movement.Tracks = load_array(self._file(split, "tracks.npy"), mapped=True)
         return tracks
 
     def _file(self, split: str, name: str) -> Path:

@@ -15,6 +15,7 @@ import yaml
 
 from ganops import kinds
 from ganops.core import latents
+from ganops.core.arrays import load_array
 from ganops.core.errors import RegistryError
 from ganops.core.files import write_json
 from ganops.core.pictures import save_grid
@@ -143,7 +144,7 @@ def prove(package: Package, folder: Path) -> float:
         if process.returncode:
             last = "\n".join(process.stderr.strip().splitlines()[-8:])
             raise RegistryError(f"the packed model does not work in a fresh process, nothing was registered:\n{last}")
-        stored = np.load(output, allow_pickle=False)
+        stored = load_array(output)
     spec, latent = package.spec, package.description["latent"]
     inputs = graph_inputs(np.arange(_PROOF_SEEDS), _PROOF_TRUNCATION, latent=latent, classes=spec.classes)
     renderer = Renderer(package.generator, spec)
