@@ -8,7 +8,7 @@ import time
 import pytest
 
 from ganops.core.errors import TrainingError
-from ganops.core.node_folder import KEPT_SECONDS, forget, node_folder
+from ganops.core.node_folder import KEPT_SECONDS, forget, node_folder, scratch
 
 
 @pytest.fixture
@@ -40,6 +40,14 @@ def test_what_nobody_has_opened_for_long_is_forgotten(home):
         os.utime(folder, (folder.stat().st_mtime - age,) * 2)
     forget(home)
     assert [path.name for path in home.iterdir()] == ["new"]
+
+
+def test_what_a_killed_process_left_makes_room_for_the_next(home):
+    left, used = scratch("checkpoint"), scratch("checkpoint")
+    os.utime(left, (time.time() - KEPT_SECONDS - 60,) * 2)
+    found = scratch("log")
+    assert sorted(home.iterdir()) == sorted([used, found])
+    assert list(found.iterdir()) == []
 
 
 def old_copies(home, count, files=200):

@@ -15,6 +15,7 @@ import pytest
 import ray
 from projects import new_project
 
+from ganops.config import COMPUTE
 from ganops.core.errors import ClusterError, RegistryError
 from ganops.core.project import INSTALLED
 from ganops.jobs import dvc, submission, upload
@@ -216,6 +217,18 @@ def test_a_store_of_this_machine_is_none_of_a_job(tree, monkeypatch, address):
 
     assert handed_on(address) is None
     assert handed_on("http://there:5000") == "http://there:5000"
+
+
+def test_a_job_runs_where_the_variable_here_says_and_the_command_goes_before_it(tree, monkeypatch):
+    def compute(**told):
+        found = submission.environment_of(submission.Tree.of(tree), compute=told, variables={}, remote="s3://b/x")
+        return json.loads(found.get(COMPUTE, "{}"))
+
+    assert compute() == {}
+    assert compute(workers=2) == {"workers": 2}
+    monkeypatch.setenv(COMPUTE, '{"workers": 4, "device": "cpu"}')
+    assert compute() == {"workers": 4, "device": "cpu"}
+    assert compute(workers=2) == {"workers": 2, "device": "cpu"}
 
 
 @pytest.fixture

@@ -37,6 +37,12 @@ def node_folder() -> Path:
     return folder
 
 
+def scratch(what: str) -> Path:
+    """Return an empty folder in it, for a process that removes it; one that is killed leaves it to `forget`."""
+    forget(home := node_folder())
+    return Path(tempfile.mkdtemp(prefix=f"{what}-", dir=home))
+
+
 def forget(folder: Path) -> None:
     """Remove copies that nobody has opened for long; who maps one keeps its bytes.
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -20,6 +19,7 @@ from ganops import config
 from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
+from ganops.core.node_folder import scratch
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.signals import Request, heeded
 from ganops.core.storage import away
@@ -166,9 +166,12 @@ def _opened(checkpoint: Any, seconds: float, tell: Callable[[str], None]) -> Ite
     if isinstance(checkpoint.filesystem, fs.LocalFileSystem):
         yield Path(checkpoint.path)
         return
-    with tempfile.TemporaryDirectory(prefix="ganops-resume-") as folder:
+    folder = scratch("resume")
+    try:
         insist(lambda: checkpoint.to_directory(folder), away=away, seconds=seconds, tell=tell)
-        yield Path(folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @failures.own()
@@ -243,7 +246,7 @@ def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage
     if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
-    folder, new = (Path(tempfile.mkdtemp(prefix=f"ganops-{what}-")) for what in ("checkpoint", "log"))
+    folder, new = scratch("checkpoint"), scratch("log")
     run.save(folder, log=new)
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
 

@@ -280,6 +280,9 @@ def _last(images: NDArray[Any]) -> NDArray[Any]:
     Raises:
         InputError: They are none of these.
     """
+    if images.ndim == 3 and images.shape[2] in (3, 4):
+        raise InputError(f"images: expected [N, H, W], [N, H, W, C] or [N, C, H, W], got one image {images.shape}; "
+                         "image[None] is a set of one")  # fmt: skip
     if images.ndim == 3:
         images = images[..., None]
     elif images.ndim == 4 and images.shape[1] in (1, 3):

@@ -45,7 +45,7 @@ PACKAGE = layout.PACKAGE.as_posix()
 MAX_TREE_BYTES = 512 * 2**20
 """Bytes of a tree that Ray accepts."""
 SERVER = "MLFLOW_TRACKING_URI"
-HANDED_ON = (SERVER, "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
+HANDED_ON = (SERVER, COMPUTE, "GANOPS_DEBUG", "GANOPS_RETRY_TIMEOUT", "GANOPS_PATIENCE")
 """Variables that the job gets from here, beside those that are asked for; everyone on the cluster can read them."""
 STOP_WAIT, STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S", 60
 """Ray's variable for the seconds between SIGTERM and SIGKILL to a job (by itself 3), in which a training is saved."""
@@ -278,6 +278,8 @@ def environment_of(
     if scheme(own.get(SERVER, "")) in (None, "file", "sqlite"):
         own.pop(SERVER, None)  # a store of this machine, in which `finish` registers
     handed_on = {**own, **variables, dvc.REMOTE: remote}
+    if compute:
+        handed_on[COMPUTE] = json.dumps({**json.loads(handed_on.get(COMPUTE, "{}")), **compute})
     for key, value in handed_on.items():
         if is_secret(key) or carries_secret(value):
             raise ClusterError(
@@ -292,7 +294,6 @@ def environment_of(
         DIRTY: json.dumps(tree.dirty),
         identity.EDITS: tree.edits,
         CHANGES: packed(tree.patch),
-        **({COMPUTE: json.dumps(dict(compute))} if compute else {}),
     }
 
 

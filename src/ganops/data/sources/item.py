@@ -177,7 +177,7 @@ def reading(path: object, kind: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, ItemError):
+    except (UserError, ItemError, ModuleNotFoundError):  # what is not installed is no damage of a file
         raise
     except sqlite3.Error as error:  # a listing of its files
         problem = f"data.source: no list of the files of {path} can be written where temporary files lie (TMPDIR)"
