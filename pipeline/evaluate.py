@@ -7,6 +7,7 @@ from ganops.core.files import atomic_folder, write_json
 from ganops.core.git import revision
 from ganops.core.terminal import say, stage
 from ganops.data import Prepared
+from ganops.distributed import finished
 from ganops.distributed.evaluate import observe
 from ganops.distributed.placement import placed
 from ganops.evaluation import pictures, reporting, verdict
@@ -21,7 +22,9 @@ def main() -> None:
     """Runs the stage."""
     with stage(__file__) as name:
         experiment, project = checks.load(), Path()
-        trained = verdict.trained(experiment, Generator.load(layout.GENERATOR).description, layout.BEST_PARAMS)
+        description = Generator.load(layout.GENERATOR).description
+        trained = verdict.trained(experiment, description, layout.BEST_PARAMS)
+        finished.forget(experiment.compute, description.fingerprint)  # DVC has what the stage before this one wrote
         fake = observe(experiment.compute, layout.GENERATOR, layout.FEATURES, experiment.evaluate.samples)
         found = placed(
             experiment.compute, name, examine, layout.GENERATOR, layout.PREPARED, layout.FEATURES,

@@ -28,7 +28,13 @@ def main() -> None:
             live(experiment, Path()) as mlflow,
             training_bar(name, experiment.train.kimg, unit, warm_up) as show,
             fit(
-                experiment, layout.PREPARED, layout.FEATURES, lambda p: tell(p, show, mlflow), start, mlflow.begin
+                experiment,
+                layout.PREPARED,
+                layout.FEATURES,
+                lambda p: tell(p, show, mlflow),
+                start,
+                mlflow.begin,
+                leave=True,
             ) as run,
         ):
             line = publish(

@@ -38,6 +38,17 @@ def idx(array: np.ndarray) -> bytes:
     return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
 
 
+FORGET = """
+from ganops.core import layout
+from ganops.distributed import finished
+from ganops.experiment import checks
+from ganops.generator import Generator
+
+finished.forget(checks.load().compute, Generator.load(layout.GENERATOR).description.fingerprint)
+"""
+"""The beginning of the stage `evaluate`, as far as it is about checkpoints."""
+
+
 class Project:
     """A folder with the pipeline in it."""
 
@@ -59,6 +70,10 @@ class Project:
         text = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, text
         return text
+
+    def forget_training(self) -> None:
+        """Removes the checkpoints of the training that ended, as the stage after it does once DVC has its outputs."""
+        self.run("python", "-c", FORGET)
 
     def start(self, *command: str) -> subprocess.Popen:
         """Starts a command as the leader of its own group of processes."""

@@ -91,7 +91,14 @@ assert "torch" not in sys.modules
 from ganops import GAN
 small = {"batch": 8, "tick_kimg": 0.04, "checkpoint_kimg": 0.04}
 params = {f"train.{key}": value for key, value in small.items()} | {"model.latent": 8, "model.options": {"width": 4}}
-gan = GAN(kimg=0.04, params=params).fit(np.random.default_rng(0).integers(0, 256, (20, 16, 16), np.uint8))
+params["features.extractor"] = "pixels"
+def squares(count, seed):
+    images, rng = np.zeros((count, 16, 16), np.uint8), np.random.default_rng(seed)
+    for image in images:
+        x, y = rng.integers(1, 8, 2)
+        image[y : y + 7, x : x + 7] = rng.integers(120, 256)
+    return images
+gan = GAN(kimg=0.04, params=params).fit(squares(200, 0))
 pictures = gan.predict(3)
 from ganops.generator import onnx
 with tempfile.TemporaryDirectory() as folder:
@@ -100,8 +107,16 @@ with tempfile.TemporaryDirectory() as folder:
     inputs = onnx.graph_inputs(np.arange(3), 1.0, latent=8, classes=0)
     onnx.compare(onnx.run_onnx(Path(folder) / "generator.onnx", inputs), pictures, gan.generator.spec)
 from importlib.util import find_spec
-assert not [name for name in ("ray", "mlflow", "dvc", "fastapi", "gradio", "matplotlib", "sklearn") if find_spec(name)]
-print("trained and exported")
+assert not [name for name in ("ray", "mlflow", "dvc", "fastapi", "gradio", "matplotlib", "pyarrow") if find_spec(name)]
+scores = gan.evaluate(squares(100, 1), count=100)
+assert {"fd_pixels", "coverage"} <= {*scores}
+with tempfile.TemporaryDirectory() as folder:
+    (Path(folder) / "a.parquet").touch()
+    try:
+        GAN().fit(Path(folder) / "a.parquet")
+    except ValueError as error:
+        assert "a.parquet: reading it needs pyarrow: pip install 'ganops[pipeline]'" in str(error), error
+print("trained, exported and evaluated")
 """
 PROGRAMS = {
     "": TRAIN,

@@ -96,7 +96,7 @@ class Data(Section):
     """The source of the samples, and their preparation, as far as it is the same for all kinds."""
 
     source: Annotated[str, Field(json_schema_extra=_without_default)] = "fashion-mnist-10k"
-    """A folder, zip, tar, Parquet or idx pair: absolute, below data/, s3:// or gs://; or the name of a download.
+    """A folder, zip, tar, Parquet or idx pair, absolute or below data/; an s3:// or gs:// folder; name of a download.
 
     Of texts also a .txt, .tsv or .jsonl file with one a line, or the folder of an oracle.
     """

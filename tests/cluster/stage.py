@@ -6,7 +6,7 @@ import shutil
 import time
 from contextlib import suppress
 
-from projects import TINY
+from projects import FORGET, TINY
 from safetensors import safe_open
 
 WEIGHTS = "artifacts/generator/generator.safetensors"
@@ -117,6 +117,10 @@ class Training:
     def unfinished(self) -> list[str]:
         """Files of unfinished trainings: checkpoints and logs. The end of the last finished one lies beside them."""
         return [name for name in self.files() if "/train-" in name]
+
+    def forget(self) -> None:
+        """Removes the checkpoints of the training that ended, as the stage after it does."""
+        self.shell(f"python -c '{FORGET}'")
 
     def saved(self) -> list[int]:
         """After how many ticks the checkpoints in the storage were made, a folder."""

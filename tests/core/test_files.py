@@ -5,7 +5,9 @@ import os
 import resource
 import socket
 import sqlite3
+import time
 from contextlib import closing, contextmanager
+from stat import S_ISDIR
 
 import numpy as np
 import pytest
@@ -178,6 +180,7 @@ def test_an_error_between_two_renames_leaves_a_whole_folder(tmp_path, error, at,
 
 def test_the_draft_of_another_user_is_nobodys_elses(tmp_path, monkeypatch):
     (tmp_path / ".shared.json.draft-abcdefgh").mkdir()
+    (tmp_path / ".shared.json.draft-abcdefgh/.lock").touch()
     opened = os.open
 
     def refused(path, *flags, **more):
@@ -190,6 +193,33 @@ def test_the_draft_of_another_user_is_nobodys_elses(tmp_path, monkeypatch):
         (draft / "file").write_text("mine")
     assert (tmp_path / "own/file").read_text() == "mine"
     assert (tmp_path / ".shared.json.draft-abcdefgh").is_dir()
+
+
+def test_a_draft_that_is_being_made_is_left_alone_and_an_old_one_without_its_lock_is_not(tmp_path):
+    made, left = (tmp_path / f".kept.draft-abcdefg{i}" for i in range(2))
+    for draft, age in ((made, 60), (left, 2 * 3600)):
+        (draft / "new").mkdir(parents=True)
+        os.utime(draft, (time.time() - age,) * 2)
+    recover(tmp_path)
+    assert list(tmp_path.iterdir()) == [made]
+
+
+def test_drafts_are_locked_by_files_of_which_nfs_tells_other_hosts(tmp_path, monkeypatch):
+    """`flock` on a folder of NFS is known to its own host alone: here no process hears of it."""
+    flock = files.fcntl.flock
+    monkeypatch.setattr(
+        files.fcntl, "flock", lambda handle, how: S_ISDIR(os.fstat(handle).st_mode) or flock(handle, how)
+    )
+    with atomic_folder(tmp_path / "kept") as draft:
+        if (child := os.fork()) == 0:
+            recover(tmp_path)
+            with atomic_folder(tmp_path / "other") as second:
+                (second / "file").touch()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        (draft / "file").write_text("whole")
+    assert (tmp_path / "kept/file").read_text() == "whole"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "other"]
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])

@@ -414,6 +414,7 @@ def test_a_process_that_ends_between_the_two_renames_has_replaced_the_folder(tmp
     for name in ("old", "new"):
         (draft / name).mkdir(parents=True)
         (draft / name / "which").write_text(name)
+    (draft / ".lock").touch()
     with atomic_folder(tmp_path / "other"):
         pass
     assert (tmp_path / "set" / "which").read_text() == "new"

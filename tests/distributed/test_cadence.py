@@ -40,6 +40,12 @@ def test_minutes_that_are_asked_for_hold_at_ticks():
     assert [step for step, _ in saves(1, 25, 0, 20)[0]] == [3, 6, 9, 12, 15, 18]
 
 
+def test_a_storage_that_is_slower_than_the_training_holds_two_drafts_at_most_and_its_end():
+    cadence = Cadence(0)
+    assert [cadence.is_due(Progress(3, 4, ROW, True), waiting) for waiting in range(4)] == [True, True, False, False]
+    assert cadence.is_due(Progress(4, 4, ROW, False), 9)
+
+
 def test_the_end_and_a_stop_are_always_saved():
     cadence = Cadence(1e9)
     assert not cadence.is_due(Progress(3, 4, ROW, True))

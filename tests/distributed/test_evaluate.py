@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from ganops.config import Compute
+from ganops.core.errors import UserError
 from ganops.core.labels import BY_FREQUENCY, IN_TURN, class_labels
 from ganops.distributed.evaluate import observe
 from ganops.evaluation import verdict
@@ -54,6 +55,17 @@ def test_two_ray_workers_see_what_this_process_sees(places):
     assert here.first_seed == there.first_seed
     assert np.array_equal(here.labels, there.labels)
     assert (here.drawn, there.drawn) == (IN_TURN, IN_TURN)
+
+
+def test_what_a_worker_cannot_open_is_told_in_words(places):
+    generator, features = places
+    weights = generator / "generator.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(UserError, match="holds a generator that is damaged") as here:
+        observe(HERE, generator, features, 1100)
+    with pytest.raises(UserError) as there:
+        observe(THERE, generator, features, 1100)
+    assert str(there.value) == str(here.value)
 
 
 def kill_a_worker(killed: list[int]) -> None:

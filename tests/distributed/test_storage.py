@@ -21,7 +21,7 @@ def alone(monkeypatch):
 
 @pytest.fixture(params=["folder", "address"])
 def place(request, tmp_path):
-    return Storage.of(Compute(storage=str(tmp_path) if request.param == "folder" else f"file://{tmp_path}"))
+    return Storage(str(tmp_path) if request.param == "folder" else f"file://{tmp_path}")
 
 
 def test_relative_paths_are_the_projects(tmp_path, monkeypatch):
@@ -29,6 +29,7 @@ def test_relative_paths_are_the_projects(tmp_path, monkeypatch):
     assert Storage.of(Compute()).address == str(tmp_path / ".ganops")
     assert Storage.of(Compute(storage="../there")).folder("run") == tmp_path.parent / "there/run"
     assert Storage.of(Compute(storage="s3://bucket/runs")).address == "s3://bucket/runs"
+    assert Storage.of(Compute(storage="file:///mnt/all%20runs")).address == "/mnt/all runs", "with its locks"
 
 
 def test_a_run_is_removed_and_no_other(place, tmp_path):

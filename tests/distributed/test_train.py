@@ -9,8 +9,10 @@ import shutil
 import signal
 import subprocess
 import time
+from concurrent.futures import Future
 from itertools import cycle, islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
@@ -46,6 +48,7 @@ def trained(featured, tmp_path_factory):
     project.params(tune={"trials": 0}, train={"kimg": 8}, compute={"launcher": "local"})
     project.run("python", "pipeline/tune.py")
     project.log = project.run("python", "pipeline/train.py")
+    project.forget_training()
     return project
 
 
@@ -107,7 +110,12 @@ def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
     else:
         again.run("python", "pipeline/train.py")
     assert result(again) == whole
-    assert not list((again.folder / ".ganops").glob("train-*")), "a finished run keeps no checkpoints"
+    (again.folder / WEIGHTS).unlink()  # as DVC does before it begins a stage whose outputs it could not commit
+    log = again.run("python", "pipeline/train.py")
+    assert result(again) == whole
+    assert re.search(r"^train +kimg", log, re.MULTILINE) is None, "its end was there"
+    again.forget_training()
+    assert not list((again.folder / ".ganops").glob("train-*")), "what is safe elsewhere has no checkpoints"
 
 
 def stopped(project, number: int, seconds: float) -> int:
@@ -162,6 +170,7 @@ def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, la
         assert result(again) == result(trained)
     else:
         cut = result(again)
+        again.forget_training()
         again.run("python", "pipeline/train.py")
         assert cut == result(again)
 
@@ -207,6 +216,7 @@ def test_an_update_of_the_code_continues_and_edits_that_no_commit_holds_do_not(t
     line = f"continues a checkpoint of commit {before}; the mathematics is the same, version {identity.MATHEMATICS}"
     assert log.count(line) == 1
     assert result(again) == result(trained)
+    again.forget_training()
     assert not unfinished.is_dir()
     first = float(log.partition(" kimg ")[2].partition("/")[0])
     assert first > 0.5, "the ticks before the checkpoint are not played again"
@@ -221,6 +231,7 @@ def test_more_kimg_go_on_from_the_end_of_a_finished_training(trained, again, lau
     assert "goes on from the end of the finished training of 5 kimg" in log
     assert float(log.partition(" kimg ")[2].partition("/")[0]) > 5
     assert result(again) == result(trained)
+    assert len(list((again.folder / ".ganops").glob("train-*"))) == 1, "one finished training has checkpoints at most"
 
 
 OF_RAY = {
@@ -290,6 +301,25 @@ def test_a_judge_apart_that_is_dead_for_good_fails_and_does_not_hang(featured, m
             crowd[-1].submit(generator, seeds).result(60)
 
 
+def test_a_judge_apart_that_does_not_answer_is_asked_nothing_more_until_it_does(monkeypatch):
+    judge, answers = object.__new__(judge_apart.JudgeApart), []
+    asking = SimpleNamespace(
+        remote=lambda *asked: SimpleNamespace(future=lambda: answers.append(Future()) or answers[-1])
+    )
+    judge.bench, judge.placed, judge.patience, judge.asked = SimpleNamespace(distance=asking), None, 0.0, []
+    monkeypatch.setattr(judge_apart.ray, "wait", lambda placed, timeout: (placed, []))
+    monkeypatch.setattr(judge_apart.time, "monotonic", lambda: now)
+    description = Description("dcgan", {"width": 16}, 8, 10, tuple("0123456789"), (1, 16, 16), 0.0, "f")
+    generator, now = Generator(generator_network(description), description), 0.0
+    first = judge.submit(generator, np.arange(3))
+    now = judge_apart.ANSWER_SECONDS + 1
+    with pytest.raises(TrainingError, match="it has not answered for 600 s"):
+        judge.submit(generator, np.arange(3)).result(0)
+    first.set_result(1.0)
+    assert not judge.submit(generator, np.arange(3)).done()
+    assert len(answers) == 2
+
+
 def threads(project) -> int:
     """Those that torch had in the process that trained."""
     return json.loads((project.folder / "metrics/train.json").read_text())["threads"]
@@ -314,6 +344,7 @@ def test_a_training_goes_on_with_the_threads_it_began_with_to_the_same_bits(proj
     project.run("python", "pipeline/tune.py")
     project.run("python", "pipeline/train.py")
     whole = result(project)
+    project.forget_training()
     kill_after_a_checkpoint(project)
     place("auto")
     text = project.run("python", "pipeline/train.py")
@@ -328,6 +359,7 @@ def test_two_ray_workers_train_what_one_does(project):
     project.run("python", "pipeline/tune.py")
     project.run("python", "pipeline/train.py")
     one = load_file(project.folder / WEIGHTS)
+    project.forget_training()
     project.params(compute={"launcher": "ray", "workers": 2})
     project.run("python", "pipeline/train.py")
     two = load_file(project.folder / WEIGHTS)

@@ -32,6 +32,7 @@ def project(tmp_path, home) -> Project:
 
 def trained(project: Project) -> bytes:
     project.run("dvc", "repro", "train")
+    project.forget_training()
     return (project.folder / WEIGHTS).read_bytes()
 
 

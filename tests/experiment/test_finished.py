@@ -4,6 +4,8 @@ import pytest
 import torch
 from test_run import Looks, flip, outcome, run
 
+from ganops.config import Compute
+from ganops.core.errors import TrainingError
 from ganops.distributed import finished
 from ganops.distributed.storage import Storage
 from ganops.experiment.checkpoint import STATE
@@ -97,4 +99,32 @@ def test_one_end_is_kept_and_only_for_its_own_training(tmp_path):
     storage = Storage(str(tmp_path / "storage"))
     trained(0.06, storage)
     assert trained(0.12, storage, **{"loss.r1": 0.7})[1] == 0
-    assert len(storage.kept("")) == 1
+    kinds = [name.partition("-")[0] for name in storage.names("")]
+    assert sorted(kinds) == ["finished", "train"], "of the former one neither the end nor the checkpoints"
+
+
+def test_checkpoints_of_finished_trainings_alone_are_forgotten(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    compute = Compute(storage=storage.address)
+    unfinished = finished.training("unfinished")
+    storage.write(f"{unfinished}/checkpoint/run.json", b"{}")
+    own = trained(0.06, storage)[0].fingerprint
+    assert {unfinished, finished.training(own)} <= set(storage.names(""))
+    for fingerprint in ("unfinished", own, own, "of nobody"):
+        finished.forget(compute, fingerprint)
+    assert unfinished in storage.names("")
+    assert finished.training(own) not in storage.names("")
+    assert finished.training("of nobody") not in storage.names("")
+
+
+def test_what_another_process_is_at_is_left_to_it(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    own = finished.training(trained(0.06, storage)[0].fingerprint)
+    with storage.held(own, "training"):
+        finished.forget(Compute(storage=storage.address), own.removeprefix(finished.TRAINING))
+        assert own in storage.names("")
+        with (
+            pytest.raises(TrainingError, match="another process is at this very training"),
+            storage.held(own, "training"),
+        ):
+            pass

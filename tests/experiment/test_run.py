@@ -15,7 +15,7 @@ from ganops import config
 from ganops.core.errors import DamageError, TrainingError, UserError
 from ganops.core.files import read_json, write_json
 from ganops.core.labels import Labelling
-from ganops.experiment import identity, machine
+from ganops.experiment import identity, machine, selection
 from ganops.experiment.checkpoint import JOURNAL, STATE
 from ganops.experiment.publication import publish
 from ganops.experiment.run import Run
@@ -102,6 +102,16 @@ class Later(Looks):
         self.under_way = [each for each in [*self.under_way, future] if not each.done()]
         self.most = max(self.most, len(self.under_way))
         return future
+
+
+class Silent(Looks):
+    """Takes the work and never answers, as an actor for whose node no other comes."""
+
+    def __init__(self):
+        pass
+
+    def submit(self, generator, seeds):
+        return Future()
 
 
 class Dead(Looks):
@@ -316,6 +326,15 @@ def test_the_work_of_a_dead_judge_is_done_in_line_and_told():
     assert outcome(training) == outcome(whole)
     assert len(told) == 6
     assert told[0] == "the judge failed on 0.02 kimg, its work was done in line (RuntimeError: the actor died)"
+
+
+def test_a_judge_that_never_answers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr(selection, "LONGEST", 0.01)
+    whole, training = run(judge=Looks([]), **OFTEN), run(judge=Silent(), **OFTEN)
+    list(whole.play())
+    told = [note for progress in training.play() for note in progress.notes if "judge failed" in note]
+    assert outcome(training) == outcome(whole)
+    assert told[0].startswith("the judge failed on 0.01 kimg, its work was done in line (TimeoutError")
 
 
 def test_a_checkpoint_from_before_judgements_could_wait_is_loaded(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ganops.core.errors import TrainingError, UserError
+from ganops.core.errors import DivergenceError, TrainingError, UserError
 from ganops.evaluation import verdict
 from ganops.generator import DESCRIPTION, Description, Generator, generator_network, walks
 from ganops.generator.artefact import nll
@@ -39,7 +39,9 @@ WAYS = {
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_not_finite_is_no_picture(way, value):
-    with pytest.raises(TrainingError, match=r"draws values that are not finite \(NaN or infinity\) in 5 of 5 samples"):
+    with pytest.raises(
+        DivergenceError, match=r"draws values that are not finite \(NaN or infinity\) in 5 of 5 samples"
+    ):
         WAYS[way](made(value))
 
 

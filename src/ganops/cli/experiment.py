@@ -164,7 +164,10 @@ def seeds(
 def evaluate(
     folder_a: Annotated[Path, typer.Argument(help="Folder of images.")],
     folder_b: Annotated[Path, typer.Argument(help="Folder of the images to compare with.")],
-    weights: Annotated[Path | None, typer.Option(help="Inception weights; without it, from torch's hub cache.")] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Inception weights; without it, of torch's hub cache, into which they are fetched."),
+    ] = None,
     compare_with: Annotated[Literal["pytorch-fid"] | None, typer.Option(help="Run this as well.")] = None,
     bf16: Annotated[bool, typer.Option("--bf16", help="Reduced precision: quicker, a look only, never FID.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,

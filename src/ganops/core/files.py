@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
@@ -101,28 +102,32 @@ def recover(folder: Path) -> None:
     The next write would do so; who reads before that calls this. Other drafts that were left are removed.
     """
     if folder.is_dir():
-        with locked(folder):
-            _clear(folder)
+        _clear(folder)
 
 
 _DRAFT = re.compile(r"\.(.+)\.draft-\w{8}")
 """The names of folders for drafts; git ignores them."""
+_LOCK = ".lock"
+"""A file in a draft, locked by the process whose draft it is. A file: of a folder's lock NFS tells no other host."""
+_MAKING = 3600.0
+"""Seconds after which a draft without that file is none that is just being made."""
 
 
 @contextmanager
 def _scratch(path: Path, clear: Callable[[Path], None]) -> Iterator[Path]:
     """Yields a folder for drafts of `path` beside it, after `clear` removed those that ended processes have left there.
 
-    It is locked while it is in use, and a lock ends with its process, however that ends. The folder above is locked
-    meanwhile: a draft that has no lock yet is not one that was left.
+    It is locked while it is in use, and a lock ends with its process, however that ends.
     """
     with _naming(path), ExitStack() as stack:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path.parent):
-            clear(path.parent)
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix=f".{path.name}.draft-", dir=path.parent))
-            stack.enter_context(locked(Path(scratch)))
-        yield Path(scratch)
+        clear(path.parent)
+        made = tempfile.TemporaryDirectory(prefix=f".{path.name}.draft-", dir=path.parent)
+        scratch = Path(stack.enter_context(made))
+        (lock := scratch / f"{_LOCK}.new").touch()
+        stack.enter_context(locked(lock))
+        lock.rename(scratch / _LOCK)  # it has its name once it is held: who sees it free sees a draft that was left
+        yield scratch
 
 
 def _clear(folder: Path) -> None:
@@ -130,7 +135,11 @@ def _clear(folder: Path) -> None:
     for name in filter(None, [_DRAFT.fullmatch(entry.name) for entry in os.scandir(folder)]):
         draft, target = folder / name[0], folder / name[1]
         # in a folder that several users share a draft may be another's
-        with suppress(FileNotFoundError, PermissionError), locked(draft, wait=False) as left:
+        with suppress(FileNotFoundError, PermissionError), ExitStack() as stack:
+            if (draft / _LOCK).exists():
+                left = stack.enter_context(locked(draft / _LOCK, wait=False))
+            else:
+                left = time.time() - draft.stat().st_mtime > _MAKING
             if left and (draft / "old").exists() and not target.exists():
                 os.replace(draft / "new", target)  # it ended between the two renames of `atomic_folder`
             if left:

@@ -8,7 +8,8 @@ import shutil
 import stat
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ganops.core.errors import TrainingError
@@ -41,6 +42,16 @@ def scratch(what: str) -> Path:
     """Return an empty folder in it, for a process that removes it; one that is killed leaves it to `forget`."""
     forget(home := node_folder())
     return Path(tempfile.mkdtemp(prefix=f"{what}-", dir=home))
+
+
+@contextmanager
+def scratched(what: str) -> Iterator[Path]:
+    """Yields such a folder, and removes it after the block."""
+    folder = scratch(what)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget(folder: Path) -> None:

@@ -11,6 +11,8 @@ SHARE = 0.02
 """Share of the time that saving may take at validations."""
 MAX_SECONDS = 300.0
 """Seconds after which it is saved at any tick."""
+MAX_WAITING = 2
+"""Checkpoints on their way to the storage, at most: where it is slower than the training, some are left out."""
 
 
 class Cadence:
@@ -26,10 +28,12 @@ class Cadence:
         self.minutes, self.clock = minutes, clock
         self.saved, self.cost = clock(), 0.0
 
-    def is_due(self, progress: Progress) -> bool:
-        """Return True where a tick should be saved."""
+    def is_due(self, progress: Progress, waiting: int = 0) -> bool:
+        """Return True where a tick should be saved; `waiting`: checkpoints that are still on their way."""
         if progress.stopped or progress.step == progress.steps:
             return True
+        if waiting >= MAX_WAITING:
+            return False
         waited = self.clock() - self.saved
         if self.minutes != "auto":
             return waited >= 60 * self.minutes

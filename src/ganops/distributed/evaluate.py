@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ray
 import torch
+from ray.exceptions import RayTaskError
 
 from ganops.config import Compute
 from ganops.core.files import read_json
@@ -62,17 +64,25 @@ def _on_workers(compute: Compute, generator: Path, features: Path, pieces: list[
     # each takes as many pieces as it has cores, but no more than its share
     most = min(plan.cpus, -(-len(pieces) // plan.workers))
     hands = [pieces[start : start + most] for start in range(0, len(pieces), most)]
-    for looks in ray.util.ActorPool(team).map(lambda each, hand: each.looks.remote(hand), hands):
-        yield from looks
+    try:
+        for looks in ray.util.ActorPool(team).map(lambda each, hand: each.looks.remote(hand), hands):
+            yield from looks
+    except RayTaskError as error:
+        raise error.cause from error
 
 
 class _Worker:
     """Holds the generator and the extractor between pieces."""
 
     def __init__(self, generator: NodeCopy, features: NodeCopy, device: str) -> None:
-        chosen = machine.choose_device(device)
-        self.generator = Generator.load(generator.open(), chosen)
-        self.reference = Reference.open(features.open(), str(chosen))
+        self.copies, self.device = (generator, features), device
+
+    @cached_property
+    def opened(self) -> tuple[Generator, Reference]:
+        """The generator and the extractor; of what fails here Ray tells the cause, of the making of an actor not."""
+        generator, features = (copy.open() for copy in self.copies)
+        device = machine.choose_device(self.device)
+        return Generator.load(generator, device), Reference.open(features, str(device))
 
     def looks(self, pieces: list[Seeds]) -> list[Generated]:
-        return list(verdict.looks(self.generator, self.reference, pieces))
+        return list(verdict.looks(*self.opened, pieces))

@@ -1,11 +1,12 @@
 """The end of a finished training, kept in the storage: a longer one goes on from there where nothing is stretched."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ganops.config import Course
-from ganops.core.errors import TrainingError
+from ganops.config import Compute, Course
+from ganops.core.errors import TrainingError, UserError
 from ganops.core.retry import retry_timeout
 from ganops.core.terminal import say
 from ganops.distributed.storage import Storage
@@ -13,6 +14,25 @@ from ganops.experiment import identity
 from ganops.experiment.run import Run
 
 PREFIX, RUN, NOTE = "finished-", "run", "finished.json"
+TRAINING = "train-"
+"""Begins the name of the folder of a training's checkpoints."""
+
+
+def training(fingerprint: str) -> str:
+    """Return the folder of a training in the storage."""
+    return f"{TRAINING}{fingerprint}"
+
+
+def forget(compute: Compute, fingerprint: str) -> None:
+    """Remove the checkpoints of a finished training, whose generator is safe; where they cannot be, they stay."""
+    with suppress(OSError, UserError):
+        _forget(Storage.of(compute), training(fingerprint))
+
+
+def _forget(storage: Storage, name: str) -> None:
+    if NOTE in storage.names(name):
+        with storage.held(name, "training"):
+            storage.remove(name)
 
 
 def keep(run: Run, storage: Storage) -> None:
@@ -27,12 +47,17 @@ def keep(run: Run, storage: Storage) -> None:
 
 
 def _keep(run: Run, storage: Storage, name: str) -> None:
+    own, why = training(run.fingerprint), hindrances(run)
+    note = json.dumps({"kimg": run.experiment.train.kimg, "hindrances": why})
+    storage.write(f"{own}/{NOTE}", note.encode(), retry_timeout())
+    for other in storage.names("", retry_timeout()):
+        if other.startswith(TRAINING) and other != own:
+            _forget(storage, other)
     for other in storage.kept("", retry_timeout()):
         if other.startswith(PREFIX) and other != name:
             storage.drop(other, retry_timeout())
     with storage.keep(name, retry_timeout()) as folder:
-        why = hindrances(run)
-        (folder / NOTE).write_text(json.dumps({"kimg": run.experiment.train.kimg, "hindrances": why}))
+        (folder / NOTE).write_text(note)
         if not why:
             run.log = run.log.gathered()
             run.save(folder / RUN)

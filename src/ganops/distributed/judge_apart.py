@@ -1,6 +1,7 @@
 """The judge of validations in an actor of its own, beside the training."""
 
 import copy
+import time
 from concurrent.futures import Future
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ MAX_RESTARTS = 3
 """Most times that a validator apart is started again."""
 PLACEMENT_SECONDS = 60.0
 """Seconds that are waited, once, for the judge's core on a cluster that others use as well."""
+ANSWER_SECONDS = 600.0
+"""Seconds without an answer after which nothing more is asked, until it comes: its node may have gone."""
 
 
 def judge_of(features: NodeCopy, device: torch.device, *, apart: bool) -> ValidationJudge:
@@ -39,18 +42,27 @@ class JudgeApart(ValidationJudge):
         )
         self.bench = bench.remote(features, device.type)
         self.placed, self.patience = self.bench.__ray_ready__.remote(), PLACEMENT_SECONDS
+        self.asked: list[tuple[float, Future[float]]] = []
 
     def submit(self, generator: Generator, seeds: NDArray[np.int64]) -> Future[float]:
         """The distance as a future, which fails where the actor has died too often or has found no place."""
         placed, _ = ray.wait([self.placed], timeout=self.patience)
         self.patience = 0.0
         if not placed:
-            failed: Future[float] = Future()
-            failed.set_exception(TrainingError("the cluster has no core or GPU free for it"))
-            return failed
+            return _failed("the cluster has no core or GPU free for it")
+        self.asked = [each for each in self.asked if not each[1].done()]
+        if self.asked and time.monotonic() - self.asked[0][0] > ANSWER_SECONDS:
+            return _failed(f"it has not answered for {ANSWER_SECONDS:.0f} s")
         there = replace(generator, network=copy.deepcopy(generator.network).cpu())
         future: Future[float] = self.bench.distance.remote(there, seeds).future()
+        self.asked.append((time.monotonic(), future))
         return future
+
+
+def _failed(reason: str) -> Future[float]:
+    future: Future[float] = Future()
+    future.set_exception(TrainingError(reason))
+    return future
 
 
 class Bench:

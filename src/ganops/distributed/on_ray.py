@@ -1,6 +1,7 @@
 """Ray Train runs a training on its workers; the loop is that of a process of one's own."""
 
 import json
+import platform
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from ganops import config
 from ganops.core import collective
 from ganops.core.errors import TrainingError
 from ganops.core.files import persist
-from ganops.core.node_folder import scratch
+from ganops.core.node_folder import scratch, scratched
 from ganops.core.retry import insist, retry_timeout
 from ganops.core.signals import Request, heeded
 from ganops.core.storage import away
@@ -166,12 +167,9 @@ def _opened(checkpoint: Any, seconds: float, tell: Callable[[str], None]) -> Ite
     if isinstance(checkpoint.filesystem, fs.LocalFileSystem):
         yield Path(checkpoint.path)
         return
-    folder = scratch("resume")
-    try:
+    with scratched("resume") as folder:
         insist(lambda: checkpoint.to_directory(folder), away=away, seconds=seconds, tell=tell)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @failures.own()
@@ -200,15 +198,16 @@ def _work(config_of_loop: dict[str, Any]) -> None:
         with log[0].opened(config_of_loop["shorter"], seconds) as folder:
             finished.begin(run, folder)
     stop, cadence = config_of_loop["board"].stop(run.device, run.state.step), Cadence(config_of_loop["minutes"])
+    under_way: list[Path] = []
     for progress in run.play(config_of_loop["until"], stop):
         if board is not None and not progress.partial:
             board.put(asdict(progress))
         # by the clock of rank 0; all workers are told of a node that is announced to go at the same tick: from then
         # on each is saved, until the node is taken
-        due = collective.any_worker(rank == 0 and cadence.is_due(progress), run.device)
+        due = collective.any_worker(rank == 0 and cadence.is_due(progress, len(under_way)), run.device)
         if due or ray.train.get_preemption_info():
             with cadence.saving():
-                _report(run, progress, board, log, seconds)
+                _report(run, progress, board, log, seconds, under_way)
 
 
 def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:
@@ -242,13 +241,16 @@ def _checkpoints(seconds: float) -> list[Any]:
     return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
 
 
-def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float) -> None:
+def _report(
+    run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float, under_way: list[Path]
+) -> None:  # fmt: skip
+    """Reports a tick that is saved to Ray; its checkpoint stands in `under_way` until it has been uploaded."""
     if board is None:
         ray.train.report({"kimg": progress.row["kimg"]})
         return
-    folder, new = scratch("checkpoint"), scratch("log")
-    run.save(folder, log=new)
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
+    folder, new = _drafted(run, kimg)
+    under_way.append(folder)
 
     def tell(text: str) -> None:
         board.put({"notes": (f"the checkpoint of {kimg} kimg: {text}",), "judged": ()})
@@ -273,8 +275,8 @@ def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage
             reason = str(error).replace("AWS Error", "")
             raise TrainingError(_unwritten(kimg, store.experiment_fs_path, reason)) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            shutil.rmtree(new, ignore_errors=True)
+            under_way.remove(folder)
+            _remove(folder, new)
 
     ray.train.report(
         {"kimg": progress.row["kimg"]},
@@ -283,6 +285,29 @@ def _report(run: Run, progress: Progress, board: Desk | None, log: tuple[Storage
         checkpoint_upload_fn=upload,
         delete_local_checkpoint_after_upload=False,
     )
+
+
+def _drafted(run: Run, kimg: str) -> tuple[Path, Path]:
+    """Return folders of this node with the run's checkpoint, and with what is new in its log.
+
+    Raises:
+        TrainingError: They cannot be written.
+    """
+    folder, new = scratch("checkpoint"), scratch("log")
+    try:
+        run.save(folder, log=new)
+    except OSError as error:
+        _remove(folder, new)
+        raise TrainingError(
+            f"the checkpoint of {kimg} kimg could not be written on node {platform.node()}: {error}. Make room there, "
+            "or set TMPDIR to another disk; the same command continues from the last whole checkpoint"
+        ) from error
+    return folder, new
+
+
+def _remove(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unwritten(kimg: str, storage: str, reason: str) -> str:

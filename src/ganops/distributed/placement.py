@@ -1,7 +1,6 @@
 """Work of a stage where the GPUs are: in this process, or as one task on a node of the cluster that has one."""
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from ganops.config import Compute
 from ganops.core.files import atomic_folder
+from ganops.core.node_folder import scratched
 from ganops.core.terminal import say
 from ganops.experiment import machine
 
@@ -92,8 +92,8 @@ def _on_cluster(
 def _there(work: Callable[..., T], copies: list[tuple["NodeCopy", str]], makes: bool, given: Given) -> tuple[T, Files]:
     """The result of the work, and the files of the folder that it made."""
     device = str(machine.choose_device("cuda"))
-    with tempfile.TemporaryDirectory(prefix="ganops-work-") as scratch:
-        out = Path(scratch) / "out"
+    with scratched("work") as scratch:
+        out = scratch / "out"
         made = {"out": out} if makes else {}
         result = work(*(copy.open() / name for copy, name in copies), device=device, **given, **made)
         written = (path for path in out.rglob("*") if path.is_file())

@@ -2,22 +2,23 @@
 
 import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ganops.config import Compute
 from ganops.core.errors import TrainingError, UserError
-from ganops.core.files import atomic, atomic_folder, recover
+from ganops.core.files import atomic, atomic_folder, locked, recover
+from ganops.core.node_folder import scratched
 from ganops.core.retry import insist
-from ganops.core.storage import Store, away
+from ganops.core.storage import Store, away, scheme
 from ganops.core.terminal import say
 from ganops.distributed import runtime
 
@@ -36,8 +37,11 @@ class Storage:
 
     @classmethod
     def of(cls, compute: Compute) -> "Storage":
-        """Relative paths are the project's."""
-        return cls(compute.storage if "://" in compute.storage else str(Path(compute.storage).resolve()))
+        """Relative paths are the project's. An address of a folder (file://) is that folder, with its locks."""
+        address = compute.storage
+        if scheme(address) == "file":
+            address = unquote(urlsplit(address).path)
+        return cls(address if "://" in address else str(Path(address).resolve()))
 
     def folder(self, name: str) -> Path:
         """A folder of it, where it is one itself."""
@@ -78,8 +82,8 @@ class Storage:
             with atomic_folder(self.folder(name), lasting=True) as draft:
                 yield draft
             return
-        with tempfile.TemporaryDirectory(prefix="ganops-keep-") as scratch:
-            yield Path(scratch)
+        with scratched("keep") as scratch:
+            yield scratch
 
             def act() -> None:
                 # object stores cannot rename a folder: the mark says that it is whole, so it comes last and goes first
@@ -113,9 +117,28 @@ class Storage:
         if "://" not in self.address:
             yield self.folder(name)
             return
-        with tempfile.TemporaryDirectory(prefix="ganops-opened-") as scratch:
+        with scratched("opened") as scratch:
             insist(lambda: self.place(name).fetch(scratch), away=away, seconds=seconds)
-            yield Path(scratch)
+            yield scratch
+
+    @contextmanager
+    def held(self, name: str, work: str) -> Iterator[None]:
+        """Keeps other processes away from a folder of it for the block; on an object store nobody can.
+
+        Raises:
+            OSError: It cannot be made.
+            TrainingError: One is at that work.
+        """
+        if "://" in self.address:
+            yield
+            return
+        (folder := self.folder(name)).mkdir(parents=True, exist_ok=True)
+        (lock := folder / ".lock").touch()
+        with locked(lock, wait=False) as held:
+            if held is False:  # a file system without locks is like an object store
+                problem = f"another process is at this very {work} ({folder}): wait for it, or end it and try again"
+                raise TrainingError(problem)
+            yield
 
     def write(self, name: str, content: bytes, seconds: float = 0.0) -> None:
         """Keeps a file, whole or not at all. OSError where that fails."""

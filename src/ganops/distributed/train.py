@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ FORMER = "checkpoint-former"
 @contextmanager
 def fit(
     experiment: Experiment, prepared: Path, features: Path, listen: Listener, start: tuple[Path, str] | None = None,
-    begin: Callable[[Run], None] = lambda run: None,
+    begin: Callable[[Run], None] = lambda run: None, leave: bool = False,
 ) -> Iterator[Run]:  # fmt: skip
     """Trains to the end, from the last checkpoint if there is one, and yields the finished run.
 
@@ -46,24 +46,29 @@ def fit(
         listen: Hears each tick.
         start: Folder and name of the generator that `train.start` means, where it is no folder of this machine.
         begin: Takes the training before its first step; of its state nothing is made yet.
+        leave: The checkpoints outlive the block, since what it wrote is not safe yet: `finished.forget` removes them,
+            or the end of another training does.
 
     Raises:
         ConfigError: The networks are not those of that generator.
-        TrainingError: The cluster is too small, a node does not see the storage, or the game diverged.
+        TrainingError: The cluster is too small, a node does not see the storage, the game diverged, or another process
+            is at this very training.
         Stopped: A signal asked for it: the state after the step that was under way is kept.
     """
     start = start or place_of(experiment)
     storage = Storage.of(experiment.compute)
     fitted = _fit_here if experiment.compute.launcher == "local" else _fit_on_cluster
-    run = fitted(experiment, prepared, features, storage, listen, start, begin)
-    yield run
-    finished.keep(run, storage)
-    storage.remove(_name(run), retry_timeout())
+    with ExitStack() as held:
+        run = fitted(experiment, prepared, features, storage, listen, start, begin, held)
+        yield run
+        finished.keep(run, storage)
+        if not leave:
+            storage.remove(finished.training(run.fingerprint), retry_timeout())
 
 
 def _fit_on_cluster(
     experiment: Experiment, prepared: Path, features: Path, storage: Storage, listen: Listener,
-    start: tuple[Path, str] | None, begin: Callable[[Run], None],
+    start: tuple[Path, str] | None, begin: Callable[[Run], None], held: ExitStack,
 ) -> Run:  # fmt: skip
     from ganops.distributed.on_ray import fit_on_ray  # Ray Train takes seconds to import
 
@@ -74,12 +79,12 @@ def _fit_on_cluster(
         opening = pool.submit(_open, experiment, prepared, features, torch.device("cpu"), start)
         with runtime.cluster():
             run = opening.result()
-            group, name = run.batches.group, _name(run)
+            group, name = run.batches.group, finished.training(run.fingerprint)
             plan = runtime.plan(compute, experiment.train.batch, group, judged=True, operations=run.operations)
             if plan.gpus:
                 runtime.check_gpus()
             storage.check()
-            _tell_of_the_past(run, storage)
+            _enter(run, storage, held)
             begin(run)
             grows = bool(plan.counts)
             copies = node_copy.send(prepared, grows=grows), node_copy.send(features, grows=grows)
@@ -95,12 +100,12 @@ def _fit_on_cluster(
 
 def _fit_here(
     experiment: Experiment, prepared: Path, features: Path, storage: Storage, listen: Listener,
-    start: tuple[Path, str] | None, begin: Callable[[Run], None],
+    start: tuple[Path, str] | None, begin: Callable[[Run], None], held: ExitStack,
 ) -> Run:  # fmt: skip
     run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start)
-    _tell_of_the_past(run, storage)
+    _enter(run, storage, held)
     begin(run)
-    checkpoint, former = storage.folder(_name(run)) / "checkpoint", storage.folder(_name(run)) / FORMER
+    checkpoint, former = (storage.folder(finished.training(run.fingerprint)) / each for each in ("checkpoint", FORMER))
     recover(checkpoint.parent)
     own = [each for each in (checkpoint, former) if each.is_dir()]
     if own:
@@ -129,12 +134,9 @@ def _open(
     return open_run(experiment, NodeCopy(str(prepared)), NodeCopy(str(features)), device, start=ancestor)
 
 
-def _name(run: Run) -> str:
-    """The folder of a training in the storage."""
-    return f"train-{run.fingerprint}"
-
-
-def _tell_of_the_past(run: Run, storage: Storage) -> None:
+def _enter(run: Run, storage: Storage, held: ExitStack) -> None:
+    """Keeps others away from a training until `held` ends; tells of an unfinished one that it does not continue."""
+    held.enter_context(storage.held(finished.training(run.fingerprint), "training"))
     if line := past(run, storage):
         say("train", line)
 
@@ -145,8 +147,8 @@ def past(run: Run, storage: Storage) -> str:
     The storage names a training's folder by its fingerprint, in which the code counts.
     """
     try:
-        names = [name for name in storage.names("") if name.startswith("train-")]
-        for name in [] if _name(run) in names else names:
+        names = [name for name in storage.names("") if name.startswith(finished.TRAINING)]
+        for name in [] if _journal(storage, finished.training(run.fingerprint)) else names:
             journal = _journal(storage, name)
             if journal and _without_code(journal["meaning"]) == _without_code(run.meaning):
                 why = identity.difference(run.meaning, journal)

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ganops.core.errors import TrainingError
-from ganops.core.files import locked
 from ganops.core.retry import retry_timeout
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity
@@ -37,18 +36,9 @@ class TrialStore:
         Raises:
             TrainingError: One is under way.
         """
-        if "://" in self.storage.address:
-            yield
-            return
-        folder = self.storage.folder(self.name)
         with ExitStack() as stack:
             with self._telling("written"):
-                folder.mkdir(parents=True, exist_ok=True)
-                (lock := folder / ".lock").touch()
-                held = stack.enter_context(locked(lock, wait=False))
-            if held is False:  # a file system without locks is like an object store
-                problem = f"another process is at this very search ({folder}): wait for it, or end it and try again"
-                raise TrainingError(problem)
+                stack.enter_context(self.storage.held(self.name, "search"))
             yield
 
     def trials(self) -> dict[int, Trial]:

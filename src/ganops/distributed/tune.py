@@ -6,7 +6,6 @@ that lags behind its trials, and leaves out what its schedulers know.
 
 import logging
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -23,6 +22,7 @@ from ganops.config import Experiment
 from ganops.core.errors import UserError
 from ganops.core.files import hash_json
 from ganops.core.labels import BY_FREQUENCY
+from ganops.core.node_folder import scratched
 from ganops.core.retry import retry_timeout
 from ganops.core.terminal import say
 from ganops.data import Prepared
@@ -135,7 +135,7 @@ def fingerprint(experiment: Experiment, meaning: dict[str, Any]) -> str:
 
 
 def _run(trainable: Any, driver: SearchDriver, experiment: Experiment, concurrent: int) -> None:
-    with tempfile.TemporaryDirectory(prefix="ganops-tune-") as scratch:
+    with scratched("tune") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
@@ -147,7 +147,7 @@ def _run(trainable: Any, driver: SearchDriver, experiment: Experiment, concurren
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=scratch,
+                storage_path=str(scratch),
                 verbose=0,
                 stop=_Clock(driver),
                 failure_config=tune.FailureConfig(max_failures=MAX_PROCESS_FAILURES),

@@ -56,7 +56,7 @@ class Intake:
         own: ArrayLike | None
         names: tuple[str, ...] = ()
         if self._is_path(samples):
-            raw, own = of_folder(Path(samples), data, self.side, self.tell)
+            raw, own = self._read(Path(samples), self.side)
             if len(raw) < 2:
                 raise InputError(f"{samples}: expected 2 or more {KINDS[data.kind].UNIT}s, got {len(raw)}")
             stored, facts = self._finished(raw)
@@ -75,7 +75,7 @@ class Intake:
             InputError: They are no such samples, or it was loaded and does not know how.
         """
         if self._is_path(samples):
-            raw, own = of_folder(Path(samples), self.data, spec.shape[-1], self.tell)
+            raw, own = self._read(Path(samples), spec.shape[-1])
             if not raw:
                 raise InputError(f"{samples}: expected at least one {spec.noun}, got none")
             if spec.kind in ("image", "video"):
@@ -83,6 +83,13 @@ class Intake:
             return np.stack([self.store(each) if self.store else each for each in raw]), own
         found = opened(samples, self.data.kind)
         return self._stored(found.samples, spec), found.named
+
+    def _read(self, path: Path, side: int | None) -> tuple[list[NDArray[Any]], list[str] | None]:
+        """Return the raw samples of a source, and their labels where all have one."""
+        try:
+            return of_folder(path, self.data, side, self.tell)
+        except ModuleNotFoundError as error:
+            raise InputError(f"{path}: reading it needs {error.name}: pip install 'ganops[pipeline]'") from error
 
     def _is_path(self, samples: Any) -> bool:
         return isinstance(samples, Path) or (isinstance(samples, str) and self.data.kind != "text")

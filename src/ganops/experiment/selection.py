@@ -16,6 +16,8 @@ from ganops.experiment.candidate import Candidate, Row
 from ganops.generator import Description, Generator
 from ganops.generator.artefact import WARM_UP
 
+LONGEST = 600.0
+"""Seconds for which a judge apart is waited for; then its work is done in line, which gives the same distance."""
 MOST_PENDING = 2
 """Judgements that may be under way: each keeps a copy of the average, and the listener should not lag far behind."""
 
@@ -164,7 +166,7 @@ class Selection:
     def _distance(self, judge: Judge, pending: Pending) -> float:
         """Return the judge's distance; where it failed, compute it here, so that the task's own errors surface."""
         try:
-            return pending.distance.result()
+            return pending.distance.result(LONGEST)
         except Exception as error:  # of another process: the death of an actor, its memory, its files
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             kimg = pending.candidate.kimg

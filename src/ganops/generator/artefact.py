@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from ganops.core import devices
 from ganops.core.cores import in_pieces
 from ganops.core.devices import repeatable
-from ganops.core.errors import TrainingError, UserError
+from ganops.core.errors import DivergenceError, UserError
 from ganops.core.files import atomic, atomic_folder, read_json, write_json
 from ganops.core.labels import in_turn
 from ganops.core.latents import latents, normal_table
@@ -302,11 +302,11 @@ def finite(x: Tensor) -> Tensor:
     """Return samples [N, ...] as they are, since no integer would tell NaN from a number.
 
     Raises:
-        TrainingError: A value of some sample is NaN or infinite.
+        DivergenceError: A value of some sample is NaN or infinite.
     """
     broken = int((~x.isfinite()).flatten(1).any(1).sum())
     if broken:
-        raise TrainingError(
+        raise DivergenceError(
             f"the generator draws values that are not finite (NaN or infinity) in {broken} of {len(x)} samples: its "
             "training diverged, or its weights are damaged. Train it again, with smaller learning rates or "
             "train.precision: fp32 where it diverged."

@@ -83,12 +83,15 @@ def examine(root: Path, address: str | None = None) -> Iterator[Finding]:
             **({"cluster": lambda: _cluster(experiment(), address)} if address else {}),
             "telemetry": lambda: _telemetry(settings.result()),
         }
-        for what, look in looks.items():
-            try:
-                state, text = look()
-            except UserError as error:
-                state, text = "bad", str(error)
-            yield Finding(what, state, redacted(text))
+        try:
+            for what, look in looks.items():
+                try:
+                    state, text = look()
+                except UserError as error:
+                    state, text = "bad", str(error)
+                yield Finding(what, state, redacted(text))
+        finally:
+            process.kill()  # who stops listening is told nothing by what still looks
 
 
 def table(findings: list[Finding]) -> Table:

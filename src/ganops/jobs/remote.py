@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ganops.core.errors import UserError
 from ganops.core.files import read_yaml
+from ganops.core.retry import insist, retry_timeout
 from ganops.core.terminal import give_up, say
 from ganops.jobs import dvc
 
@@ -56,7 +57,10 @@ def keep(root: Path) -> str:
             (home / path).parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if (root / path).is_dir() else shutil.copyfile)(root / path, home / path)
     dvc.must(root, "add", "--quiet", dvc.HOME, capture=False)
-    dvc.must(root, "push", "--quiet", "--run-cache", capture=False)
+    insist(  # hours of training are worth some patience; what is there already is not sent again
+        lambda: dvc.must(root, "push", "--quiet", "--run-cache", capture=False),
+        away=lambda error: isinstance(error, UserError), seconds=retry_timeout(), tell=lambda text: say("job", text),
+    )  # fmt: skip
     return str(read_yaml(pointer)["outs"][0]["md5"])
 
 
