@@ -114,6 +114,7 @@ def test_killed_and_run_again_equals_uninterrupted(trained, again, launcher):
     log = again.run("python", "pipeline/train.py")
     assert result(again) == whole
     assert re.search(r"^train +kimg", log, re.MULTILINE) is None, "its end was there"
+    assert "Without that folder it is trained again" in " ".join(log.split())
     again.forget_training()
     assert not list((again.folder / ".ganops").glob("train-*")), "what is safe elsewhere has no checkpoints"
 

@@ -135,8 +135,11 @@ def _open(
 
 
 def _enter(run: Run, storage: Storage, held: ExitStack) -> None:
-    """Keeps others away from a training until `held` ends; tells of an unfinished one that it does not continue."""
-    held.enter_context(storage.held(finished.training(run.fingerprint), "training"))
+    """Keeps others away from a training until `held` ends; tells of its end or of another that it leaves."""
+    name = finished.training(run.fingerprint)
+    held.enter_context(storage.held(name, "training"))
+    if finished.NOTE in storage.names(name):
+        say("train", f"has ended before: {storage.below(name)} has its end. Without that folder it is trained again")
     if line := past(run, storage):
         say("train", line)
 
