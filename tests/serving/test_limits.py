@@ -13,6 +13,7 @@ import pytest
 from ganops.core.errors import UserError
 from ganops.core.listening import bound
 from ganops.serving import limits
+from ganops.serving.app import PIECE, Answer, Front, State
 from ganops.serving.limits import BODY, Doorway
 
 
@@ -167,7 +168,7 @@ def test_bodies_that_do_not_arrive_are_not_waited_for(monkeypatch):
 
 
 @contextlib.asynccontextmanager
-async def listening():
+async def listening(app=None):
     """A server, as a function that opens a connection to it, sends something and returns (reader, writer)."""
     writers = []
 
@@ -178,7 +179,8 @@ async def listening():
         return reader, writer
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = limits.server(Doorway(echo, "127.0.0.1"), log_config=None, lifespan="off")
+        server = limits.server(app or Doorway(echo, "127.0.0.1"), log_config=None, lifespan="off")
+        send.connections = server.server_state.connections
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -251,6 +253,73 @@ def test_of_too_many_half_requests_the_oldest_is_closed_and_others_are_served(mo
             assert await answer(halves[0][0]) == b""
             with pytest.raises(TimeoutError):
                 await answer(halves[1][0], 0.2)
+
+    asyncio.run(run())
+
+
+async def until(condition, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def unsent(connections):
+    """Bytes of answers that the server's process holds for each connection."""
+    return [each.transport.get_write_buffer_size() for each in connections]
+
+
+class Large:
+    """A backend whose answers are more than a system holds on their way."""
+
+    async def draw(self, order):
+        return Answer(200, "image/png", bytes(32 * 2**20), "3")
+
+    async def states(self):
+        return [State("faces", "champion", "3", (1024, 1024, 3), 0, (), "2026-11-25T12:00:00+00:00", None)]
+
+
+DRAW = b"GET /generate?count=10 HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def test_answers_are_counted_until_they_are_taken_and_who_takes_nothing_is_closed(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 2)
+
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            readers = [(await send(DRAW + b"\r\n"))[0] for _ in range(12)]
+            await until(lambda: front.pixels == 8 * 32 * 2**20)
+            await asyncio.sleep(0.2)
+            assert front.requests == 8, "those beyond have been told to come again"
+            assert max(unsent(send.connections)) <= PIECE
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            assert b" 503 " in await answer(reader)
+            await until(lambda: front.requests == 0)
+            assert front.pixels == 0
+            statuses = sorted([(await reader.readline()).split(b" ")[1] for reader in readers])
+            assert statuses == [b"200"] * 8 + [b"503"] * 4
+            await until(lambda: len(send.connections) == 4)
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            assert len((await answer(reader)).partition(b"\r\n\r\n")[2]) == 32 * 2**20
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.4)
+
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            got, started = 0, asyncio.get_running_loop().time()
+            while piece := await reader.read(2**19):
+                got += len(piece)
+                await asyncio.sleep(0.03)
+            assert got > 32 * 2**20
+            assert asyncio.get_running_loop().time() - started > 4 * limits.SECONDS
 
     asyncio.run(run())
 

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 
 from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
-from ganops.serving.limits import HEADERS, Refused, received, shortened
+from ganops.serving.limits import HEADERS, Receive, Refused, Send, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which samples have to be drawn
 from ganops.serving.orders import FORMATS, JOINED, Order, of_address, parse
 
@@ -34,7 +34,10 @@ SAMPLES = 1024
 CLIPS = 256
 """Clips of one request: a vocoder takes 4 to 9 ms for each."""
 PIXELS = 256 * 1024 * 1024
-"""Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
+"""Bytes of the samples that are waited for at once, undecoded, and of the answers that are being sent; one request may
+have an eighth of it."""
+PIECE = 64 * 1024
+"""Bytes of an answer that are handed over at once."""
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
 
@@ -293,19 +296,28 @@ class Front:
         `labels` and `truncation` are those of the registered model. What POST has in a body, GET has in its address, as
         an `<img>` needs it: `?seed=7&label=boot&format=png`.
         """
+        return _Deferred(lambda send: self._answer(request, send))
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        """Draw what a request asks for and send it: both are counted until the client has taken the last byte."""
         started = time.perf_counter()
         with self._admitted():
-            formats = self.states[0].formats if self.states else FORMATS
-            how: Any = {"names": self._names(), "accept": request.headers.get("accept") or "*/*"}
-            if request.method == "GET":
-                order = of_address(request.query_params, self.most, formats, **how)
-            else:
-                order = parse(await received(request, SECONDS), self.most, formats, **how)
-            with self._room(order):
+            order = await self._order(request)
+            weight = len(order.seeds) * self._weight()
+            self._make_room(weight)
+            with self._held(weight):
                 answer = await _while_there(request, self.backend.draw(order), self.noun)
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
-        headers = {"X-Model-Version": answer.version, "Vary": "Accept"}
-        return Response(answer.body, answer.status, headers, answer.media)
+            with self._held(len(answer.body)):
+                await _send(answer, send)
+
+    async def _order(self, request: Request) -> Order:
+        """Return what a request asks for, in its address or its body."""
+        formats = self.states[0].formats if self.states else FORMATS
+        how: Any = {"names": self._names(), "accept": request.headers.get("accept") or "*/*"}
+        if request.method == "GET":
+            return of_address(request.query_params, self.most, formats, **how)
+        return parse(await received(request, SECONDS), self.most, formats, **how)
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -323,11 +335,12 @@ class Front:
             self.requests -= 1
             self.metrics.in_flight.set(self.requests)
 
-    @contextlib.contextmanager
-    def _room(self, order: Order) -> Iterator[None]:
-        weight = len(order.seeds) * self._weight()
+    def _make_room(self, weight: int) -> None:
         if self.pixels and self.pixels + weight > PIXELS:
             raise Refused(503, f"{PIXELS >> 20} MiB of {self.noun} are waited for; come again in {RETRY} s")
+
+    @contextlib.contextmanager
+    def _held(self, weight: int) -> Iterator[None]:
         self.pixels += weight
         try:
             yield
@@ -406,6 +419,27 @@ class _Metrics:
         for state in states:
             self.version.labels(state.version).inc()
         self.behind.set(sum(bool(state.trouble) for state in states))
+
+
+class _Deferred(Response):
+    """An answer that is made while it is sent."""
+
+    def __init__(self, make: Callable[[Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self.make = make
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        await self.make(send)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    """Send an answer in pieces; each waits until the client has taken what was sent before, and so does the end."""
+    headers = {"X-Model-Version": answer.version, "Vary": "Accept", "Content-Length": str(len(answer.body))}
+    start = Response(None, answer.status, headers, answer.media)
+    await send({"type": "http.response.start", "status": answer.status, "headers": start.raw_headers})
+    for at in range(0, len(answer.body), PIECE):
+        await send({"type": "http.response.body", "body": answer.body[at : at + PIECE], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer], noun: str) -> Answer:
