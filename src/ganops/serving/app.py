@@ -283,9 +283,6 @@ class Front:
         """Noun for several samples of what is served."""
         return self.states[0].noun if self.states else "samples"
 
-    def _names(self) -> tuple[str, ...]:
-        return self.states[0].class_names if self.states else ()
-
     def _weight(self) -> int:
         """Bytes of a sample as `predict` gives it."""
         return math.prod(self.states[0].shape) * np.dtype(self.states[0].dtype).itemsize if self.states else 1
@@ -314,10 +311,10 @@ class Front:
     async def _order(self, request: Request) -> Order:
         """Return what a request asks for, in its address or its body."""
         formats = self.states[0].formats if self.states else FORMATS
-        how: Any = {"names": self._names(), "accept": request.headers.get("accept") or "*/*"}
+        accept = request.headers.get("accept") or "*/*"
         if request.method == "GET":
-            return of_address(request.query_params, self.most, formats, **how)
-        return parse(await received(request, SECONDS), self.most, formats, **how)
+            return of_address(request.query_params, self.most, formats, accept=accept)
+        return parse(await received(request, SECONDS), self.most, formats, accept=accept)
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
