@@ -305,6 +305,7 @@ async def test_who_leaves_takes_the_order_back(front, client):
     assert await ask(front, [], receive) == 499
     assert front.backend.taken_back == 1
     assert (front.requests, front.pixels) == (0, 0)
+    assert answers(await client.get("/metrics")) == {}, "nobody was answered"
 
 
 def test_requests_beyond_the_bound_are_told_to_come_again(monkeypatch):
@@ -397,6 +398,11 @@ async def test_what_is_not_there_is_told_what_is(front, client):
     assert response.json()["error"].startswith("expected GET or POST /generate, GET /health")
 
 
+def answers(metrics):
+    """How many answers of each status `/metrics` tells."""
+    return {status: int(count) for status, count in re.findall(r'requests_total{status="(\d+)"} (\d+)', metrics.text)}
+
+
 @served
 async def test_a_defect_is_no_silence(front, client):
     async def draw(order):
@@ -406,6 +412,7 @@ async def test_a_defect_is_no_silence(front, client):
     response = await client.post("/generate", json={"seeds": [0]})
     assert (response.status_code, response.json()) == (500, {"error": "a defect of the server: KeyError"})
     assert (front.requests, front.pixels) == (0, 0)
+    assert answers(await client.get("/metrics")) == {"500": 1}
 
 
 def described(content, name):

@@ -299,14 +299,18 @@ class Front:
         """Draw what a request asks for and send it: both are counted until the client has taken the last byte."""
         started = time.perf_counter()
         with self._admitted():
-            order = await self._order(request)
-            weight = len(order.seeds) * self._weight()
-            self._make_room(weight)
-            with self._held(weight):
-                answer = await _while_there(request, self.backend.draw(order), self.noun)
+            with self._counted():
+                order = await self._order(request)
+                answer = await self._drawn(request, order)
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
             with self._held(len(answer.body)):
                 await _send(answer, send)
+
+    async def _drawn(self, request: Request, order: Order) -> Answer:
+        weight = len(order.seeds) * self._weight()
+        self._make_room(weight)
+        with self._held(weight):
+            return await _while_there(request, self.backend.draw(order), self.noun)
 
     async def _order(self, request: Request) -> Order:
         """Return what a request asks for, in its address or its body."""
@@ -325,12 +329,20 @@ class Front:
         self.metrics.in_flight.set(self.requests)
         try:
             yield
-        except Refused as error:
-            self.metrics.count(error.status)
-            raise
         finally:
             self.requests -= 1
             self.metrics.in_flight.set(self.requests)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count requests that are refused or end in a defect, by the status of their answer; who leaves gets none."""
+        try:
+            yield
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            self.metrics.count(error.status if isinstance(error, Refused) else 500)
+            raise
 
     def _make_room(self, weight: int) -> None:
         if self.pixels and self.pixels + weight > PIXELS:
