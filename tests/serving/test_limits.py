@@ -12,7 +12,7 @@ import pytest
 
 from ganops.core.errors import UserError
 from ganops.core.listening import bound
-from ganops.serving import limits
+from ganops.serving import app, limits
 from ganops.serving.app import PIECE, Answer, Front, State
 from ganops.serving.limits import BODY, Doorway
 
@@ -279,6 +279,30 @@ class Large:
 
 
 DRAW = b"GET /generate?count=10 HTTP/1.1\r\nHost: localhost\r\n"
+
+
+POST = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+def test_of_a_body_that_is_refused_no_more_is_taken(monkeypatch):
+    monkeypatch.setattr(app, "SECONDS", 0.2)
+
+    async def run():
+        async with listening(Front(Large(), lambda line: None).app) as send:
+            for length, status in ((10**8, b"413"), (100, b"408")):
+                reader, _ = await send(POST % length)
+                told = (await answer(reader)).lower()
+                assert (told.split(b" ")[1], b"connection: close" in told) == (status, True)
+            _, writer = await send(POST % 10**8)
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 10**8:
+                    writer.write(bytes(10**6))
+                    await asyncio.wait_for(writer.drain(), 10)
+                    sent += 10**6
+            assert sent < 20 * 10**6, "what the kernel holds on its way"
+
+    asyncio.run(run())
 
 
 def test_answers_are_counted_until_they_are_taken_and_who_takes_nothing_is_closed(monkeypatch):

@@ -493,7 +493,7 @@ async def _refuse(request: Request, error: Any) -> Response:
     headers: Any = None
     match error:
         case Refused(status=status):
-            text, headers = str(error), {"Retry-After": RETRY} if status == 503 else None
+            text, headers = str(error), _BESIDE.get(status)
         case HTTPException(status_code=status):
             headers = error.headers
             known = "expected GET or POST /generate, GET /health, GET /model, GET /metrics or GET /docs"
@@ -505,6 +505,8 @@ async def _refuse(request: Request, error: Any) -> Response:
     return JSONResponse({"error": text}, status, headers)
 
 
+_BESIDE = {503: {"Retry-After": RETRY}, 413: {"Connection": "close"}, 408: {"Connection": "close"}}
+"""Headers of refusals; what is left of a body that was refused would be read for ever."""
 _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The server has a token, and the request has not."},
     403: {"model": Problem, "description": "A page of a foreign origin asks."},
