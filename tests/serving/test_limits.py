@@ -74,6 +74,27 @@ def test_foreign_pages_change_nothing():
         assert (refused.status_code, "does not answer to pages of" in refused.json()["error"]) == (403, True), origin
 
 
+def test_who_listens_at_all_addresses_answers_to_no_page_of_another_address():
+    for everywhere in ("0.0.0.0", "::"):
+        door = Doorway(echo, everywhere)
+        own = (
+            ("10.1.2.3:80", "http://10.1.2.3"),
+            ("[fe80::1]:80", "http://[fe80::1]"),
+            ("localhost", "http://127.0.0.1"),
+        )
+        for host, origin in own:
+            assert ask(door, host=host, origin=origin).status_code == 200, origin
+            assert ask(door, host=host, origin="http://203.0.113.9").status_code == 403, host
+            assert ask(door, host=host, origin="http://[2001:db8::1]").status_code == 403, host
+
+
+def test_a_picture_in_a_foreign_page_is_drawn_unless_there_is_a_token():
+    """Browsers send no `Origin` for an `<img>`, and let no page read it."""
+    asked = {"method": "GET", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    assert ask(Doorway(echo, "127.0.0.1"), **asked).status_code == 200
+    assert ask(Doorway(echo, "127.0.0.1", token="secret"), **asked).status_code == 401
+
+
 def test_pages_of_an_origin_that_is_allowed_may_ask_and_read():
     origin = "https://shop.example.com"
     door = limits.with_origins(Doorway(echo, "127.0.0.1", origins=[origin], token="secret"), [origin])
@@ -218,6 +239,18 @@ def test_headers_have_a_bound():
                     writer.write(b"X%d: " % number + b"x" * 10_000 + b"\r\n")
                     await asyncio.wait_for(writer.drain(), 10)
             assert number * 10_000 < 20 * 2**20, "what the kernel holds on its way, not what the server read"
+
+    asyncio.run(run())
+
+
+def test_the_address_counts_as_headers_do():
+    async def run():
+        async with listening() as send:
+            for size, status in ((1000, b"200"), (60_000, b"431")):
+                for where in (b"/?x=%s", b"/%s"):
+                    line = b"GET " + where % (b"x" * size) + b" HTTP/1.1\r\n"
+                    reader, _ = await send(line + b"Host: localhost\r\nConnection: close\r\n\r\n")
+                    assert (await answer(reader)).split(b" ")[1] == status
 
     asyncio.run(run())
 

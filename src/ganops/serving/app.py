@@ -511,7 +511,7 @@ _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The server has a token, and the request has not."},
     403: {"model": Problem, "description": "A page of a foreign origin asks."},
     421: {"model": Problem, "description": "The server does not go by the name in `Host`."},
-    431: {"model": Problem, "description": f"The headers have more than {HEADERS} bytes."},
+    431: {"model": Problem, "description": f"First line and headers have more than {HEADERS} bytes."},
 }
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import h11
 import uvicorn
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -101,7 +100,7 @@ class Doorway:
             return
         try:
             request = Request(scope, receive)
-            self._examine(request.headers)
+            self._examine(request)
             self._identify(request)
             inward = _again(await received(request, SECONDS), receive) if self.body else receive
         except Refused as error:
@@ -113,17 +112,18 @@ class Doorway:
         else:
             await self.app(scope, inward, send)
 
-    def _examine(self, headers: Headers) -> None:
+    def _examine(self, request: Request) -> None:
         known = f"expected one of {', '.join(sorted(self.names))}; --allowed-host adds a name"
-        size = sum(len(name) + len(value) for name, value in headers.raw)
-        if size > HEADERS:
-            raise Refused(431, f"expected at most {HEADERS} bytes of headers, got {size}")
-        hosts, origin = headers.getlist("host"), headers.get("origin")
-        if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
+        if (size := _size(request)) > HEADERS:
+            raise Refused(431, f"expected at most {HEADERS} bytes of first line and headers, got {size}")
+        hosts, origin = request.headers.getlist("host"), request.headers.get("origin")
+        host = _name(f"//{hosts[0]}") if len(hosts) == 1 else None
+        if not self.allows(host):
             raise Refused(421, f"this server does not answer to the host {shortened(', '.join(hosts))!r}: {known}")
         if origin is None or origin in self.origins or ANY in self.origins:
             return
-        if not self.allows(_name(origin)):
+        page = _name(origin)
+        if page != host and page not in self.names:  # any address may be that of a foreign page
             raise Refused(403, f"this server does not answer to pages of {shortened(origin)!r}: {known}")
 
     def _identify(self, request: Request) -> None:
@@ -190,6 +190,13 @@ async def received(request: Request, seconds: float) -> bytes:
     except TimeoutError:
         raise Refused(408, f"the request did not arrive within {seconds:g} s") from None
     return bytes(body)
+
+
+def _size(request: Request) -> int:
+    """Bytes of the first line of a request and of its headers."""
+    path = request.scope.get("raw_path") or request.scope["path"].encode()
+    line = len(request.method) + len(path) + len(request.scope.get("query_string", b""))
+    return line + sum(len(name) + len(value) for name, value in request.headers.raw)
 
 
 def _name(address: str) -> str | None:
