@@ -137,6 +137,8 @@ ADDRESSES = {
     "seed=7&label=b&format=png": {"seeds": [7], "labels": ["b"], "format": "png"},
     "seed=7&seed=-9&label=2&label=a&truncation=0.5": {"seeds": [7, -9], "labels": ["2", "a"], "truncation": 0.5},
     "seed=5&count=3&truncation=1": {"seeds": [5, 6, 7]},
+    "truncation=1e-3": {"seeds": [0], "truncation": 0.001},
+    "truncation=2.5E-1": {"seeds": [0], "truncation": 0.25},
 }
 BAD_ADDRESSES = {
     "seed=1.5": "seeds.0: expected a whole number, got 1.5",
@@ -147,6 +149,10 @@ BAD_ADDRESSES = {
     "seed=1&seed=2&count=2": "with 2 seeds",
     "label=a&label=b": "one for each of the 1 seeds, got 2",
     "truncation=3": "truncation: expected at most 1, got 3",
+    "truncation=1e3": "truncation: expected at most 1, got 1000.0",
+    "truncation=1e999": "truncation: expected a finite number, got Infinity",
+    "truncation=e3": 'truncation: expected a number, got "e3"',
+    "seed=1e3": "seeds.0: expected a whole number, got 1000.0",
     "format=gif": "format: expected 'json', 'png' or 'npy', got \"gif\"",
     "seed=" + "9" * 20: "seeds.0: expected at most 9223372036854775807",
 }
@@ -376,7 +382,8 @@ def test_health_and_what_is_told():
             await front.look()
             assert (await client.get("/health")).status_code == 200  # one look may fail
             front.seen -= 60
-            assert (await client.get("/health")).status_code == 503
+            for path in ("/health", "/model"):
+                assert (await client.get(path)).status_code == 503, path
 
     asyncio.run(run())
     assert told == [
@@ -393,6 +400,13 @@ async def test_what_is_not_there_is_told_what_is(front, client):
     response = await client.put("/generate")
     assert response.status_code == 405
     assert response.json()["error"].endswith("got PUT /generate")
+    for method, path, allowed in (
+        ("PUT", "/generate", "GET, HEAD, POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/v2/models/faces/ready", "GET, HEAD"),
+    ):
+        response = await client.request(method, path)
+        assert (response.status_code, response.headers["Allow"]) == (405, allowed), path
     response = await client.post("/invocations")
     assert response.status_code == 404
     assert response.json()["error"].startswith("expected GET or POST /generate, GET /health")
@@ -434,6 +448,7 @@ async def test_openapi_describes_the_requests_that_are_taken(front, client):
         "labels.0: expected at",
         "count: unknown",
         "truncation: expected at",
+        "labels: expected null, one, or one for each of the 1 seeds, got 0",
     )
     refused = [body for body, words in BAD.items() if words.startswith(told) and b"1.0" not in body and len(body) < 999]
     assert len(refused) > 10
@@ -483,6 +498,10 @@ async def test_the_page_of_the_interface_loads_nothing(front, client):
 async def test_who_asks_for_the_head_alone_gets_it(front, client):
     for path in ("/ping", "/v2/health/live", "/health", "/model", "/metrics", "/docs", "/openapi.json"):
         assert (await client.head(path)).status_code == 200, path
+    for query, status in (("?seed=7&format=png", 200), ("?seed=x", 400), ("?seeds=7", 400)):
+        whole, head = await client.get(f"/generate{query}"), await client.head(f"/generate{query}")
+        assert (head.status_code, head.content) == (status, b"")
+        assert head.headers == whole.headers
 
 
 def test_replicas_are_looked_after_as_long_as_the_application_lives():

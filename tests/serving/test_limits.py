@@ -363,6 +363,18 @@ def test_answers_are_counted_until_they_are_taken_and_who_takes_nothing_is_close
     asyncio.run(run())
 
 
+def test_the_head_of_an_answer_comes_alone():
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            reader, _ = await send(DRAW.replace(b"GET", b"HEAD") + b"Connection: close\r\n\r\n")
+            head, _, body = (await answer(reader)).partition(b"\r\n\r\n")
+            assert (head.split(b" ")[1], b"content-length: 33554432" in head.lower(), body) == (b"200", True, b"")
+
+    asyncio.run(run())
+
+
 def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(monkeypatch):
     monkeypatch.setattr(limits, "SECONDS", 0.4)
 

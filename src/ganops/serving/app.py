@@ -20,6 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
@@ -221,6 +222,7 @@ class Front:
         body = {"required": True, "content": {"application/json": {"schema": Order.model_json_schema()}}}
         add("/generate", self.generate, methods=["POST"], responses=_ANSWERS, openapi_extra={"requestBody": body})
         add("/generate", self.generate, methods=["GET"], responses=_ANSWERS, openapi_extra={"parameters": _ADDRESS})
+        add("/generate", self.generate, methods=["HEAD"], include_in_schema=False)
         silent = {503: {"model": Problem, "description": "No replica answers."}}
         reads: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
             ("/health", self.health, {"responses": {503: {"model": Health}}, "response_model_exclude_unset": True}),
@@ -316,7 +318,7 @@ class Front:
         """Return what a request asks for, in its address or its body."""
         formats = self.states[0].formats if self.states else FORMATS
         accept = request.headers.get("accept") or "*/*"
-        if request.method == "GET":
+        if request.method in ("GET", "HEAD"):
             return of_address(request.query_params, self.most, formats, accept=accept)
         return parse(await received(request, SECONDS), self.most, formats, accept=accept)
 
@@ -361,11 +363,15 @@ class Front:
 
         ok; degraded: the former version serves on, and `trouble` says why; down, with 503.
         """
-        if time.monotonic() - self.seen > 10 + 3 * self.poll:
+        if self._silent():
             response.status_code, response.headers["Retry-After"] = 503, RETRY
             return Health(status="down", trouble="no replica answers")
         trouble = next((state.trouble for state in self.states if state.trouble), None)
         return Health(status="degraded" if trouble else "ok", trouble=trouble, **self._served())
+
+    def _silent(self) -> bool:
+        """True where the replicas have not answered for so long that nothing is known of them."""
+        return time.monotonic() - self.seen > 10 + 3 * self.poll
 
     async def live(self) -> Live:
         """Tell that this process answers, as KServe's protocol v2 asks."""
@@ -388,7 +394,7 @@ class Front:
 
     async def model(self) -> Model:
         """Tell what is served."""
-        if not self.states:
+        if self._silent():
             raise Refused(503, "no replica answers")
         limits = {"seeds": self.most, "body_bytes": BODY, "requests_in_flight": REQUESTS}
         return Model(**asdict(self.states[0]), **self._served(), limits=limits)
@@ -495,7 +501,7 @@ async def _refuse(request: Request, error: Any) -> Response:
         case Refused(status=status):
             text, headers = str(error), _BESIDE.get(status)
         case HTTPException(status_code=status):
-            headers = error.headers
+            headers = {"Allow": _allowed(request)} if status == 405 else error.headers
             known = "expected GET or POST /generate, GET /health, GET /model, GET /metrics or GET /docs"
             text = f"{known}, got {request.method} {request.url.path}"
         case ClientDisconnect():
@@ -503,6 +509,12 @@ async def _refuse(request: Request, error: Any) -> Response:
         case _:
             status, text = 500, f"a defect of the server: {type(error).__name__}"
     return JSONResponse({"error": text}, status, headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return the methods that an address has, of whichever route."""
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in fitting for method in route.methods}))
 
 
 _BESIDE = {503: {"Retry-After": RETRY}, 413: {"Connection": "close"}, 408: {"Connection": "close"}}

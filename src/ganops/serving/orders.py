@@ -43,7 +43,7 @@ class Order(BaseModel):
 
     seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
     """One for each sample, at most `limits.seeds` of `/model`; the same seed is the same sample."""
-    labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
+    labels: Annotated[list[Label], Field(fail_fast=True, json_schema_extra={"minItems": 1})] | None = None
     """Classes, by number or name: one for all, or one for each seed; null: the seed modulo the number of classes.
     Digits in quotes are the class that is called so, else the number."""
     truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
@@ -109,7 +109,10 @@ def _number(text: str) -> Any:
     """Return the number that a text is, or the text."""
     if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
         return int(text)
-    return float(text) if re.fullmatch(r"[+-]?[0-9]{0,30}\.[0-9]{1,30}", text) else text
+    return float(text) if re.fullmatch(_DECIMAL, text, re.IGNORECASE) else text
+
+
+_DECIMAL = r"[+-]?(?=[0-9.])[0-9]{0,30}(\.[0-9]{1,30})?(e[+-]?[0-9]{1,3})?"
 
 
 def _checked(order: Order, most: int, formats: Sequence[str], accept: str) -> Order:
