@@ -21,8 +21,10 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import ray
 from packages import package
 from PIL import Image
+from ray import serve
 from ray.exceptions import ActorDiedError
 
 from ganops.core.errors import RegistryError, UserError
@@ -32,7 +34,7 @@ from ganops.registry import champions, registration, tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving import deployment, replica
-from ganops.serving.app import Answer
+from ganops.serving.app import Answer, State
 from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
 from ganops.serving.limits import Refused
 from ganops.serving.orders import Order
@@ -377,6 +379,58 @@ class Handle:
 
     def remote(self, orders):
         return self._call(orders)
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    """Ray in this process, with two cores."""
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    serve.shutdown()
+    ray.shutdown()
+
+
+def half(folder):
+    """A deployment of two replicas, of which one does what `folder / "mood"` says when it is asked for its state."""
+
+    class Half:
+        def __init__(self):
+            try:
+                (folder / "moody").touch(exist_ok=False)
+                self.name = "moody"
+            except FileExistsError:
+                self.name = "calm"
+
+        async def state(self):
+            mood = (folder / "mood").read_text() if self.name == "moody" else ""
+            if mood == "hangs":
+                time.sleep(8)
+            if mood == "fails":
+                raise OSError("its disk is away")
+            return State(NAME, "champion", "1", (8, 8, 3), 0, (), "now", None, replica=self.name)
+
+    options = {"num_replicas": 2, "max_ongoing_requests": 8, "ray_actor_options": {"num_cpus": 0.5}}
+    return serve.deployment(Half, **options).bind()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_one_replica_that_cannot_tell_its_state_keeps_no_other_from_it(tmp_path):
+    def told(mood):
+        (tmp_path / "mood").write_text(mood)
+        started = time.monotonic()
+        found = asyncio.run(Replicas(handle, 2).states())
+        assert time.monotonic() - started < 5, "the front waits no longer"
+        return sorted(state.replica for state in found)
+
+    serve.start(proxy_location="Disabled")
+    handle = serve.run(half(tmp_path), name="half", route_prefix=None)
+    try:
+        assert told("") == ["calm", "moody"]
+        assert told("fails") == ["calm"]
+        assert told("hangs") == ["calm"]
+        until(lambda: told("") == ["calm", "moody"], "the end of it")
+    finally:
+        serve.delete("half")
 
 
 async def settle():

@@ -176,6 +176,8 @@ class State:
     """Number of words, or characters, that a text is made of."""
     formats: tuple[str, ...] = FORMATS
     """Formats in which it answers."""
+    replica: str = ""
+    """The process that serves it, unlike any other."""
 
     @property
     def noun(self) -> str:

@@ -9,7 +9,9 @@ import base64
 import io
 import json
 import logging
+import os
 import re
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -134,7 +136,7 @@ class Replica:
         return State(
             self.target.name, self.target.alias, current.version, drawer.shape, drawer.classes, drawer.class_names,
             current.at, self.trouble, drawer.spec.kind, str(drawer.dtype), formats=formats(drawer.spec),
-            **_measures(drawer.spec),
+            replica=f"{socket.gethostname()}:{os.getpid()}", **_measures(drawer.spec),
         )  # fmt: skip
 
     def draw(self, orders: list[Order]) -> list[Answer]:
