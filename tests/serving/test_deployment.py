@@ -27,7 +27,7 @@ from PIL import Image
 from ray import serve
 from ray.exceptions import ActorDiedError
 
-from ganops.core.errors import RegistryError, UserError
+from ganops.core.errors import ClusterError, RegistryError, UserError
 from ganops.evaluation.gate import Decision
 from ganops.kinds import Spec
 from ganops.registry import champions, registration, tracking
@@ -431,6 +431,28 @@ def test_one_replica_that_cannot_tell_its_state_keeps_no_other_from_it(tmp_path)
         until(lambda: told("") == ["calm", "moody"], "the end of it")
     finally:
         serve.delete("half")
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_two_servers_on_one_cluster_leave_each_other_alone(store, models):
+    def deployed(version):
+        return deployment._deployed(Target(str(store), NAME, version, 1.0), version, 1, False, stays=True)
+
+    def drawn(handle):
+        (answer,) = handle.draw.remote([Order(seeds=SEEDS.tolist(), format="npy")]).result(timeout_s=PATIENCE)
+        return answer.version, np.load(io.BytesIO(answer.body)).tobytes()
+
+    expected = {version: (version, model.predict(SEEDS).tobytes()) for version, model in models.items()}
+    with deployed("1") as one:
+        with deployed("2") as two:
+            assert (drawn(one), drawn(two)) == (expected["1"], expected["2"])
+            assert len(serve.status().applications) == 2
+        assert drawn(one) == expected["1"]
+        with pytest.raises(ClusterError, match="faces v9 cannot be served: "), deployed("9"):
+            pytest.fail("there is none")
+        assert len(serve.status().applications) == 1, "nor does what failed stay"
+        assert drawn(one) == expected["1"]
+    assert not serve.status().applications
 
 
 async def settle():

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -197,13 +198,14 @@ def _deployed(target: Target, first: str, replicas: int, logs: bool, *, stays: b
         logging_config=level,
         graceful_shutdown_timeout_s=10,
     )
-    name = f"ganops-{target.name}"
+    # several may serve on one cluster, of other aliases or of the same one: Serve replaces an application of equal name
+    name = f"ganops-{target.name}-{target.alias}-{secrets.token_hex(3)}"
     serve.start(proxy_location="Disabled", logging_config=level)
     try:
-        handle = serve.run(deployment.bind(target, first), name=name, route_prefix=None, logging_config=level)
-    except RuntimeError as error:
-        raise ClusterError(f"{target.name} v{first} cannot be served: {_cause(name) or error}") from None
-    try:
+        try:
+            handle = serve.run(deployment.bind(target, first), name=name, route_prefix=None, logging_config=level)
+        except RuntimeError as error:
+            raise ClusterError(f"{target.name} v{first} cannot be served: {_cause(name) or error}") from None
         yield handle
     finally:
         if stays:
