@@ -238,9 +238,9 @@ class Guarded(H11Protocol):
     """
 
     waits: asyncio.TimerHandle | None = None
-    """Until the headers of a request are to be whole."""
+    """The time by which the headers of a request have to be whole."""
     takes: asyncio.TimerHandle | None = None
-    """Until the client has to have taken something."""
+    """The time by which the client has to have taken something."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait; where there are too many connections, close one."""
