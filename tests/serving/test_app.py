@@ -95,9 +95,11 @@ BAD = {
     b'{"seeds": [9223372036854775808]}': "seeds.0: expected at most 9223372036854775807",
     b'{"seeds": [' + b"9" * 50_000 + b"]}": "body: expected JSON",
     json.dumps({"seeds": [0] * 1025}).encode(): "seeds: expected 1 to 1024 of them, got 1025",
+    b'{"seeds": [0], "number": 1}': "number: unknown; known: seeds, labels, truncation, format",
     b'{"count": 1000000000}': "count: unknown; known: seeds, labels, truncation, format",
     b'{"seeds": [0], "labels": [-1]}': "labels.0: expected at least 0, got -1",
-    b'{"seeds": [0], "labels": ["d"]}': 'labels.0: expected a whole number or one of a, b, c, got "d"',
+    b'{"seeds": [0], "labels": [1.5]}': "labels.0: expected a whole number, got 1.5",
+    b'{"seeds": [0], "labels": [true]}': "labels.0: expected a whole number, got true",
     b'{"seeds": [0], "labels": 2}': "labels: expected a list of whole numbers, got 2",
     b'{"seeds": [0], "labels": []}': "labels: expected null, one, or one for each of the 1 seeds, got 0",
     b'{"seeds": [0, 1, 2], "labels": [1, 2]}': "one for each of the 3 seeds, got 2",
@@ -132,9 +134,11 @@ async def test_bad_orders_are_told_what_was_expected(front, client, body):
 
 ADDRESSES = {
     "": {"seeds": [0]},
-    "seed=7&label=b&format=png": {"seeds": [7], "labels": [1], "format": "png"},
-    "seed=7&seed=-9&label=2&label=a&truncation=0.5": {"seeds": [7, -9], "labels": [2, 0], "truncation": 0.5},
+    "seed=7&label=b&format=png": {"seeds": [7], "labels": ["b"], "format": "png"},
+    "seed=7&seed=-9&label=2&label=a&truncation=0.5": {"seeds": [7, -9], "labels": ["2", "a"], "truncation": 0.5},
     "seed=5&count=3&truncation=1": {"seeds": [5, 6, 7]},
+    "truncation=1e-3": {"seeds": [0], "truncation": 0.001},
+    "truncation=2.5E-1": {"seeds": [0], "truncation": 0.25},
 }
 BAD_ADDRESSES = {
     "seed=1.5": "seeds.0: expected a whole number, got 1.5",
@@ -143,9 +147,12 @@ BAD_ADDRESSES = {
     "count=0": "count: expected 1 to 1024, and one seed, the first; got count=0 with 1 seeds",
     "count=1025": "count: expected 1 to 1024",
     "seed=1&seed=2&count=2": "with 2 seeds",
-    "label=boot": 'labels.0: expected a whole number or one of a, b, c, got "boot"',
     "label=a&label=b": "one for each of the 1 seeds, got 2",
     "truncation=3": "truncation: expected at most 1, got 3",
+    "truncation=1e3": "truncation: expected at most 1, got 1000.0",
+    "truncation=1e999": "truncation: expected a finite number, got Infinity",
+    "truncation=e3": 'truncation: expected a number, got "e3"',
+    "seed=1e3": "seeds.0: expected a whole number, got 1000.0",
     "format=gif": "format: expected 'json', 'png' or 'npy', got \"gif\"",
     "seed=" + "9" * 20: "seeds.0: expected at most 9223372036854775807",
 }
@@ -170,9 +177,11 @@ async def test_bad_addresses_are_told_what_was_expected(front, client, address):
 
 
 @served
-async def test_a_class_may_be_called_by_its_name(front, client):
-    assert (await client.post("/generate", json={"seeds": [0, 1], "labels": ["c", 0]})).status_code == 200
-    assert front.backend.orders[0].labels == [2, 0]
+async def test_the_name_of_a_class_is_left_to_the_model_that_draws(front, client):
+    """The front may not know yet that the classes have another order, or other names."""
+    assert (await client.post("/generate", json={"seeds": [0, 1], "labels": ["new", 0]})).status_code == 200
+    assert (await client.get("/generate?seed=0&label=new")).status_code == 200
+    assert [order.labels for order in front.backend.orders] == [["new", 0], ["new"]]
 
 
 IMG = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
@@ -302,6 +311,7 @@ async def test_who_leaves_takes_the_order_back(front, client):
     assert await ask(front, [], receive) == 499
     assert front.backend.taken_back == 1
     assert (front.requests, front.pixels) == (0, 0)
+    assert answers(await client.get("/metrics")) == {}, "nobody was answered"
 
 
 def test_requests_beyond_the_bound_are_told_to_come_again(monkeypatch):
@@ -372,7 +382,8 @@ def test_health_and_what_is_told():
             await front.look()
             assert (await client.get("/health")).status_code == 200  # one look may fail
             front.seen -= 60
-            assert (await client.get("/health")).status_code == 503
+            for path in ("/health", "/model"):
+                assert (await client.get(path)).status_code == 503, path
 
     asyncio.run(run())
     assert told == [
@@ -389,9 +400,21 @@ async def test_what_is_not_there_is_told_what_is(front, client):
     response = await client.put("/generate")
     assert response.status_code == 405
     assert response.json()["error"].endswith("got PUT /generate")
+    for method, path, allowed in (
+        ("PUT", "/generate", "GET, HEAD, POST"),
+        ("POST", "/health", "GET, HEAD"),
+        ("DELETE", "/v2/models/faces/ready", "GET, HEAD"),
+    ):
+        response = await client.request(method, path)
+        assert (response.status_code, response.headers["Allow"]) == (405, allowed), path
     response = await client.post("/invocations")
     assert response.status_code == 404
     assert response.json()["error"].startswith("expected GET or POST /generate, GET /health")
+
+
+def answers(metrics):
+    """How many answers of each status `/metrics` tells."""
+    return {status: int(count) for status, count in re.findall(r'requests_total{status="(\d+)"} (\d+)', metrics.text)}
 
 
 @served
@@ -403,6 +426,7 @@ async def test_a_defect_is_no_silence(front, client):
     response = await client.post("/generate", json={"seeds": [0]})
     assert (response.status_code, response.json()) == (500, {"error": "a defect of the server: KeyError"})
     assert (front.requests, front.pixels) == (0, 0)
+    assert answers(await client.get("/metrics")) == {"500": 1}
 
 
 def described(content, name):
@@ -424,6 +448,7 @@ async def test_openapi_describes_the_requests_that_are_taken(front, client):
         "labels.0: expected at",
         "count: unknown",
         "truncation: expected at",
+        "labels: expected null, one, or one for each of the 1 seeds, got 0",
     )
     refused = [body for body, words in BAD.items() if words.startswith(told) and b"1.0" not in body and len(body) < 999]
     assert len(refused) > 10
@@ -455,6 +480,7 @@ async def test_the_page_of_the_interface_loads_nothing(front, client):
     assert "default-src 'none'" in page.text
     assert "<script" not in page.text
     assert re.findall(r'(?:src|href)="([^"]*)"', page.text) == ["openapi.json"]
+    assert "array of integer or string or null" in " ".join(page.text.split())
     for words in (
         "POST /generate",
         "GET /generate",
@@ -472,6 +498,10 @@ async def test_the_page_of_the_interface_loads_nothing(front, client):
 async def test_who_asks_for_the_head_alone_gets_it(front, client):
     for path in ("/ping", "/v2/health/live", "/health", "/model", "/metrics", "/docs", "/openapi.json"):
         assert (await client.head(path)).status_code == 200, path
+    for query, status in (("?seed=7&format=png", 200), ("?seed=x", 400), ("?seeds=7", 400)):
+        whole, head = await client.get(f"/generate{query}"), await client.head(f"/generate{query}")
+        assert (head.status_code, head.content) == (status, b"")
+        assert head.headers == whole.headers
 
 
 def test_replicas_are_looked_after_as_long_as_the_application_lives():

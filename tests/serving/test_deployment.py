@@ -21,18 +21,20 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import ray
 from packages import package
 from PIL import Image
+from ray import serve
 from ray.exceptions import ActorDiedError
 
-from ganops.core.errors import RegistryError, UserError
+from ganops.core.errors import ClusterError, RegistryError, UserError
 from ganops.evaluation.gate import Decision
 from ganops.kinds import Spec
 from ganops.registry import champions, registration, tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving import deployment, replica
-from ganops.serving.app import Answer
+from ganops.serving.app import Answer, State
 from ganops.serving.deployment import BATCH, MAX_TRIES, Replicas
 from ganops.serving.limits import Refused
 from ganops.serving.orders import Order
@@ -377,6 +379,80 @@ class Handle:
 
     def remote(self, orders):
         return self._call(orders)
+
+
+@pytest.fixture(scope="module")
+def ray_here():
+    """Ray in this process, with two cores."""
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    serve.shutdown()
+    ray.shutdown()
+
+
+def half(folder):
+    """A deployment of two replicas, of which one does what `folder / "mood"` says when it is asked for its state."""
+
+    class Half:
+        def __init__(self):
+            try:
+                (folder / "moody").touch(exist_ok=False)
+                self.name = "moody"
+            except FileExistsError:
+                self.name = "calm"
+
+        async def state(self):
+            mood = (folder / "mood").read_text() if self.name == "moody" else ""
+            if mood == "hangs":
+                time.sleep(8)
+            if mood == "fails":
+                raise OSError("its disk is away")
+            return State(NAME, "champion", "1", (8, 8, 3), 0, (), "now", None, replica=self.name)
+
+    options = {"num_replicas": 2, "max_ongoing_requests": 8, "ray_actor_options": {"num_cpus": 0.5}}
+    return serve.deployment(Half, **options).bind()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_one_replica_that_cannot_tell_its_state_keeps_no_other_from_it(tmp_path):
+    def told(mood):
+        (tmp_path / "mood").write_text(mood)
+        started = time.monotonic()
+        found = asyncio.run(Replicas(handle, 2).states())
+        assert time.monotonic() - started < 5, "the front waits no longer"
+        return sorted(state.replica for state in found)
+
+    serve.start(proxy_location="Disabled")
+    handle = serve.run(half(tmp_path), name="half", route_prefix=None)
+    try:
+        assert told("") == ["calm", "moody"]
+        assert told("fails") == ["calm"]
+        assert told("hangs") == ["calm"]
+        until(lambda: told("") == ["calm", "moody"], "the end of it")
+    finally:
+        serve.delete("half")
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_two_servers_on_one_cluster_leave_each_other_alone(store, models):
+    def deployed(version):
+        return deployment._deployed(Target(str(store), NAME, version, 1.0), version, 1, False, stays=True)
+
+    def drawn(handle):
+        (answer,) = handle.draw.remote([Order(seeds=SEEDS.tolist(), format="npy")]).result(timeout_s=PATIENCE)
+        return answer.version, np.load(io.BytesIO(answer.body)).tobytes()
+
+    expected = {version: (version, model.predict(SEEDS).tobytes()) for version, model in models.items()}
+    with deployed("1") as one:
+        with deployed("2") as two:
+            assert (drawn(one), drawn(two)) == (expected["1"], expected["2"])
+            assert len(serve.status().applications) == 2
+        assert drawn(one) == expected["1"]
+        with pytest.raises(ClusterError, match="faces v9 cannot be served: "), deployed("9"):
+            pytest.fail("there is none")
+        assert len(serve.status().applications) == 1, "nor does what failed stay"
+        assert drawn(one) == expected["1"]
+    assert not serve.status().applications
 
 
 async def settle():

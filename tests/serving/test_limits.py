@@ -12,7 +12,8 @@ import pytest
 
 from ganops.core.errors import UserError
 from ganops.core.listening import bound
-from ganops.serving import limits
+from ganops.serving import app, limits
+from ganops.serving.app import PIECE, Answer, Front, State
 from ganops.serving.limits import BODY, Doorway
 
 
@@ -71,6 +72,27 @@ def test_foreign_pages_change_nothing():
     for origin in ("http://evil.example.com", "null", "file://", "http://["):
         refused = ask(door, origin=origin)
         assert (refused.status_code, "does not answer to pages of" in refused.json()["error"]) == (403, True), origin
+
+
+def test_who_listens_at_all_addresses_answers_to_no_page_of_another_address():
+    for everywhere in ("0.0.0.0", "::"):
+        door = Doorway(echo, everywhere)
+        own = (
+            ("10.1.2.3:80", "http://10.1.2.3"),
+            ("[fe80::1]:80", "http://[fe80::1]"),
+            ("localhost", "http://127.0.0.1"),
+        )
+        for host, origin in own:
+            assert ask(door, host=host, origin=origin).status_code == 200, origin
+            assert ask(door, host=host, origin="http://203.0.113.9").status_code == 403, host
+            assert ask(door, host=host, origin="http://[2001:db8::1]").status_code == 403, host
+
+
+def test_a_picture_in_a_foreign_page_is_drawn_unless_there_is_a_token():
+    """Browsers send no `Origin` for an `<img>`, and let no page read it."""
+    asked = {"method": "GET", "sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    assert ask(Doorway(echo, "127.0.0.1"), **asked).status_code == 200
+    assert ask(Doorway(echo, "127.0.0.1", token="secret"), **asked).status_code == 401
 
 
 def test_pages_of_an_origin_that_is_allowed_may_ask_and_read():
@@ -167,7 +189,7 @@ def test_bodies_that_do_not_arrive_are_not_waited_for(monkeypatch):
 
 
 @contextlib.asynccontextmanager
-async def listening():
+async def listening(app=None):
     """A server, as a function that opens a connection to it, sends something and returns (reader, writer)."""
     writers = []
 
@@ -178,7 +200,8 @@ async def listening():
         return reader, writer
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = limits.server(Doorway(echo, "127.0.0.1"), log_config=None, lifespan="off")
+        server = limits.server(app or Doorway(echo, "127.0.0.1"), log_config=None, lifespan="off")
+        send.connections = server.server_state.connections
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.01)
@@ -220,6 +243,18 @@ def test_headers_have_a_bound():
     asyncio.run(run())
 
 
+def test_the_address_counts_as_headers_do():
+    async def run():
+        async with listening() as send:
+            for size, status in ((1000, b"200"), (60_000, b"431")):
+                for where in (b"/?x=%s", b"/%s"):
+                    line = b"GET " + where % (b"x" * size) + b" HTTP/1.1\r\n"
+                    reader, _ = await send(line + b"Host: localhost\r\nConnection: close\r\n\r\n")
+                    assert (await answer(reader)).split(b" ")[1] == status
+
+    asyncio.run(run())
+
+
 def test_half_a_request_is_not_waited_for(monkeypatch):
     monkeypatch.setattr(limits, "SECONDS", 0.5)
 
@@ -251,6 +286,109 @@ def test_of_too_many_half_requests_the_oldest_is_closed_and_others_are_served(mo
             assert await answer(halves[0][0]) == b""
             with pytest.raises(TimeoutError):
                 await answer(halves[1][0], 0.2)
+
+    asyncio.run(run())
+
+
+async def until(condition, seconds=20):
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def unsent(connections):
+    """Bytes of answers that the server's process holds for each connection."""
+    return [each.transport.get_write_buffer_size() for each in connections]
+
+
+class Large:
+    """A backend whose answers are more than a system holds on their way."""
+
+    async def draw(self, order):
+        return Answer(200, "image/png", bytes(32 * 2**20), "3")
+
+    async def states(self):
+        return [State("faces", "champion", "3", (1024, 1024, 3), 0, (), "2026-11-25T12:00:00+00:00", None)]
+
+
+DRAW = b"GET /generate?count=10 HTTP/1.1\r\nHost: localhost\r\n"
+
+
+POST = b"POST /generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+
+
+def test_of_a_body_that_is_refused_no_more_is_taken(monkeypatch):
+    monkeypatch.setattr(app, "SECONDS", 0.2)
+
+    async def run():
+        async with listening(Front(Large(), lambda line: None).app) as send:
+            for length, status in ((10**8, b"413"), (100, b"408")):
+                reader, _ = await send(POST % length)
+                told = (await answer(reader)).lower()
+                assert (told.split(b" ")[1], b"connection: close" in told) == (status, True)
+            _, writer = await send(POST % 10**8)
+            sent = 0
+            with contextlib.suppress(ConnectionError):
+                while sent < 10**8:
+                    writer.write(bytes(10**6))
+                    await asyncio.wait_for(writer.drain(), 10)
+                    sent += 10**6
+            assert sent < 20 * 10**6, "what the kernel holds on its way"
+
+    asyncio.run(run())
+
+
+def test_answers_are_counted_until_they_are_taken_and_who_takes_nothing_is_closed(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 2)
+
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            readers = [(await send(DRAW + b"\r\n"))[0] for _ in range(12)]
+            await until(lambda: front.pixels == 8 * 32 * 2**20)
+            await asyncio.sleep(0.2)
+            assert front.requests == 8, "those beyond have been told to come again"
+            assert max(unsent(send.connections)) <= PIECE
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            assert b" 503 " in await answer(reader)
+            await until(lambda: front.requests == 0)
+            assert front.pixels == 0
+            statuses = sorted([(await reader.readline()).split(b" ")[1] for reader in readers])
+            assert statuses == [b"200"] * 8 + [b"503"] * 4
+            await until(lambda: len(send.connections) == 4)
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            assert len((await answer(reader)).partition(b"\r\n\r\n")[2]) == 32 * 2**20
+
+    asyncio.run(run())
+
+
+def test_the_head_of_an_answer_comes_alone():
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            reader, _ = await send(DRAW.replace(b"GET", b"HEAD") + b"Connection: close\r\n\r\n")
+            head, _, body = (await answer(reader)).partition(b"\r\n\r\n")
+            assert (head.split(b" ")[1], b"content-length: 33554432" in head.lower(), body) == (b"200", True, b"")
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_is_taken_slowly_is_sent_to_its_end(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.4)
+
+    async def run():
+        front = Front(Large(), lambda line: None)
+        await front.look()
+        async with listening(front.app) as send:
+            reader, _ = await send(DRAW + b"Connection: close\r\n\r\n")
+            got, started = 0, asyncio.get_running_loop().time()
+            while piece := await reader.read(2**19):
+                got += len(piece)
+                await asyncio.sleep(0.03)
+            assert got > 32 * 2**20
+            assert asyncio.get_running_loop().time() - started > 4 * limits.SECONDS
 
     asyncio.run(run())
 

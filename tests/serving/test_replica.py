@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import copy
 import io
 import json
 import threading
@@ -63,6 +64,42 @@ def test_npy_is_what_predict_gives(served, kind):
     got = np.load(io.BytesIO(answer.body), allow_pickle=False)
     wanted = expected(served, kind, truncation=0.5, labels=[2])
     assert (got.dtype, got.tobytes()) == (wanted.dtype, wanted.tobytes())
+
+
+def called(served, names):
+    """The replica of images, whose classes have these names."""
+    found = Replica.__new__(Replica)
+    found.target, found.trouble, found.turn = served["image"].target, None, threading.Lock()
+    drawer = copy.copy(served["image"].current.drawer)
+    drawer.class_names = names
+    found.current = Loaded("8", drawer, "now")
+    return found
+
+
+def test_a_name_means_the_class_that_the_version_which_draws_calls_so(served):
+    """Whatever the front has seen last: versions may have their classes in another order."""
+    names = ("boot", "bag", "2")
+    for label, number in (("bag", 1), ("boot", 0), ("2", 2), (2, 2), ("1", 1)):
+        order = Order(seeds=SEEDS, labels=[label], format="npy")
+        wanted = draw(served, "image", "npy", labels=[number]).body
+        assert called(served, names).draw([order])[0].body == wanted, label
+    order = Order(seeds=SEEDS, labels=["boot", "2", 0], format="npy")
+    (answer,) = called(served, ("2", "bag", "boot")).draw([order])
+    assert answer.body == draw(served, "image", "npy", labels=[2, 0, 0]).body
+
+
+@pytest.mark.parametrize(
+    ("names", "label", "told"),
+    [
+        (("a", "b", "c"), "d", 'labels.1: expected a whole number or one of a, b, c, got "d"'),
+        (("a", "b", "c"), "-1", 'labels.1: expected a whole number or one of a, b, c, got "-1"'),
+        ((), "\u0661", 'labels.1: expected a whole number, got "\\u0661"'),
+        (("a", "b", "c"), "9" * 30, f"labels: expected whole numbers from 0 to 2, got {'9' * 30}"),
+    ],
+)
+def test_a_name_that_no_class_has_is_told_what_there_is(served, names, label, told):
+    (answer,) = called(served, names).draw([Order(seeds=SEEDS, labels=[0, label, 0])])
+    assert (answer.status, json.loads(answer.body)["error"]) == (400, told)
 
 
 @pytest.mark.parametrize("kind", ["sound", "wave"])

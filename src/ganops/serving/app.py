@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Protocol
 
@@ -20,10 +20,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from ganops.kinds import KINDS
 from ganops.serving.limits import BODY as BODY  # room for the seeds and labels of the most samples
-from ganops.serving.limits import HEADERS, Refused, received, shortened
+from ganops.serving.limits import HEADERS, Receive, Refused, Send, received, shortened
 from ganops.serving.limits import SECONDS as SECONDS  # also those in which samples have to be drawn
 from ganops.serving.orders import FORMATS, JOINED, Order, of_address, parse
 
@@ -34,7 +35,10 @@ SAMPLES = 1024
 CLIPS = 256
 """Clips of one request: a vocoder takes 4 to 9 ms for each."""
 PIXELS = 256 * 1024 * 1024
-"""Bytes of the samples that are waited for at once, undecoded; one request may have an eighth of it."""
+"""Bytes of the samples that are waited for at once, undecoded, and of the answers that are being sent; one request may
+have an eighth of it."""
+PIECE = 64 * 1024
+"""Bytes of an answer that are handed over at once."""
 RETRY = "1"
 """Seconds after which a client that was sent away may come again."""
 
@@ -172,6 +176,8 @@ class State:
     """Number of words, or characters, that a text is made of."""
     formats: tuple[str, ...] = FORMATS
     """Formats in which it answers."""
+    replica: str = ""
+    """The process that serves it, unlike any other."""
 
     @property
     def noun(self) -> str:
@@ -218,6 +224,7 @@ class Front:
         body = {"required": True, "content": {"application/json": {"schema": Order.model_json_schema()}}}
         add("/generate", self.generate, methods=["POST"], responses=_ANSWERS, openapi_extra={"requestBody": body})
         add("/generate", self.generate, methods=["GET"], responses=_ANSWERS, openapi_extra={"parameters": _ADDRESS})
+        add("/generate", self.generate, methods=["HEAD"], include_in_schema=False)
         silent = {503: {"model": Problem, "description": "No replica answers."}}
         reads: tuple[tuple[str, Callable[..., Any], dict[str, Any]], ...] = (
             ("/health", self.health, {"responses": {503: {"model": Health}}, "response_model_exclude_unset": True}),
@@ -280,9 +287,6 @@ class Front:
         """Noun for several samples of what is served."""
         return self.states[0].noun if self.states else "samples"
 
-    def _names(self) -> tuple[str, ...]:
-        return self.states[0].class_names if self.states else ()
-
     def _weight(self) -> int:
         """Bytes of a sample as `predict` gives it."""
         return math.prod(self.states[0].shape) * np.dtype(self.states[0].dtype).itemsize if self.states else 1
@@ -293,19 +297,32 @@ class Front:
         `labels` and `truncation` are those of the registered model. What POST has in a body, GET has in its address, as
         an `<img>` needs it: `?seed=7&label=boot&format=png`.
         """
+        return _Deferred(lambda send: self._answer(request, send))
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        """Draw what a request asks for and send it: both are counted until the client has taken the last byte."""
         started = time.perf_counter()
         with self._admitted():
-            formats = self.states[0].formats if self.states else FORMATS
-            how: Any = {"names": self._names(), "accept": request.headers.get("accept") or "*/*"}
-            if request.method == "GET":
-                order = of_address(request.query_params, self.most, formats, **how)
-            else:
-                order = parse(await received(request, SECONDS), self.most, formats, **how)
-            with self._room(order):
-                answer = await _while_there(request, self.backend.draw(order), self.noun)
+            with self._counted():
+                order = await self._order(request)
+                answer = await self._drawn(request, order)
             self.metrics.drawn(answer, len(order.seeds), time.perf_counter() - started)
-        headers = {"X-Model-Version": answer.version, "Vary": "Accept"}
-        return Response(answer.body, answer.status, headers, answer.media)
+            with self._held(len(answer.body)):
+                await _send(answer, send)
+
+    async def _drawn(self, request: Request, order: Order) -> Answer:
+        weight = len(order.seeds) * self._weight()
+        self._make_room(weight)
+        with self._held(weight):
+            return await _while_there(request, self.backend.draw(order), self.noun)
+
+    async def _order(self, request: Request) -> Order:
+        """Return what a request asks for, in its address or its body."""
+        formats = self.states[0].formats if self.states else FORMATS
+        accept = request.headers.get("accept") or "*/*"
+        if request.method in ("GET", "HEAD"):
+            return of_address(request.query_params, self.most, formats, accept=accept)
+        return parse(await received(request, SECONDS), self.most, formats, accept=accept)
 
     @contextlib.contextmanager
     def _admitted(self) -> Iterator[None]:
@@ -316,18 +333,27 @@ class Front:
         self.metrics.in_flight.set(self.requests)
         try:
             yield
-        except Refused as error:
-            self.metrics.count(error.status)
-            raise
         finally:
             self.requests -= 1
             self.metrics.in_flight.set(self.requests)
 
     @contextlib.contextmanager
-    def _room(self, order: Order) -> Iterator[None]:
-        weight = len(order.seeds) * self._weight()
+    def _counted(self) -> Iterator[None]:
+        """Count requests that are refused or end in a defect, by the status of their answer; who leaves gets none."""
+        try:
+            yield
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            self.metrics.count(error.status if isinstance(error, Refused) else 500)
+            raise
+
+    def _make_room(self, weight: int) -> None:
         if self.pixels and self.pixels + weight > PIXELS:
             raise Refused(503, f"{PIXELS >> 20} MiB of {self.noun} are waited for; come again in {RETRY} s")
+
+    @contextlib.contextmanager
+    def _held(self, weight: int) -> Iterator[None]:
         self.pixels += weight
         try:
             yield
@@ -339,11 +365,15 @@ class Front:
 
         ok; degraded: the former version serves on, and `trouble` says why; down, with 503.
         """
-        if time.monotonic() - self.seen > 10 + 3 * self.poll:
+        if self._silent():
             response.status_code, response.headers["Retry-After"] = 503, RETRY
             return Health(status="down", trouble="no replica answers")
         trouble = next((state.trouble for state in self.states if state.trouble), None)
         return Health(status="degraded" if trouble else "ok", trouble=trouble, **self._served())
+
+    def _silent(self) -> bool:
+        """True where the replicas have not answered for so long that nothing is known of them."""
+        return time.monotonic() - self.seen > 10 + 3 * self.poll
 
     async def live(self) -> Live:
         """Tell that this process answers, as KServe's protocol v2 asks."""
@@ -366,7 +396,7 @@ class Front:
 
     async def model(self) -> Model:
         """Tell what is served."""
-        if not self.states:
+        if self._silent():
             raise Refused(503, "no replica answers")
         limits = {"seeds": self.most, "body_bytes": BODY, "requests_in_flight": REQUESTS}
         return Model(**asdict(self.states[0]), **self._served(), limits=limits)
@@ -406,6 +436,27 @@ class _Metrics:
         for state in states:
             self.version.labels(state.version).inc()
         self.behind.set(sum(bool(state.trouble) for state in states))
+
+
+class _Deferred(Response):
+    """An answer that is made while it is sent."""
+
+    def __init__(self, make: Callable[[Send], Awaitable[None]]) -> None:
+        super().__init__()
+        self.make = make
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        await self.make(send)
+
+
+async def _send(answer: Answer, send: Send) -> None:
+    """Send an answer in pieces; each waits until the client has taken what was sent before, and so does the end."""
+    headers = {"X-Model-Version": answer.version, "Vary": "Accept", "Content-Length": str(len(answer.body))}
+    start = Response(None, answer.status, headers, answer.media)
+    await send({"type": "http.response.start", "status": answer.status, "headers": start.raw_headers})
+    for at in range(0, len(answer.body), PIECE):
+        await send({"type": "http.response.body", "body": answer.body[at : at + PIECE], "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _while_there(request: Request, drawing: Coroutine[Any, Any, Answer], noun: str) -> Answer:
@@ -450,9 +501,9 @@ async def _refuse(request: Request, error: Any) -> Response:
     headers: Any = None
     match error:
         case Refused(status=status):
-            text, headers = str(error), {"Retry-After": RETRY} if status == 503 else None
+            text, headers = str(error), _BESIDE.get(status)
         case HTTPException(status_code=status):
-            headers = error.headers
+            headers = {"Allow": _allowed(request)} if status == 405 else error.headers
             known = "expected GET or POST /generate, GET /health, GET /model, GET /metrics or GET /docs"
             text = f"{known}, got {request.method} {request.url.path}"
         case ClientDisconnect():
@@ -462,11 +513,19 @@ async def _refuse(request: Request, error: Any) -> Response:
     return JSONResponse({"error": text}, status, headers)
 
 
+def _allowed(request: Request) -> str:
+    """Return the methods that an address has, of whichever route."""
+    fitting = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in fitting for method in route.methods}))
+
+
+_BESIDE = {503: {"Retry-After": RETRY}, 413: {"Connection": "close"}, 408: {"Connection": "close"}}
+"""Headers of refusals; what is left of a body that was refused would be read for ever."""
 _AT_THE_DOOR: dict[int | str, dict[str, Any]] = {
     401: {"model": Problem, "description": "The server has a token, and the request has not."},
     403: {"model": Problem, "description": "A page of a foreign origin asks."},
     421: {"model": Problem, "description": "The server does not go by the name in `Host`."},
-    431: {"model": Problem, "description": f"The headers have more than {HEADERS} bytes."},
+    431: {"model": Problem, "description": f"First line and headers have more than {HEADERS} bytes."},
 }
 """Answers of `limits.Doorway` to any request, for `/openapi.json`."""
 _NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}

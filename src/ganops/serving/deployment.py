@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,8 @@ BATCH = 256
 """Pictures of one call of a replica, of as many requests as it takes; a larger request goes alone."""
 MAX_TRIES = 3
 """Replicas that an order is given to, one after the other, when they die of it or meanwhile."""
+STATE_SECONDS = 2.0
+"""Seconds in which a replica has to tell its state."""
 
 Waiting = tuple[Order, "asyncio.Future[Answer]"]
 """An order, and who waits for the answer."""
@@ -98,9 +101,30 @@ class Replicas:
         raise Refused(503, "no replica lives long enough to draw this")
 
     async def states(self) -> list[State]:
-        """Return the state of each replica."""
-        found: list[State] = await self.handle.broadcast("state").results_async()
+        """Return the state of each replica that tells it in time; where none does, raises what keeps one from it."""
+        try:
+            response = self.handle.broadcast("state")
+            told = await response.results_async(timeout_s=STATE_SECONDS, return_exceptions=True)
+        except TimeoutError:  # one hangs, and Ray keeps back what the others have told
+            told = await self._told_singly()
+        found = [each for each in told if isinstance(each, State)]
+        if not found:
+            raise told[0] if told else TimeoutError(f"no replica has told its state within {STATE_SECONDS:g} s")
         return found
+
+    async def _told_singly(self) -> list[Any]:
+        """Return a state, or an error, for each replica that answers, asked so often that each has had its turn."""
+        calls = [asyncio.create_task(self._state()) for _ in range(2 * self.most)]
+        done, late = await asyncio.wait(calls, timeout=STATE_SECONDS)
+        for call in late:
+            call.cancel()
+        told = [call.exception() or call.result() for call in done]
+        states = {each.replica: each for each in told if isinstance(each, State)}
+        return [*states.values()] or told
+
+    async def _state(self) -> State:
+        state: State = await self.handle.state.remote()
+        return state
 
 
 def run(
@@ -174,13 +198,14 @@ def _deployed(target: Target, first: str, replicas: int, logs: bool, *, stays: b
         logging_config=level,
         graceful_shutdown_timeout_s=10,
     )
-    name = f"ganops-{target.name}"
+    # several may serve on one cluster, of other aliases or of the same one: Serve replaces an application of equal name
+    name = f"ganops-{target.name}-{target.alias}-{secrets.token_hex(3)}"
     serve.start(proxy_location="Disabled", logging_config=level)
     try:
-        handle = serve.run(deployment.bind(target, first), name=name, route_prefix=None, logging_config=level)
-    except RuntimeError as error:
-        raise ClusterError(f"{target.name} v{first} cannot be served: {_cause(name) or error}") from None
-    try:
+        try:
+            handle = serve.run(deployment.bind(target, first), name=name, route_prefix=None, logging_config=level)
+        except RuntimeError as error:
+            raise ClusterError(f"{target.name} v{first} cannot be served: {_cause(name) or error}") from None
         yield handle
     finally:
         if stays:

@@ -7,18 +7,20 @@ to its own names alone is out of reach.
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import ipaddress
+import math
 import os
 import re
 import socket
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import h11
 import uvicorn
-from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
@@ -27,16 +29,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ganops.core.errors import UserError
 
 try:
+    import fcntl
     import resource
-except ImportError:  # Windows, which has no such limit
-    resource = None  # type: ignore[assignment]
+    import termios
+except ImportError:  # Windows, which has none of them
+    fcntl = resource = None  # type: ignore[assignment]
 
 BODY = 64 * 1024
 """Bytes of a request's body."""
 HEADERS = 32 * 1024
 """Bytes of a request's first line and headers."""
 SECONDS = 60
-"""Seconds in which a request has to arrive: its headers, and then its body."""
+"""Seconds in which a request has to arrive: its headers, and then its body; and in which some of an answer has to be
+taken."""
 CONNECTIONS = 4096
 """Connections at once, or half the files that the process may open: beyond, the one that has waited longest without
 having sent the headers of a request is closed, which may be the new one."""
@@ -95,7 +100,7 @@ class Doorway:
             return
         try:
             request = Request(scope, receive)
-            self._examine(request.headers)
+            self._examine(request)
             self._identify(request)
             inward = _again(await received(request, SECONDS), receive) if self.body else receive
         except Refused as error:
@@ -107,17 +112,18 @@ class Doorway:
         else:
             await self.app(scope, inward, send)
 
-    def _examine(self, headers: Headers) -> None:
+    def _examine(self, request: Request) -> None:
         known = f"expected one of {', '.join(sorted(self.names))}; --allowed-host adds a name"
-        size = sum(len(name) + len(value) for name, value in headers.raw)
-        if size > HEADERS:
-            raise Refused(431, f"expected at most {HEADERS} bytes of headers, got {size}")
-        hosts, origin = headers.getlist("host"), headers.get("origin")
-        if len(hosts) != 1 or not self.allows(_name(f"//{hosts[0]}")):
+        if (size := _size(request)) > HEADERS:
+            raise Refused(431, f"expected at most {HEADERS} bytes of first line and headers, got {size}")
+        hosts, origin = request.headers.getlist("host"), request.headers.get("origin")
+        host = _name(f"//{hosts[0]}") if len(hosts) == 1 else None
+        if not self.allows(host):
             raise Refused(421, f"this server does not answer to the host {shortened(', '.join(hosts))!r}: {known}")
         if origin is None or origin in self.origins or ANY in self.origins:
             return
-        if not self.allows(_name(origin)):
+        page = _name(origin)
+        if page != host and page not in self.names:  # any address may be that of a foreign page
             raise Refused(403, f"this server does not answer to pages of {shortened(origin)!r}: {known}")
 
     def _identify(self, request: Request) -> None:
@@ -186,6 +192,13 @@ async def received(request: Request, seconds: float) -> bytes:
     return bytes(body)
 
 
+def _size(request: Request) -> int:
+    """Bytes of the first line of a request and of its headers."""
+    path = request.scope.get("raw_path") or request.scope["path"].encode()
+    line = len(request.method) + len(path) + len(request.scope.get("query_string", b""))
+    return line + sum(len(name) + len(value) for name, value in request.headers.raw)
+
+
 def _name(address: str) -> str | None:
     """The host of an address in lower case; None: it has none, or is no address."""
     try:
@@ -218,16 +231,21 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 class Guarded(H11Protocol):
-    """A connection that is closed when it takes longer than `SECONDS` to send the headers of a request.
+    """A connection that is closed when its client does nothing for `SECONDS` where something is to be done.
 
-    uvicorn by itself waits for them without end, and on any number of connections.
+    Either the headers of a request do not come, or of an answer nothing is taken. uvicorn by itself waits for both
+    without end, and on any number of connections.
     """
 
     waits: asyncio.TimerHandle | None = None
+    """The time by which the headers of a request have to be whole."""
+    takes: asyncio.TimerHandle | None = None
+    """The time by which the client has to have taken something."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait; where there are too many connections, close one."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(0)  # who sends waits as soon as the system takes no more
         self._wait()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] if resource else 2 * CONNECTIONS
         if len(self.connections) > min(CONNECTIONS, files // 2):
@@ -242,10 +260,34 @@ class Guarded(H11Protocol):
         elif self.waits is None:
             self._wait()
 
+    def pause_writing(self) -> None:
+        """Look from now on whether the client takes anything."""
+        super().pause_writing()
+        self._look(math.inf)
+
+    def resume_writing(self) -> None:
+        """Look no longer: the system has taken all that was sent."""
+        self._taken()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         self._whole()
+        self._taken()
         super().connection_lost(exc)
+
+    def _look(self, before: float) -> None:
+        """Close the connection of a client that has taken nothing since there were so many bytes."""
+        left = _untaken(self.transport)
+        if left < before:
+            self.takes = self.loop.call_later(SECONDS, self._look, left)
+        else:
+            self.transport.abort()
+
+    def _taken(self) -> None:
+        if self.takes is not None:
+            self.takes.cancel()
+            self.takes = None
 
     def _wait(self) -> None:
         self.waits = self.loop.call_later(SECONDS, self.transport.abort)
@@ -254,6 +296,16 @@ class Guarded(H11Protocol):
         if self.waits is not None:
             self.waits.cancel()
             self.waits = None
+
+
+def _untaken(transport: asyncio.Transport) -> int:
+    """Bytes that were sent and that the other side has not got, as far as the system tells."""
+    kept = 0
+    if fcntl is not None:  # a slow client takes what the system holds long before the system takes more from here
+        with contextlib.suppress(OSError):
+            told = fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+            kept = int.from_bytes(told, sys.byteorder)
+    return transport.get_write_buffer_size() + kept
 
 
 def server(app: App, **settings: Any) -> uvicorn.Server:

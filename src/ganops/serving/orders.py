@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from starlette.datastructures import QueryParams
 
 from ganops.serving.limits import Refused, shortened
@@ -25,18 +25,12 @@ ASKED = ("seed", "count", "label", "truncation", "format")
 Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1, json_schema_extra={"format": "int64"})]
 
 
-def _numbered(label: Any, info: ValidationInfo) -> Any:
-    """Return the number of a class that is called by its name."""
-    if not isinstance(label, str):
-        return label
-    names: Sequence[str] = (info.context or {}).get("names", ())
-    if label not in names:
-        raise ValueError(f"expected a whole number{' or one of ' * bool(names)}{', '.join(names)}")
-    return names.index(label)
-
-
 Number = Annotated[int, Field(ge=0, le=2**63 - 1, json_schema_extra={"format": "int64"})]
-Label = Annotated[Number, BeforeValidator(_numbered, json_schema_input_type=Number | str)]
+Label = Annotated[
+    Annotated[Number, Tag("number")] | Annotated[str, Tag("name")],
+    Discriminator(lambda label: "name" if isinstance(label, str) else "number"),
+]
+"""A class. Names are turned into numbers by the model that draws: the next version may have them in another order."""
 
 
 class Order(BaseModel):
@@ -49,8 +43,9 @@ class Order(BaseModel):
 
     seeds: Annotated[list[Seed], Field(min_length=1, fail_fast=True)]
     """One for each sample, at most `limits.seeds` of `/model`; the same seed is the same sample."""
-    labels: Annotated[list[Label], Field(fail_fast=True)] | None = None
-    """Classes, by number or name: one for all, or one for each seed; null: the seed modulo the number of classes."""
+    labels: Annotated[list[Label], Field(fail_fast=True, json_schema_extra={"minItems": 1})] | None = None
+    """Classes, by number or name: one for all, or one for each seed; null: the seed modulo the number of classes.
+    Digits in quotes are the class that is called so, else the number."""
     truncation: float = Field(1.0, ge=0, le=1, allow_inf_nan=False)
     """1: the distribution that was trained; less: more typical. Of texts, the temperature of their words."""
     format: str = Field("json", json_schema_extra={"enum": [*FORMATS, *JOINED]})
@@ -63,29 +58,26 @@ class Order(BaseModel):
     """
 
 
-def parse(body: bytes, most: int, formats: Sequence[str] = FORMATS, *, names: Sequence[str] = (), accept: str = "*/*",
-          ) -> Order:  # fmt: skip
+def parse(body: bytes, most: int, formats: Sequence[str] = FORMATS, *, accept: str = "*/*") -> Order:
     """Check a request.
 
     Args:
         body: JSON of an `Order`.
         most: Samples that it may ask for.
         formats: Formats that it may ask for.
-        names: Names of the classes.
         accept: Its header `Accept`, which chooses the format where the body does not.
 
     Raises:
         Refused: 400 or 406, with what was expected and got.
     """
     try:
-        order = Order.model_validate_json(body, context={"names": names})
+        order = Order.model_validate_json(body)
     except ValidationError as error:
         raise Refused(400, _problems(error)) from None
     return _checked(order, most, formats, accept)
 
 
-def of_address(query: QueryParams, most: int, formats: Sequence[str] = FORMATS, *, names: Sequence[str] = (),
-               accept: str = "*/*") -> Order:  # fmt: skip
+def of_address(query: QueryParams, most: int, formats: Sequence[str] = FORMATS, *, accept: str = "*/*") -> Order:
     """Check a request that stands in an address, such as `?seed=7&label=boot&format=png`; arguments as of `parse`.
 
     `seed` and `label` may be given several times; `count` asks for the seeds from `seed` on.
@@ -102,12 +94,12 @@ def of_address(query: QueryParams, most: int, formats: Sequence[str] = FORMATS, 
             got = shortened(f"count={query['count']} with {len(seeds)} seeds")
             raise Refused(400, f"count: expected 1 to {most}, and one seed, the first; got {got}")
         seeds = list(range(seeds[0], seeds[0] + count))
-    labels = [label if label in names else _number(label) for label in query.getlist("label")]
+    labels = query.getlist("label")
     content: dict[str, Any] = {"seeds": seeds, **({"labels": labels} if labels else {})}
     content |= {"truncation": _number(query["truncation"])} if "truncation" in query else {}
     content |= {"format": query["format"]} if "format" in query else {}
     try:
-        order = Order.model_validate(content, context={"names": names})
+        order = Order.model_validate(content)
     except ValidationError as error:
         raise Refused(400, _problems(error)) from None
     return _checked(order, most, formats, accept)
@@ -117,7 +109,10 @@ def _number(text: str) -> Any:
     """Return the number that a text is, or the text."""
     if re.fullmatch(r"[+-]?[0-9]{1,30}", text):
         return int(text)
-    return float(text) if re.fullmatch(r"[+-]?[0-9]{0,30}\.[0-9]{1,30}", text) else text
+    return float(text) if re.fullmatch(_DECIMAL, text, re.IGNORECASE) else text
+
+
+_DECIMAL = r"[+-]?(?=[0-9.])[0-9]{0,30}(\.[0-9]{1,30})?(e[+-]?[0-9]{1,3})?"
 
 
 def _checked(order: Order, most: int, formats: Sequence[str], accept: str) -> Order:
@@ -182,7 +177,8 @@ _PLAIN = {
 
 
 def _explain(problem: Any) -> str:
-    where, got = ".".join(map(str, problem["loc"])) or "body", shortened(json.dumps(problem["input"], default=str))
+    where = ".".join(map(str, problem["loc"][:2])) or "body"  # a third would be a tag of `Label`
+    got = shortened(json.dumps(problem["input"], default=str))
     match problem["type"]:
         case "json_invalid":
             return f'body: expected JSON such as {{"seeds": [0, 1]}}, got what is none ({problem["ctx"]["error"]})'

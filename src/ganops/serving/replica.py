@@ -9,8 +9,12 @@ import base64
 import io
 import json
 import logging
+import os
+import re
+import socket
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +31,7 @@ from ganops.registry import tracking
 from ganops.registry.model import Model
 from ganops.registry.model_version import Registered
 from ganops.serving.app import Answer, Drawn, Played, State, Written
+from ganops.serving.limits import shortened
 from ganops.serving.orders import FORMATS, Order
 
 RETRY_SECONDS = 30
@@ -131,7 +136,7 @@ class Replica:
         return State(
             self.target.name, self.target.alias, current.version, drawer.shape, drawer.classes, drawer.class_names,
             current.at, self.trouble, drawer.spec.kind, str(drawer.dtype), formats=formats(drawer.spec),
-            **_measures(drawer.spec),
+            replica=f"{socket.gethostname()}:{os.getpid()}", **_measures(drawer.spec),
         )  # fmt: skip
 
     def draw(self, orders: list[Order]) -> list[Answer]:
@@ -149,7 +154,7 @@ class Replica:
     def _draw(self, orders: list[Order]) -> tuple[list[Any], Loaded]:
         """Return stored samples [N, *shape] for each order, or what is wrong with it, and the version that says so."""
         current = self.current  # looked up when it is their turn: what waits meanwhile is the new version's
-        labels = [_labels(order, current.drawer.classes) for order in orders]
+        labels = [_labels(order, current.drawer.classes, current.drawer.class_names) for order in orders]
         found: list[Any] = list(labels)
         for truncation in {order.truncation for order in orders}:
             equal = [i for i, order in enumerate(orders) if order.truncation == truncation]
@@ -164,17 +169,31 @@ class Replica:
         return found, current
 
 
-def _labels(order: Order, classes: int) -> NDArray[np.int64] | str:
+def _labels(order: Order, classes: int, names: Sequence[str]) -> NDArray[np.int64] | str:
     """One label for each seed, or what is wrong with those that were asked for."""
     seeds = np.array(order.seeds, np.int64)
     if not order.labels:
         return in_turn(seeds, classes)
     if not classes:
         return "labels: expected null, this model is unconditional"
-    unknown = [label for label in order.labels if label >= classes]
+    numbers = [_class(label, names) for label in order.labels]
+    for i, (label, number) in enumerate(zip(order.labels, numbers, strict=True)):
+        if number is None:
+            known = f"expected a whole number{' or one of ' * bool(names)}{', '.join(names)}"
+            return f"{shortened(f'labels.{i}: {known}', 300)}, got {shortened(json.dumps(label))}"
+    unknown = [number for number in numbers if number is not None and number >= classes]
     if unknown:
         return f"labels: expected whole numbers from 0 to {classes - 1}, got {unknown[0]}"
-    return np.broadcast_to(np.array(order.labels, np.int64), seeds.shape)
+    return np.broadcast_to(np.array(numbers, np.int64), seeds.shape)
+
+
+def _class(label: int | str, names: Sequence[str]) -> int | None:
+    """Return the number of a class; digits name the class that is called so, where there is one. None: no class."""
+    if isinstance(label, int):
+        return label
+    if label in names:
+        return names.index(label)
+    return int(label) if re.fullmatch(r"[+]?[0-9]{1,30}", label) else None
 
 
 def formats(spec: Spec) -> tuple[str, ...]:
