@@ -279,6 +279,31 @@ def test_what_a_person_took_back_is_known(client):
     assert not champions.taken_back(Model(client, NAME), "2")
 
 
+def test_what_was_taken_back_is_a_generator_with_all_its_versions(client):
+    model = Model(client, NAME)
+    promote(model, "1")
+    promote(model, "2")
+    rollback(model)
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [True, True]
+    assert not champions.taken_back(model, "4", "4")
+    promote(model, "3")  # by a person: it is back, in each of its versions
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [False, False]
+    promote(model, "4", kind="gate", over=3)
+    rollback(model)
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [False, False]
+    assert champions.taken_back(model, "4", "4")
+
+
+def test_a_version_in_whose_place_another_one_of_the_same_generator_was_wanted_stays_away(client):
+    model = Model(client, NAME)
+    promote(model, "1")
+    promote(model, "2", kind="gate", over=1)
+    rollback(model)
+    assert [champions.taken_back(model, version, "123") for version in "123"] == [False, True, False]
+    promote(model, "2")
+    assert not champions.taken_back(model, "2", "123")
+
+
 def test_what_is_not_there(client):
     with pytest.raises(RegistryError, match="no version 7 of faces"):
         promote(Model(client, NAME), "7")

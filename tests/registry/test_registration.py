@@ -369,6 +369,39 @@ def test_what_was_rolled_back_is_not_promoted_by_the_gate_again(put, root):
     assert put(1, 7.0)["champion"] == 2
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_what_was_rolled_back_is_not_promoted_under_another_licence_or_evaluation(put, root, tmp_path, noted):
+    """The version is another one, the generator is not."""
+    put(0, 9.0)
+    put(1, 7.0)
+    client = tracking.connect(root)
+    if not noted:  # as versions of before are
+        client.delete_model_version_tag(NAME, "2", registration.WEIGHTS)
+    rollback(Model(client, NAME))
+    made = package(tmp_path, 7.0, 1)
+    outcomes = [
+        register(each, root, rival=measured(1, 9.0, 7.0))
+        for each in (
+            replace(made, data_licence="CC BY-NC 4.0"),
+            replace(made, evaluation=package(tmp_path, 6.0, 1).evaluation),
+        )
+    ]
+    assert [(each["version"], each["passed"], each["taken_back"], each["champion"]) for each in outcomes] == [
+        (3, True, True, 1), (4, True, True, 1),
+    ]  # fmt: skip
+    promote(Model(client, NAME), "3")
+    rival = measured(3, 7.0, 6.0)
+    assert register(replace(made, evaluation=package(tmp_path, 6.0, 1).evaluation), root, rival=rival)["champion"] == 4
+
+
+def test_other_weights_of_a_training_that_was_rolled_back_are_another_generator(put, root, tmp_path):
+    put(0, 9.0)
+    put(1, 7.0)
+    rollback(Model(tracking.connect(root), NAME))
+    other = replace(package(tmp_path, 6.0, 2), fingerprint=package(tmp_path / "1", 7.0, 1).fingerprint)
+    assert register(other, root, rival=measured(1, 9.0, 6.0))["champion"] == 3
+
+
 def test_what_is_not_there_cannot_be_promoted_or_rolled_back(put, root):
     client = tracking.connect(root)
     with pytest.raises(RegistryError, match="no model faces"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.core.files import hash_folder, hash_json
+from ganops.core.files import hash_file, hash_folder, hash_json
 from ganops.core.git import lock_hashes
 from ganops.data.about import UNSTATED
 from ganops.evaluation import verdict
@@ -21,7 +21,7 @@ from ganops.registry.model_version import FILES, METRIC
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
 from ganops.registry.searches import MAX_TAG_CHARS
-from ganops.registry.tags import CHANGES, DECISION, FROM_GENERATOR, IDENTITY, REASONS, TRACED
+from ganops.registry.tags import CHANGES, DECISION, FROM_GENERATOR, IDENTITY, REASONS, TRACED, WEIGHTS
 from ganops.registry.tracking import FINGERPRINT, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
@@ -76,7 +76,7 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     _trace(model, version, _origins(package, root) | tags)
     former = None
     # what a person took back is theirs to bring back, however good its figures are
-    taken_back = champions.taken_back(model, version)
+    taken_back = champions.taken_back(model, version, _of_generator(model, package))
     if decision.passed and not taken_back:
         over = _restated(model, package) or decision.over
         former = champions.promote(model, version, kind="gate", why=decision.words, over=over)
@@ -99,6 +99,15 @@ def find(model: Model, identity: str) -> str | None:
     found = model.versions(f"tags.`{IDENTITY}` = '{identity}'")
     ready = sorted(int(version.version) for version in found if version.status == "READY")
     return str(ready[0]) if ready else None
+
+
+def _of_generator(model: Model, package: Package) -> list[str]:
+    """Return all versions of a generator, however it was evaluated and described: of its training and its weights.
+
+    Versions of before their weights were noted are those of their training.
+    """
+    trained, weights = model.versions(f"tags.`{FINGERPRINT}` = '{package.fingerprint}'"), hash_file(package.weights)
+    return [str(version.version) for version in trained if version.tags.get(WEIGHTS, weights) == weights]
 
 
 def is_same(package: Package, version: Any) -> bool:
@@ -194,6 +203,7 @@ def _create(model: Model, package: Package, run: str) -> str:
     tags = {
         FINGERPRINT: package.fingerprint,
         IDENTITY: package.identity(),
+        WEIGHTS: hash_file(package.weights),
         **_of_data(package),
         "ganops.protocol": hash_json(package.evaluation["protocol"]),
         **{f"{METRIC}{metric}": str(value) for metric, value in package.metrics.items()},
