@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -427,6 +428,43 @@ def test_new_evaluation_is_a_new_version_of_the_same_run(put, root):
     first, second = versions(root)
     assert first.run_id == second.run_id
     assert tracking.connect(root).get_run(first.run_id).data.metrics["test/fd_domain"] == 8.0
+
+
+def logged_metrics(root, version):
+    """The figures at the logged model of a version."""
+    client = tracking.connect(root)
+    source = client.get_model_version(NAME, version).source
+    (found,) = [each for each in client.search_logged_models(["1"]) if each.artifact_location == source]
+    return {point.key: point.value for point in found.metrics}
+
+
+def test_a_clock_that_is_behind_leaves_no_figures_of_an_earlier_evaluation(put, root, monkeypatch):
+    put(0, 9.0)
+    now = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now() - 3600)
+        put(0, 8.0)
+    client = tracking.connect(root)
+    run = client.get_run(versions(root)[0].run_id)
+    assert run.data.metrics["test/fd_domain"] == 8.0
+    assert [logged_metrics(root, version)["test/fd_domain"] for version in "12"] == [9.0, 8.0]
+    points = client.get_metric_history(run.info.run_id, "test/fd_domain")
+    assert [point.value for point in points] == [9.0, 8.0], "a point for each evaluation, in their order"
+
+
+def test_a_figure_of_an_earlier_evaluation_is_told_and_belongs_to_its_own_version(put, root, tmp_path):
+    """MLflow takes no figure of a run away."""
+    put(0, 9.0)
+    made = package(tmp_path, 9.0)
+    without = {key: value for key, value in made.evaluation.items() if key not in ("coverage", "blind")}
+    register(replace(made, evaluation=without), root, rival=measured(1, 9.0, 9.0))
+    client = tracking.connect(root)
+    run = client.get_run(client.get_model_version(NAME, "2").run_id)
+    assert "* **Of an earlier evaluation**: `test/coverage`" in run.data.tags["mlflow.note.content"]
+    assert "metric.coverage" not in client.get_model_version(NAME, "2").tags
+    assert [logged_metrics(root, version).get("test/coverage") for version in "12"] == [0.5, None]
+    put(0, 9.0)
+    assert "earlier evaluation" not in client.get_run(run.info.run_id).data.tags["mlflow.note.content"]
 
 
 def test_a_decision_holds_for_the_champion_that_it_was_made_against(put, root, tmp_path):

@@ -159,9 +159,11 @@ def _tell(
 ) -> None:  # fmt: skip
     """Complete the text on the page of the run, which `live` began."""
     link = f"[version {version}]({pages.version(root, model.name, version)})"
+    earlier = tracking.of_earlier(model.client, run, package.metrics)
     facts = {
         "Decision": f"{decision.words} {link} of `{model.name}`",
         "Figures": verdict.summary(dict(package.evaluation), package.spec.unit),
+        "Of an earlier evaluation": ", ".join(f"`{figure}`" for figure in earlier),
         "Time": cost(package.training),
         "Data": notes.data(package.spec, package.data_name or "", package.data_hash or "") if package.data_hash else "",
         "Parameters": found,
