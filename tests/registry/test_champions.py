@@ -269,6 +269,15 @@ def test_a_champion_that_was_deleted_leaves_room_for_the_next(client, monkeypatc
     assert current(Model(client, NAME)) == "3"
 
 
+def test_the_grounds_of_a_champion_are_those_of_its_own_move(client):
+    model = Model(client, NAME)
+    promote(model, "1", kind="gate", why="it is the first", over=None)
+    promote(model, "2", why="looks better")
+    rollback(model, why="it does not")
+    assert [champions.grounds(model, version) for version in "13"] == ["it is the first", ""]
+    assert champions.grounds(model, "2") == f"{history(model)[1].by} promoted it: looks better"
+
+
 def test_what_a_person_took_back_is_known(client):
     promote(Model(client, NAME), "1")
     promote(Model(client, NAME), "2")

@@ -61,7 +61,7 @@ def model(registered):
 def test_result_says_what_happened(registered):
     assert registered[2] == {
         "name": NAME, "version": 1, "identity": registered[1].identity(), "reused": False, "passed": True,
-        "reasons": [], "improvement": None, "taken_back": False,
+        "reasons": [], "improvement": None, "standing": "", "taken_back": False,
         "checks": [{"metric": "fd_domain", "value": 9.0, "bound": {"at_most": 10}, "passed": True}],
         "champion": 1, "former_champion": None, "uri": "models:/faces@champion",
     }  # fmt: skip
@@ -318,6 +318,39 @@ def test_registering_twice_makes_one_version(put, root):
     assert second == {**first, "reused": True}
     assert len(versions(root)) == 1
     assert len(tracking.connect(root).search_logged_models(["1"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("gate", "own"), [(GATE, "Passed the gate: fd_domain 7 is at most 10. "), ({}, ""),
+                      ({"fd_domain": {"at_most": 5}}, "Did not pass the gate: fd_domain 7 is not at most 5. ")],
+)  # fmt: skip
+def test_the_champion_registered_again_keeps_the_evidence_for_it(put, root, gate, own):
+    put(0, 9.0)
+    first = put(1, 7.0)
+    evidence = history(Model(tracking.connect(root), NAME))[-1].why
+    assert first["improvement"]["reason"] in evidence
+    for _ in range(2):
+        again = put(1, 7.0, gate)
+        version = tracking.connect(root).get_model_version(NAME, "2")
+        assert (again["champion"], again["standing"]) == (2, evidence)
+        assert version.tags["ganops.reasons"] == f"{own}It is the champion already: {evidence}"
+        assert f" {version.tags['ganops.reasons']}\n\n" in version.description
+    page = tracking.connect(root).get_run(version.run_id).data.tags["mlflow.note.content"]
+    assert version.tags["ganops.reasons"] in page
+
+
+def test_the_champion_under_another_licence_keeps_the_evidence_as_well(put, root, tmp_path):
+    put(0, 9.0)
+    put(1, 7.0)
+    model = Model(tracking.connect(root), NAME)
+    evidence = history(model)[-1].why
+    for number, licence in enumerate(("CC0", "CC BY-NC 4.0"), 3):
+        outcome = register(replace(package(tmp_path, 7.0, 1), data_licence=licence), root)
+        assert (outcome["champion"], outcome["standing"]) == (number, evidence)
+        assert (
+            history(model)[-1].why
+            == f"Passed the gate: fd_domain 7 is at most 10. It is the champion already: {evidence}"
+        )
 
 
 def test_failing_gate_leaves_the_champion(put, root):

@@ -135,6 +135,21 @@ def settle(model: Model) -> None:
 
 
 @tracking.refusals()
+def grounds(model: Model, version: str) -> str:
+    """Return why a version became the champion, as its move says; of one that came back by a rollback, its own move.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    moves = [move for move in history(model) if move.to == int(version)]
+    decided = [move for move in moves if move.kind in ("gate", "promote")] or moves
+    if not decided:
+        return ""
+    move = decided[-1]
+    return f"{move.by} promoted it: {move.why}" if move.kind == "promote" else move.why
+
+
+@tracking.refusals()
 def taken_back(model: Model, version: str, same: Collection[str] = ()) -> bool:
     """Return True where a person rolled the generator of a version back and nobody has brought it back since.
 

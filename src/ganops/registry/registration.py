@@ -46,8 +46,9 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 
     Returns:
         The content of `metrics/registration.json`: name, version, identity, reused (an earlier call had registered
-        it), passed, reasons, checks, improvement, taken_back (a person rolled it back: it is not promoted again),
-        champion (the version that has the alias now, or None), former_champion and uri.
+        it), passed, reasons, checks, improvement, standing (why it is the champion already), taken_back (a person
+        rolled it back: it is not promoted again), champion (the version that has the alias now, or None),
+        former_champion and uri.
 
     A server that is away, before or amid it, is waited for (`GANOPS_RETRY_TIMEOUT`).
 
