@@ -208,7 +208,8 @@ def test_requirements_are_few_and_pinned(registered):
 def test_card_says_what_a_consumer_must_know(registered):
     card = (files_of(registered[0]) / "artifacts" / "MODEL_CARD.md").read_text()
     for said in (
-        "models:/faces@champion",
+        'load_model("models:/faces/VERSION")',
+        "`VERSION` is the number of this very version; `models:/faces@champion` is the one that is the champion now",
         "`photos`",
         "| fd_domain | 9 | 8.5 to 9.5 | floor 0.25 |",
         "| coverage | 0.5 |  | blind to low rank on these images |",
@@ -372,6 +373,16 @@ def test_failing_gate_leaves_the_champion(put, root):
     tags = tracking.connect(root).get_model_version(NAME, "2").tags
     assert tags["ganops.decision"] == "rejected"
     assert "is not at most 10" in tags["ganops.reasons"]
+
+
+def test_a_version_is_loaded_by_its_own_number_and_not_as_the_champion(put, root):
+    put(0, 9.0)
+    put(1, 12.0)
+    assert aliases(root)["champion"] == 1
+    for number in "12":
+        described = tracking.connect(root).get_model_version(NAME, number).description
+        assert f'load_model("models:/faces/{number}")' in described
+        assert f"That is version {number}; `models:/faces@champion` is the one that is the champion now" in described
 
 
 def test_first_generator_that_fails_is_no_champion(put, root):

@@ -272,7 +272,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     figures = verdict.summary(dict(package.evaluation), package.spec.unit)
     text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {figures}. {decision.words}"
     text += f"\n\nParameters: {found}." if found else ""
-    text += f"\n\n{excerpt(model_card(model.name, package), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
+    text += f"\n\n{excerpt(model_card(model.name, package, version), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
     settled(model.client.update_model_version, model.name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:
