@@ -3,12 +3,11 @@
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ganops.core.errors import RegistryError
-from ganops.core.files import hash_file, hash_folder, hash_json
+from ganops.core.files import hash_folder, hash_json
 from ganops.core.git import lock_hashes
 from ganops.data.about import UNSTATED
 from ganops.evaluation import verdict
@@ -107,19 +106,21 @@ def _of_generator(model: Model, package: Package) -> list[str]:
 
     Versions of before their weights were noted are those of their training.
     """
-    trained, weights = model.versions(f"tags.`{FINGERPRINT}` = '{package.fingerprint}'"), hash_file(package.weights)
+    trained, weights = model.versions(f"tags.`{FINGERPRINT}` = '{package.fingerprint}'"), package.weights_hash
     return [str(version.version) for version in trained if version.tags.get(WEIGHTS, weights) == weights]
 
 
 def is_same(package: Package, version: Any) -> bool:
-    """Return True where a version is this very generator, perhaps under another licence: then neither is better."""
-    stated = version.tags.get(precedents.DATA_LICENCE)
-    former = replace(package, data_licence=None if stated == UNSTATED else stated)
-    return version.tags.get(IDENTITY) in (package.identity(), former.identity())
+    """Return True where a version is this generator, perhaps of another licence or name: then neither is better."""
+    licence = version.tags.get(precedents.DATA_LICENCE)
+    licences = {package.data_licence, None if licence == UNSTATED else licence}
+    names = {package.stated_name, version.tags.get(precedents.DATA), None}
+    same = {package.identity_under(name, licence) for name in names for licence in licences}
+    return version.tags.get(IDENTITY) in same
 
 
 def _restated(model: Model, package: Package) -> int | None:
-    """The champion, where it is this generator under another licence: it needs no better one to take its place."""
+    """The champion, where it is this generator of another licence or name: it needs no better one to take its place."""
     champion = champions.current(model)
     if champion is None or not is_same(package, model.version(champion)):
         return None
@@ -206,7 +207,7 @@ def _create(model: Model, package: Package, run: str) -> str:
     tags = {
         FINGERPRINT: package.fingerprint,
         IDENTITY: package.identity(),
-        WEIGHTS: hash_file(package.weights),
+        WEIGHTS: package.weights_hash,
         **_of_data(package),
         "ganops.protocol": hash_json(package.evaluation["protocol"]),
         **{f"{METRIC}{metric}": str(value) for metric, value in package.metrics.items()},
