@@ -382,7 +382,7 @@ def log_model_metrics(client: MlflowClient, run: str, model: str, metrics: Mappi
 def _now(client: MlflowClient, run: str, figure: str | None) -> int:
     """Return UTC milliseconds, later than all points that a figure has: MLflow shows the latest, and clocks differ."""
     points = client.get_metric_history(run, figure) if figure else []
-    return max(int(time.time() * 1000), *(int(point.timestamp) + 1 for point in points), 0)
+    return max([int(time.time() * 1000), *(int(point.timestamp) + 1 for point in points)])
 
 
 def begin_run(
