@@ -20,6 +20,7 @@ from ganops.metrics.measure import Difference
 from ganops.registry import champions, registration, tracking
 from ganops.registry.champions import ChampionMovedError
 from ganops.registry.model import Model
+from ganops.registry.versus_champion import standing
 
 NAME = "faces"
 GATE = {"fd_domain": {"at_most": 10, "at_least": None}}
@@ -43,8 +44,10 @@ def without_packing() -> None:
 
 
 def register(package, root, gate=GATE, rival=None, **named):
-    """Register a package under `NAME` with the gate's decision."""
+    """Register a package under `NAME` with the gate's decision, as the stage does."""
     decision = decide(gate, package.metrics, rival=rival)
+    if rival is None:
+        decision = replace(decision, standing=standing(package, name=NAME, root=root))
     return registration.register(package, name=NAME, decision=decision, root=root, **named)
 
 

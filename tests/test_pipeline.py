@@ -199,6 +199,8 @@ def test_a_failed_gate_keeps_the_champion(finished):
     assert registration["champion"] == 1
     page = (finished.folder / "reports/registration/report.html").read_text()
     assert "It did not pass the gate: fd_domain" in page
+    assert registration["standing"]
+    assert f"It is the champion already: {registration['standing']}" in page
 
     finished.params(register={"fail_on_reject": True})
     log = finished.run("dvc", "repro", fails=True)

@@ -1,6 +1,6 @@
 """The gate: limits, and an improvement that is no chance."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -77,6 +77,21 @@ def test_limits_and_improvement_are_both_asked():
     assert content["improvement"]["passed"]
     assert content["improvement"]["interval"] == [-1.5, -0.5]
     assert not content["passed"]
+
+
+def test_the_champion_says_by_what_it_became_that():
+    then = decide({"coverage": {"at_least": 0.5}}, METRICS, rival=rival(fd_domain=(-1, 0.5)))
+    now = {
+        "Passed the gate: coverage 0.5 is at least 0.5. ": decide({"coverage": {"at_least": 0.5}}, METRICS),
+        "Did not pass the gate: coverage 0.5 is not at least 0.6. ": decide({"coverage": {"at_least": 0.6}}, METRICS),
+        "": decide({}, METRICS),
+    }
+    for own, decision in now.items():
+        again = replace(decision, standing=then.words)
+        assert again.words == f"{own}It is the champion already: {then.words}"
+        assert (again.passed, again.content()["standing"]) == (decision.passed, then.words)
+        same = replace(decision, standing=decision.words)
+        assert (same.words, same.content()["standing"]) == (decision.words, ""), "nothing more is known"
 
 
 def test_what_cannot_be_compared_is_left_to_a_person():

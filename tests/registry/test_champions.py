@@ -269,6 +269,15 @@ def test_a_champion_that_was_deleted_leaves_room_for_the_next(client, monkeypatc
     assert current(Model(client, NAME)) == "3"
 
 
+def test_the_grounds_of_a_champion_are_those_of_its_own_move(client):
+    model = Model(client, NAME)
+    promote(model, "1", kind="gate", why="it is the first", over=None)
+    promote(model, "2", why="looks better")
+    rollback(model, why="it does not")
+    assert [champions.grounds(model, version) for version in "13"] == ["it is the first", ""]
+    assert champions.grounds(model, "2") == f"{history(model)[1].by} promoted it: looks better"
+
+
 def test_what_a_person_took_back_is_known(client):
     promote(Model(client, NAME), "1")
     promote(Model(client, NAME), "2")
@@ -277,6 +286,31 @@ def test_what_a_person_took_back_is_known(client):
     assert [champions.taken_back(Model(client, NAME), version) for version in "123"] == [False, True, False]
     promote(Model(client, NAME), "2")
     assert not champions.taken_back(Model(client, NAME), "2")
+
+
+def test_what_was_taken_back_is_a_generator_with_all_its_versions(client):
+    model = Model(client, NAME)
+    promote(model, "1")
+    promote(model, "2")
+    rollback(model)
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [True, True]
+    assert not champions.taken_back(model, "4", "4")
+    promote(model, "3")  # by a person: it is back, in each of its versions
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [False, False]
+    promote(model, "4", kind="gate", over=3)
+    rollback(model)
+    assert [champions.taken_back(model, version, "23") for version in "23"] == [False, False]
+    assert champions.taken_back(model, "4", "4")
+
+
+def test_a_version_in_whose_place_another_one_of_the_same_generator_was_wanted_stays_away(client):
+    model = Model(client, NAME)
+    promote(model, "1")
+    promote(model, "2", kind="gate", over=1)
+    rollback(model)
+    assert [champions.taken_back(model, version, "123") for version in "123"] == [False, True, False]
+    promote(model, "2")
+    assert not champions.taken_back(model, "2", "123")
 
 
 def test_what_is_not_there(client):

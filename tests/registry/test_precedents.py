@@ -51,7 +51,7 @@ def said(root, monkeypatch):
 
 
 def register(root, folder, data, gate, name="ganops-generator", **changes):
-    made = replace(package(folder, 4.0), data_name=data, data_hash=f"hash of {data}", **changes)
+    made = replace(package(folder, 4.0), **{"data_name": data, "data_hash": f"hash of {data}", **changes})
     return registration.register(made, name=name, decision=decide(gate, made.metrics), root=root)
 
 
@@ -156,6 +156,27 @@ def test_the_champion_with_another_licence_takes_its_own_place(root, tmp_path):
     assert [registration.is_same(other, version) for version in versions] == [False, False]
     with pytest.raises(ChampionMovedError):
         registration.register(other, name="ganops-generator", decision=decide({}, other.metrics), root=root)
+
+
+def test_the_champion_of_which_the_data_get_another_name_takes_its_own_place(root, tmp_path):
+    """As with the licence: the card is one of its files."""
+    register(root, tmp_path / "a", "emoji", {})
+    outcomes = []
+    for name in ("Noto emojis", "Noto emoji", "Noto emoji"):
+        data = {"data": {"source": "emoji", "name": name}}
+        outcomes.append(register(root, tmp_path / "a", name, {}, data_hash="hash of emoji", params=data))
+    assert [(each["version"], each["reused"], each["champion"]) for each in outcomes] == [
+        (2, False, 2), (3, False, 3), (3, True, 3),
+    ]  # fmt: skip
+    model = tracking.connect(root)
+    assert [model.get_model_version("ganops-generator", v).tags[DATA] for v in "123"] == [
+        "emoji", "Noto emojis", "Noto emoji",
+    ]  # fmt: skip
+
+
+def test_a_source_that_was_renamed_makes_no_new_version(root, tmp_path):
+    register(root, tmp_path / "a", "emoji", {})
+    assert register(root, tmp_path / "a", "pictures", {}, data_hash="hash of emoji")["reused"]
 
 
 def card(folder, **changes):

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def model(registered):
 def test_result_says_what_happened(registered):
     assert registered[2] == {
         "name": NAME, "version": 1, "identity": registered[1].identity(), "reused": False, "passed": True,
-        "reasons": [], "improvement": None, "taken_back": False,
+        "reasons": [], "improvement": None, "standing": "", "taken_back": False,
         "checks": [{"metric": "fd_domain", "value": 9.0, "bound": {"at_most": 10}, "passed": True}],
         "champion": 1, "former_champion": None, "uri": "models:/faces@champion",
     }  # fmt: skip
@@ -207,7 +208,8 @@ def test_requirements_are_few_and_pinned(registered):
 def test_card_says_what_a_consumer_must_know(registered):
     card = (files_of(registered[0]) / "artifacts" / "MODEL_CARD.md").read_text()
     for said in (
-        "models:/faces@champion",
+        'load_model("models:/faces/VERSION")',
+        "`VERSION` is the number of this very version; `models:/faces@champion` is the one that is the champion now",
         "`photos`",
         "| fd_domain | 9 | 8.5 to 9.5 | floor 0.25 |",
         "| coverage | 0.5 |  | blind to low rank on these images |",
@@ -319,6 +321,39 @@ def test_registering_twice_makes_one_version(put, root):
     assert len(tracking.connect(root).search_logged_models(["1"])) == 1
 
 
+@pytest.mark.parametrize(
+    ("gate", "own"), [(GATE, "Passed the gate: fd_domain 7 is at most 10. "), ({}, ""),
+                      ({"fd_domain": {"at_most": 5}}, "Did not pass the gate: fd_domain 7 is not at most 5. ")],
+)  # fmt: skip
+def test_the_champion_registered_again_keeps_the_evidence_for_it(put, root, gate, own):
+    put(0, 9.0)
+    first = put(1, 7.0)
+    evidence = history(Model(tracking.connect(root), NAME))[-1].why
+    assert first["improvement"]["reason"] in evidence
+    for _ in range(2):
+        again = put(1, 7.0, gate)
+        version = tracking.connect(root).get_model_version(NAME, "2")
+        assert (again["champion"], again["standing"]) == (2, evidence)
+        assert version.tags["ganops.reasons"] == f"{own}It is the champion already: {evidence}"
+        assert f" {version.tags['ganops.reasons']}\n\n" in version.description
+    page = tracking.connect(root).get_run(version.run_id).data.tags["mlflow.note.content"]
+    assert version.tags["ganops.reasons"] in page
+
+
+def test_the_champion_under_another_licence_keeps_the_evidence_as_well(put, root, tmp_path):
+    put(0, 9.0)
+    put(1, 7.0)
+    model = Model(tracking.connect(root), NAME)
+    evidence = history(model)[-1].why
+    for number, licence in enumerate(("CC0", "CC BY-NC 4.0"), 3):
+        outcome = register(replace(package(tmp_path, 7.0, 1), data_licence=licence), root)
+        assert (outcome["champion"], outcome["standing"]) == (number, evidence)
+        assert (
+            history(model)[-1].why
+            == f"Passed the gate: fd_domain 7 is at most 10. It is the champion already: {evidence}"
+        )
+
+
 def test_failing_gate_leaves_the_champion(put, root):
     put(0, 9.0)
     outcome = put(1, 12.0)
@@ -338,6 +373,16 @@ def test_failing_gate_leaves_the_champion(put, root):
     tags = tracking.connect(root).get_model_version(NAME, "2").tags
     assert tags["ganops.decision"] == "rejected"
     assert "is not at most 10" in tags["ganops.reasons"]
+
+
+def test_a_version_is_loaded_by_its_own_number_and_not_as_the_champion(put, root):
+    put(0, 9.0)
+    put(1, 12.0)
+    assert aliases(root)["champion"] == 1
+    for number in "12":
+        described = tracking.connect(root).get_model_version(NAME, number).description
+        assert f'load_model("models:/faces/{number}")' in described
+        assert f"That is version {number}; `models:/faces@champion` is the one that is the champion now" in described
 
 
 def test_first_generator_that_fails_is_no_champion(put, root):
@@ -369,6 +414,39 @@ def test_what_was_rolled_back_is_not_promoted_by_the_gate_again(put, root):
     assert put(1, 7.0)["champion"] == 2
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_what_was_rolled_back_is_not_promoted_under_another_licence_or_evaluation(put, root, tmp_path, noted):
+    """The version is another one, the generator is not."""
+    put(0, 9.0)
+    put(1, 7.0)
+    client = tracking.connect(root)
+    if not noted:  # as versions of before are
+        client.delete_model_version_tag(NAME, "2", registration.WEIGHTS)
+    rollback(Model(client, NAME))
+    made = package(tmp_path, 7.0, 1)
+    outcomes = [
+        register(each, root, rival=measured(1, 9.0, 7.0))
+        for each in (
+            replace(made, data_licence="CC BY-NC 4.0"),
+            replace(made, evaluation=package(tmp_path, 6.0, 1).evaluation),
+        )
+    ]
+    assert [(each["version"], each["passed"], each["taken_back"], each["champion"]) for each in outcomes] == [
+        (3, True, True, 1), (4, True, True, 1),
+    ]  # fmt: skip
+    promote(Model(client, NAME), "3")
+    rival = measured(3, 7.0, 6.0)
+    assert register(replace(made, evaluation=package(tmp_path, 6.0, 1).evaluation), root, rival=rival)["champion"] == 4
+
+
+def test_other_weights_of_a_training_that_was_rolled_back_are_another_generator(put, root, tmp_path):
+    put(0, 9.0)
+    put(1, 7.0)
+    rollback(Model(tracking.connect(root), NAME))
+    other = replace(package(tmp_path, 6.0, 2), fingerprint=package(tmp_path / "1", 7.0, 1).fingerprint)
+    assert register(other, root, rival=measured(1, 9.0, 6.0))["champion"] == 3
+
+
 def test_what_is_not_there_cannot_be_promoted_or_rolled_back(put, root):
     client = tracking.connect(root)
     with pytest.raises(RegistryError, match="no model faces"):
@@ -394,6 +472,43 @@ def test_new_evaluation_is_a_new_version_of_the_same_run(put, root):
     first, second = versions(root)
     assert first.run_id == second.run_id
     assert tracking.connect(root).get_run(first.run_id).data.metrics["test/fd_domain"] == 8.0
+
+
+def logged_metrics(root, version):
+    """The figures at the logged model of a version."""
+    client = tracking.connect(root)
+    source = client.get_model_version(NAME, version).source
+    (found,) = [each for each in client.search_logged_models(["1"]) if each.artifact_location == source]
+    return {point.key: point.value for point in found.metrics}
+
+
+def test_a_clock_that_is_behind_leaves_no_figures_of_an_earlier_evaluation(put, root, monkeypatch):
+    put(0, 9.0)
+    now = time.time
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: now() - 3600)
+        put(0, 8.0)
+    client = tracking.connect(root)
+    run = client.get_run(versions(root)[0].run_id)
+    assert run.data.metrics["test/fd_domain"] == 8.0
+    assert [logged_metrics(root, version)["test/fd_domain"] for version in "12"] == [9.0, 8.0]
+    points = client.get_metric_history(run.info.run_id, "test/fd_domain")
+    assert [point.value for point in points] == [9.0, 8.0], "a point for each evaluation, in their order"
+
+
+def test_a_figure_of_an_earlier_evaluation_is_told_and_belongs_to_its_own_version(put, root, tmp_path):
+    """MLflow takes no figure of a run away."""
+    put(0, 9.0)
+    made = package(tmp_path, 9.0)
+    without = {key: value for key, value in made.evaluation.items() if key not in ("coverage", "blind")}
+    register(replace(made, evaluation=without), root, rival=measured(1, 9.0, 9.0))
+    client = tracking.connect(root)
+    run = client.get_run(client.get_model_version(NAME, "2").run_id)
+    assert "* **Of an earlier evaluation**: `test/coverage`" in run.data.tags["mlflow.note.content"]
+    assert "metric.coverage" not in client.get_model_version(NAME, "2").tags
+    assert [logged_metrics(root, version).get("test/coverage") for version in "12"] == [0.5, None]
+    put(0, 9.0)
+    assert "earlier evaluation" not in client.get_run(run.info.run_id).data.tags["mlflow.note.content"]
 
 
 def test_a_decision_holds_for_the_champion_that_it_was_made_against(put, root, tmp_path):

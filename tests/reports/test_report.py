@@ -472,6 +472,8 @@ def test_the_decision_says_what_was_asked_and_found(page):
     assert "fd_domain 7.9 against 9.1 of the champion v4: better" in text
     passed = {"passed": True, "checks": [], "improvement": None}
     assert "It passed the gate." in Page(render(Report(title="t", decision=passed))).text
+    again = Page(render(Report(title="t", decision={**passed, "standing": "fd_domain 7 against 9: better."}))).text
+    assert "It is the champion already: fd_domain 7 against 9: better." in again
 
 
 def test_the_head_says_which_version_of_when_and_how_good(page):

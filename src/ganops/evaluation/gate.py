@@ -11,6 +11,8 @@ from ganops.metrics.protocol import SELECTED
 
 Bound = Mapping[str, float | None]
 """`{"at_most": x}`, `{"at_least": x}` or both; None is no limit."""
+ALREADY = "It is the champion already: "
+"""Words before the evidence by which a generator became the champion that it is."""
 KINDS = {"at_most": lambda value, limit: value <= limit, "at_least": lambda value, limit: value >= limit}
 
 
@@ -91,6 +93,8 @@ class Decision:
     """Improvement on the champion; None: there is none, or it is this very version, or none is asked for."""
     over: int | None
     """The champion's version at the time; None: there was none. The decision holds as long as it is that one."""
+    standing: str = ""
+    """Evidence by which it became the champion that it is already, in words; empty: it is not the champion."""
 
     @property
     def passed(self) -> bool:
@@ -106,17 +110,34 @@ class Decision:
 
     @property
     def words(self) -> str:
-        """The decision as one sentence."""
+        """The decision as one sentence, and the former evidence as another, where it is the champion already."""
+        former = self._former
+        if former and not self.reasons and not self._proof:
+            return f"{ALREADY}{former}"
+        return f"{self._own} {ALREADY}{former}" if former else self._own
+
+    @property
+    def _own(self) -> str:
+        """This very decision."""
         if self.reasons:
             return f"Did not pass the gate: {'; '.join(self.reasons)}."
-        proof = [check.words for check in self.checks] + ([self.improvement.reason] if self.improvement else [])
-        return f"Passed the gate: {'; '.join(proof)}." if proof else "There is no gate."
+        return f"Passed the gate: {'; '.join(self._proof)}." if self._proof else "There is no gate."
+
+    @property
+    def _proof(self) -> list[str]:
+        return [check.words for check in self.checks] + ([self.improvement.reason] if self.improvement else [])
+
+    @property
+    def _former(self) -> str:
+        """The former evidence, where it says more than this decision."""
+        return "" if self.standing == self._own else self.standing
 
     def content(self) -> dict[str, Any]:
         """Return the decision as plain values."""
         improvement = asdict(self.improvement) if self.improvement else None
         checks = [asdict(check) for check in self.checks]
-        return {"passed": self.passed, "reasons": self.reasons, "checks": checks, "improvement": improvement}
+        decided = {"passed": self.passed, "reasons": self.reasons, "checks": checks, "improvement": improvement}
+        return {**decided, "standing": self._former}
 
 
 def decide(

@@ -19,8 +19,14 @@ CLIPS = 16
 """Samples in the file in which they are heard or watched."""
 
 
-def model_card(name: str, package: Package) -> str:
-    """The card of a registered model of that name, in Markdown."""
+def model_card(name: str, package: Package, version: str = "VERSION") -> str:
+    """The card of a version of a registered model, in Markdown.
+
+    Args:
+        name: Of the registered model.
+        package: The generator and all that is known of it.
+        version: Its number; VERSION: the card is one of its files, and was written before it had any.
+    """
     description, params, evaluation = package.description, package.params, package.evaluation
     # a source may be a folder of the machine that trained: its name is enough here
     source = package.data_name or PurePath(str(params.get("data", {}).get("source", "unknown"))).name
@@ -42,9 +48,10 @@ A generator of {spec.described}, trained as {_family(params)} on `{source}`.
 
 ```python
 import mlflow, numpy as np
-model = mlflow.pyfunc.load_model("models:/{name}@champion")
+model = mlflow.pyfunc.load_model("models:/{name}/{version}")
 {unit}s = model.predict(np.arange(16), params={{"truncation": 0.8}})     # seeds -> {_shown(spec)}
 ```
+{_which(name, version)}
 {_stored(spec)}
 The input is int64 seeds: one {one} for one seed, the same in any batch and at any time. `truncation`, from 0 to 1
 (default 1), {_truncation(spec)}trades variety for typicality.
@@ -113,6 +120,12 @@ MAX_NAMES_CHARS = 200
 def shape(spec: Spec) -> str:
     """Return samples in words, without their noun where that comes last: 32x32 grey, 64x64 colour."""
     return spec.described.removesuffix(f" {spec.unit}s")
+
+
+def _which(name: str, version: str) -> str:
+    """Return the difference between this version and the champion, which may be another generator at any time."""
+    own = f"That is version {version}" if version.isdigit() else f"`{version}` is the number of this very version"
+    return f"{own}; `models:/{name}@champion` is the one that is the champion now, which may be another generator."
 
 
 def _heard(spec: Spec) -> str:

@@ -14,7 +14,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -135,14 +135,44 @@ def settle(model: Model) -> None:
 
 
 @tracking.refusals()
-def taken_back(model: Model, version: str) -> bool:
-    """Return True where the last move of a version is a person's rollback of it.
+def grounds(model: Model, version: str) -> str:
+    """Return why a version became the champion, as its move says; of one that came back by a rollback, its own move.
 
     Raises:
         RegistryError: There is no such model.
     """
-    about = [move for move in history(model) if int(version) in (move.to, move.over)]
-    return bool(about) and about[-1].kind == "rollback" and about[-1].over == int(version)
+    moves = [move for move in history(model) if move.to == int(version)]
+    decided = [move for move in moves if move.kind in ("gate", "promote")] or moves
+    if not decided:
+        return ""
+    move = decided[-1]
+    return f"{move.by} promoted it: {move.why}" if move.kind == "promote" else move.why
+
+
+@tracking.refusals()
+def taken_back(model: Model, version: str, same: Collection[str] = ()) -> bool:
+    """Return True where a person rolled the generator of a version back and nobody has brought it back since.
+
+    Args:
+        model: The registered model.
+        version: One that may become the champion.
+        same: All versions of its generator, which may have been evaluated or described anew.
+
+    Raises:
+        RegistryError: There is no such model.
+    """
+    moves, generator = history(model), {int(version), *map(int, same)}
+    if _rolled_back(moves, generator):
+        return True
+    own = _rolled_back(moves, {int(version)})
+    return own is not None and own.to in generator  # another version of it was wanted in the place of this one
+
+
+def _rolled_back(moves: Sequence[Move], versions: Collection[int]) -> Move | None:
+    """Return the last move about some versions, where it is a rollback from one of them to one that is none of them."""
+    last = next((move for move in reversed(moves) if {move.to, move.over} & {*versions}), None)
+    away = last is not None and last.kind == "rollback" and last.over in versions and last.to not in versions
+    return last if away else None
 
 
 def _stack(moves: Sequence[Move]) -> list[int]:

@@ -1,5 +1,6 @@
 """All that is known of a trained generator when it is registered."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from ganops.core.files import hash_file, hash_json
+from ganops.data.about import AUTO
 from ganops.kinds import Spec
 from ganops.registry import tracking
 
@@ -71,8 +73,23 @@ class Package:
         """The numbers of the evaluation."""
         return tracking.numbers(self.evaluation)
 
+    @functools.cached_property
+    def weights_hash(self) -> str:
+        """SHA-256 of the weights."""
+        return hash_file(self.weights)
+
+    @property
+    def stated_name(self) -> str | None:
+        """Name of the training images that a person states; None: it follows from their source, or is not known."""
+        return None if self.params.get("data", {}).get("name", AUTO) == AUTO else self.data_name
+
     def identity(self) -> str:
-        """SHA-256 of what makes a version another one: the training, weights, encoder, evaluation and data licence."""
-        licence = [self.data_licence] if self.data_licence else []
+        """SHA-256 of what makes a version another one: training, weights, encoder, evaluation, name and licence."""
+        return self.identity_under(self.stated_name, self.data_licence)
+
+    def identity_under(self, name: str | None, licence: str | None) -> str:
+        """Return the identity under another name and licence of the training images; None: nobody states it."""
+        stated = [licence] if licence else []
         encoder = [{"encoder": hash_file(self.encoder)}] if self.encoder else []
-        return hash_json([self.fingerprint, hash_file(self.weights), dict(self.evaluation), *licence, *encoder])
+        named = [{"data": name}] if name else []
+        return hash_json([self.fingerprint, self.weights_hash, dict(self.evaluation), *stated, *encoder, *named])

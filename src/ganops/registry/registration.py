@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from ganops.registry.model_version import FILES, METRIC
 from ganops.registry.package import Package
 from ganops.registry.packing import build, prove
 from ganops.registry.searches import MAX_TAG_CHARS
-from ganops.registry.tags import CHANGES, DECISION, FROM_GENERATOR, IDENTITY, REASONS, TRACED
+from ganops.registry.tags import CHANGES, DECISION, FROM_GENERATOR, IDENTITY, REASONS, TRACED, WEIGHTS
 from ganops.registry.tracking import FINGERPRINT, mlflow, settled
 
 __all__ = ["Package", "find", "register", "summary"]
@@ -46,8 +45,9 @@ def register(package: Package, *, name: str, decision: Decision, root: Path) -> 
 
     Returns:
         The content of `metrics/registration.json`: name, version, identity, reused (an earlier call had registered
-        it), passed, reasons, checks, improvement, taken_back (a person rolled it back: it is not promoted again),
-        champion (the version that has the alias now, or None), former_champion and uri.
+        it), passed, reasons, checks, improvement, standing (why it is the champion already), taken_back (a person
+        rolled it back: it is not promoted again), champion (the version that has the alias now, or None),
+        former_champion and uri.
 
     A server that is away, before or amid it, is waited for (`GANOPS_RETRY_TIMEOUT`).
 
@@ -76,7 +76,7 @@ def _register(package: Package, name: str, decision: Decision, root: Path) -> di
     _trace(model, version, _origins(package, root) | tags)
     former = None
     # what a person took back is theirs to bring back, however good its figures are
-    taken_back = champions.taken_back(model, version)
+    taken_back = champions.taken_back(model, version, _of_generator(model, package))
     if decision.passed and not taken_back:
         over = _restated(model, package) or decision.over
         former = champions.promote(model, version, kind="gate", why=decision.words, over=over)
@@ -101,15 +101,26 @@ def find(model: Model, identity: str) -> str | None:
     return str(ready[0]) if ready else None
 
 
+def _of_generator(model: Model, package: Package) -> list[str]:
+    """Return all versions of a generator, however it was evaluated and described: of its training and its weights.
+
+    Versions of before their weights were noted are those of their training.
+    """
+    trained, weights = model.versions(f"tags.`{FINGERPRINT}` = '{package.fingerprint}'"), package.weights_hash
+    return [str(version.version) for version in trained if version.tags.get(WEIGHTS, weights) == weights]
+
+
 def is_same(package: Package, version: Any) -> bool:
-    """Return True where a version is this very generator, perhaps under another licence: then neither is better."""
-    stated = version.tags.get(precedents.DATA_LICENCE)
-    former = replace(package, data_licence=None if stated == UNSTATED else stated)
-    return version.tags.get(IDENTITY) in (package.identity(), former.identity())
+    """Return True where a version is this generator, perhaps of another licence or name: then neither is better."""
+    licence = version.tags.get(precedents.DATA_LICENCE)
+    licences = {package.data_licence, None if licence == UNSTATED else licence}
+    names = {package.stated_name, version.tags.get(precedents.DATA), None}
+    same = {package.identity_under(name, licence) for name in names for licence in licences}
+    return version.tags.get(IDENTITY) in same
 
 
 def _restated(model: Model, package: Package) -> int | None:
-    """The champion, where it is this generator under another licence: it needs no better one to take its place."""
+    """The champion, where it is this generator of another licence or name: it needs no better one to take its place."""
     champion = champions.current(model)
     if champion is None or not is_same(package, model.version(champion)):
         return None
@@ -150,9 +161,11 @@ def _tell(
 ) -> None:  # fmt: skip
     """Complete the text on the page of the run, which `live` began."""
     link = f"[version {version}]({pages.version(root, model.name, version)})"
+    earlier = tracking.of_earlier(model.client, run, package.metrics)
     facts = {
         "Decision": f"{decision.words} {link} of `{model.name}`",
         "Figures": verdict.summary(dict(package.evaluation), package.spec.unit),
+        "Of an earlier evaluation": ", ".join(f"`{figure}`" for figure in earlier),
         "Time": cost(package.training),
         "Data": notes.data(package.spec, package.data_name or "", package.data_hash or "") if package.data_hash else "",
         "Parameters": found,
@@ -194,6 +207,7 @@ def _create(model: Model, package: Package, run: str) -> str:
     tags = {
         FINGERPRINT: package.fingerprint,
         IDENTITY: package.identity(),
+        WEIGHTS: package.weights_hash,
         **_of_data(package),
         "ganops.protocol": hash_json(package.evaluation["protocol"]),
         **{f"{METRIC}{metric}": str(value) for metric, value in package.metrics.items()},
@@ -259,7 +273,7 @@ def _note(model: Model, version: str, package: Package, decision: Decision, foun
     figures = verdict.summary(dict(package.evaluation), package.spec.unit)
     text = f"{description['architecture']}, {shape(package.spec)}, {labels}. {figures}. {decision.words}"
     text += f"\n\nParameters: {found}." if found else ""
-    text += f"\n\n{excerpt(model_card(model.name, package), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
+    text += f"\n\n{excerpt(model_card(model.name, package, version), MAX_DESCRIPTION_CHARS - len(text) - 2)}"
     settled(model.client.update_model_version, model.name, version, description=text)
     gate: dict[str, dict[str, float]] = {}
     for check in decision.checks:

@@ -24,7 +24,7 @@ from ganops.registry.moves import relist
 from ganops.registry.package import Package
 from ganops.registry.registration import register
 from ganops.registry.searches import record
-from ganops.registry.versus_champion import Compare, challenge
+from ganops.registry.versus_champion import Compare, challenge, standing
 from ganops.reports.report import write
 from ganops.search import trials
 
@@ -66,6 +66,8 @@ def enter(experiment: Experiment, project: Path, compare: Compare) -> dict[str, 
             name=entry.name, root=project, samples=judged.samples, split=judged.split, seed=experiment.seed,
         )  # fmt: skip
         decision = decide(gate, made.metrics, improve=entry.improve, rival=rival)
+        if rival is None:
+            decision = replace(decision, standing=standing(made, name=entry.name, root=project))
         changes = _write_report(experiment, project, reference, rival, decision, known)
         try:
             made = replace(made, report=report, changes=changes)

@@ -4,6 +4,8 @@ from ganops.registry import tracking
 from ganops.registry.tracking import HASHES
 
 IDENTITY = "ganops.identity"
+WEIGHTS = "ganops.weights"
+"""Tag with the SHA-256 of the weights, by which versions of one generator know each other."""
 DECISION, REASONS = "ganops.decision", "ganops.reasons"
 FROM_SEARCH, FROM_TRIAL, FROM_RUN = "ganops.from_search", "ganops.from_trial", "ganops.from_run"
 """Tags of the parameters' origin: name of the search, number of its trial, and the trial's run of MLflow."""

@@ -345,10 +345,10 @@ def ensure_run(
     run = _run(client, experiment, fingerprint, name=name, tags=tags)
     id_: str = run.info.run_id
     _log(client, run, params=flatten(params), history=history)
-    now = int(time.time() * 1000)
-    figures = {grouped(key, "test"): value for key, value in metrics.items()}
-    changed = [Metric(key, value, now, 0) for key, value in figures.items() if run.data.metrics.get(key) != value]
-    settled(client.log_batch, id_, metrics=changed)
+    known, figures = run.data.metrics, of_evaluation(metrics)
+    changed = {key: value for key, value in figures.items() if known.get(key) != value}
+    final = [Metric(key, value, _now(client, id_, key if key in known else None), 0) for key, value in changed.items()]
+    settled(client.log_batch, id_, metrics=final)
     for folder, paths in artifacts.items():
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(id_, str(path), folder)
@@ -359,11 +359,30 @@ def ensure_run(
     return id_
 
 
+def of_evaluation(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures of an evaluation by their names in MLflow."""
+    return {grouped(key, "test"): value for key, value in metrics.items()}
+
+
+def of_earlier(client: MlflowClient, run: str, metrics: Mapping[str, float]) -> list[str]:
+    """Return the figures of evaluations that a run shows and `metrics` lack: MLflow takes no figure of a run away."""
+    shown = [key for key in client.get_run(run).data.metrics if key.startswith(("test/", "memorisation/"))]
+    return sorted({*shown} - {*of_evaluation(metrics)})
+
+
 def log_model_metrics(client: MlflowClient, run: str, model: str, metrics: Mapping[str, float]) -> None:
-    """Show the final metrics of a run at its logged model as well: its own points, and no further ones."""
-    last = [client.get_metric_history(run, grouped(key, "test"))[-1] for key in metrics]
-    points = [Metric(each.key, each.value, each.timestamp, each.step, model_id=model) for each in last]
+    """Show the final metrics of a run at its logged model as well: its points of these values, and no further ones."""
+    points = []
+    for key, value in of_evaluation(metrics).items():
+        times = [point.timestamp for point in client.get_metric_history(run, key) if point.value == value]
+        points.append(Metric(key, value, max(times) if times else _now(client, run, key), 0, model_id=model))
     settled(client.log_batch, run, metrics=points)
+
+
+def _now(client: MlflowClient, run: str, figure: str | None) -> int:
+    """Return UTC milliseconds, later than all points that a figure has: MLflow shows the latest, and clocks differ."""
+    points = client.get_metric_history(run, figure) if figure else []
+    return max([int(time.time() * 1000), *(int(point.timestamp) + 1 for point in points)])
 
 
 def begin_run(

@@ -11,7 +11,7 @@ from typing import Any
 
 from ganops.core.errors import RegistryError
 from ganops.evaluation.comparison import Comparison, of_samplers
-from ganops.evaluation.gate import Rival
+from ganops.evaluation.gate import ALREADY, Rival
 from ganops.generator import Generator
 from ganops.kinds import Spec
 from ganops.metrics.reference import Reference
@@ -69,6 +69,26 @@ def challenge(
             "away where there is none before it, and register again."
         ) from error
     return Rival(version, found)
+
+
+@tracking.refusals()
+def standing(package: Package, *, name: str, root: Path) -> str:
+    """Return why the champion became the champion, where it is this very generator; empty: it is not.
+
+    Nothing is measured against itself, and what it showed then is the evidence for it.
+
+    Raises:
+        RegistryError: The store cannot be used.
+    """
+
+    def ask() -> str:
+        model = Model(tracking.connect(root), name)
+        champion = _champion(model)
+        if champion is None or not is_same(package, champion):
+            return ""
+        return champions.grounds(model, str(champion.version)).rpartition(ALREADY)[2]
+
+    return tracking.insist_on_server(ask, root)
 
 
 def _open(package: Package, name: str, root: Path, stack: ExitStack) -> tuple[int, Registered] | None:

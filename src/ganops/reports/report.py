@@ -184,7 +184,8 @@ def _decision(report: Report) -> dict[str, Any]:
         for each in report.decision["checks"]
         for kind, limit in each["bound"].items()
     ]
-    return {"verdict": _decided(report), "checks": rows, "improvement": report.decision["improvement"]}
+    decided = {"verdict": _decided(report), "checks": rows, "improvement": report.decision["improvement"]}
+    return {**decided, "standing": report.decision.get("standing", "")}
 
 
 def _data(report: Report) -> dict[str, Any]:
