@@ -153,6 +153,8 @@ def _together(networks: _Networks) -> int:
             for path, name in (("name", loss), ("warm_up.name", before)):
                 if name in ALONE and not has_likelihood(pair[0]):
                     raise ConfigError(_without_likelihood(path, name, architecture, given))
+            if loss in LOSSES:
+                _expect_errors_or_scores(loss, LOSSES[loss](**json.loads(of_loss)).of_errors, pair[1])
             with _bounded("loss", loss):
                 _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
@@ -185,6 +187,22 @@ def _decoding(family: Family, G: nn.Module, networks: "_Networks") -> Family:
             f"32, which come to model.latent: {networks.latent + 32}"
         )
     return family.of_texts()
+
+
+def _expect_errors_or_scores(loss: str, of_errors: bool, D: nn.Module) -> None:
+    """Refuses a game of errors whose D gives scores, which are no errors and have no end, and the reverse.
+
+    Raises:
+        ConfigError: With what goes with what.
+    """
+    reconstructs = hasattr(D, "reconstruct")
+    if of_errors != reconstructs:
+        of_these = " and ".join(name for name, make in LOSSES.items() if make().of_errors)
+        raise ConfigError(
+            f"params.loss.name: {of_these} goes with an autoencoder D (model.architecture: began, or "
+            f"model.options.critic: autoencoder of mlp and infogan), and that D with {of_these} alone; got {loss} with "
+            f"a D that {'is an autoencoder' if reconstructs else 'is none'}"
+        )
 
 
 def _without_likelihood(path: str, name: str, architecture: str, options: Mapping[str, Any]) -> str:
