@@ -249,6 +249,11 @@ def as_maps(x: Tensor, size: int) -> Tensor:
     return maps
 
 
+def wide(x: Tensor) -> Tensor:
+    """Return half precision as float32, and others as they are: for what is computed outside of autocast."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def reconstruction_error(x: Tensor, again: Tensor) -> Tensor:
     """The mean of |x - again| over each sample, [N, ...] -> [N] (BEGAN, Berthelot et al. 2017, eq. 1 with η = 1)."""
     return (x - again).abs().flatten(1).mean(1)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganops.core.devices import exact
-from ganops.models.layers import Projection
+from ganops.models.layers import Projection, wide
 
 INSIDE = 1e-30, 1 - 2**-24
 """Least and largest probability whose Gumbel number is finite in float32."""
@@ -86,14 +86,14 @@ class Generator(nn.Module):
     def _recur(self, seen: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The LSTMs, outside of autocast: not all processors have one in bfloat16."""
         with torch.autocast(seen.device.type, enabled=False):
-            found: tuple[Tensor, tuple[Tensor, Tensor]] = self.recurrent(_wide(seen), state)
+            found: tuple[Tensor, tuple[Tensor, Tensor]] = self.recurrent(wide(seen), state)
         return found
 
     def _first_state(self, z: Tensor) -> tuple[Tensor, Tensor] | None:
         """The LSTMs' outputs and cells before the first word, each [layers, N, width]; None: zeros."""
         if self.states is None:
             return None
-        found = _wide(self.states(z[:, : self.code])).view(-1, 2, self.layers, self.width)
+        found = wide(self.states(z[:, : self.code])).view(-1, 2, self.layers, self.width)
         hidden, cell = found.permute(1, 2, 0, 3).contiguous().unbind()
         return hidden.tanh(), cell
 
@@ -126,7 +126,7 @@ def _uniform(z: Tensor) -> Tensor:
 
     Whole steps, so that all runtimes have the same: those of a latent's numbers lie half-way between two.
     """
-    coarse, fine = exact((torch.special.ndtr(_wide(z)) * STEPS).floor().clamp(0, STEPS - 1)).chunk(2, 1)
+    coarse, fine = exact((torch.special.ndtr(wide(z)) * STEPS).floor().clamp(0, STEPS - 1)).chunk(2, 1)
     chances: Tensor = (coarse + (fine + 0.5) / STEPS) / STEPS
     return chances
 
@@ -137,7 +137,7 @@ def _drawn(logits: Tensor, chances: Tensor, temperature: Tensor | None) -> Tenso
     Autocast would leave a softmax and its sums in bfloat16, which has three digits.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        shares = _tempered(_wide(logits), temperature).softmax(1)
+        shares = _tempered(wide(logits), temperature).softmax(1)
         with torch.no_grad():
             # in float64: two runtimes that round sums of thousands of words would draw different ones
             number = (exact(shares).cumsum(1) <= chances).sum(1).clamp_max(shares.shape[1] - 1)
@@ -147,14 +147,14 @@ def _drawn(logits: Tensor, chances: Tensor, temperature: Tensor | None) -> Tenso
 
 def _gumbel(z: Tensor) -> Tensor:
     """Standard normal numbers -> standard Gumbel numbers, of the same shape."""
-    chances: Tensor = torch.special.ndtr(_wide(z)).clamp(*INSIDE)
+    chances: Tensor = torch.special.ndtr(wide(z)).clamp(*INSIDE)
     return -(-chances.log()).log()
 
 
 def _raced(logits: Tensor, chances: Tensor, temperature: Tensor | None, softness: float | None) -> Tensor:
     """Draw the word whose sum of logit and Gumbel number is largest (Gumbel 1954), one-hot or as a softmax: [N, V]."""
     with torch.autocast(logits.device.type, enabled=False):
-        sums = _tempered(_wide(logits), temperature) + chances.to(logits)
+        sums = _tempered(wide(logits), temperature) + chances.to(logits)
         hard = F.one_hot(sums.argmax(1), sums.shape[1]).to(sums)
         word: Tensor = hard if softness is None else (sums / softness).softmax(1)
         return word
@@ -165,10 +165,6 @@ def _tempered(logits: Tensor, temperature: Tensor | None) -> Tensor:
     if temperature is None:
         return logits
     return logits / temperature.to(logits).clamp_min(COLDEST).view(-1, *[1] * (logits.dim() - 1))
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class Discriminator(nn.Module):

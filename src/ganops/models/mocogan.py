@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ganops.core.devices import planes
 from ganops.models import dcgan, r3gan, sngan
-from ganops.models.layers import Projection
+from ganops.models.layers import Projection, wide
 
 Frame = Literal["dcgan", "r3gan", "sngan"]
 """Architectures that can draw and judge the frames."""
@@ -37,7 +37,7 @@ class Generator(nn.Module):
         """Float [N, content + frames x motion], int64 [N] -> float [N, C, T, H, W] in [-1, 1]."""
         content, noise = z[:, : self.content], z[:, self.content :].reshape(-1, self.frames, self.motion)
         with torch.autocast(z.device.type, enabled=False):  # not all processors have a GRU in bfloat16
-            moved = self.recurrent(noise)[0]
+            moved = self.recurrent(wide(noise))[0]
         latents = torch.cat([content[:, None].expand(-1, self.frames, -1), moved], 2).flatten(0, 1)
         labels = None if y is None else y[:, None].expand(-1, self.frames).flatten()
         drawn: Tensor = self.frame(latents, labels).unflatten(0, (-1, self.frames))
