@@ -228,12 +228,11 @@ def players(
     if len(shape) != 2:
         raise ValueError(f"lstm writes texts, data.kind: text; got samples of {' x '.join(map(str, shape))}")
     length, words = shape
-    numbers, count = (2, "two") if softness is None else (words, f"{words:,}")
     if code < 0:
         raise ValueError(f"code: expected at least 0, got {code}")
-    if latent != code + numbers * length:
-        first = f"{code} of the code and " if code else ""
-        expected = f"{first}{count} numbers a word, {code + numbers * length} for texts of {length}"
+    if latent != (numbers := numbers_of(length, words, softness, code)):
+        first, count = f"{code} of the code and " if code else "", "two" if softness is None else f"{words:,}"
+        expected = f"{first}{count} numbers a word, {numbers} for texts of {length}"
         raise ValueError(f"latent: expected {expected}, got {latent}")
     if softness is not None and softness <= 0:
         raise ValueError(f"softness: expected a temperature above 0, got {softness:g}")
@@ -244,3 +243,11 @@ def players(
     sizes = {"length": length, "words": words, "classes": classes, "embedding": embedding}
     G = Generator(width=width, layers=layers, softness=softness, code=code, **sizes)
     return G, Discriminator(width=width, **sizes)
+
+
+def numbers_of(length: int, words: int, softness: float | None = None, code: int = 0) -> int:
+    """Return the numbers of a latent: those of the code, and for each place two, or with `softness` one for each word.
+
+    Args as in `players`, of texts [L, V].
+    """
+    return code + length * (2 if softness is None else words)
