@@ -216,7 +216,8 @@ def test_the_impossible_is_refused_in_words(params, words):
 
 
 def test_lstm_draws_no_images():
-    with pytest.raises(ConfigError, match=r"lstm writes texts, data\.kind: text; got samples of 1 x 32 x 32"):
+    words = r"lstm writes texts, data\.kind: text, of at least 2 words, data\.length; got samples of 1 x 32 x 32"
+    with pytest.raises(ConfigError, match=words):
         checks.check(config.parse({"model": {"architecture": "lstm"}}))
 
 

@@ -225,8 +225,9 @@ def players(
             words, as in RelGAN (Nie et al. 2019). Real words are hard, so D sees at once which are real.
         code: Numbers of a text's code, on which all its words depend, and which `vae` decodes; 0: there is none.
     """
-    if len(shape) != 2:
-        raise ValueError(f"lstm writes texts, data.kind: text; got samples of {' x '.join(map(str, shape))}")
+    if len(shape) != 2 or shape[0] < 2:  # a wave has one row
+        expected = "lstm writes texts, data.kind: text, of at least 2 words, data.length"
+        raise ValueError(f"{expected}; got samples of {' x '.join(map(str, shape))}")
     length, words = shape
     if code < 0:
         raise ValueError(f"code: expected at least 0, got {code}")
@@ -236,8 +237,6 @@ def players(
         raise ValueError(f"latent: expected {expected}, got {latent}")
     if softness is not None and softness <= 0:
         raise ValueError(f"softness: expected a temperature above 0, got {softness:g}")
-    if length < 2:
-        raise ValueError(f"lstm writes texts of at least 2 words, got data.length: {length}")
     if not 1 <= layers <= 3:
         raise ValueError(f"layers: expected 1, 2 or 3, got {layers}")
     sizes = {"length": length, "words": words, "classes": classes, "embedding": embedding}
