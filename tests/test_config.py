@@ -108,6 +108,14 @@ def refused(content) -> str:
             "params.model.options: an unexpected keyword argument 'widht'; dcgan takes width, norm",
         ),
         ({"model": {"architecture": "r3gan", "options": {"groups": 7}}}, "7 does not divide"),
+        (
+            {"model": {"architecture": "r3gan", "options": {"groups": 0}}},
+            "params.model.options: groups: expected at least 1, got 0",
+        ),
+        (
+            {"model": {"architecture": "mlp", "options": {"bias": -1.0}}},
+            "params.model.options: bias: expected a standard deviation of at least 0, got -1",
+        ),
         ({"tune": {"space": {"train.kimg": {"uniform": [3, 1]}}}}, "the lower bound 3 is not below the upper bound 1"),
         ({"tune": {"space": {"train.kimg": {"log_uniform": [0, 1]}}}}, "greater than 0, got 0"),
         ({"tune": {"space": {"train.kimg": {"choice": []}}}}, "params.tune.space.train.kimg.choice"),

@@ -122,9 +122,14 @@ def players(
     channels, resolution = planes(shape, 4)
     count = stages(resolution) + 1
     wide = _for_each(count, widths, [max(16, min(128, 1024 >> i + 2)) for i in range(count)])
-    grouped = _for_each(count, groups, [w * expansion // math.gcd(w * expansion, 16) for w in wide])
+    grouped = _for_each(count, groups, [max(1, w * expansion // math.gcd(w * expansion, 16)) for w in wide])
     if len(wide) != count or len(grouped) != count:
         raise ValueError(f"widths and groups: expected {count} numbers for {resolution} px, got {widths} and {groups}")
+    for name, value, least in (
+        ("widths", min(wide), 1), ("depth", depth, 0), ("groups", min(grouped), 1), ("expansion", expansion, 1),
+    ):  # fmt: skip
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
     for w, g in zip(wide, grouped, strict=True):
         if w * expansion % g:
             raise ValueError(f"groups: {g} does not divide the inner width {w * expansion}")
