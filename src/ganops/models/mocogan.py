@@ -4,9 +4,10 @@ A latent is the content z_C and the noise of each frame, one behind the other, s
 GRU (Cho et al. 2014) turns the noise of the frames into their motion z_M, and the frame generator, any G of planes,
 draws each frame from [z_C, z_M].
 
-D is the sum of two critics, as in the paper: one looks at frames, each for itself, the other at the film. That one sees
-all frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it little
-more than a picture.
+D is two critics, as in the paper: one looks at frames, each for itself, the other at the film. Here their scores are
+summed before one loss; the paper gives each critic a loss of its own and sums these. The critic of films
+sees all frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it
+little more than a picture.
 """
 
 from collections.abc import Sequence

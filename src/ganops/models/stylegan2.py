@@ -78,7 +78,7 @@ class Modulated(nn.Module):
 
 
 class Mapping(nn.Module):
-    """z, and an embedding of the label -> w, through layers that learn a hundred times slower (section 3.1 of 2019).
+    """z, and an embedding of the label -> w, through layers that learn a hundred times slower (appendix C of 2019).
 
     z is not normalised, as it is published: its length would be lost, and with it the truncation of a served model. In
     many dimensions all z have nearly the same length.
