@@ -5,9 +5,9 @@ GRU (Cho et al. 2014) turns the noise of the frames into their motion z_M, and t
 draws each frame from [z_C, z_M].
 
 D is two critics, as in the paper: one looks at frames, each for itself, the other at the film. Here their scores are
-summed before one loss; the paper gives each critic a loss of its own and sums these. The critic of films
-sees all frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it
-little more than a picture.
+summed before one loss; the paper gives each critic a loss of its own and sums these. The critic of films sees all
+frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it little more
+than a picture.
 """
 
 from collections.abc import Sequence
