@@ -224,12 +224,11 @@ class Augmentation:
 
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
         """Return this worker's samples [N, C, H, W], films or waves, augmented by what the step draws by a name."""
-        planes = x.unsqueeze(2) if x.ndim == 3 else x
+        wave = x.ndim == 3  # known here, as draws keep the function below: with x it would keep a step's graph
+        planes = x.unsqueeze(2) if wave else x
         channels, height, width = planes.shape[1], *planes.shape[-2:]
         chosen, shape = _chosen(self.transforms), (channels, height, width)
-        numbers = draws.of(
-            f"augment {name}", lambda source: _numbers(chosen, draws.batch, shape, source, wave=x.ndim == 3)
-        )
+        numbers = draws.of(f"augment {name}", lambda source: _numbers(chosen, draws.batch, shape, source, wave=wave))
         drawn = _decided(chosen, self.transforms, Numbers._make(numbers), shape, self.memory["strength"])
         return apply(planes, drawn).view(x.shape)
 
