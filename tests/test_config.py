@@ -12,7 +12,7 @@ import yaml
 from ganops import config
 from ganops.core.errors import ConfigError
 from ganops.experiment import build, checks, identity
-from ganops.losses import LESSONS
+from ganops.losses import LESSONS, LOSSES
 from ganops.metrics.extractors import EXTRACTORS, options_of
 from ganops.metrics.memorisation import SIGNS
 from ganops.models import ARCHITECTURES
@@ -58,6 +58,14 @@ def refused(content) -> str:
             {"loss": {"name": "began", "options": {"gamma": "x"}}},
             "params.loss.options.gamma: Input should be a valid number",
         ),
+        (
+            {"loss": {"name": "began", "options": {"gamma": 1.5}}},
+            "params.loss.options.gamma: expected a ratio of errors from 0 to 1, got 1.5",
+        ),
+        (
+            {"loss": {"name": "began", "options": {"rate": 0}}},
+            "params.loss.options.rate: expected a rate above 0, got 0",
+        ),
         ({"train": {"augment": {"strength": 2}}}, "params.train.augment.strength: must not exceed 1"),
         (
             {"loss": {"name": "wasserstein"}, "train": {"augment": {"transforms": "ada"}}},
@@ -65,7 +73,11 @@ def refused(content) -> str:
             "D says so where loss.name is wasserstein; expected a number such as 0.3",
         ),
         (
-            {"loss": {"name": "began"}, "train": {"augment": {"transforms": "bgc", "strength": "adaptive"}}},
+            {
+                "model": {"architecture": "began"},
+                "loss": {"name": "began"},
+                "train": {"augment": {"transforms": "bgc", "strength": "adaptive"}},
+            },
             "no score of D says so where loss.name is began",
         ),
         ({"train": {"augment": {"strength": {"start": 0, "end": 3}}}}, "strength: must not exceed 1"),
@@ -96,6 +108,14 @@ def refused(content) -> str:
             "params.model.options: an unexpected keyword argument 'widht'; dcgan takes width, norm",
         ),
         ({"model": {"architecture": "r3gan", "options": {"groups": 7}}}, "7 does not divide"),
+        (
+            {"model": {"architecture": "r3gan", "options": {"groups": 0}}},
+            "params.model.options: groups: expected at least 1, got 0",
+        ),
+        (
+            {"model": {"architecture": "mlp", "options": {"bias": -1.0}}},
+            "params.model.options: bias: expected a standard deviation of at least 0, got -1",
+        ),
         ({"tune": {"space": {"train.kimg": {"uniform": [3, 1]}}}}, "the lower bound 3 is not below the upper bound 1"),
         ({"tune": {"space": {"train.kimg": {"log_uniform": [0, 1]}}}}, "greater than 0, got 0"),
         ({"tune": {"space": {"train.kimg": {"choice": []}}}}, "params.tune.space.train.kimg.choice"),
@@ -250,6 +270,38 @@ FAMILIES = {"loss.name": {"choice": ["non_saturating", "vae"]}}
 )
 def test_what_a_lesson_cannot_be_is_refused_with_its_path(content, words):
     assert refused(content).startswith(words)
+
+
+OF_SCORES = [
+    {"architecture": "dcgan"}, {"architecture": "mlp"}, {"architecture": "infogan"}, {"architecture": "r3gan"},
+    {"architecture": "sngan"}, {"architecture": "stylegan2"},
+]  # fmt: skip
+OF_ERRORS = [
+    {"architecture": "began"},
+    {"architecture": "mlp", "options": {"critic": "autoencoder"}},
+    {"architecture": "infogan", "options": {"critic": "autoencoder"}},
+]
+
+
+@pytest.mark.parametrize("model", OF_SCORES)
+def test_a_game_of_errors_is_refused_with_a_d_that_gives_scores(model):
+    """D's loss has no lower bound there: scores can fall for ever, which the errors of a reconstruction cannot."""
+    words = "params.loss.name: began goes with an autoencoder D (model.architecture: began, or model.options.critic: "
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        checks.check(config.parse({"model": model, "loss": {"name": "began"}}))
+    checks.check(config.parse({"model": model}))
+
+
+@pytest.mark.parametrize("model", OF_ERRORS)
+@pytest.mark.parametrize("loss", sorted(name for name in LOSSES if name != "began"))
+def test_a_game_of_scores_is_refused_with_a_d_that_gives_errors(model, loss):
+    with pytest.raises(ConfigError, match=f"D with began alone; got {loss} with a D that is an autoencoder"):
+        checks.check(config.parse({"model": model, "loss": {"name": loss}}))
+    checks.check(config.parse({"model": model, "loss": {"name": "began"}}))
+
+
+def test_the_d_of_began_may_become_an_encoder():
+    checks.check(config.parse({"model": {"architecture": "began"}, "loss": {"name": "vae"}, "tune": {"trials": 0}}))
 
 
 def test_a_search_over_families_needs_a_condition_for_what_belongs_to_one():
@@ -417,6 +469,8 @@ def test_every_network_is_measured_without_its_memory(architecture):
         }
     if architecture == "wavegan":
         content = {"model": {"architecture": "wavegan"}, "data": {"kind": "wave", "samples": 128}}
+    if architecture == "began":
+        content["loss"] = {"name": "began"}
     experiment = config.parse(content)
     with pytest.MonkeyPatch.context() as patch:
         built = build.networks(experiment, experiment.data.spec)

@@ -11,6 +11,7 @@ from ganops.core.errors import ConfigError
 from ganops.data import decoders
 from ganops.data.image_decoder import ImageDecoder
 from ganops.data.sound_decoder import RATES, SoundDecoder
+from ganops.experiment import checks
 
 ROOT = Path(__file__).parents[1]
 KINDS = "image, sound, text, video or wave"
@@ -77,6 +78,32 @@ def test_defaults_are_those_of_the_decoders():
 )
 def test_refusals_name_the_key_and_what_was_expected(keys, words):
     assert words in refused(keys)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "side", "words"),
+    [
+        ("dcgan", 48, "8 times a power of 2, got 48 x 48; the nearest: 32 or 64"),
+        ("dcgan", 4, "got 4 x 4; the nearest: 8 "),
+        ("began", 80, "got 80 x 80; the nearest: 64 or 128"),
+        ("infogan", 30, "a multiple of 4, got 30 x 30; the nearest: 28 or 32"),
+        ("r3gan", 48, "4 times a power of 2, got 48 x 48; the nearest: 32 or 64"),
+        ("sngan", 8, "16 times a power of 2, got 8 x 8; the nearest: 16 "),
+        ("sngan", 4, "got 4 x 4; the nearest: 16 "),
+        ("stylegan2", 48, "4 times a power of 2, got 48 x 48; the nearest: 32 or 64"),
+    ],
+)
+def test_squares_that_an_architecture_does_not_draw_are_refused_with_the_nearest_that_it_does(
+    architecture, side, words
+):
+    """Such a square passed the check of its shape, and came to a crash in training."""
+    loss = {"name": "began"} if architecture == "began" else {}
+    data = {"kind": "sound", "bands": side, "samples": side * 128}
+    with pytest.raises(ConfigError) as error:
+        checks.check(config.parse({"data": data, "model": {"architecture": architecture}, "loss": loss}))
+    assert str(error.value).startswith("params.model.options: draws squares whose side is ")
+    assert words in str(error.value)
+    assert "data.bands and data.samples / data.hop" in str(error.value)
 
 
 def test_what_is_true_is_no_number():

@@ -60,6 +60,24 @@ def test_editors_take_what_ganops_takes(data, taken):
     assert jsonschema.Draft202012Validator(schema).is_valid({"data": data}) == taken
 
 
+@pytest.mark.parametrize("loss", ["non_saturating", "began", "vae", "autoencoder"])
+@pytest.mark.parametrize("architecture", ["mlp", "wavegan"])
+def test_an_architecture_that_writes_no_texts_is_refused(architecture, loss):
+    """A text has the shape of a wave, and mlp makes samples of any: neither makes words."""
+    options = {"critic": "autoencoder"} if (architecture, loss) == ("mlp", "began") else {}
+    content = {
+        "data": {"kind": "text", "length": 4, "words": 128},
+        "features": {"extractor": "language"},
+        "model": {"architecture": architecture, "latent": 8, "options": options},
+        "loss": {"name": loss},
+    }
+    words = (
+        f"params.model.architecture: {architecture} writes no texts, of which each place has one word; expected lstm"
+    )
+    with pytest.raises(ConfigError, match=words):
+        checks.check(config.parse(content))
+
+
 @pytest.mark.parametrize("transforms", ["ada", "diffaugment", {"xint": 1}, {"gain": 0.5}])
 def test_texts_are_not_augmented(transforms):
     content = {"data": TEXT, "model": {"architecture": "lstm", "latent": 8}}

@@ -42,6 +42,8 @@ def test_waves_are_drawn_by(architecture):
         ({"data.sample": 64}, "params.data.sample: unknown; did you mean samples?"),
         ({"data.kind": "waves"}, "did you mean wave?"),
         ({"model.architecture": "dcgan"}, "params.model.options: draws squares [C, H, W], not samples of [1, 8192]"),
+        ({"model.architecture": "lstm"}, "lstm writes texts, data.kind: text, of at least 2 words, data.length; got "
+         "samples of 1 x 8192"),
         ({"data.kind": "image"}, "params.model.options: draws waves [1, T], not samples of [1, 32, 32]"),
         ({"model.options": {"kernel": 24}}, "params.model.options: kernel: expected an odd number from 5 on, got 24"),
         ({"model.options": {"widht": 24}}, "wavegan takes width, kernel"),

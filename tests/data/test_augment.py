@@ -490,7 +490,7 @@ def test_sound_moves_in_time_alone_and_gain_is_one_number_for_all_bands():
 
 
 def test_a_wave_moves_by_whole_samples_and_its_gain_is_a_factor():
-    drawn = draw({"time": 1, "gain": 1}, MANY, (1, 1, 64), generator=source())
+    drawn = draw({"time": 1, "gain": 1}, MANY, (1, 1, 64), generator=source(), wave=True)
     moved = drawn.affine[:, 0, 2]
     assert drawn.whole
     assert torch.equal(moved, moved.round())
@@ -498,6 +498,27 @@ def test_a_wave_moves_by_whole_samples_and_its_gain_is_a_factor():
     factors = drawn.colour[:, 0, 0].log2()
     expect(factors, mean=0, std=0.5)
     assert not drawn.colour[:, 0, 1].any(), "silence stays silent"
+
+
+def louder(x):
+    augment = Augmentation.on(torch.device("cpu"), {"gain": 1})
+    augment.memory["strength"].fill_(1)
+    return augment(x, Draws((0, 0), len(x), slice(None), x.device, x.dtype), "fake")
+
+
+@pytest.mark.parametrize("bands", [1, 2])
+def test_gain_is_a_sum_in_a_spectrogram_of_any_number_of_bands(bands):
+    x = torch.linspace(-1, 1, 3 * bands * 8, dtype=torch.float64).view(3, 1, bands, 8)
+    moved = (louder(x) - x).flatten(1)
+    assert (moved.std(1) < 1e-6).all()
+    assert (moved.mean(1).abs() > 1e-3).all()
+
+
+def test_gain_is_a_factor_in_a_wave():
+    x = torch.linspace(-1, 1, 3 * 8, dtype=torch.float64).view(3, 1, 8)
+    factors = (louder(x) / x).flatten(1)
+    assert (factors.std(1) < 1e-6).all()
+    assert ((factors.mean(1) - 1).abs() > 1e-3).all()
 
 
 def test_waves_are_augmented_as_rows_and_their_gradients_pass():

@@ -216,8 +216,22 @@ def test_the_impossible_is_refused_in_words(params, words):
 
 
 def test_lstm_draws_no_images():
-    with pytest.raises(ConfigError, match=r"lstm writes texts, data\.kind: text; got samples of 1 x 32 x 32"):
+    words = r"lstm writes texts, data\.kind: text, of at least 2 words, data\.length; got samples of 1 x 32 x 32"
+    with pytest.raises(ConfigError, match=words):
         checks.check(config.parse({"model": {"architecture": "lstm"}}))
+
+
+def test_a_latent_for_a_larger_vocabulary_than_there_is_is_refused_with_the_parameters_that_fit():
+    """Of `data.words`, the most that there may be, `check` counts; the samples have the words that they have."""
+    params = {"model.options": {"width": 4, "embedding": 4, "softness": 0.5}, "data.words": 50}
+    of_most = experiment(**params, **{"model.latent": 4 * 50})
+    checks.check(of_most)
+    words = r"the vocabulary has 6 words: set data\.words: 6 and model\.latent: 24, got 200"
+    with pytest.raises(ConfigError, match=words):
+        Run(of_most, Phrases(), None, torch.device("cpu"))
+    fitting = experiment(**params | {"data.words": 6}, **{"model.latent": 24})
+    checks.check(fitting)
+    assert list(Run(fitting, Phrases(), None, torch.device("cpu")).play())
 
 
 def test_the_possible_is_not_refused():

@@ -122,6 +122,26 @@ def test_the_companion_learns_as_long_as_it_is_told(reference):
     assert reference.card["motion"]["details"]["kimg"] == reference.card["details"]["kimg"] == 4
 
 
+def shown_alone(count, seed):
+    """Films whose labels are the light of their ground, which stays the same: no change between frames tells them."""
+    films, _ = sprites(count, seed=seed)
+    labels = np.random.default_rng(seed + 100).integers(4, size=count)
+    return films // 2 + 40 * labels.astype(np.uint8)[:, None, None, None, None], labels
+
+
+def test_labels_that_are_not_seen_in_motion_leave_the_companion_to_its_ladder(tmp_path):
+    """It cannot tell such labels, and knows broken motion all the same."""
+    sizes = {"train": 400, "validation": 200, "test": 40}
+    made = {split: shown_alone(count, seed) for seed, (split, count) in enumerate(sizes.items())}
+    films, labels = ({split: pair[i] for split, pair in made.items()} for i in range(2))
+    options = {"kimg": 4, "minimum_accuracy": 0.5}
+    card = build(films, labels, tmp_path / "features", seed=0, kind="video", facts=FACTS, options=options)
+    assert card["details"]["accuracy"] >= card["details"]["minimum_accuracy"] == 0.5
+    assert card["motion"]["details"]["accuracy"] < 0.4
+    ladder = card["motion"]["ladder"]
+    assert 10 * ladder["real"] < min(ladder["shuffled_frames"], ladder["frozen"])
+
+
 def test_a_companion_of_another_reference_is_refused(reference):
     reference.card["motion"]["hash"] = "another"
     with pytest.raises(FeatureError, match="does not belong to"):

@@ -1,5 +1,6 @@
 """Every architecture of the table."""
 
+import re
 from contextlib import nullcontext
 
 import numpy as np
@@ -65,6 +66,32 @@ def test_shapes_and_gradients(name, resolution, channels, classes):
         for parameter_name, parameter in network.named_parameters():
             assert parameter.grad is not None, parameter_name
             assert parameter.grad.isfinite().all()
+
+
+SIDES = (*range(1, 34), 40, 47, 48, 49, 63, 64, 65, 80)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_each_side_is_drawn_and_judged_or_refused_with_the_nearest_that_are(name):
+    drawn, refused = set(), {}
+    for side in SIDES:
+        try:
+            G, D = make(name, shape=(1, side, side), classes=0)
+        except ValueError as error:
+            got, near = re.fullmatch(r".*got (\d+) x \d+; the nearest: (.*) \(of .*", str(error)).groups()
+            refused[int(got)] = [int(number) for number in near.split(" or ")]
+            continue
+        with torch.no_grad():
+            x = G(torch.randn(2, 4))
+            assert x.shape == (2, 1, side, side)
+            assert D(x).shape == (2,)
+        drawn.add(side)
+    assert {16, 32, 64} <= drawn
+    assert drawn | refused.keys() == set(SIDES)
+    for side, near in refused.items():
+        for other in near:
+            assert make(name, shape=(1, other, other), classes=0)
+            assert not {each for each in drawn if min(side, other) < each < max(side, other)}, "nothing lies between"
 
 
 @pytest.mark.parametrize("resolution", [128, 256])

@@ -70,10 +70,13 @@ def test_a_score_follows_from_the_features_and_the_label_alone(architecture):
     assert torch.allclose(again, D(x, y), atol=1e-5)
 
 
-@pytest.mark.parametrize("classes", [0, CLASSES])
+PRECISIONS = {"fp32": nullcontext, "bf16": lambda: torch.autocast("cpu", torch.bfloat16)}
+
+
+@pytest.mark.parametrize(("classes", "precision"), [(0, "fp32"), (CLASSES, "fp32"), (CLASSES, "bf16")])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("architecture", OPTIONS)
-def test_every_architecture_is_taught_by_every_family_and_samples(architecture, family, classes):
+def test_every_architecture_is_taught_by_every_family_and_samples(architecture, family, classes, precision):
     kind = LESSONS[family.partition(",")[0]](**FAMILIES[family])
     G, E = build.halves(kind, players(architecture, classes), CODE, classes)
     x, y = samples(architecture, classes)
@@ -81,7 +84,7 @@ def test_every_architecture_is_taught_by_every_family_and_samples(architecture, 
     z = torch.randn(6, latent)
     turn = Turn(x, y, z, Draws((0, 0), 6, slice(None), x.device, x.dtype))
     for stage in kind.stages:
-        lesson = Lesson(stage, nullcontext)
+        lesson = Lesson(stage, PRECISIONS[precision])
         parameters = {f"{player}.{name}": parameter for player, network in (("G", G), ("D", E))
                       for name, parameter in network.named_parameters()}  # fmt: skip
         for name, parameter in parameters.items():

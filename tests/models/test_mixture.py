@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from sklearn.mixture import GaussianMixture
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ganops.models.mixture import Mixture
 
@@ -66,6 +67,30 @@ def test_one_gaussian_has_the_moments_of_the_codes():
     assert mixture.latent == 2
     assert torch.allclose(mixture.means[0], samples.mean(0))
     assert torch.allclose(mixture.roots[0] @ mixture.roots[0].T, samples.T.cov(correction=0), atol=1e-4)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers the numbers of the largest tensor that is made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **kwargs or {})
+        if isinstance(found, torch.Tensor):
+            self.numbers = max(self.numbers, found.untyped_storage().nbytes() // found.element_size())
+        return found
+
+
+@pytest.mark.parametrize("code", [1, 7, 40])
+def test_one_gaussian_is_not_copied_for_each_code(code):
+    """A copy for each would be larger than all else by the numbers of a code."""
+    mixture = fitted(1, latents(300, code)).float()
+    z = latents(60, code).float()
+    copies = mixture.roots.expand(60, -1, -1).contiguous()
+    with Largest() as largest:
+        drawn = mixture(z)
+    assert largest.numbers <= max(60 * code, code**2)
+    assert torch.equal(drawn, mixture.means + (copies @ z[:, :, None])[:, :, 0]), "to the bits of one product for each"
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -46,7 +46,7 @@ def test_biases_decide_whether_players_are_linear_along_a_ray(critic):
     assert bent(0.5) == [True, True]
 
 
-@pytest.mark.parametrize("options", [{"critic": "judge"}, {"depth": 0}])
+@pytest.mark.parametrize("options", [{"critic": "judge"}, {"depth": 0}, {"bias": -1.0}])
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         mlp.players(shape=(1, 16, 16), classes=0, latent=4, **options)

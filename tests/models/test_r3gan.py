@@ -55,7 +55,16 @@ def test_default_widths_descend(resolution, widths):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"widths": [8, 8]}, "expected 3 numbers for 16 px"), ({"widths": 8, "groups": 3}, "3 does not divide")],
+    [
+        ({"widths": [8, 8]}, "expected 3 numbers for 16 px"),
+        ({"widths": 8, "groups": 3}, "3 does not divide"),
+        ({"widths": [8, 0, 8]}, "widths: expected at least 1, got 0"),
+        ({"groups": 0}, "groups: expected at least 1, got 0"),
+        ({"groups": [4, -4, 4]}, "groups: expected at least 1, got -4"),
+        ({"expansion": 0}, "expansion: expected at least 1, got 0"),
+        ({"expansion": -2}, "expansion: expected at least 1, got -2"),
+        ({"depth": -1}, "depth: expected at least 0, got -1"),
+    ],
 )
 def test_impossible_widths_are_refused(options, message):
     with pytest.raises(ValueError, match=message):

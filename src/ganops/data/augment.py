@@ -67,8 +67,9 @@ class Drawn:
 
 
 def draw(
-    transforms: Mapping[str, float], count: int, shape: Shape, p: Strength = 1.0, *, generator: torch.Generator
-) -> Drawn:
+    transforms: Mapping[str, float], count: int, shape: Shape, p: Strength = 1.0, *, generator: torch.Generator,
+    wave: bool = False,
+) -> Drawn:  # fmt: skip
     """The parameters of `count` samples.
 
     All is drawn as if every transform were on, and p decides afterwards: it changes which samples are transformed, not
@@ -81,12 +82,13 @@ def draw(
         shape: of a sample, or of a frame of a film.
         p: strength in [0, 1].
         generator: the only source of randomness, of the CPU.
+        wave: the samples are waves.
 
     Raises:
         ConfigError: A name is not in `TRANSFORMS`.
     """
     chosen = _chosen(transforms)
-    return _decided(chosen, transforms, _numbers(chosen, count, shape, generator), shape, p)
+    return _decided(chosen, transforms, _numbers(chosen, count, shape, generator, wave=wave), shape, p)
 
 
 class Numbers(NamedTuple):
@@ -115,7 +117,9 @@ def _chosen(transforms: Mapping[str, float]) -> list[Transform]:
     return [transform for transform in TRANSFORMS if transforms.get(transform.name, 0) > 0]
 
 
-def _numbers(chosen: Sequence[Transform], count: int, shape: Shape, generator: torch.Generator) -> Numbers:
+def _numbers(
+    chosen: Sequence[Transform], count: int, shape: Shape, generator: torch.Generator, *, wave: bool
+) -> Numbers:
     """Draw on the CPU, so that a GPU gets the very matrices: sines and powers of two are not the same there."""
     uniform = iter(torch.rand(sum(1 + t.uniform for t in chosen), count, generator=generator))
     normal = iter(torch.randn(sum(t.normal for t in chosen), count, generator=generator))
@@ -123,8 +127,8 @@ def _numbers(chosen: Sequence[Transform], count: int, shape: Shape, generator: t
     for transform in chosen:
         chances.append(next(uniform)[:, None])
         numbers = [next(uniform) for _ in range(transform.uniform)] + [next(normal) for _ in range(transform.normal)]
-        if transform.colour:
-            colour.append(transform.colour(shape, *numbers))
+        if coloured := (transform.of_wave if wave else None) or transform.colour:
+            colour.append(coloured(shape, *numbers))
             spread.append(transform.spread(shape, *numbers) if transform.spread else colour[-1])
         if transform.geometry:
             geometry.append(transform.geometry(shape, *numbers))
@@ -220,10 +224,11 @@ class Augmentation:
 
     def __call__(self, x: Tensor, draws: Draws, name: str) -> Tensor:
         """Return this worker's samples [N, C, H, W], films or waves, augmented by what the step draws by a name."""
-        planes = x.unsqueeze(2) if x.ndim == 3 else x
+        wave = x.ndim == 3  # known here, as draws keep the function below: with x it would keep a step's graph
+        planes = x.unsqueeze(2) if wave else x
         channels, height, width = planes.shape[1], *planes.shape[-2:]
         chosen, shape = _chosen(self.transforms), (channels, height, width)
-        numbers = draws.of(f"augment {name}", lambda source: _numbers(chosen, draws.batch, shape, source))
+        numbers = draws.of(f"augment {name}", lambda source: _numbers(chosen, draws.batch, shape, source, wave=wave))
         drawn = _decided(chosen, self.transforms, Numbers._make(numbers), shape, self.memory["strength"])
         return apply(planes, drawn).view(x.shape)
 

@@ -33,6 +33,8 @@ class Transform:
     """-> [N, C + 1, C + 1]."""
     spread: Callable[..., Tensor] | None = None
     """-> [N, C + 1, C + 1] for what differs from the sample's mean colour, where `colour` is for the mean alone."""
+    of_wave: Callable[..., Tensor] | None = None
+    """`colour` of waves, where it is another one: a spectrogram of one band is a row as well."""
     hole: Callable[..., Tensor] | None = None
     """-> [N, holes, 4]."""
     holes: int = 1
@@ -133,11 +135,6 @@ def _later(shape: Shape, u: Tensor) -> Tensor:
     return _moved((shape[2] * (2 * u - 1) / 8).round(), torch.zeros_like(u))
 
 
-def _loudness(shape: Shape, z: Tensor) -> Tensor:
-    """A louder or softer sound: a sum in a spectrogram, which is a logarithm; a factor in a wave, which is a row."""
-    return _brightness(shape, 0.1 * z) if shape[1] > 1 else _contrast(shape, (0.5 * z).exp2())
-
-
 def _gap(shape: Shape, u: Tensor, v: Tensor) -> Tensor:
     """A hole of all bands, up to an eighth of the frames."""
     _, bands, frames = shape
@@ -232,7 +229,14 @@ TRANSFORMS = (
     # both papers
     Transform("cutout", uniform=2, hole=_square, kinds=("image", "sound", "video")),
     # of sounds; the masks of spectrograms as in Park et al. 2019, "SpecAugment", section 2
-    Transform("gain", normal=1, colour=_loudness, kinds=("sound", "wave")),
+    # a louder or softer sound: a sum in a spectrogram, which is a logarithm; a factor in a wave
+    Transform(
+        "gain",
+        normal=1,
+        colour=lambda shape, z: _brightness(shape, 0.1 * z),
+        of_wave=lambda shape, z: _contrast(shape, (0.5 * z).exp2()),
+        kinds=("sound", "wave"),
+    ),
     Transform("time", uniform=1, whole=True, geometry=_later, kinds=("sound", "wave")),
     Transform("gap", uniform=2, hole=_gap, kinds=("sound",)),
     Transform("band", uniform=2, hole=_missing_band, kinds=("sound",)),

@@ -18,7 +18,7 @@ from ganops.data.augment import NAMES, PRESETS, STRENGTHS, Augmentation, names_o
 from ganops.experiment import machine
 from ganops.kinds import Spec
 from ganops.losses import ALONE, LESSONS, LOSSES, PENALTIES, Family, square_norms
-from ganops.models import ARCHITECTURES, coded
+from ganops.models import ARCHITECTURES, coded, lstm
 from ganops.models.layers import channels_last
 from ganops.training.lesson import Lesson
 from ganops.training.loop import Phase, Recipe
@@ -75,7 +75,12 @@ def halves(
 
 
 def networks(experiment: Experiment, spec: Spec) -> tuple[nn.Module, nn.Module]:
-    """G and D, or decoder and encoder, with initial weights that follow from the seed alone."""
+    """G and D, or decoder and encoder, with initial weights that follow from the seed alone.
+
+    Raises:
+        ConfigError: Latents have a number for each word of a larger vocabulary than that of the samples.
+    """
+    _expect_vocabulary(experiment, spec)
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(generator(experiment.seed, "weights").get_state())
         players = ARCHITECTURES[experiment.model.architecture](
@@ -88,6 +93,25 @@ def networks(experiment: Experiment, spec: Spec) -> tuple[nn.Module, nn.Module]:
     dtype = torch.float64 if experiment.train.precision == "fp64" else torch.float32
     G, D = (channels_last(player.to(dtype)) for player in players)
     return G, D
+
+
+def _expect_vocabulary(experiment: Experiment, spec: Spec) -> None:
+    """Refuses a latent for another vocabulary than that of the samples, which was not known when it was checked.
+
+    Raises:
+        ConfigError: With the parameters that fit.
+    """
+    model = experiment.model
+    if model.architecture != "lstm" or spec.kind != "text" or model.options.get("softness") is None:
+        return
+    length, words = spec.inputs
+    expected = lstm.numbers_of(length, words, model.options["softness"], model.options.get("code", 0))
+    if model.latent != expected:
+        raise ConfigError(
+            f"params.model.latent: with model.options.softness it has a number for each word of the vocabulary at each "
+            f"place, and the vocabulary has {words} words: set data.words: {words} and model.latent: {expected}, got "
+            f"{model.latent}"
+        )
 
 
 def game(experiment: Experiment, device: torch.device) -> Game:

@@ -113,6 +113,7 @@ class _Networks(NamedTuple):
     architecture: str
     latent: int
     options: str
+    kind: str
     shape: tuple[int, ...]
     loss: str
     loss_options: str
@@ -125,7 +126,8 @@ class _Networks(NamedTuple):
         model, loss = experiment.model, experiment.loss
         before = loss.warm_up.name if loss.warm_up and loss.name in LOSSES else ""
         options, of_loss = (json.dumps(each.options, default=str) for each in (model, loss))
-        return cls(model.architecture, model.latent, options, experiment.data.spec.inputs, loss.name, of_loss, before)
+        data = experiment.data
+        return cls(model.architecture, model.latent, options, data.kind, data.spec.inputs, loss.name, of_loss, before)
 
 
 @cache
@@ -135,7 +137,7 @@ def _together(networks: _Networks) -> int:
     Raises:
         ConfigError: They cannot be built, or are too large.
     """
-    architecture, latent, options, shape, loss, of_loss, before = networks
+    architecture, latent, options, _, shape, loss, of_loss, _ = networks
     players = ARCHITECTURES[architecture]
     given, known = json.loads(options), inspect.signature(players).parameters
     family = LESSONS[loss](**json.loads(of_loss)) if loss in LESSONS else None
@@ -150,9 +152,7 @@ def _together(networks: _Networks) -> int:
                 raise ConfigError(_without_trunk(architecture, loss, given))
             if family:
                 family = _decoding(family, pair[0], networks)
-            for path, name in (("name", loss), ("warm_up.name", before)):
-                if name in ALONE and not has_likelihood(pair[0]):
-                    raise ConfigError(_without_likelihood(path, name, architecture, given))
+            _expect_game_of(pair, networks)
             with _bounded("loss", loss):
                 _, D = build.halves(family, pair, latent, 0)
     except ValidationError as error:
@@ -185,6 +185,41 @@ def _decoding(family: Family, G: nn.Module, networks: "_Networks") -> Family:
             f"32, which come to model.latent: {networks.latent + 32}"
         )
     return family.of_texts()
+
+
+def _expect_game_of(pair: tuple[nn.Module, nn.Module], networks: "_Networks") -> None:
+    """Refuses players that the samples or the objective are nothing for.
+
+    Raises:
+        ConfigError: With what would be.
+    """
+    (G, D), architecture, loss = pair, networks.architecture, networks.loss
+    for path, name in (("name", loss), ("warm_up.name", networks.warm_up)):
+        if name in ALONE and not has_likelihood(G):
+            raise ConfigError(_without_likelihood(path, name, architecture, json.loads(networks.options)))
+    if networks.kind == "text" and not getattr(G, "tempered", False):
+        raise ConfigError(
+            f"params.model.architecture: {architecture} writes no texts, of which each place has one word; expected "
+            "lstm where data.kind is text"
+        )
+    if loss in LOSSES:
+        _expect_errors_or_scores(loss, LOSSES[loss](**json.loads(networks.loss_options)).of_errors, D)
+
+
+def _expect_errors_or_scores(loss: str, of_errors: bool, D: nn.Module) -> None:
+    """Refuses a game of errors whose D gives scores, which are no errors and have no end, and the reverse.
+
+    Raises:
+        ConfigError: With what goes with what.
+    """
+    reconstructs = hasattr(D, "reconstruct")
+    if of_errors != reconstructs:
+        of_these = " and ".join(name for name, make in LOSSES.items() if make().of_errors)
+        raise ConfigError(
+            f"params.loss.name: {of_these} goes with an autoencoder D (model.architecture: began, or "
+            f"model.options.critic: autoencoder of mlp and infogan), and that D with {of_these} alone; got {loss} with "
+            f"a D that {'is an autoencoder' if reconstructs else 'is none'}"
+        )
 
 
 def _without_likelihood(path: str, name: str, architecture: str, options: Mapping[str, Any]) -> str:

@@ -67,6 +67,8 @@ class GAN:
             is.
         loss: `began`, `hinge`, `least_squares`, `minimax`, `non_saturating`, `relativistic`, `relativistic_average` or
             `wasserstein`; or, without a game, `autoencoder`, `two_stage_vae` or `vae`; of texts `likelihood` or `vae`.
+            `began` goes with `architecture="began"`, or `critic: autoencoder` among the `model.options` of `mlp` and
+            `infogan`, and these with it alone.
         kind: Of the samples: `image`, `sound` (spectrograms of clips), `text`, `video` or `wave` (clips as they are).
         rate: Samples a second of the clips that it learns from and gives, 8,000 where it is not stated.
         fps: Frames a second of the films that it learns from and gives, 8 where it is not stated.

@@ -8,6 +8,7 @@ sign of D(x)). `real_logit` says what is positive exactly where D takes a real s
 only where the objective says so.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,6 +44,8 @@ class Adversarial:
     """True where a constant added to all scores does not change D's objective."""
     across_labels: bool = False
     """True where it compares scores of samples of different labels, so that one added to those of a label does."""
+    of_errors: bool = False
+    """True where the scores are errors of D's reconstructions: such a game and such a D go together."""
     real_logit: Callable[[Tensor, Tensor], Tensor] | None = _score
     """(real scores [N], fake scores [N]) -> [N], above 0 where D takes a real sample for real; None: no score says."""
 
@@ -106,6 +109,10 @@ def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
     The balance k is moved by `rate` (λ in the paper) so that D(G(z)) stays `gamma` times D(x): small values ask for
     quality, large ones for variety. No error is that of a real sample by its size alone.
     """
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma: expected a ratio of errors from 0 to 1, got {gamma:g}")
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate: expected a rate above 0, got {rate:g}")
     memory = {"balance": torch.zeros((), dtype=torch.float64)}
 
     def observe(real: Tensor, fake: Tensor) -> None:
@@ -116,6 +123,7 @@ def began(gamma: float = 0.75, rate: float = 1e-3) -> Adversarial:
         generator=lambda real, fake: fake,
         observe=observe,
         memory=memory,
+        of_errors=True,
         real_logit=None,
     )
 

@@ -211,7 +211,7 @@ def build(
     """Makes the extractor from the split `train`, climbs its ladder, and writes the folder `out` with all features.
 
     Of films there is a second folder in it, by the extractor of motion, unless that one was asked for; it is trained
-    for as many `kimg`, where the options say how many.
+    for as many `kimg`, where the options say how many, and whatever it makes of the labels: its ladder judges it.
 
     Args:
         images: uint8 [N, C, H, W], or films [N, C, T, H, W], by split; `train` is needed, splits without images are
@@ -258,10 +258,9 @@ def build(
         written = [path for split in images for path in sorted((draft / split).iterdir())]
         card["files"] = {path.relative_to(draft).as_posix(): hash_file(path) for path in written}
         if kind == "video" and extractor != COMPANION:
-            shown = {key: value for key, value in (options or {}).items() if key == "kimg"}
             beside = build(
-                images, labels, draft / COMPANION, extractor=COMPANION, options=shown, seed=seed, device=device,
-                kind=kind, facts=facts,
+                images, labels, draft / COMPANION, extractor=COMPANION, options=_of_companion(options or {}), seed=seed,
+                device=device, kind=kind, facts=facts,
             )  # fmt: skip
             _add_companion(card, beside)
         write_json(draft / "card.json", card)
@@ -276,6 +275,15 @@ def _check_possible(extractor: str, kind: str, splits: list[str]) -> None:
         raise FeatureError(f"the extractor needs {KINDS[kind].UNIT}s in the split train; got {splits}")
     if kind not in EXTRACTORS[extractor].kinds:
         raise FeatureError(f"features.extractor: expected {' or '.join(of_kind(kind))} for {kind}s, got {extractor}")
+
+
+def _of_companion(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the extractor of motion beside the one that was asked for with `options`.
+
+    No accuracy is expected of it: labels may be of what films show, and not of how it moves, as the form of a still
+    thing is. Its ladder judges whether it knows broken motion, which is what it is for.
+    """
+    return {"minimum_accuracy": 0.0, **{key: value for key, value in options.items() if key == "kimg"}}
 
 
 def _add_companion(card: dict[str, Any], beside: dict[str, Any]) -> None:

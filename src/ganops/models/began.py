@@ -68,12 +68,12 @@ def players(*, shape: tuple[int, ...], classes: int, latent: int, width: int = 3
     """Both players.
 
     Args:
-        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 8.
         classes: 0 is unconditional.
         latent: Dimensions of z, and of the autoencoder's code (64 published).
         width: Filters of the decoder, and of the encoder's first level (128 published for 128 pixels).
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 8)
     given: dict[str, Any] = {
         "channels": channels, "resolution": resolution, "classes": classes, "latent": latent, "width": width,
     }  # fmt: skip

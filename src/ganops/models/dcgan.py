@@ -67,13 +67,13 @@ def players(
     """Both players.
 
     Args:
-        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 8.
         classes: 0 is unconditional.
         latent: Dimensions of z.
         width: Channels at half the resolution; they double at each halving, up to 8 times.
         norm: Normalisation in D; a gradient penalty wants `none`.
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 8)
     if norm not in ("batch", "none"):
         raise ValueError(f"norm: expected batch or none, got {norm!r}")
     return (

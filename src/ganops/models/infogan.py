@@ -144,7 +144,7 @@ def players(
         norm: Normalisation in D.
         critic: What D is: a network that ends in a score, or an autoencoder whose error is the score.
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 4, doubled=False)
     if norm not in ("batch", "none"):
         raise ValueError(f"norm: expected batch or none, got {norm!r}")
     if critic not in ("score", "autoencoder"):

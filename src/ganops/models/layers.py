@@ -249,6 +249,11 @@ def as_maps(x: Tensor, size: int) -> Tensor:
     return maps
 
 
+def wide(x: Tensor) -> Tensor:
+    """Return half precision as float32, and others as they are: for what is computed outside of autocast."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
 def reconstruction_error(x: Tensor, again: Tensor) -> Tensor:
     """The mean of |x - again| over each sample, [N, ...] -> [N] (BEGAN, Berthelot et al. 2017, eq. 1 with η = 1)."""
     return (x - again).abs().flatten(1).mean(1)
@@ -334,17 +339,41 @@ def stages(resolution: int) -> int:
     return resolution.bit_length() - 3
 
 
-def planes(shape: tuple[int, ...]) -> tuple[int, int]:
+def planes(shape: tuple[int, ...], least: int, *, doubled: bool = True) -> tuple[int, int]:
     """Return channels and side of square samples [C, H, W], which two-dimensional networks draw.
 
+    Args:
+        shape: Shape of a sample.
+        least: The smallest side that they draw.
+        doubled: The others are `least` times a power of 2; else its multiples.
+
     Raises:
-        ValueError: They are others.
+        ValueError: They are others; the message has the nearest sides that there are.
     """
     if len(shape) != 3 or shape[1] != shape[2]:
-        known = {2: "; of texts, architecture: lstm does", 4: "; of films, architecture: mocogan does"}
+        known = {
+            2: "; of texts, architecture: lstm does, of waves wavegan",
+            4: "; of films, architecture: mocogan does",
+        }
         others = known.get(len(shape), "")
         raise ValueError(f"draws squares [C, H, W], not samples of {list(shape)}{others}")
-    return shape[0], shape[1]
+    channels, side, _ = shape
+    if side not in (near := _nearest(side, least, doubled=doubled)):
+        sides = f"{least} times a power of 2" if doubled else f"a multiple of {least}"
+        raise ValueError(
+            f"draws squares whose side is {sides}, got {side} x {side}; the nearest: {' or '.join(map(str, near))} (of "
+            "sounds, data.bands and data.samples / data.hop)"
+        )
+    return channels, side
+
+
+def _nearest(side: int, least: int, *, doubled: bool) -> tuple[int, ...]:
+    """Return the side itself where it is one of those that `planes` knows, else the one or two beside it."""
+    if side <= least:
+        return (least,)
+    step = least * 2 ** ((side // least).bit_length() - 1) if doubled else least
+    below = side // step * step
+    return (below,) if below == side else (below, below + step)
 
 
 def channels_last(network: nn.Module) -> nn.Module:

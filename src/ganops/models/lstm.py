@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ganops.core.devices import exact
-from ganops.models.layers import Projection
+from ganops.models.layers import Projection, wide
 
 INSIDE = 1e-30, 1 - 2**-24
 """Least and largest probability whose Gumbel number is finite in float32."""
@@ -86,14 +86,14 @@ class Generator(nn.Module):
     def _recur(self, seen: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """The LSTMs, outside of autocast: not all processors have one in bfloat16."""
         with torch.autocast(seen.device.type, enabled=False):
-            found: tuple[Tensor, tuple[Tensor, Tensor]] = self.recurrent(_wide(seen), state)
+            found: tuple[Tensor, tuple[Tensor, Tensor]] = self.recurrent(wide(seen), state)
         return found
 
     def _first_state(self, z: Tensor) -> tuple[Tensor, Tensor] | None:
         """The LSTMs' outputs and cells before the first word, each [layers, N, width]; None: zeros."""
         if self.states is None:
             return None
-        found = _wide(self.states(z[:, : self.code])).view(-1, 2, self.layers, self.width)
+        found = wide(self.states(z[:, : self.code])).view(-1, 2, self.layers, self.width)
         hidden, cell = found.permute(1, 2, 0, 3).contiguous().unbind()
         return hidden.tanh(), cell
 
@@ -126,7 +126,7 @@ def _uniform(z: Tensor) -> Tensor:
 
     Whole steps, so that all runtimes have the same: those of a latent's numbers lie half-way between two.
     """
-    coarse, fine = exact((torch.special.ndtr(_wide(z)) * STEPS).floor().clamp(0, STEPS - 1)).chunk(2, 1)
+    coarse, fine = exact((torch.special.ndtr(wide(z)) * STEPS).floor().clamp(0, STEPS - 1)).chunk(2, 1)
     chances: Tensor = (coarse + (fine + 0.5) / STEPS) / STEPS
     return chances
 
@@ -137,7 +137,7 @@ def _drawn(logits: Tensor, chances: Tensor, temperature: Tensor | None) -> Tenso
     Autocast would leave a softmax and its sums in bfloat16, which has three digits.
     """
     with torch.autocast(logits.device.type, enabled=False):
-        shares = _tempered(_wide(logits), temperature).softmax(1)
+        shares = _tempered(wide(logits), temperature).softmax(1)
         with torch.no_grad():
             # in float64: two runtimes that round sums of thousands of words would draw different ones
             number = (exact(shares).cumsum(1) <= chances).sum(1).clamp_max(shares.shape[1] - 1)
@@ -147,14 +147,14 @@ def _drawn(logits: Tensor, chances: Tensor, temperature: Tensor | None) -> Tenso
 
 def _gumbel(z: Tensor) -> Tensor:
     """Standard normal numbers -> standard Gumbel numbers, of the same shape."""
-    chances: Tensor = torch.special.ndtr(_wide(z)).clamp(*INSIDE)
+    chances: Tensor = torch.special.ndtr(wide(z)).clamp(*INSIDE)
     return -(-chances.log()).log()
 
 
 def _raced(logits: Tensor, chances: Tensor, temperature: Tensor | None, softness: float | None) -> Tensor:
     """Draw the word whose sum of logit and Gumbel number is largest (Gumbel 1954), one-hot or as a softmax: [N, V]."""
     with torch.autocast(logits.device.type, enabled=False):
-        sums = _tempered(_wide(logits), temperature) + chances.to(logits)
+        sums = _tempered(wide(logits), temperature) + chances.to(logits)
         hard = F.one_hot(sums.argmax(1), sums.shape[1]).to(sums)
         word: Tensor = hard if softness is None else (sums / softness).softmax(1)
         return word
@@ -165,10 +165,6 @@ def _tempered(logits: Tensor, temperature: Tensor | None) -> Tensor:
     if temperature is None:
         return logits
     return logits / temperature.to(logits).clamp_min(COLDEST).view(-1, *[1] * (logits.dim() - 1))
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class Discriminator(nn.Module):
@@ -229,22 +225,28 @@ def players(
             words, as in RelGAN (Nie et al. 2019). Real words are hard, so D sees at once which are real.
         code: Numbers of a text's code, on which all its words depend, and which `vae` decodes; 0: there is none.
     """
-    if len(shape) != 2:
-        raise ValueError(f"lstm writes texts, data.kind: text; got samples of {' x '.join(map(str, shape))}")
+    if len(shape) != 2 or shape[0] < 2:  # a wave has one row
+        expected = "lstm writes texts, data.kind: text, of at least 2 words, data.length"
+        raise ValueError(f"{expected}; got samples of {' x '.join(map(str, shape))}")
     length, words = shape
-    numbers, count = (2, "two") if softness is None else (words, f"{words:,}")
     if code < 0:
         raise ValueError(f"code: expected at least 0, got {code}")
-    if latent != code + numbers * length:
-        first = f"{code} of the code and " if code else ""
-        expected = f"{first}{count} numbers a word, {code + numbers * length} for texts of {length}"
+    if latent != (numbers := numbers_of(length, words, softness, code)):
+        first, count = f"{code} of the code and " if code else "", "two" if softness is None else f"{words:,}"
+        expected = f"{first}{count} numbers a word, {numbers} for texts of {length}"
         raise ValueError(f"latent: expected {expected}, got {latent}")
     if softness is not None and softness <= 0:
         raise ValueError(f"softness: expected a temperature above 0, got {softness:g}")
-    if length < 2:
-        raise ValueError(f"lstm writes texts of at least 2 words, got data.length: {length}")
     if not 1 <= layers <= 3:
         raise ValueError(f"layers: expected 1, 2 or 3, got {layers}")
     sizes = {"length": length, "words": words, "classes": classes, "embedding": embedding}
     G = Generator(width=width, layers=layers, softness=softness, code=code, **sizes)
     return G, Discriminator(width=width, **sizes)
+
+
+def numbers_of(length: int, words: int, softness: float | None = None, code: int = 0) -> int:
+    """Return the numbers of a latent: those of the code, and for each place two, or with `softness` one for each word.
+
+    Args as in `players`, of texts [L, V].
+    """
+    return code + length * (2 if softness is None else words)

@@ -45,7 +45,9 @@ class Mixture(nn.Module):
             one, other, z = z[:, :1], z[:, 1:2], z[:, 2:]
             ratio, below = torch.where(one < 0, -other, other), torch.where(one == 0, 1, one.abs())  # not yet divided
             label = (ratio > below * self.edges[label]).sum(1)
-        moved = (self.roots[label] @ z[:, :, None].to(self.roots.dtype))[:, :, 0]
+        # copied for each code they take memory by the square of its numbers: a single one is not, to the same bits
+        roots = self.roots if not self.chosen and self.classes <= 1 else self.roots[label]
+        moved = (roots @ z[:, :, None].to(self.roots.dtype))[:, :, 0]
         return self.means[label] + moved
 
     @torch.no_grad()

@@ -107,6 +107,8 @@ def players(
         raise ValueError(f"critic: expected score or autoencoder, got {critic!r}")
     if depth < 1:
         raise ValueError(f"depth: expected at least 1, got {depth}")
+    if bias < 0:
+        raise ValueError(f"bias: expected a standard deviation of at least 0, got {bias:g}")
     layers: dict[str, Any] = {"width": width, "depth": depth, "slope": slope, "bias": bias}
     G = Generator(shape=shape, latent=latent, classes=classes, bounded=bounded, **layers)
     if critic == "autoencoder":

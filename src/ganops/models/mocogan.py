@@ -4,9 +4,10 @@ A latent is the content z_C and the noise of each frame, one behind the other, s
 GRU (Cho et al. 2014) turns the noise of the frames into their motion z_M, and the frame generator, any G of planes,
 draws each frame from [z_C, z_M].
 
-D is the sum of two critics, as in the paper: one looks at frames, each for itself, the other at the film. That one sees
-all frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it little
-more than a picture.
+D is two critics, as in the paper: one looks at frames, each for itself, the other at the film. Here their scores are
+summed before one loss; the paper gives each critic a loss of its own and sums these. The critic of films sees all
+frames at once from its first convolution on (early fusion, Karpathy et al. 2014), so that a film costs it little more
+than a picture.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from ganops.core.devices import planes
 from ganops.models import dcgan, r3gan, sngan
-from ganops.models.layers import Projection
+from ganops.models.layers import Projection, wide
 
 Frame = Literal["dcgan", "r3gan", "sngan"]
 """Architectures that can draw and judge the frames."""
@@ -37,7 +38,7 @@ class Generator(nn.Module):
         """Float [N, content + frames x motion], int64 [N] -> float [N, C, T, H, W] in [-1, 1]."""
         content, noise = z[:, : self.content], z[:, self.content :].reshape(-1, self.frames, self.motion)
         with torch.autocast(z.device.type, enabled=False):  # not all processors have a GRU in bfloat16
-            moved = self.recurrent(noise)[0]
+            moved = self.recurrent(wide(noise))[0]
         latents = torch.cat([content[:, None].expand(-1, self.frames, -1), moved], 2).flatten(0, 1)
         labels = None if y is None else y[:, None].expand(-1, self.frames).flatten()
         drawn: Tensor = self.frame(latents, labels).unflatten(0, (-1, self.frames))

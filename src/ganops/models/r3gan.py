@@ -109,7 +109,7 @@ def players(
     """Both players. The published CIFAR-10 preset is widths 768, depth 2, groups 96, latent 64.
 
     Args:
-        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 4.
         classes: 0 is unconditional.
         latent: Dimensions of z.
         widths: Channels of the stages 4x4, 8x8, ... `resolution`; one number stands for all. The default is made for
@@ -119,12 +119,17 @@ def players(
             groups of 16 channels, as all published presets do, or of fewer where 16 does not divide the width.
         expansion: The inner width of a block over its outer one.
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 4)
     count = stages(resolution) + 1
     wide = _for_each(count, widths, [max(16, min(128, 1024 >> i + 2)) for i in range(count)])
-    grouped = _for_each(count, groups, [w * expansion // math.gcd(w * expansion, 16) for w in wide])
+    grouped = _for_each(count, groups, [max(1, w * expansion // math.gcd(w * expansion, 16)) for w in wide])
     if len(wide) != count or len(grouped) != count:
         raise ValueError(f"widths and groups: expected {count} numbers for {resolution} px, got {widths} and {groups}")
+    for name, value, least in (
+        ("widths", min(wide), 1), ("depth", depth, 0), ("groups", min(grouped), 1), ("expansion", expansion, 1),
+    ):  # fmt: skip
+        if value < least:
+            raise ValueError(f"{name}: expected at least {least}, got {value}")
     for w, g in zip(wide, grouped, strict=True):
         if w * expansion % g:
             raise ValueError(f"groups: {g} does not divide the inner width {w * expansion}")

@@ -116,7 +116,7 @@ def players(*, shape: tuple[int, ...], classes: int, latent: int, width: int = 2
         latent: Dimensions of z.
         width: Channels of G, an even number; D has half as many. Beyond 32 pixels they halve with each doubling.
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 16)
     if width % 2:
         raise ValueError(f"width: expected an even number, got {width}")
     return (

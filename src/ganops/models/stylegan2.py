@@ -78,7 +78,7 @@ class Modulated(nn.Module):
 
 
 class Mapping(nn.Module):
-    """z, and an embedding of the label -> w, through layers that learn a hundred times slower (section 3.1 of 2019).
+    """z, and an embedding of the label -> w, through layers that learn a hundred times slower (appendix C of 2019).
 
     z is not normalised, as it is published: its length would be lost, and with it the truncation of a served model. In
     many dimensions all z have nearly the same length.
@@ -200,7 +200,7 @@ def players(
     """Both players. Published: latent 512, base 32768, maximum 512, mapping 8 (2 and group 32 for CIFAR-10).
 
     Args:
-        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 16.
+        shape: [C, H, W]: any number of channels, and squares, their side a power of two from 4.
         classes: 0 is unconditional.
         latent: Dimensions of z and w.
         base: Channels times the resolution, where `maximum` does not cut them.
@@ -208,7 +208,7 @@ def players(
         mapping: Layers of the mapping network.
         group: Samples that the minibatch deviation compares, at most; a worker has whole groups.
     """
-    channels, resolution = planes(shape)
+    channels, resolution = planes(shape, 4)
     for name, value in (("mapping", mapping), ("group", group)):
         if value < 1:
             raise ValueError(f"{name}: expected at least 1, got {value}")
