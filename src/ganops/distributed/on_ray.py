@@ -198,7 +198,7 @@ def _work(config_of_loop: dict[str, Any]) -> None:
         with log[0].opened(config_of_loop["shorter"], seconds) as folder:
             finished.begin(run, folder)
     stop, cadence = config_of_loop["board"].stop(run.device, run.state.step), Cadence(config_of_loop["minutes"])
-    under_way: list[Path] = []
+    under_way: set[Path] = set()
     for progress in run.play(config_of_loop["until"], stop):
         if board is not None and not progress.partial:
             board.put(asdict(progress))
@@ -242,7 +242,7 @@ def _checkpoints(seconds: float) -> list[Any]:
 
 
 def _report(
-    run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float, under_way: list[Path]
+    run: Run, progress: Progress, board: Desk | None, log: tuple[Storage, str], seconds: float, under_way: set[Path]
 ) -> None:  # fmt: skip
     """Reports a tick that is saved to Ray; its checkpoint stands in `under_way` until it has been uploaded."""
     if board is None:
@@ -250,7 +250,7 @@ def _report(
         return
     store, kimg = ray.train.get_context().get_storage(), f"{progress.row['kimg']:.4g}"
     folder, new = _drafted(run, kimg)
-    under_way.append(folder)
+    under_way.add(folder)
 
     def tell(text: str) -> None:
         board.put({"notes": (f"the checkpoint of {kimg} kimg: {text}",), "judged": ()})
@@ -275,7 +275,7 @@ def _report(
             reason = str(error).replace("AWS Error", "")
             raise TrainingError(_unwritten(kimg, store.experiment_fs_path, reason)) from error
         finally:
-            under_way.remove(folder)
+            under_way.discard(folder)
             _remove(folder, new)
 
     ray.train.report(
