@@ -32,7 +32,7 @@ PARAMS = {
     "model": {"latent": 8, "options": {"width": 4}},
     "train": {"kimg": 0.4, "batch": 50, "tick_kimg": 0.2, "validation_samples": 300},
     "tune": {"trials": 2, "kimg": 0.4, "rungs": 1, "scheduler": "none", "space": {"loss.r1": {"uniform": [0, 1]}}},
-    "evaluate": {"samples": 300},
+    "evaluate": {"samples": 1200},  # three pieces: each of three workers has one
 }
 """Parameters of what is trained."""
 

@@ -87,7 +87,7 @@ def ready(finished, tmp_path_factory):
     """The finished project, and beside it a home, with the files of which the pages speak."""
     folder, rng = tmp_path_factory.mktemp("blocks"), np.random.default_rng(0)
     project = Project(shutil.copytree(finished.folder, folder / "project", symlinks=True))
-    pictures(folder / "home" / "emoji", 300, 16, rng)
+    pictures(folder / "home" / "pictures" / "emoji", 300, 16, rng)
     pictures(project.folder / "shoes", 3, 28, rng)
     shutil.copy(next((project.folder / "shoes").rglob("*.png")), project.folder / "boot.jpg")
     np.save(project.folder / "test.npy", rng.integers(0, 256, (2, 28, 28), np.uint8))
