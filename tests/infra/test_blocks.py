@@ -135,7 +135,7 @@ NAMES = {
 
 def run_in_python(block, place, monkeypatch):
     """Run a block as it stands, with less training."""
-    monkeypatch.chdir(place / "home")
+    monkeypatch.chdir(place / "home" / "pictures")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}/project/mlflow/mlflow.db")
     monkeypatch.setitem(GAN.__init__.__kwdefaults__, "kimg", 0.2)
     text = block.text.replace("ganops-generator", "tiny").replace("kimg=50", "kimg=0.2")
