@@ -42,7 +42,7 @@ class Ring:
 
 
 def test_threads_read_at_once_while_the_collector_runs(tmp_path):
-    """Without a lock, CPython 3.11.7 raises SystemError here some 50 times (gh-106905)."""
+    """CPython 3.11.7 raises SystemError here some 50 times where no lock is held (gh-106905)."""
     np.save(tmp_path / "a.npy", np.zeros(1, np.dtype([("sample", np.uint8, (3, 8, 8)), ("label", np.int64)])))
     errors, interval, thresholds = [], sys.getswitchinterval(), gc.get_threshold()
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from ganops.core.files import write_json
+from ganops.distributed.finished import NOTE
 from ganops.distributed.on_ray import LIST, _mend_list
 from ganops.distributed.storage import Storage
 from ganops.distributed.train import past
@@ -54,6 +55,13 @@ def test_an_unfinished_training_of_other_code_is_told(storage, tmp_path, changes
     line = past(run(), storage)
     assert line.startswith(f"begins anew beside the unfinished training {storage.below(name)}: it was ")
     assert words in line
+
+
+def test_a_finished_training_of_other_code_is_no_unfinished_one(storage, tmp_path):
+    name = leave(tmp_path, mathematics=0)
+    assert past(run(), storage)
+    storage.write(f"{name}/{NOTE}", b"{}")
+    assert past(run(), storage) == ""
 
 
 def test_other_parameters_and_what_cannot_be_read_are_no_line(storage, tmp_path):

@@ -222,7 +222,7 @@ def test_lstm_draws_no_images():
 
 
 def test_a_latent_for_a_larger_vocabulary_than_there_is_is_refused_with_the_parameters_that_fit():
-    """Of `data.words`, the most that there may be, `check` counts; the samples have the words that they have."""
+    """The check counts `data.words`, the most that there may be; the samples have the words that they have."""
     params = {"model.options": {"width": 4, "embedding": 4, "softness": 0.5}, "data.words": 50}
     of_most = experiment(**params, **{"model.latent": 4 * 50})
     checks.check(of_most)

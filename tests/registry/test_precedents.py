@@ -159,7 +159,7 @@ def test_the_champion_with_another_licence_takes_its_own_place(root, tmp_path):
 
 
 def test_the_champion_of_which_the_data_get_another_name_takes_its_own_place(root, tmp_path):
-    """As with the licence: the card is one of its files."""
+    """The card, one of its files, has the name, as it has the licence."""
     register(root, tmp_path / "a", "emoji", {})
     outcomes = []
     for name in ("Noto emojis", "Noto emoji", "Noto emoji"):

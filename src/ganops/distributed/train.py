@@ -152,7 +152,7 @@ def past(run: Run, storage: Storage) -> str:
     try:
         names = [name for name in storage.names("") if name.startswith(finished.TRAINING)]
         for name in [] if _journal(storage, finished.training(run.fingerprint)) else names:
-            journal = _journal(storage, name)
+            journal = None if finished.NOTE in storage.names(name) else _journal(storage, name)
             if journal and _without_code(journal["meaning"]) == _without_code(run.meaning):
                 why = identity.difference(run.meaning, journal)
                 return f"begins anew beside the unfinished training {storage.below(name)}: {why}"
