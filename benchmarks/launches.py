@@ -14,12 +14,13 @@ WAYS = {"1": (1,), "1, graphs": (1, "graphs"), "2": (2,), "2, graphs": (2, "grap
 
 def main() -> None:
     """Print a line for each game and way."""
-    print("| | workers | launches | graphs | collectives | ms of processors |\n|---|---|---|---|---|---|")
+    print("| | workers | launches | graphs | host waits | collectives | captured nodes | ms of processors |")
+    print("|---|---|---|---|---|---|---|---|")
     measured = {way: gpu.run("table.py", *arguments) for way, arguments in WAYS.items()}
     for name in next(iter(measured.values())):
         for way, games in measured.items():
             counts = ("-".join(f"{value:g}" for value in dict.fromkeys(games[name][key]))
-                      for key in ("launches", "graphs", "collectives"))  # fmt: skip
+                      for key in ("launches", "graphs", "waits", "collectives", "nodes"))  # fmt: skip
             print(f"| {name} | {way} | {' | '.join(counts)} | {games[name]['ms'][0]:.1f} |")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from steps import steps
+from steps import counts, since, steps
 
 from ganops import config
 from ganops.experiment.run import Run
@@ -42,7 +42,7 @@ class Noise:
 
 
 def main(workers: int, *, graphs: bool) -> dict[str, dict[str, list[float]]]:
-    """Fewest and most of each count in a step, and the median of the milliseconds, by game."""
+    """Fewest and most of each count in a step, the median of the milliseconds, and the nodes of all graphs, by game."""
     torch.set_num_threads(1)
     device = torch.device("cuda", 0)
     if workers > 1:
@@ -53,10 +53,13 @@ def main(workers: int, *, graphs: bool) -> dict[str, dict[str, list[float]]]:
                   "train.precision": "bf16", "loss.interval": 4}  # fmt: skip
         lengths = dict.fromkeys(("train.kimg", "train.tick_kimg", "train.checkpoint_kimg"), 10.0)
         made = config.parse({}).override({**common, **lengths, **options})
+        before = counts()
         counted = steps(Run(made, Noise(), None, device, workers=workers), name, 12, graphs=graphs)
-        each = [{**step, "launches": step["launches"] + step["blas"] + step["dnn"]} for step in counted]
+        each = [{**step, "launches": step["launches"] + step["blas"] + step["dnn"],
+                 "waits": step["waits"] + step["pageable"]} for step in counted]  # fmt: skip
         found[name] = {key: [min(step[key] for step in each), max(step[key] for step in each)]
-                       for key in ("launches", "pageable", "collectives", "graphs")}  # fmt: skip
+                       for key in ("launches", "graphs", "waits", "collectives")}  # fmt: skip
+        found[name]["nodes"] = [since(before)["nodes"]]
         found[name]["ms"] = [median(step["ms"] for step in each)]
     return found
 
