@@ -8,6 +8,8 @@ import wave
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -243,6 +245,46 @@ def test_a_folder_is_learnt_from_by_its_sub_folders(tmp_path, capsys):
     kinder = learnt_from(tmp_path, gan=GAN(params={**SMALL, "data.max_rejected": 0.1, "data.labels": "none"}))
     assert (kinder.y, len(kinder.stored)) == (None, 20)
     assert "1 of 21 cannot be used" in capsys.readouterr().out
+
+
+def test_samples_of_a_table_are_named_by_the_paths_that_it_states(tmp_path):
+    rows = []
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image).save(file := io.BytesIO(), "PNG")
+        rows.append({"bytes": file.getvalue(), "path": f"{i % 4}_img{i}.png"})
+    pq.write_table(pa.table({"image": rows}), tmp_path / "set_7.parquet")
+    for pattern in (r"^(\d)_", r"(\d)"):
+        found = learnt_from(tmp_path / "set_7.parquet", gan=GAN(params={**SMALL, "data.labels": pattern}))
+        assert found.class_names == ("0", "1", "2", "3")
+
+
+def test_an_address_is_no_path(tmp_path):
+    for i, image in enumerate(IMAGES):
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    assert len(learnt_from(f"file://{tmp_path}").stored) == len(IMAGES)
+
+
+@pytest.mark.parametrize("side", [16, 28])
+def test_images_have_the_channels_that_are_asked_for(side):
+    colour = np.random.default_rng(3).integers(0, 256, (4, side, side, 3), np.uint8)
+    for channels, given in ((1, colour), (3, colour[..., 0]), (1, colour[..., 0]), (3, colour)):
+        gan = GAN(params={**SMALL, "data.channels": channels})
+        forms = (given, list(given), [Image.fromarray(each) for each in given])
+        first, *others = (learnt_from(form, gan=gan).stored for form in forms)
+        assert first.shape[1] == channels
+        assert all(np.array_equal(first, other) for other in others)
+
+
+def test_mirror_images_are_learnt_from_where_they_are_asked_for(tmp_path):
+    gan = GAN(params={**SMALL, "data.mirror": True})
+    Image.fromarray(IMAGES[0]).save(tmp_path / "0.png")
+    Image.fromarray(IMAGES[1]).save(tmp_path / "1.png")
+    for samples, count in ((IMAGES, len(IMAGES)), (tmp_path, 2)):
+        stored = learnt_from(samples, gan=gan).stored
+        assert np.array_equal(stored[count:], stored[:count, ..., ::-1])
+        assert len(stored) == 2 * count
+    labelled = gan._taking().learn(IMAGES, np.arange(20) % 2)
+    assert labelled.y.tolist() == [0, 1] * 20
 
 
 @pytest.fixture(scope="module")

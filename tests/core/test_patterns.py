@@ -21,6 +21,8 @@ WORDS = ("auto", "none")
         ("a|(b)", "abc.wav", False, None),
         ("(ü+)", "müll/tür.wav", False, "ü"),
         ("(.)$", ".hidden", False, "n"),
+        (r"\.(\d+)$", "cat/take.07/", False, "07"),
+        ("^(.*)$", "cat/take.07/", True, "cat/take.07"),
     ],
 )
 def test_the_group_is_searched_in_the_path_without_its_suffix(pattern, path, folders, expected):

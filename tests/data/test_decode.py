@@ -1,12 +1,13 @@
 """Every form an image comes in, against the value it must have; and every damage, against its reason."""
 
+import io
 import struct
 import tracemalloc
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from ganops.core.errors import ConfigError
 from ganops.data.decode import decode, decode_all
@@ -107,6 +108,63 @@ def test_exif_orientation_is_applied(encode, orientation):
     pixels, notes = decode(encode(np.ascontiguousarray(undo[orientation]), exif=exif), ImageDecoder(8))
     np.testing.assert_array_equal(pixels[0], upright)
     assert bool(notes) == (orientation > 1)
+    with Image.open(io.BytesIO(encode(np.ascontiguousarray(undo[orientation]), exif=exif))) as opened:
+        np.testing.assert_array_equal(ImageDecoder(8).decode(opened)[0], pixels)
+
+
+def profile_of(red, green, blue):
+    """An ICC profile (version 2.1) of a display of gamma 2.2, whose primaries are given as XYZ by D50."""
+
+    def xyz(*values):
+        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(value * 65536) for value in values))
+
+    white = (0.9642, 1.0, 0.8249)
+    curve = struct.pack(">4sIIHH", b"curv", 0, 1, round(2.2 * 256), 0)
+    tags = {b"desc": struct.pack(">4sII2s78s2x", b"desc", 0, 2, b"x", b""), b"cprt": b"text\0\0\0\0x\0\0\0",
+            b"wtpt": xyz(*white), b"rXYZ": xyz(*red), b"gXYZ": xyz(*green), b"bXYZ": xyz(*blue),
+            b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}  # fmt: skip
+    table, body, first = struct.pack(">I", len(tags)), b"", 128 + 4 + 12 * len(tags)
+    for name, content in tags.items():
+        table += struct.pack(">4sII", name, first + len(body), len(content))
+        body += content
+    size = first + len(body)
+    head = (
+        struct.pack(">II4s4s4s4s12x4s28x", size, 0, b"\2\x10\0\0", b"mntr", b"RGB ", b"XYZ ", b"acsp") + xyz(*white)[8:]
+    )
+    return head.ljust(128, b"\0") + table + body
+
+
+DISPLAY_P3 = profile_of((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "AVIF"])
+def test_colours_of_another_profile_become_those_of_srgb(encode, kind):
+    given = np.full((8, 8, 3), [200, 60, 40], np.uint8)
+    exact = {"lossless": True} if kind == "WEBP" else {"quality": 100} if kind == "AVIF" else {}
+    expected = ImageCms.profileToProfile(
+        Image.fromarray(given), ImageCms.ImageCmsProfile(io.BytesIO(DISPLAY_P3)), ImageCms.createProfile("sRGB")
+    )
+    content = encode(Image.fromarray(given), kind, icc_profile=DISPLAY_P3, **exact)
+    pixels, notes = decode(content, ImageDecoder(8))
+    assert np.abs(pixels.transpose(1, 2, 0).astype(int) - np.asarray(expected)).max() <= (3 if kind == "AVIF" else 0)
+    assert notes == ("colour profile to sRGB",)
+    with Image.open(io.BytesIO(content)) as opened:
+        np.testing.assert_array_equal(ImageDecoder(8).decode(opened)[0], pixels)
+
+
+@pytest.mark.parametrize("profile", [SRGB, b"no profile", DISPLAY_P3[:200]])
+def test_a_profile_of_srgb_or_a_damaged_one_changes_nothing(encode, profile):
+    pixels, notes = decode(encode(flat("RGB", (200, 60, 40)), icc_profile=profile), ImageDecoder(4))
+    assert (pixels[:, 0, 0].tolist(), notes) == ([200, 60, 40], ())
+
+
+def test_what_is_clear_stays_so_under_a_colour_profile(encode):
+    image = flat("RGBA", (200, 60, 40, 255))
+    image.paste((200, 60, 40, 0), (0, 0, 4, 8))
+    pixels, notes = decode(encode(image, icc_profile=DISPLAY_P3), ImageDecoder(8, background="#090909"))
+    assert (pixels[:, 0, 0].tolist(), len(notes)) == ([9, 9, 9], 2)
+    assert pixels[0, 0, 7] > 210
 
 
 @pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
@@ -234,6 +292,12 @@ TWELVE = bytes([0x00, 0x0F, 0xFF, 0x80, 0x00, 0x00])
 )
 def test_tiff_is_read_as_its_tags_say(content, expected):
     assert decode(content, ImageDecoder(4))[0][:, 0].tolist() == [expected]
+
+
+@pytest.mark.parametrize("largest", [200, 65535, 70000])
+def test_unsigned_pixels_of_32_bits_are_refused_whatever_their_values_are(largest):
+    with pytest.raises(ItemError, match="32-bit pixels have no known range"):
+        decode(tiff_of(32, 1, row([0, 1, 2, largest], "<u4") * 4), ImageDecoder(4))
 
 
 @pytest.mark.parametrize(("bits", "depth"), [(8, "i1"), (16, "<i2"), (32, "<i4")])

@@ -219,6 +219,14 @@ def test_groups_and_labels_stand_in_the_names_of_folders_of_images(lay, frames, 
     assert sum(part["groups"] for part in manifest["splits"].values()) == 10
 
 
+def test_the_name_of_a_folder_has_no_suffix(lay, frames, watch):
+    dotted = {f"{name[0]}/take.{name[2:4]}/{name[5:]}": data for name, data in frames.items()}
+    manifest = watch(lay(dotted), labels=r"take\.(\d)", group="(.*)")
+    assert sum(part["groups"] for part in manifest["splits"].values()) == len(
+        {name.rpartition("/")[0] for name in dotted}
+    )
+
+
 def test_processes_change_nothing(lay, films, watch):
     assert watch(lay(films), mapper=by_processes(2)) == watch(lay(films), mapper=serially)
 

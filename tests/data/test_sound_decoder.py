@@ -201,6 +201,7 @@ BAD = {
     "a WAV of 65,535 channels": (sounds.riff(bytes(200_000), channels=65535), "channels: from 1 to 64"),
     "a WAV of 100 channels": (sounds.riff(bytes(20_000), channels=100), "channels: from 1 to 64"),
     "an unknown codec": (sounds.riff(bytes(999), tag=0x1234), "a codec that is not known"),
+    "a big-endian WAV": (b"RIFX" + sounds.riff(bytes(999))[4:], r"a big-endian WAV \(RIFX\): expected RIFF"),
     "silence": (sounds.wav(SILENT), "silent: nothing in its first 0.50 s is louder than -60 dB"),
     "the noise of a silence": (sounds.wav(sounds.noise(8, peak=5e-4)), "silent"),
     "channels that cancel": (sounds.wav(np.stack([sounds.noise(9), -sounds.noise(9)], 1)), "silent"),
@@ -225,6 +226,16 @@ def test_a_truncated_file_is_refused_in_every_format(form, share):
     assert decoder.decode(data)[0].any()
     with pytest.raises(ItemError, match=r"truncated|damaged|no sound in it|no WAV"):
         decoder.decode(data[: int(len(data) * share)])
+
+
+def test_a_truncated_wav_of_64_bits_is_refused():
+    content = sounds.levels(sounds.noise(12, 8000)).astype("<i2").tobytes()
+    whole = sounds.riff(content)
+    chunk = b"ds64" + struct.pack("<IQQQI", 28, len(whole) + 28, len(content), 0, 0)
+    long = b"RF64" + bytes([255] * 4) + b"WAVE" + chunk + whole[12 : -len(content) - 4] + bytes([255] * 4) + content
+    np.testing.assert_array_equal(DECODER.decode(long)[0], DECODER.decode(whole)[0])
+    with pytest.raises(ItemError, match=r"truncated after 0\.\d\d s"):
+        DECODER.decode(long[: -len(content) // 2])
 
 
 @pytest.mark.parametrize("bit", [1, 64])

@@ -122,6 +122,30 @@ def test_pairs_of_torch_with_and_without_names():
     assert learnt(Pairs(["b", "a"] * 6)).class_names == ("a", "b")
 
 
+class Halved(Dataset):
+    """Another's samples with labels of its own."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, i):
+        return self.dataset[i][0], min(self.dataset[i][1], 1)
+
+
+class Changed(Pairs):
+    """Labels that are changed on their way, as by torchvision's `target_transform`."""
+
+    target_transform = abs
+
+
+@pytest.mark.parametrize("samples", [Halved(Pairs()), Changed([0, 1] * 6)])
+def test_labels_that_were_changed_are_not_called_by_names_of_others(samples):
+    assert learnt(samples).class_names == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("samples", "words"),
     [
@@ -143,3 +167,6 @@ def test_a_trained_gan_is_asked_with_data_sets_too():
     gan = GAN(loss="vae", kimg=0.1, verbose=False, params=small).fit(Pairs())
     assert np.array_equal(gan.encode(pictures()), gan.encode(PIXELS, NUMBERS))
     assert np.array_equal(gan.encode(Subset(Pairs(), [0, 1])), gan.encode(PIXELS[:2], NUMBERS[:2]))
+    for labels in ([-1, 0] * 6, [5, 1] * 6, [None, 1] * 6):
+        with pytest.raises(InputError, match="labels: expected"):
+            gan.encode(pictures(labels))

@@ -33,9 +33,10 @@ def compiled(value: str, words: tuple[str, ...]) -> re.Pattern[str] | None:
 def part(pattern: re.Pattern[str], path: str, *, folders: bool) -> str | None:
     """Return the part of a path that a pattern's group matches first, None where it matches nothing.
 
-    The suffix is left away, and without `folders` all but the name of the file.
+    The suffix is left away, which a folder has not (its path ends with a slash); without `folders`, its parents too.
     """
     pure = PurePosixPath(path)
-    text = pure.parent.joinpath(pure.stem).as_posix() if folders else pure.stem
+    name = pure.name if path.endswith("/") else pure.stem
+    text = pure.parent.joinpath(name).as_posix() if folders else name
     found = pattern.search(text) if len(text) <= NAME_LIMIT else None
     return (found[1] or None) if found else None

@@ -12,7 +12,7 @@ from PIL import Image, ImageColor, ImageOps, UnidentifiedImageError
 
 from ganops.core.errors import ConfigError
 from ganops.core.redaction import reason
-from ganops.data.depth import DEEP, as_stated, eight_bits
+from ganops.data.depth import DEEP, as_stated, eight_bits, in_srgb
 from ganops.data.sources.item import IMAGES, ItemError, Pixels, Wanted
 
 PIXEL_LIMIT = 89_478_485
@@ -131,8 +131,12 @@ class ImageDecoder:
 
 def _sample(data: bytes | Pixels | Image.Image, decoder: ImageDecoder) -> tuple[Pixels, tuple[str, ...]]:
     notes: tuple[str, ...] = ()
-    if isinstance(data, Image.Image | np.ndarray):
-        image = data if isinstance(data, Image.Image) else Image.fromarray(data)
+    if isinstance(data, np.ndarray):
+        image = Image.fromarray(data)
+    elif isinstance(data, Image.Image):
+        image, turned = upright(data)
+        image, colours = in_srgb(image)
+        notes = (*turned, *colours)
     else:
         image, notes = parse(data)
     check_area(*image.size)
@@ -150,7 +154,7 @@ def check_area(width: int, height: int) -> None:
 
 
 def parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return the first image of a file, upright, in the file's own mode, and the notes of that.
+    """Return the first image of a file, upright, in the file's own mode and in sRGB, and the notes of that.
 
     Raises:
         ItemError: It has no pixels or too many. What else Pillow raises is as it raises it.
@@ -165,12 +169,17 @@ def parse(data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
     if getattr(opened, "is_animated", False):
         opened.seek(0)
         notes.append("several frames: the first taken")
-    image = opened
-    if opened.getexif().get(_ORIENTATION) in range(2, 9):
-        image = ImageOps.exif_transpose(opened)
-        notes.append("turned upright by EXIF")
+    image, turned = upright(opened)
     image, more = as_stated(image, opened, data)
-    return image, (*notes, *more)
+    image, colours = in_srgb(image)
+    return image, (*notes, *turned, *more, *colours)
+
+
+def upright(image: Image.Image) -> tuple[Image.Image, tuple[str, ...]]:
+    """Return an image as it is meant to be looked at, by its EXIF, and the note of that."""
+    if image.getexif().get(_ORIENTATION) not in range(2, 9):
+        return image, ()
+    return ImageOps.exif_transpose(image), ("turned upright by EXIF",)
 
 
 def plain(image: Image.Image, decoder: ImageDecoder) -> tuple[Image.Image, tuple[str, ...]]:

@@ -230,6 +230,8 @@ def _opened(data: bytes) -> "InputContainer":
     """
     import av  # with FFmpeg; whoever reads images needs it not
 
+    if data.startswith(b"RIFX"):  # FFmpeg opens it, and takes its bytes for those of RIFF
+        raise ItemError("a big-endian WAV (RIFX): expected RIFF")
     try:
         options = {"format_whitelist": _FORMATS, "protocol_whitelist": "none"}
         return av.open(io.BytesIO(data), "r", container_options=options)
@@ -310,11 +312,13 @@ def _stated(form: str, stream: "AudioStream", data: bytes) -> float | None:
 
 def _cut_wav(data: bytes) -> bool:
     """Tell whether the data of a WAV are less than its header says."""
-    at = 12  # behind RIFF, the size of everything, and WAVE
+    at, long = 12, 0  # behind RIFF, the size of everything, and WAVE
     while at + 8 <= len(data):
         name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"ds64" and at + 24 <= len(data):  # of RF64 (EBU Tech 3306): sizes beyond 4 GiB
+            (long,) = struct.unpack_from("<Q", data, at + 16)
         if name == b"data":
-            return bool(len(data) - at - 8 < size < _STREAMED)
+            return len(data) - at - 8 < (size if size < _STREAMED else long)
         at += 8 + size + size % 2
     return False
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ganops.core.errors import InputError
-from ganops.experiment.samples import EXPECTED, as_array
+from ganops.experiment.samples import EXPECTED, as_array, numbered
 from ganops.kinds import KINDS
 
 FORMS = {"image": {"Image", "Array2D", "Array3D", "List", "LargeList", "Sequence", "list"}, "text": {"Value"}}
@@ -26,8 +26,15 @@ class Opened(NamedTuple):
 
     @property
     def named(self) -> Sequence[Any] | None:
-        """Labels by name where classes have names."""
-        return self.labels if self.labels is None or not self.names else [self.names[int(y)] for y in self.labels]
+        """Labels by name where classes have names.
+
+        Raises:
+            InputError: They are no numbers of these.
+        """
+        if self.labels is None or not self.names:
+            return self.labels
+        numbers, names = numbered(self.labels, len(self.labels), self.names)
+        return [names[y] for y in numbers]
 
 
 def opened(samples: Any, kind: str) -> Opened:
@@ -99,9 +106,13 @@ def _scalar(label: Any) -> Any:
 
 
 def _classes(data: Any) -> tuple[str, ...]:
-    """Return the names of classes as torchvision's data sets state them, also of a subset of one."""
-    names = getattr(data, "classes", None)
-    if names is None and hasattr(data, "dataset"):
+    """Return the names of classes as torchvision's data sets state them, also of a subset of one.
+
+    Labels that a data set changes on their way are numbers of no names.
+    """
+    if isinstance(data, torch.utils.data.Subset):
         return _classes(data.dataset)
+    ways = (data, getattr(data, "transforms", None))
+    names = None if any(getattr(way, "target_transform", None) for way in ways) else getattr(data, "classes", None)
     is_named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return tuple(names) if is_named and names is not None else ()

@@ -56,7 +56,7 @@ class Intake:
         own: ArrayLike | None
         names: tuple[str, ...] = ()
         if self._is_path(samples):
-            raw, own = self._read(Path(samples), self.side)
+            raw, own = self._read(samples, self.side)
             if len(raw) < 2:
                 raise InputError(f"{samples}: expected 2 or more {KINDS[data.kind].UNIT}s, got {len(raw)}")
             stored, facts = self._finished(raw)
@@ -66,6 +66,8 @@ class Intake:
         if labels is not None:
             own, names = labels, ()
         y, names = (None, ()) if own is None else numbered(own, len(stored), names)
+        if isinstance(data, config.ImageData) and data.mirror:
+            stored, y = np.concatenate([stored, stored[..., ::-1]]), None if y is None else np.tile(y, 2)
         return Arrays(stored, y, Spec(data.kind, stored.shape[1:], len(names), facts), names)
 
     def like(self, samples: Any, spec: Spec) -> tuple[NDArray[Any], Any]:
@@ -75,7 +77,7 @@ class Intake:
             InputError: They are no such samples, or it was loaded and does not know how.
         """
         if self._is_path(samples):
-            raw, own = self._read(Path(samples), spec.shape[-1])
+            raw, own = self._read(samples, spec.shape[-1])
             if not raw:
                 raise InputError(f"{samples}: expected at least one {spec.noun}, got none")
             if spec.kind in ("image", "video"):
@@ -84,7 +86,7 @@ class Intake:
         found = opened(samples, self.data.kind)
         return self._stored(found.samples, spec), found.named
 
-    def _read(self, path: Path, side: int | None) -> tuple[list[NDArray[Any]], list[str] | None]:
+    def _read(self, path: Path | str, side: int | None) -> tuple[list[NDArray[Any]], list[str] | None]:
         """Return the raw samples of a source, and their labels where all have one."""
         try:
             return of_folder(path, self.data, side, self.tell)

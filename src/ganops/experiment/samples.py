@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +93,11 @@ def numbered(labels: ArrayLike, count: int, known: Sequence[str] = ()) -> tuple[
     return numbers.astype(np.int64), tuple(known[each] for each in present)
 
 
-def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list[NDArray[Any]], list[str] | None]:
+def of_folder(path: Path | str, data: Any, side: int | None, tell: Tell) -> tuple[list[NDArray[Any]], list[str] | None]:
     """Return the raw samples of a source, as the pipeline decodes them, and their labels where all have one.
 
     Args:
-        path: A folder, zip, tar, Parquet or file of texts.
+        path: A folder, zip, tar, Parquet or file of texts; or an address on object storage.
         data: A section `data` of params.yaml, whose `labels` and `max_rejected` count.
         side: Pixels of images; None: those that most have, or the nearest of `SIDES`, up to `REDUCED`.
         tell: Hears what was changed and left out.
@@ -106,7 +106,8 @@ def of_folder(path: Path, data: Any, side: int | None, tell: Tell) -> tuple[list
         DataError: It cannot be read.
         InputError: Too many samples cannot be used.
     """
-    source = Naming.of(data.labels, "none").applied(read_source(locate(path), decoders.of(data).wanted))
+    naming = Naming.of(data.labels, "none")
+    source = naming.applied(read_source(locate(path), replace(decoders.of(data).wanted, paths=bool(naming))))
     items = [item for item in source.items if not isinstance(item.content, str) or item.content.strip()]
     if data.kind == "image":
         found = [max(size) for size in sizes([item.content for item in items[:: -(-len(items) // 256) or 1]])]
@@ -136,8 +137,8 @@ def images(
 ) -> NDArray[np.uint8]:
     """Return images of any form as uint8 [N, C, S, S].
 
-    Squares of one of `SIDES` stay as they are; others come to such a side as `prepare` brings them, by `data.fit`,
-    `data.background` and `data.resize`.
+    Squares of one of `SIDES` that have `data.channels` stay as they are; others come to such a side as `prepare`
+    brings them, by `data.fit`, `data.background` and `data.resize`.
 
     Args:
         samples: uint8 or floats [N, H, W], [N, H, W, C] or [N, C, H, W], a tensor, or a list of pictures or arrays.
@@ -159,8 +160,9 @@ def images(
     if len(given) < fewest:
         raise InputError(f"images: expected at least {fewest}, got {len(given)}")
     if isinstance(given, np.ndarray) and given.shape[-1] != 4:
-        height, width = given.shape[1:3]
-        if height == width and (side == height or (side is None and height in SIDES)):
+        height, width, depth = given.shape[1:]
+        same = height == width and (side == height or (side is None and height in SIDES))
+        if same and data.channels in ("auto", depth):
             return np.ascontiguousarray(given.transpose(0, 3, 1, 2))
     return _decoded(given, data, side, ends, tell)
 

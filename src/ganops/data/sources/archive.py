@@ -153,7 +153,7 @@ def _unzipped(samples: list[Sample], file: BinaryIO, directory: Directory) -> It
             return _unzip(archive, info)
 
         for sample in samples:
-            yield Item(sample.name, sample.label, _content(sample, read))
+            yield sample.item(_content(sample, read))
 
 
 def _unzip(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes | ItemError:
@@ -185,7 +185,7 @@ def _read_tar(path: Path, wanted: Wanted) -> Source:
                 return data
 
             for sample in samples:
-                yield Item(sample.name, sample.label, _content(sample, read))
+                yield sample.item(_content(sample, read))
 
     return listing.source("tar", items)
 

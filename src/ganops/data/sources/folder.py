@@ -30,7 +30,7 @@ def read(path: Path, wanted: Wanted = IMAGES) -> Source:
 
     def items(samples: Iterator[Sample]) -> Iterator[Item]:
         for sample in samples:
-            yield Item(sample.name, sample.label, sample.content(lambda file: path / file.name))
+            yield sample.item(sample.content(lambda file: path / file.name))
 
     return listing.source("folder", items)
 

@@ -99,7 +99,7 @@ class Item(NamedTuple):
     group: str | None = None
     """Samples of one group lie in one split; None: it has no group."""
     path: str = ""
-    """Path that the source states for it, where that is not its name."""
+    """Path that the source states for it, where that is not its name; that of a folder ends with a slash."""
 
 
 @dataclass(frozen=True)

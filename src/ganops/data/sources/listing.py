@@ -58,6 +58,10 @@ class Sample(NamedTuple):
     film: bool
     """True where a film has a file for each frame."""
 
+    def item(self, content: Content) -> Item:
+        """Return the sample with its content; the path of a folder ends with a slash."""
+        return Item(self.name, self.label, content, path=f"{self.name}/" if self.film else "")
+
     def content(self, read: Callable[[File], Single]) -> Content:
         """Return the content of the sample, whose files are read by `read`."""
         if self.objection:

@@ -32,7 +32,6 @@ def read(store: Store, wanted: Wanted = IMAGES) -> Source:
 
     def items(samples: Iterator[Sample]) -> Iterator[Item]:
         for sample in samples:
-            content = sample.content(lambda file: Stored(store / file.name, file.size, file.note))
-            yield Item(sample.name, sample.label, content)
+            yield sample.item(sample.content(lambda file: Stored(store / file.name, file.size, file.note)))
 
     return listing.source("folder", items)
