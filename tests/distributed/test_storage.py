@@ -86,6 +86,9 @@ def test_object_stores_are_removed_too(monkeypatch):
 
 PASSING = [
     OSError("When initiating multiple part upload for key 'x': AWS Error NETWORK_CONNECTION: curlCode: 28, Timeout"),
+    OSError(
+        "When reading information for key 'permission-study/x' in bucket 'b': AWS Error NETWORK_CONNECTION: refused"
+    ),
     OSError("google::cloud::Status(UNAVAILABLE: Connection refused)"),
     OSError(errno.ESTALE, "Stale file handle"),
 ]

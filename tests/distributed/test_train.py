@@ -1,13 +1,16 @@
 """Training through its launchers: interrupted equals uninterrupted, and any number of workers."""
 
 import contextlib
+import errno
 import json
 import os
+import platform
 import random
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from concurrent.futures import Future
 from itertools import cycle, islice
@@ -148,24 +151,29 @@ def newest_step(project) -> int:
 
 
 @pytest.mark.parametrize(
-    ("launcher", "workers", "times"),
+    ("launchers", "workers", "times"),
     [
-        ("local", 1, 2),
-        pytest.param("local", 1, 20, marks=pytest.mark.slow),
-        pytest.param("ray", 2, 5, marks=pytest.mark.slow),
+        (["local", "ray"], 1, 2),
+        pytest.param(["local"], 1, 20, marks=pytest.mark.slow),
+        pytest.param(["ray"], 2, 5, marks=pytest.mark.slow),
     ],
 )
-def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, launcher, workers, times):
-    """Between ticks as well as at them: the next attempt has all steps that were done, and the bits are the same."""
+def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, launchers, workers, times):
+    """Between ticks as well as at them: the next attempt has all steps that were done, and the bits are the same.
+
+    Each launcher goes on where the other was stopped.
+    """
     rng, steps = random.Random(times), [0]
     kimg = 8 if times < 20 else 20
-    again.params(train={"kimg": kimg}, compute={"launcher": launcher, "workers": workers})
-    for number in islice(cycle([signal.SIGTERM, signal.SIGINT]), times):
+    moments = islice(zip(cycle([signal.SIGTERM, signal.SIGINT]), cycle(launchers), strict=False), times)
+    for number, launcher in moments:
+        again.params(train={"kimg": kimg}, compute={"launcher": launcher, "workers": workers})
         step = stopped(again, number, rng.uniform(0, 0.3))
         assert step == newest_step(again) > steps[-1]
         steps.append(step)
     if times >= 5:  # fewer moments may all be at ticks, which are ten steps
         assert any(step % 10 for step in steps), "some moment was between two ticks"
+    again.params(compute={"launcher": launchers[0]})
     again.run("python", "pipeline/train.py")
     if (workers, kimg) == (1, 8):
         assert result(again) == result(trained)
@@ -174,6 +182,20 @@ def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, la
         again.forget_training()
         again.run("python", "pipeline/train.py")
         assert cut == result(again)
+
+
+def test_a_node_without_room_is_named_and_keeps_no_drafts(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    class Full:
+        def save(self, folder, log):
+            (folder / "half").write_bytes(b"x")
+            cause = OSError(errno.ENOSPC, "No space left on device")
+            raise TrainingError("Make room, or name another folder in compute.storage") from cause
+
+    with pytest.raises(TrainingError, match=rf"on node {platform.node()}: .*No space left on device.* set TMPDIR"):
+        on_ray._drafted(Full(), "1.5")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.name != ".lock"]
 
 
 @pytest.mark.parametrize("launcher", ["local", pytest.param("ray", marks=pytest.mark.slow)])

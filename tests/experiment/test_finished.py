@@ -103,6 +103,38 @@ def test_one_end_is_kept_and_only_for_its_own_training(tmp_path):
     assert sorted(kinds) == ["finished", "train"], "of the former one neither the end nor the checkpoints"
 
 
+def test_folders_of_others_in_the_storage_are_theirs(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    theirs = ("finished-portraits", "train-sets", f"finished-{'0' * 16}-copy")
+    for name in theirs:
+        storage.write(f"{name}/{finished.NOTE}", b"{}")
+    storage.write(f"finished-{'0' * 16}/{finished.RUN}/half", b"what a kill has left")
+    trained(0.06, storage)
+    assert {*theirs} < {*storage.names("")}
+    assert f"finished-{'0' * 16}" not in storage.names("")
+
+
+def test_a_training_that_another_process_holds_keeps_no_end_away(tmp_path):
+    storage = Storage(str(tmp_path / "storage"))
+    held = finished.training("b" * 16)
+    storage.write(f"{held}/{finished.NOTE}", b"{}")
+    with storage.held(held, "training"):
+        training, _ = trained(0.06, storage)
+    assert {held, finished._name(training)} <= {*storage.names("")}
+
+
+@pytest.mark.parametrize("content", [None, b'{"kimg": 0.06, "hin', b"[]", b'{"kimg": 0.06}'])
+def test_an_end_without_its_note_is_told_and_left(tmp_path, capsys, content):
+    storage = Storage(str(tmp_path / "storage"))
+    name = finished._name(trained(0.06, storage)[0])
+    storage.remove(f"{name}/{finished.NOTE}")
+    if content is not None:
+        storage.write(f"{name}/{finished.NOTE}", content)
+    assert trained(0.12, storage)[1] == 0
+    said = capsys.readouterr().out.replace("\n", " ")
+    assert f"begins anew: the end of a shorter training, {storage.below(name)}, is damaged (" in said
+
+
 def test_checkpoints_of_finished_trainings_alone_are_forgotten(tmp_path):
     storage = Storage(str(tmp_path / "storage"))
     compute = Compute(storage=storage.address)

@@ -484,6 +484,24 @@ def test_threads_that_were_asked_for_go_before_and_are_told(tmp_path):
     assert second.hardware["threads"] == 1
 
 
+def test_a_training_that_goes_on_elsewhere_says_so_and_names_both_machines(tmp_path, monkeypatch):
+    first = run(**{"train.precision": "auto"})
+    list(first.play(until=4))
+    first.save(tmp_path / "here")
+    for place, precision in (("Old, 4 cores", "fp32"), (first.hardware["hardware"], "bf16")):
+        monkeypatch.setattr(machine, "hardware", lambda device, place=place: place)
+        monkeypatch.setattr(machine, "precision", lambda *_, precision=precision: precision)
+        other = run(distances=[2], **{"train.precision": "auto"})
+        other.load(tmp_path / "here")
+        notes = [note for progress in other.play(until=8) for note in progress.notes]
+        had = first.hardware["precision"]
+        told = f"precision: {precision} on {place} (train.precision: auto) where it had {had}: the weights are those"
+        assert [note.startswith(told) for note in notes] == [True] * (precision != had)
+        there = [first.hardware["hardware"], *["Old, 4 cores"] * place.startswith("Old")]
+        assert other.hardware["hardware"] == ", then ".join(there)
+        assert other.hardware["precision"] == ", then ".join(dict.fromkeys((had, precision)))
+
+
 def test_other_workers_have_other_slices_and_so_their_own_threads(tmp_path):
     first = run(**{"compute.threads": 2})
     first.save(tmp_path / "two")

@@ -14,6 +14,7 @@ LASTING = re.compile(
     "ACCESS_DENIED|NO_SUCH|INVALID|SIGNATURE|FORBIDDEN|PERMISSION|UNAUTHENTICATED|BUCKET '.*' NOT FOUND", re.IGNORECASE
 )
 """Parts of what object stores say when waiting does not help."""
+_NAMES = re.compile("'[^']*'")  # of keys and buckets in what they say, which may be called permission-study
 
 
 def scheme(place: object) -> str | None:
@@ -24,7 +25,9 @@ def scheme(place: object) -> str | None:
 
 def away(error: BaseException | None) -> bool:
     """Return True where the storage is not there now, False where it is full, forbidden or named wrongly."""
-    return isinstance(error, OSError) and error.errno in PASSING and not LASTING.search(str(error))
+    if not isinstance(error, OSError) or error.errno not in PASSING:
+        return False
+    return not LASTING.search(_NAMES.sub("''", str(error)))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The end of a finished training, kept in the storage: a longer one goes on from there where nothing is stretched."""
 
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from ganops.experiment.run import Run
 PREFIX, RUN, NOTE = "finished-", "run", "finished.json"
 TRAINING = "train-"
 """Begins the name of the folder of a training's checkpoints."""
+OURS = re.compile(f"({TRAINING}|{PREFIX})[0-9a-f]{{16}}")
+"""Names of folders in the storage that are trainings, or the ends of such; others are somebody's."""
 
 
 def training(fingerprint: str) -> str:
@@ -51,11 +54,12 @@ def _keep(run: Run, storage: Storage, name: str) -> None:
     note = json.dumps({"kimg": run.experiment.train.kimg, "hindrances": why})
     storage.write(f"{own}/{NOTE}", note.encode(), retry_timeout())
     for other in storage.names("", retry_timeout()):
-        if other.startswith(TRAINING) and other != own:
-            _forget(storage, other)
-    for other in storage.kept("", retry_timeout()):
-        if other.startswith(PREFIX) and other != name:
-            storage.drop(other, retry_timeout())
+        if OURS.fullmatch(other) and other not in (own, name):
+            with suppress(OSError, UserError):  # of one that another process holds it is that one's to remove
+                if other.startswith(TRAINING):
+                    _forget(storage, other)
+                else:  # also what a kill left of one
+                    storage.drop(other, retry_timeout())
     with storage.keep(name, retry_timeout()) as folder:
         (folder / NOTE).write_text(note)
         if not why:
@@ -71,11 +75,16 @@ def found(run: Run, storage: Storage) -> str | None:
     name = _name(run)
     if name not in storage.kept("", retry_timeout()):
         return None
-    note = json.loads(storage.read(f"{name}/{NOTE}", retry_timeout()))
-    kimg, wanted = float(note["kimg"]), run.experiment.train.kimg
+    try:
+        note = json.loads(storage.read(f"{name}/{NOTE}", retry_timeout()))
+        kimg, why = float(note["kimg"]), note["hindrances"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError) as error:
+        say("train", f"begins anew: the end of a shorter training, {storage.below(name)}, is damaged ({error})")
+        return None
+    wanted = run.experiment.train.kimg
     if kimg >= wanted:
         return None
-    if why := note["hindrances"]:
+    if why:
         say(
             "train",
             f"begins anew, although its first {kimg:g} kimg were trained before: {', '.join(why)} would be others. It "

@@ -29,7 +29,15 @@ from ganops.distributed import failures, finished
 from ganops.distributed.board import Desk
 from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
-from ganops.distributed.opening import Ancestor, open_run, say_what_continues, stopped_at
+from ganops.distributed.opening import (
+    CHECKPOINT,
+    FORMER,
+    Ancestor,
+    furthest_first,
+    open_run,
+    say_what_continues,
+    stopped_at,
+)
 from ganops.distributed.runtime import Plan
 from ganops.distributed.storage import Storage
 from ganops.experiment.log import LOG, Read
@@ -227,7 +235,10 @@ def _resume(run: Run, log: tuple[Storage, str], seconds: float) -> bool:
 
 
 def _checkpoints(seconds: float) -> list[Any]:
-    """Return the checkpoints of Ray's run, the newest first, up to the one that Ray names, or all without its list."""
+    """Return the checkpoints of Ray's run, the newest first, up to the one that Ray names, or all without its list.
+
+    In a folder there may be those of the same training in a process of its own.
+    """
     named, store = ray.train.get_checkpoint(), ray.train.get_context().get_storage()
     files, root = store.storage_filesystem, store.experiment_fs_path
 
@@ -235,10 +246,14 @@ def _checkpoints(seconds: float) -> list[Any]:
         found = files.get_file_info(fs.FileSelector(root, allow_not_found=True))
         return sorted(each.path for each in found if each.type == fs.FileType.Directory)
 
-    paths = [path for path in insist(act, away=away, seconds=seconds, tell=lambda text: None)
-             if Path(path).name.startswith("checkpoint_")]  # fmt: skip
+    paths = {Path(path).name: path for path in insist(act, away=away, seconds=seconds, tell=lambda text: None)}
     last = Path(named.path).name if named else None
-    return [ray.train.Checkpoint(path, files) for path in reversed(paths) if last is None or Path(path).name <= last]
+    found = [path for name, path in reversed(paths.items())
+             if name.startswith(f"{CHECKPOINT}_") and (last is None or name <= last)]  # fmt: skip
+    if isinstance(files, fs.LocalFileSystem):
+        others = [Path(paths[name]) for name in (CHECKPOINT, FORMER) if name in paths]
+        found = list(map(str, furthest_first(list(map(Path, found)), others)))
+    return [ray.train.Checkpoint(path, files) for path in found]
 
 
 def _report(
@@ -296,12 +311,14 @@ def _drafted(run: Run, kimg: str) -> tuple[Path, Path]:
     folder, new = scratch("checkpoint"), scratch("log")
     try:
         run.save(folder, log=new)
-    except OSError as error:
+    except BaseException as error:
         _remove(folder, new)
-        raise TrainingError(
-            f"the checkpoint of {kimg} kimg could not be written on node {platform.node()}: {error}. Make room there, "
-            "or set TMPDIR to another disk; the same command continues from the last whole checkpoint"
-        ) from error
+        if isinstance(cause := error.__cause__, OSError):
+            raise TrainingError(
+                f"the checkpoint of {kimg} kimg could not be written on node {platform.node()}: {cause}. Make room "
+                "there, or set TMPDIR to another disk; the same command continues from the last whole checkpoint"
+            ) from cause
+        raise
     return folder, new
 
 

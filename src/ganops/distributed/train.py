@@ -17,7 +17,7 @@ from ganops.core.terminal import say
 from ganops.distributed import finished, node_copy, runtime
 from ganops.distributed.cadence import Cadence
 from ganops.distributed.node_copy import NodeCopy
-from ganops.distributed.opening import open_run, say_what_continues, stopped_at
+from ganops.distributed.opening import CHECKPOINT, FORMER, furthest_first, open_run, say_what_continues, stopped_at
 from ganops.distributed.storage import Storage
 from ganops.experiment import identity, machine
 from ganops.experiment.checkpoint import JOURNAL
@@ -26,8 +26,6 @@ from ganops.experiment.run import Progress, Run
 from ganops.experiment.start import place_of
 
 Listener = Callable[[Progress], None]
-FORMER = "checkpoint-former"
-"""The checkpoint before the last one of a training in this process; Ray keeps two by itself."""
 
 
 @contextmanager
@@ -105,14 +103,15 @@ def _fit_here(
     run = _open(experiment, prepared, features, machine.choose_device(experiment.compute.device), start)
     _enter(run, storage, held)
     begin(run)
-    checkpoint, former = (storage.folder(finished.training(run.fingerprint)) / each for each in ("checkpoint", FORMER))
-    recover(checkpoint.parent)
-    own = [each for each in (checkpoint, former) if each.is_dir()]
-    if own:
-        run.resume(own)
+    folder = storage.folder(finished.training(run.fingerprint))
+    checkpoint, former = folder / CHECKPOINT, folder / FORMER
+    recover(folder)
+    rays = [each for each in sorted(folder.glob(f"{CHECKPOINT}_*"), reverse=True) if (each / JOURNAL).is_file()]
+    if kept := furthest_first([each for each in (checkpoint, former) if each.is_dir()], rays):
+        run.resume(kept)
     elif shorter := finished.found(run, storage):
-        with storage.opened(shorter) as folder:
-            finished.begin(run, folder)
+        with storage.opened(shorter) as end:
+            finished.begin(run, end)
     say_what_continues(run.continues)
     cadence = Cadence(experiment.compute.checkpoint_minutes)
     with heeded() as request:

@@ -134,7 +134,7 @@ class Run:
         begun = self.start.ancestor["weights"] if self.start else ""
         self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits, start=begun)
         self.fingerprint = identity.fingerprint(self.meaning)
-        self.hardware = {
+        self.hardware: dict[str, Any] = {
             "hardware": machine.hardware(device),
             "precision": machine.precision(experiment, device),
             "workers": workers,
@@ -363,6 +363,7 @@ class Run:
         code = identity.code()
         journal = {
             "meaning": self.meaning,
+            "step": self.state.step,
             "commit": code.commit,
             "edited": list(code.edited),
             "log": self.log.write(log, final),
@@ -437,7 +438,15 @@ class Run:
 
         What `compute.threads` asks for goes before, and other workers have other slices.
         """
-        self.hardware = began
+        here = self.hardware
+        self.hardware = began | {
+            key: _then(began.get(key, ""), here[key]) for key in ("hardware", "precision", "torch")
+        }
+        if self.hardware["precision"] != began["precision"]:
+            self._notes.append(
+                f"precision: {here['precision']} on {here['hardware']} (train.precision: auto) where it had "
+                f"{began['precision']}: the weights are those of no training on one machine"
+            )
         if began["workers"] != self.workers or began["threads"] == self.threads:
             return
         if self.experiment.compute.threads != "auto":
@@ -450,3 +459,8 @@ class Run:
             self._notes.append(
                 f"threads: {self.threads} as it began, on fewer cores ({self.cores}): the same bits, but slow"
             )
+
+
+def _then(before: str, now: str) -> str:
+    """Return the machines, precisions or versions of a training in their order, each once."""
+    return before if now in before.split(", then ") else ", then ".join(filter(None, (before, now)))
