@@ -472,6 +472,8 @@ class Bound(Section):
     def _one_limit(self) -> Self:
         if self.at_most is None and self.at_least is None:
             raise ValueError("expected at_most or at_least")
+        if self.at_most is not None and self.at_least is not None and self.at_least > self.at_most:
+            raise ValueError(f"nothing is at least {self.at_least:g} and at most {self.at_most:g}")
         return self
 
 

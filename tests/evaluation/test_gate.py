@@ -8,7 +8,7 @@ import pytest
 from ganops.core.errors import RegistryError
 from ganops.data import Prepared
 from ganops.evaluation.comparison import Comparison, of_samplers
-from ganops.evaluation.gate import Rival, check_gate, decide
+from ganops.evaluation.gate import Check, Rival, check_gate, decide
 from ganops.kinds import Spec
 from ganops.metrics.intervals import COVERS, Interval
 from ganops.metrics.measure import Difference
@@ -37,6 +37,17 @@ def test_limits_themselves_pass():
         decide({"fid": {"at_most": 5}}, METRICS)
     with pytest.raises(RegistryError, match="the evaluation has no fid_infinity: too few samples"):
         decide({"fid_infinity": {"at_most": 5}}, METRICS, left_out={"fid_infinity": "too few samples"})
+
+
+def test_a_value_and_its_limit_are_told_apart():
+    told = [Check("fd", value, {"at_most": 5}, value <= 5).words for value in (5.0004, 5.0, 4.99996, 12.3456)]
+    expected = [
+        "fd 5.0004 is not at most 5",
+        "fd 5 is at most 5",
+        "fd 4.99996 is at most 5",
+        "fd 12.35 is not at most 5",
+    ]
+    assert told == expected
 
 
 def test_its_words_claim_no_more_than_the_intervals_hold():

@@ -1,5 +1,7 @@
 """What is said of a generator's figures, and which of them decides."""
 
+import re
+
 import pytest
 
 from ganops import config
@@ -115,3 +117,59 @@ def test_the_refusal_names_metrics_that_see():
         checks.check_sight(config.parse({"register": {"gate": {"precision": {"at_least": 0.5}}}}), BLIND)
     assert "recall" in str(refused.value)
     assert "authenticity" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("params", "path"),
+    [
+        ({"register": {"improve": "precision"}}, "register.improve"),
+        ({"register": {"gate": {"precision": {"at_least": 0.5}}}}, "register.gate"),
+        ({"tune": {"limits": {"precision": {"at_least": 0.5}}}}, "tune.limits"),
+    ],
+)
+def test_metrics_that_the_refusal_names_are_taken(params, path):
+    with pytest.raises(ConfigError) as refused:
+        checks.check_sight(config.parse(params), BLIND)
+    names = re.search("such as (.*); or another", str(refused.value))[1].split(", ")
+    assert len(names) >= 2
+    for name in names:
+        section, key = path.split(".")
+        checks.check(config.parse({section: {key: name if key == "improve" else {name: {"at_least": 0.0}}}}))
+
+
+@pytest.mark.parametrize(
+    ("section", "metric", "bound", "words"),
+    [
+        ("gate", "fd_domain", {"at_most": 5, "at_least": 10}, "nothing is at least 10 and at most 5"),
+        ("gate", "coverage", {"at_least": 50}, r"coverage goes from 0 \(worst\) to 1 \(best\), so nothing keeps"),
+        ("gate", "memorisation_verdict", {"at_most": -1}, "memorisation_verdict goes from 2"),
+        ("gate", "density", {"at_least": -1, "at_most": -0.5}, "density goes from 0"),
+        ("limits", "coverage", {"at_least": 1.5}, "coverage goes from 0"),
+    ],
+)
+def test_a_limit_that_nothing_keeps_is_refused(section, metric, bound, words):
+    within = {"register": {"gate": {metric: bound}}} if section == "gate" else {"tune": {"limits": {metric: bound}}}
+    with pytest.raises(ConfigError, match=words):
+        checks.check(config.parse(within))
+
+
+@pytest.mark.parametrize(
+    ("metric", "bound"),
+    [
+        ("density", {"at_least": 1.2}),
+        ("c2st_auc", {"at_most": 0.45}),
+        ("coverage", {"at_least": 1}),
+        ("memorisation_verdict", {"at_most": 0}),
+    ],
+)
+def test_a_limit_that_something_keeps_is_taken(metric, bound):
+    checks.check(config.parse({"register": {"gate": {metric: bound}}}))
+
+
+def test_a_limit_of_what_so_few_samples_cannot_give_is_refused():
+    gate = {"c2st_auc": {"at_most": 0.9}}
+    checks.check(config.parse({"evaluate": {"samples": 200}, "register": {"gate": gate}}))
+    with pytest.raises(
+        ConfigError, match=r"gate\.c2st_auc: a quarter .* expected evaluate\.samples: 200 or more, got 199"
+    ):
+        checks.check(config.parse({"evaluate": {"samples": 199}, "register": {"gate": gate}}))

@@ -12,9 +12,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from ganops import config
-from ganops.core.errors import ConfigError, FeatureError
+from ganops.core.errors import ConfigError, FeatureError, RegistryError
 from ganops.data import Prepared
 from ganops.evaluation import verdict
+from ganops.evaluation.gate import check_gate
 from ganops.experiment import checks
 from ganops.generator import Description, Generator, generator_network
 from ganops.metrics import catalogue
@@ -232,6 +233,8 @@ def test_with_few_samples_there_is_a_reason_instead(tmp_path, embedded, test, sa
     found = verdict.judge(results(), untrained(10), prepared(tmp_path, embedded, test), samples=samples, seed=3)
     assert set(found) == set(results())
     assert "at least 50 are needed" in found["protocol"]["classifiers"]["left_out"]
+    with pytest.raises(RegistryError, match=r"the evaluation has no c2st_auc: .* at least 50 are needed"):
+        check_gate({"c2st_auc": {"at_most": 0.9}}, {}, found["protocol"]["left_out"])
 
 
 def test_a_gate_can_limit_them_and_labels_are_needed_for_some():

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -30,6 +32,12 @@ def test_a_point_is_dominated_by_one_that_is_lower_in_both():
 def test_no_curve_dominates_itself():
     """No temperature of one model is better in both: that is why one number is bought with the other."""
     assert by(ONE, ONE) == [None, None, None]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_a_point_that_is_the_same_hides_none_that_is_better(order):
+    other = [point(1.0, 2.0, 4.0), point(0.9, 1.5, 3.5), point(0.8, 3.0, 3.0)]
+    assert by([point(1.0, 2.0, 4.0)], [other[i] for i in order]) == [0.9]
 
 
 def test_a_point_may_be_dominated_at_another_truncation():

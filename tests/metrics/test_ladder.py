@@ -46,7 +46,10 @@ class Undefined(Pixels):
 REAL, HELD_OUT, LABELS = shapes(300, 0)[0], *shapes(300, 1)
 
 
-@pytest.mark.parametrize("labels", [LABELS, None])
+@pytest.mark.parametrize(
+    "labels", [LABELS, None, np.zeros_like(LABELS), (LABELS > 0) * 1, (LABELS == 0) * 1],
+    ids=["labels", "none", "one class", "most last", "most first"],
+)  # fmt: skip
 def test_pixels_hold(labels):
     ladder = climb(Pixels(), REAL, HELD_OUT, labels, seed=0)
     assert ladder["real"] < ladder["faint_noise"] < ladder["strong_noise"] < ladder["noise"]

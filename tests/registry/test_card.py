@@ -6,7 +6,7 @@ import pytest
 from packages import package
 
 from ganops.losses import OBJECTIVES
-from ganops.registry.card import model_card
+from ganops.registry.card import _metrics, model_card
 
 EVALUATION = {
     "fd_domain": 31.1, "protocol": {"extractor": "domain"},
@@ -80,3 +80,17 @@ def test_what_is_not_known_leaves_no_trace(tmp_path):
     without = {key: value for key, value in EVALUATION.items() if key not in ("reconstruction", "bound")}
     lost = {**without, "reconstruction": {"left_out": "there is no encoder.safetensors beside the generator"}}
     assert "## Reconstructions" not in card(tmp_path, "vae", evaluation=lost)
+
+
+@pytest.mark.parametrize(("split", "samples"), [("test", "training texts"), ("train", "test texts")])
+def test_floors_are_told_by_their_samples(split, samples):
+    evaluation = {
+        "fd_language": 2.0,
+        "nll_language": 35.0,
+        "floors": {"fd_language": 1.0},
+        "protocol": {"split": split},
+    }
+    told = f"Floor: the distance that {samples} have in the place of generated ones"
+    assert f"{told}." in _metrics(evaluation, "text")
+    likely = {**evaluation, "floors": {"fd_language": 1.0, "nll_language": 34.9}}
+    assert f"{told}; of nll_*: the nats of held-out texts." in _metrics(likely, "text")

@@ -39,7 +39,8 @@ def test_each_trial_is_a_child_run_of_the_search(store, tmp_path):
     parent = record(SEARCH, tmp_path, name="faces")
     search = store.get_run(parent)
     assert search.data.metrics["validation/fd_domain"] == 3.0
-    assert search.data.tags[searches.REASON].startswith("smallest fd_domain_validation of 3 trials: 3 after 2 kimg")
+    told = "smallest fd_domain_validation of the 1 of 3 trials that came furthest: 3 after 2 kimg"
+    assert search.data.tags[searches.REASON].startswith(told)
     found = children(store, parent)
     assert {number: run.info.status for number, run in found.items()} == {1: "FINISHED", 2: "FINISHED", 3: "FAILED"}
     assert found[2].data.params == {"loss.r1": "0.1", "model.options.width": "8"}
@@ -59,6 +60,24 @@ def test_again_adds_nothing_and_one_more_trial_adds_one(store, tmp_path):
     assert {number: after[number] for number in before} == before
     assert set(after) == {1, 2, 3, 4}
     assert store.get_run(parent).data.metrics["validation/fd_domain"] == 1.0
+
+
+def test_a_trial_that_went_on_or_was_tried_again_is_told_as_it_ended(store, tmp_path):
+    parent = record(SEARCH, tmp_path, name="faces")
+    before = {number: run.info.run_id for number, run in children(store, parent).items()}
+    on = dataclasses.replace(TRIALS[1], status="finished", reason="", rung=2, score=2.0, history=rows(7.0, 2.0))
+    again = dataclasses.replace(TRIALS[2], status="finished", reason="", rung=2, score=4.0, history=rows(6.0, 4.0))
+    search = dataclasses.replace(SEARCH, trials=(TRIALS[0], on, again))
+    assert record(search, tmp_path, name="faces") == parent
+    found = children(store, parent)
+    assert {number: run.info.run_id for number, run in found.items()} == before
+    assert [found[number].data.metrics["validation/fd_domain"] for number in (1, 2, 3)] == [3.0, 2.0, 4.0]
+    ends = [
+        (found[n].info.status, found[n].data.tags[searches.STATUS], found[n].data.tags[searches.REASON]) for n in (2, 3)
+    ]
+    assert ends == [("FINISHED", "finished", "")] * 2
+    curve = [(point.step, point.value) for point in store.get_metric_history(found[2].info.run_id, "train/distance")]
+    assert curve == [(1000, 7.0), (2000, 2.0)]
 
 
 def test_a_call_that_ended_half_way_is_finished_by_the_next(store, tmp_path, monkeypatch):

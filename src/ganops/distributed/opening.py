@@ -19,7 +19,7 @@ from ganops.experiment.start import Start
 Ancestor = tuple[NodeCopy, str]
 """Folder and name of the generator with whose weights a training begins."""
 CHECKPOINT, FORMER = "checkpoint", "checkpoint-former"
-"""Names of the last checkpoint of a training in one process, and of the former one; Ray names its own by their times."""
+"""Names of the last checkpoint of a training in one process, and of the one before; Ray's have their times as names."""
 
 
 def open_run(

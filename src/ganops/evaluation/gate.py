@@ -28,8 +28,12 @@ class Check:
     @property
     def words(self) -> str:
         """The check in words."""
-        limit = " and ".join(f"{kind.replace('_', ' ')} {limit:.4g}" for kind, limit in self.bound.items())
-        return f"{self.metric} {self.value:.4g} is {'' if self.passed else 'not '}{limit}"
+        ends = [float(limit) for limit in self.bound.values()]
+        # as many digits as tell the value from the limits
+        digits = next((n for n in range(4, 17) if all(
+            (f"{self.value:.{n}g}" == f"{end:.{n}g}") == (self.value == end) for end in ends)), 17)  # fmt: skip
+        limit = " and ".join(f"{kind.replace('_', ' ')} {end:.{digits}g}" for kind, end in self.bound.items())
+        return f"{self.metric} {self.value:.{digits}g} is {'' if self.passed else 'not '}{limit}"
 
 
 @dataclass(frozen=True)

@@ -107,16 +107,22 @@ def judge(
     counts = Counts.of(train, held_out, samples, size)
     how = classifiers.protocol(counts) | {"split": HELD_OUT, "seed": seed, "first_seed": FIRST_SEED}
     found: dict[str, Interval] = {}
+    absent = dict.fromkeys((row.name for row in catalogue.METRICS if row.panel == "classifiers"), how.get("left_out"))
     if counts.enough:
         fake = _generated(generator, counts)
         device = str(next(generator.network.parameters()).device)
         found = classifiers.judge(_real(prepared, counts, seed), fake, seed=seed, device=device)
         how["cas"] = "measured" if "cas" in found else "left out: the generator takes no labels"
+        absent = {}
     return {
         **results,
         **{name: interval.value for name, interval in found.items()},
         "intervals": {**results["intervals"], **{name: interval.ends for name, interval in found.items()}},
-        "protocol": {**results["protocol"], "classifiers": how},
+        "protocol": {
+            **results["protocol"],
+            "classifiers": how,
+            "left_out": {**(results["protocol"].get("left_out") or {}), **absent} or None,
+        },
     }
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, reduce
+from math import inf
 from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,9 +69,10 @@ def check(experiment: Experiment) -> None:
         raise ConfigError(f"params.features.extractor: expected {expected} where data.kind is {kind}, got {extractor}")
     _check_game(experiment)
     metrics = known_metrics(experiment)
-    for metric in experiment.register_.gate:
+    for metric, bound in experiment.register_.gate.items():
         build.known(f"register.gate.{metric}", metric, metrics)
         _check_limit(experiment, metric)
+        _check_reach(f"register.gate.{metric}", metric, bound)
     build.known("register.improve", experiment.register_.improve, ("auto", "none", *compared_metrics(experiment)))
     _check_pairs(experiment)
     _check_search(experiment)
@@ -295,8 +297,9 @@ def _bounded(path: str, name: str) -> Iterator[None]:
 def _check_search(experiment: Experiment) -> None:
     """Refuses a space in which a trial is impossible; all combinations of its choices and bounds are tried, or many."""
     tune = experiment.tune
-    for name in tune.limits:
+    for name, bound in tune.limits.items():
         build.known(f"tune.limits.{name}", name, LIMITED)
+        _check_reach(f"tune.limits.{name}", name, bound)
     _check_paths(tune)
     if tune.scheduler == "pbt":
         population.check(tune)
@@ -397,16 +400,20 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
     asked["register.improve"] = next(first, "") if entry.improve == "auto" else entry.improve
     for path, metric in asked.items():
         if not catalogue.decides(metric, (metric, *entry.gate), blind):
-            able = ", ".join(
-                name
-                for name, known in _measured(experiment).items()
-                if name not in blind and known.panel != "memorisation" and not known.ungated
-            )
+            able = ", ".join(name for name in _able(experiment, path) if name not in blind)
             raise ConfigError(
                 f"params.{path}: {metric} is {sight.blindness(blind[metric], unit)}, so it can decide nothing "
                 f"({layout.FEATURES}/card.json has the figures). Take a metric that is not, such as {able}; or another "
                 "features.extractor"
             )
+
+
+def _able(experiment: Experiment, path: str) -> list[str]:
+    """Return the metrics that a parameter takes and that see crowds of samples, as those of copies do not."""
+    if path == "register.improve":
+        return list(compared_metrics(experiment))
+    rows = {name: row for name, row in _measured(experiment).items() if row.panel != "memorisation" and not row.ungated}
+    return [name for name, row in rows.items() if row.limited or not path.startswith("tune.")]
 
 
 def known_metrics(experiment: Experiment) -> tuple[str, ...]:
@@ -451,13 +458,41 @@ def _check_pairs(experiment: Experiment) -> None:
 
 def _check_limit(experiment: Experiment, metric: str) -> None:
     """Refuses a limit for a figure that the evaluation will leave out."""
+    row, samples = catalogue.of(metric), experiment.evaluate.samples
+    if row and row.panel == "classifiers":
+        from ganops.metrics.classifiers import MIN_SAMPLES  # with its networks, which no other check needs
+
+        if samples // 4 < MIN_SAMPLES:
+            raise ConfigError(
+                f"params.register.gate.{metric}: a quarter of the generated samples judges, at least {MIN_SAMPLES}; "
+                f"expected evaluate.samples: {4 * MIN_SAMPLES} or more, got {samples}"
+            )
     dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
     if not metric.endswith("_infinity") or dimensions is None:
         return
     try:
-        infinity_smallest(experiment.evaluate.samples, dimensions)
+        infinity_smallest(samples, dimensions)
     except FeatureError as error:
         raise ConfigError(f"params.register.gate.{metric}: {error}. Raise evaluate.samples.") from None
+
+
+def _check_reach(path: str, metric: str, bound: config.Bound) -> None:
+    """Refuses a limit that no figure can keep."""
+    row = catalogue.of(metric)
+    if row is None or row.range is None:
+        return
+    worst, best = row.range
+    low, high = min(row.range), max(row.range)
+    if row.beyond:
+        low, high = (low, inf) if best > worst else (-inf, high)
+    least, most = (
+        (low if bound.at_least is None else bound.at_least),
+        (high if bound.at_most is None else bound.at_most),
+    )
+    if least > high or most < low:
+        raise ConfigError(
+            f"params.{path}: {metric} goes from {worst:g} (worst) to {best:g} (best), so nothing keeps this limit"
+        )
 
 
 def _fits(path: str, name: str, make: Callable[..., Any], options: dict[str, Any]) -> None:

@@ -39,6 +39,8 @@ class Metric:
     """A sentence for people."""
     range: tuple[float, float] | None = None
     """The worst and the best value, where it has both."""
+    beyond: bool = False
+    """True where a figure may lie beyond the best value, which is that of real samples."""
     needs: tuple[Literal["published", "classifier", "labels", "pixels", "texts", "films"], ...] = ()
     """The published weights of FID, an extractor that is a classifier, a conditional generator, samples that the
     networks of `metrics.classifiers` can look at, texts, films."""
@@ -104,7 +106,7 @@ METRICS: tuple[Metric, ...] = (
            headline=True, limited=True, rungs=MONOTONOUS,
            because="variety: most real images are missing; wide-spread bad samples are precision's matter"),
     Metric("density", "higher", "How many real samples a generated one is close to; 1 for real data: fidelity.", (0, 1),
-           limited=True, rungs=SHAPELESS,
+           beyond=True, limited=True, rungs=SHAPELESS,
            because="fidelity: none of these lies among real images; variety is the matter of coverage"),
     Metric("coverage", "higher", "Share of real samples with a generated one nearby: variety, robust.", (0, 1),
            headline=True, limited=True, rungs=ALL,
@@ -138,7 +140,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("copied_ngrams", "near the control", "Share of the runs of four words that occur in the training split.",
            needs=("texts",), panel="memorisation"),
     Metric("c2st_auc", "lower", "How well a network that looks at samples themselves tells generated from real ones; "
-           "0.5: not at all.", (1, 0.5), needs=("pixels",), panel="classifiers", headline=True),
+           "0.5: not at all.", (1, 0.5), beyond=True, needs=("pixels",), panel="classifiers", headline=True),
     Metric("cas", "higher", "Accuracy on real samples of a classifier that has learnt from generated ones.", (0, 1),
            needs=("labels", "pixels"), panel="classifiers"),
     Metric("cas_real", "higher", "The same of one that has learnt from as many real samples.", (0, 1),

@@ -110,4 +110,6 @@ def _differences(mine: Point, other: Point, axes: Sequence[str]) -> dict[str, In
 def _certainty(by: Interval) -> float:
     """The upper end of a difference in halves of its interval's width: numbers of two units can be compared by it."""
     margin = by.high - by.value
-    return by.high / margin if margin else float(np.sign(by.high)) * np.inf
+    if margin:
+        return by.high / margin
+    return float(np.copysign(np.inf, by.high)) if by.high else 0.0  # equal points: neither is ahead

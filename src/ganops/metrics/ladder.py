@@ -288,10 +288,17 @@ def monotonous(varied: Sample) -> dict[str, Sample]:
     return {"half": chosen, "half_control": varied[: len(chosen.features)], "few": few(varied)}
 
 
+MOST = 0.6
+"""Share of the samples in one class beyond which labels cut no half of the variety off."""
+
+
 def half(sample: Sample) -> Sample:
-    """The half with the lowest labels, or with the lowest first principal component: half of the variety."""
+    """The half with the lowest labels, or with the lowest first principal component: half of the variety.
+
+    Where most samples are of one class, no cut by labels takes half of the variety.
+    """
     features = sample.features
-    if sample.labels is None:
+    if sample.labels is None or np.unique(sample.labels, return_counts=True)[1].max() > MOST * len(features):
         centred = features - features.mean(axis=0)
         key = centred @ np.linalg.svd(centred, full_matrices=False)[2][0]
     else:

@@ -285,8 +285,16 @@ def _metrics(evaluation: Mapping[str, Any], unit: str) -> str:
         notes = [f"floor {floors[name]:.4g}"] if name in floors else []
         notes += [blindness(blind[name], unit)] if name in blind else []
         lines.append(f"| {name} | {value:.4g} | {ends} | {'; '.join(notes)} |")
-    known = f"\n\nFloor: the distance that training {unit}s have in the place of generated ones." if floors else ""
-    return "\n".join(lines) + known
+    return "\n".join(lines) + _floors(floors, evaluation, unit)
+
+
+def _floors(floors: Mapping[str, float], evaluation: Mapping[str, Any], unit: str) -> str:
+    """Say of which samples the floors are, as `measure.floors` takes them."""
+    if not floors:
+        return ""
+    others = f"test {unit}s" if evaluation["protocol"].get("split") == "train" else f"training {unit}s"
+    nats = f"; of nll_*: the nats of held-out {unit}s" if any(name.startswith("nll_") for name in floors) else ""
+    return f"\n\nFloor: the distance that {others} have in the place of generated ones{nats}."
 
 
 def _origin(origin: Mapping[str, Any]) -> str:

@@ -33,7 +33,8 @@ def try_to_record(search: Search, root: Path, *, name: str) -> str:
 def record(search: Search, root: Path, *, name: str) -> str:
     """The id of the run of a search, which afterwards has all trials that have ended as child runs.
 
-    Trials that are there already are left alone: so it may be called again, and after one more trial it adds that.
+    Trials that are there already, and ended as they end now, are left alone: so it may be called again, and after one
+    more trial it adds that.
 
     Args:
         search: The search.
@@ -69,7 +70,9 @@ def _record(search: Search, root: Path, name: str) -> str:
     )
     tracking.settled(client.set_tag, parent, REASON, why(search)[:MAX_TAG_CHARS])
     known = _known(client, experiment, parent)
-    missing = [trial for trial in search.trials if trial.status != "running" and str(trial.number) not in known]
+    missing = [
+        trial for trial in search.trials if trial.status != "running" and known.get(str(trial.number)) != _end(trial)
+    ]
     with progress("tune", len(missing), "trials to MLflow") as advance:
         for trial in missing:
             _record_trial(client, experiment, parent, search, trial)
@@ -77,29 +80,36 @@ def _record(search: Search, root: Path, name: str) -> str:
     return parent
 
 
-def _known(client: Any, experiment: str, parent: str) -> set[str]:
-    """Numbers of the trials that the run of the search has."""
-    found: set[str] = set()
+def _end(trial: Trial) -> dict[str, str]:
+    """Tags of the way in which a trial ended: one that was stopped may go on, and one that failed is tried again."""
+    return {STATUS: trial.status, REASON: trial.reason[:MAX_TAG_CHARS]}
+
+
+def _known(client: Any, experiment: str, parent: str) -> dict[str, dict[str, str]]:
+    """Numbers of the trials that the run of the search has, and how they ended."""
+    found: dict[str, dict[str, str]] = {}
     query, token = f"tags.`mlflow.parentRunId` = '{parent}' and attributes.status != 'RUNNING'", None
     while True:
         page = client.search_runs([experiment], query, page_token=token)
-        found |= {run.data.tags[TRIAL] for run in page if TRIAL in run.data.tags}
+        for tags in (run.data.tags for run in page if TRIAL in run.data.tags):
+            found[tags[TRIAL]] = {key: tags.get(key, "") for key in (STATUS, REASON)}
         if not (token := page.token):
             return found
 
 
 def _record_trial(client: Any, experiment: str, parent: str, search: Search, trial: Trial) -> None:
-    ended = {STATUS: trial.status, REASON: trial.reason[:MAX_TAG_CHARS]}
     run = tracking.ensure_run(
         client,
         experiment,
         f"search-{search.name}-{trial.number}",
         name=f"trial-{trial.number}",
-        tags={"mlflow.parentRunId": parent, SEARCH: search.name, TRIAL: str(trial.number), **ended},
+        tags={"mlflow.parentRunId": parent, SEARCH: search.name, TRIAL: str(trial.number)},
         params=trial.parameters,
         history=[{"step": round(row["kimg"] * 1000), **row} for row in trial.history],
         metrics={search.objective: trial.score} if trial.score is not None else {},
         artifacts={},
     )
+    for key, value in _end(trial).items():
+        tracking.settled(client.set_tag, run, key, value)
     if trial.status in STATES:
         tracking.settled(client.set_terminated, run, STATES[trial.status])
