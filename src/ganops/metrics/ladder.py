@@ -190,8 +190,8 @@ def climb(
     their lowest (`silence`); `spoken` are those of the clips that they are shown as: what the vocoder costs. Films have
     the rungs of images, all frames harmed alike, and three of their own: frames in a random order (`shuffled_frames`),
     the first frame held (`frozen`), and `backwards`. Two more sets lack variety: `half` of the classes (without labels,
-    or where most are of one class, one side of the first principal component) and `few` images repeated; each stands beside a control of as many varied
-    images, with the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
+    or where most are of one class, one side of the first principal component) and `few` images repeated; each stands
+    beside a control of as many varied images, with the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
 
     Waves lose their high tones in the place of blurs (`faint_low_pass`, `strong_low_pass`), are 8 times as loud as the
     range has room for (`clipped`), or cut into 16 pieces that change places (`shuffled_pieces`).
