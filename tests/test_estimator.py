@@ -208,6 +208,11 @@ def test_a_folder_with_something_else_is_not_replaced(named, tmp_path):
     assert (tmp_path / "thesis.txt").read_text() == "years"
     for _ in range(2):
         named.save(tmp_path / "model")
+    for name in ("labels.json", "discriminator.safetensors"):
+        (tmp_path / "model" / name).write_text("of somebody")
+        with pytest.raises(UserError, match=f"is one with {name}"):
+            named.save(tmp_path / "model")
+        (tmp_path / "model" / name).unlink()
 
 
 @pytest.mark.parametrize("latents", ["abc", 3.0, np.zeros(8), [[1.0], [1.0, 2.0]], np.array(["a"])])
@@ -224,6 +229,9 @@ def test_a_warm_start_of_another_game_is_told_in_a_sentence():
         gan.fit(IMAGES, np.array(["dog", "wolf"])[np.arange(20) % 2])
     with pytest.raises(UserError, match=r"of cat, dog, as before; got 16x16 grey images without labels"):
         gan.fit(IMAGES)
+    gan.set_params(params={**SMALL, "train.batch": 5})
+    with pytest.raises(UserError, match=r"warm_start: expected \d+ samples a step .* as before; got 5"):
+        gan.fit(IMAGES, np.array(["cat", "dog"])[np.arange(20) % 2])
     gan.set_params(params={**SMALL, "model.options": {"width": 8}})
     with pytest.raises(UserError, match=r"warm_start: other networks than before"):
         gan.fit(IMAGES, np.array(["cat", "dog"])[np.arange(20) % 2])
@@ -829,6 +837,23 @@ def test_it_learns_from_the_texts_that_the_pipeline_would_store(written):
         stored, found = stored_of(writing(), samples)
         assert found == facts
         assert np.array_equal(stored, [store(each) for each in raw])
+
+
+def test_words_that_mean_others_are_no_start(written, tmp_path):
+    written.save(tmp_path / "generator")
+    start = {"train.start": str(tmp_path / "generator")}
+    writing(**start).fit(SENTENCES, np.arange(20) % 3)
+    others = [text.replace("red", "blue") for text in SENTENCES]
+    with pytest.raises(ConfigError, match=r"train\.start: .* has other words \(.*\) than these texts"):
+        writing(**start).fit(others, np.arange(20) % 3)
+
+
+def test_a_game_of_soft_words_is_loaded(tmp_path):
+    options = {"width": 8, "embedding": 4, "softness": 1.0}
+    params = {**BRIEF, "data.length": 4, "data.words": 6, "model.latent": 24, "model.options": options}
+    gan = GAN("lstm", kind="text", kimg=0.2, params=params).fit(SENTENCES)
+    gan.save(tmp_path / "soft")
+    assert GAN.load(tmp_path / "soft").predict(8).tolist() == gan.predict(8).tolist()
 
 
 def test_a_latent_has_two_numbers_for_each_word_unless_one_is_stated():

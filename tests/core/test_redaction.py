@@ -60,7 +60,8 @@ def test_secrets_of_the_environment_are_hidden_wherever_a_server_repeats_them(mo
 
 
 def test_variables_that_are_secrets_are_known_by_their_names():
-    for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "remote.far.secret_access_key"):
+    for name in ("MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "RAY_AUTH_TOKEN", "remote.far.secret_access_key",
+                 "remote.home.passphrase"):  # fmt: skip
         assert is_secret(name)
     for name in (
         "MLFLOW_TRACKING_URI",

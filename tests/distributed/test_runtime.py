@@ -53,6 +53,24 @@ def test_with_gpus_one_worker_for_each(nodes):
 
 
 @pytest.mark.parametrize(
+    ("resources", "workers", "cpus"),
+    [
+        ([{"CPU": 64}, {"CPU": 8, "GPU": 4}, {"CPU": 8, "GPU": 4}], 8, 2),
+        ([{"CPU": 32}, {"CPU": 8, "GPU": 4}], 4, 2),
+        ([{"CPU": 64, "GPU": 1}, {"CPU": 8, "GPU": 4}], 5, 2),
+        ([{"CPU": 64, "GPU": 1}, {"CPU": 8, "GPU": 4}], 2, 7),
+        ([{"CPU": 8}, {"CPU": 2, "GPU": 2}], 2, 1),
+    ],
+)
+def test_workers_with_gpus_fit_where_the_gpus_are(nodes, resources, workers, cpus):
+    nodes(*resources)
+    plan = runtime.plan(Compute(workers=workers), 64 * workers)
+    assert (plan.workers, plan.gpus, plan.cpus) == (workers, 1, cpus)
+    room = sum(min(node["CPU"] // plan.cpus, node.get("GPU", 0)) for node in resources)
+    assert room >= workers
+
+
+@pytest.mark.parametrize(
     ("batch", "group", "workers"), [(64, 1, 3), (96, 1, 3), (2, 1, 1), (0, 1, 3), (40, 4, 2), (96, 32, 3), (96, 48, 2)]
 )
 def test_auto_takes_all_gpus_for_which_there_are_16_samples(nodes, batch, group, workers):

@@ -98,6 +98,16 @@ def test_other_classes_begin_as_the_mean_of_all_and_that_is_said(ancestor):
     assert notes(run(**{"train.start": str(folder)})) == []
 
 
+def test_classes_that_are_called_otherwise_are_told(ancestor):
+    folder, before = ancestor
+    assert before.class_names == ("0", "1")
+    renamed = of_classes(2)
+    renamed.class_names = ("shoe", "1")
+    notes = run(samples=renamed, **{"train.start": str(folder)})._notes_of_start
+    assert any("the classes are shoe, 1; each begins as that of its number in" in note for note in notes)
+    assert not run(samples=of_classes(2), **{"train.start": str(folder)})._notes_of_start
+
+
 def test_without_a_discriminator_it_begins_anew_and_that_is_said(ancestor, tmp_path):
     folder = tmp_path / "alone"
     Generator.load(ancestor[0]).save(folder)

@@ -77,6 +77,18 @@ def test_a_step_that_cannot_be_recorded_is_told_in_words():
     assert found["alive"] == 0, "those before the one that was refused"
 
 
+def test_a_weight_that_rises_is_played_step_by_step_until_it_stands():
+    found = gpu.run("risen.py")
+    assert {step["waits"] for steps in found.values() for step in steps} == {0}
+    assert {step["graphs"] for step in found["rising"]} == {0}
+    assert {3 <= step["graphs"] <= 5 for step in found["risen"]} == {True}
+    assert len(found["risen"]) > 50
+
+
+def test_a_worker_that_is_lost_is_no_fault_of_the_step():
+    assert gpu.run("refused.py", "lost") == {"raised": "DistBackendError"}
+
+
 def test_a_gpu_is_given_the_numbers_of_a_cpu():
     found = gpu.run("draws.py")
     assert found["different"] == 0

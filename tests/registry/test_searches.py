@@ -39,7 +39,7 @@ def test_each_trial_is_a_child_run_of_the_search(store, tmp_path):
     parent = record(SEARCH, tmp_path, name="faces")
     search = store.get_run(parent)
     assert search.data.metrics["validation/fd_domain"] == 3.0
-    told = "smallest fd_domain_validation of the 1 of 3 trials that came furthest: 3 after 2 kimg"
+    told = "smallest fd_domain_validation of the 1 of 3 trials that count and came furthest: 3 after 2 kimg"
     assert search.data.tags[searches.REASON].startswith(told)
     found = children(store, parent)
     assert {number: run.info.status for number, run in found.items()} == {1: "FINISHED", 2: "FINISHED", 3: "FAILED"}

@@ -450,10 +450,12 @@ def test_with_nothing_there_is_the_title():
 
 
 def test_it_says_what_intervals_cover_and_what_is_left_out():
-    protocol = {"intervals": COVERS, "left_out": {"fd_domain_infinity": "too few samples"}}
+    alike = dict.fromkeys(("cas", "cas_gap"), "the generator takes no labels")
+    protocol = {"intervals": COVERS, "left_out": {"fd_domain_infinity": "too few samples", **alike}}
     text = Page(render(Report(title="t", metrics={"fd_domain": 7.9}, protocol=protocol))).text
     assert "Intervals are 95 %, over latents and real samples, not over training seeds." in text
     assert "left out: too few samples" in text
+    assert text.count("left out: the generator takes no labels") == 1
 
 
 def test_the_champion_stands_beside_the_figures_or_the_reason_why_not(page):

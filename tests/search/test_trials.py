@@ -50,8 +50,8 @@ def test_the_best_parameters_reach_the_experiment_and_say_why(tmp_path):
     content = yaml.safe_load((tmp_path / "best.yaml").read_text())
     assert content["trial"] == 3
     assert content["reason"] == (
-        "smallest fd_domain_validation of the 2 of 5 trials that came furthest: 4 after 9 kimg, judgement 3 of 3; next "
-        "is trial 1 with 5"
+        "smallest fd_domain_validation of the 2 of 5 trials that count and came furthest: 4 after 9 kimg, judgement 3 "
+        "of 3; next is trial 1 with 5"
     )
     assert content["protocol"]["name"] == "fd_domain_200_validation"
     assert (tmp_path / "tune" / "trials.svg").read_bytes().startswith(b"<")

@@ -12,11 +12,12 @@ MAX_CHARS = 300
 """Characters of what a server says: the rest of its page helps nobody."""
 HIDDEN = "***"
 
-_SECRET = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|KEY|CONNECTION_STRING)$")
+_SECRET = re.compile(r"(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|CONNECTION_STRING)$")
 # each begins at the start of a word and is bounded: a page of megabytes must not take minutes
 _ADDRESS = re.compile(r"(?<![\w+.-])(?P<scheme>[A-Za-z][\w+.-]{0,40})://(?P<user>[^\s/?#\"'<>]{0,2000})@")
 _PASSWORD = re.compile(r"[\w+.-]+://[^\s:@]*:(\S*)@[^\s@]*")
-_NAMES = r"password|passwd|pwd|secret|token|signature|sig|credential|(?:access|account|api|secret|private)[_-]?key"
+_KEYS = "(?:access|account|api|secret|private)[_-]?key"
+_NAMES = rf"password|passwd|passphrase|pwd|secret|token|signature|sig|credential|{_KEYS}"
 _OPTION = re.compile(rf"(?i)(?<![\w-])([\w-]{{0,40}}?(?:{_NAMES})=)('[^']*'|\"[^\"]*\"|[^\s&;,'\")]+)")
 _FIELD = re.compile(rf"(?i)(\"[\w-]{{0,40}}?(?:{_NAMES})\"\s*:\s*\")[^\"]*(?=\")")
 _HEADER = re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?(?:basic\s+|bearer\s+)?)[^\s'\",]+")

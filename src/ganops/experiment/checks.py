@@ -459,14 +459,11 @@ def _check_pairs(experiment: Experiment) -> None:
 def _check_limit(experiment: Experiment, metric: str) -> None:
     """Refuses a limit for a figure that the evaluation will leave out."""
     row, samples = catalogue.of(metric), experiment.evaluate.samples
-    if row and row.panel == "classifiers":
-        from ganops.metrics.classifiers import MIN_SAMPLES  # with its networks, which no other check needs
-
-        if samples // 4 < MIN_SAMPLES:
-            raise ConfigError(
-                f"params.register.gate.{metric}: a quarter of the generated samples judges, at least {MIN_SAMPLES}; "
-                f"expected evaluate.samples: {4 * MIN_SAMPLES} or more, got {samples}"
-            )
+    if row and row.panel == "classifiers" and samples // 4 < catalogue.JUDGING:
+        raise ConfigError(
+            f"params.register.gate.{metric}: a quarter of the generated samples judges, at least {catalogue.JUDGING}; "
+            f"expected evaluate.samples: {4 * catalogue.JUDGING} or more, got {samples}"
+        )
     dimensions = getattr(EXTRACTORS[experiment.features.extractor], "dimensions", None)
     if not metric.endswith("_infinity") or dimensions is None:
         return

@@ -23,7 +23,7 @@ from ganops.experiment.player import Player
 from ganops.experiment.run import Run
 from ganops.experiment.samples import Arrays, as_array
 from ganops.experiment.scores import Scores, scores
-from ganops.generator import Generator
+from ganops.generator import DESCRIPTION, WEIGHTS, Generator, encoder
 from ganops.generator.encoder import Encoder
 from ganops.generator.inversion import draw, invert
 from ganops.generator.projection import STEPS, expect_gradient
@@ -258,6 +258,11 @@ class GAN:
                 for each in (former, learnt)
             )
             raise InputError(f"warm_start: expected {before}, as before; got {now}")
+        had, has = (each.train.batch * each.train.d_steps for each in (former.experiment, self.experiment))
+        if had != has:
+            raise InputError(
+                f"warm_start: expected {had} samples a step (train.batch x train.d_steps), as before; got {has}"
+            )
         kimg = former.experiment.train.kimg
         if former.state.step >= sum(phase.recipe.steps for phase in (*former.before, former.last)):
             kimg += self.kimg
@@ -400,7 +405,7 @@ class GAN:
         """
         generator, place = self._learnt(), Path(folder)
         there = sorted(place.iterdir()) if place.is_dir() else []
-        others = [each.name for each in there if each.suffix not in (".json", ".safetensors")]
+        others = [each.name for each in there if each.name not in (DESCRIPTION, WEIGHTS, encoder.WEIGHTS)]
         if others or place.is_file() or (there and not (place / "generator.json").is_file()):
             got = "a file" if place.is_file() else f"one with {(others or [there[0].name])[0]}"
             raise InputError(
@@ -480,7 +485,7 @@ def _data_of(spec: Spec) -> dict[str, Any]:
     """Return the keys of the section data that samples tell of themselves."""
     sizes = {
         "image": {"resolution": spec.shape[-1]},
-        "text": {"length": spec.shape[0]},
+        "text": {"length": spec.shape[0], "words": max(4, len(spec.facts.get("words", ())))},
         "video": {"frames": spec.shape[1], "resolution": spec.shape[-1]} if spec.kind == "video" else {},
     }
     taken = config.SECTIONS[spec.kind].model_fields.keys() - {"words"}

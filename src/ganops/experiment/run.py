@@ -117,7 +117,7 @@ class Run:
         self.start = start or Start.of(experiment)
         first_layers(D, experiment.train.freeze_D)  # refuses too many, before anything is computed
         self._notes: list[str] = []
-        self._notes_of_start = self.start.fill(G, D, experiment, self.spec.classes) if self.start else []
+        self._notes_of_start = self.start.fill(G, D, experiment, self.spec, samples.class_names) if self.start else []
         self.code = coded.code_of(G, experiment.model.latent) if self.family else 0
         self.cores = cores or count()
         self.operations = experiment.train.batch * build.operations(G, D, experiment.model.latent, self.spec.classes)
@@ -203,9 +203,10 @@ class Run:
         except RuntimeError as error:
             if not is_full(error):
                 raise
+            graphs = "compute.graphs: off, " if self.experiment.compute.graphs == "auto" else ""
             raise TrainingError(
-                f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try a smaller "
-                "train.batch, more workers (compute.workers), or compute.data: stream"
+                f"the memory of the GPU does not hold this training ({str(error).partition('. ')[0]}). Try {graphs}"
+                "more workers (compute.workers), compute.data: stream, or another training, of a smaller train.batch"
             ) from error
         if end == self.recipe.steps:
             self.batches.close()

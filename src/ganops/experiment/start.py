@@ -1,6 +1,6 @@
 """The weights of another generator with which a training begins (fine-tuning)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ganops.core.files import hash_file, hash_json
 from ganops.experiment import build
 from ganops.generator import Generator
 from ganops.generator.artefact import DISCRIMINATOR, WEIGHTS
+from ganops.kinds import Spec
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -56,16 +57,24 @@ class Start:
         return cls.open(*place) if place else None
 
     @torch.no_grad()
-    def fill(self, G: nn.Module, D: nn.Module, experiment: Experiment, classes: int) -> list[str]:
+    def fill(
+        self, G: nn.Module, D: nn.Module, experiment: Experiment, spec: Spec, class_names: Sequence[str] = ()
+    ) -> list[str]:
         """Takes the weights over, and returns notes for people.
 
         Tables with a row for each class begin as the mean over the ancestor's classes where their numbers differ.
 
         Raises:
-            ConfigError: The networks are others; what differs is named.
+            ConfigError: The networks are others, or words mean others; what differs is named.
         """
-        self._expect_game(experiment, classes)
-        notes, before = [], self.generator.classes
+        classes = spec.classes
+        self._expect_game(experiment, spec)
+        notes, before, had = [], self.generator.classes, self.generator.description.class_names
+        if before == classes and had and class_names and tuple(class_names) != had:
+            notes.append(
+                f"train.start: the classes are {', '.join(class_names)}; each begins as that of its number in "
+                f"{self.ancestor['name']}, which are {', '.join(had)}"
+            )
         shown = f"params.train.start: {self.ancestor['name']}"
         players = {"G": (G, self.generator.network.state_dict()), "D": (D, self.D)}
         for player, (network, weights) in players.items():
@@ -90,9 +99,9 @@ class Start:
                 )
         return notes
 
-    def _expect_game(self, experiment: Experiment, classes: int) -> None:
+    def _expect_game(self, experiment: Experiment, spec: Spec) -> None:
         """Refuses a generator whose weights cannot be taken over."""
-        description, model = self.generator.description, experiment.model
+        description, model, classes = self.generator.description, experiment.model, spec.classes
         shown = f"params.train.start: {self.ancestor['name']}"
         if description.code or description.prior or build.family(experiment):
             raise ConfigError(f"{shown}: autoencoders begin anew; expected a game that begins with a game's generator")
@@ -103,6 +112,13 @@ class Start:
         ):
             if was != wanted:
                 raise ConfigError(f"{shown} has {key}: {was}, here it is {wanted}; expected the same")
+        words, theirs = ([*facts.get("words", ())] for facts in (spec.facts, description.facts))
+        if words != theirs:
+            few, own = (", ".join(each[2:5]) for each in (theirs, words))
+            raise ConfigError(
+                f"{shown} has other words ({few}, ...) than these texts ({own}, ...): "
+                "what it has learnt of a word would be taken for that of another; expected texts of the same vocabulary"
+            )
         if bool(description.classes) != bool(classes):
             had, has = ("labels" if each else "no labels" for each in (description.classes, classes))
             raise ConfigError(

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from ganops.core.cores import in_pieces
-from ganops.core.devices import moved
+from ganops.core.devices import moved, repeatable
 from ganops.core.errors import UserError
 from ganops.core.files import atomic
 from ganops.generator.artefact import Description, Generator, at_once, generator_network, players
@@ -58,8 +58,9 @@ class Encoder:
             out[piece] = self.network(x, self._labels(labels, piece, weight)).float().cpu().numpy()
 
         size = batch or at_once(self.description.spec, weight.device)
-        for _ in in_pieces(read, len(samples), size, weight.device.type):
-            pass
+        with repeatable(weight.device):
+            for _ in in_pieces(read, len(samples), size, weight.device.type):
+                pass
         return out
 
     def decode(
@@ -73,7 +74,9 @@ class Encoder:
             code = torch.from_numpy(np.array(codes[piece])).to(weight)
             return spec.stored(self.decoder(code, self._labels(labels, piece, weight))).cpu().numpy()
 
-        return np.concatenate([*in_pieces(draw, len(codes), batch or at_once(spec, weight.device), weight.device.type)])
+        with repeatable(weight.device):
+            pieces = [*in_pieces(draw, len(codes), batch or at_once(spec, weight.device), weight.device.type)]
+        return np.concatenate(pieces)
 
     def _labels(self, labels: NDArray[np.int64] | None, piece: slice, weight: Tensor) -> Tensor | None:
         if not self.description.classes:

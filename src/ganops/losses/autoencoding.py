@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganops.core.collective import mean_over_workers
-from ganops.core.devices import held
+from ganops.core.devices import NARROW
 from ganops.core.randomness import Draws
 from ganops.losses.likelihood import nll
 from ganops.losses.turn import Turn
@@ -60,7 +60,12 @@ class Autoencoding:
 
     def told(self, weight: float, like: Tensor) -> dict[str, Tensor]:
         """Return the weight as the term `beta` where it changes."""
-        return {"beta": held(torch.tensor(weight, dtype=torch.float64), like.device)} if self.anneal else {}
+        if not self.anneal:
+            return {}
+        dtype = torch.float32 if like.device.type in NARROW else torch.float64
+        return {
+            "beta": torch.full((), weight, dtype=dtype, device=like.device)
+        }  # filled there: the host waits for none
 
     def loss(
         self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str, weight: float

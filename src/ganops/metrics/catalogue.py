@@ -23,6 +23,8 @@ SHAPELESS = (
 MONOTONOUS = ("half", "few", "black", "silence", "repeated")
 """Rungs of the ladder that lack variety."""
 ALL = tuple(dict.fromkeys((*SHAPELESS, *MONOTONOUS, "shuffled_words")))
+JUDGING = 50
+"""Samples of a side by which `metrics.classifiers` judges, at least: with fewer an interval would say nothing."""
 MOTIONLESS = ("shuffled_frames", "frozen")
 """Rungs of films whose frames are real ones, and whose motion is none."""
 

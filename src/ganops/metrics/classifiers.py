@@ -32,6 +32,7 @@ from ganops.core.cores import in_pieces, side_by_side
 from ganops.core.errors import FeatureError
 from ganops.core.randomness import seed_of
 from ganops.core.terminal import progress
+from ganops.metrics import catalogue
 from ganops.metrics.extractors.domain import as_planes, batches, descend, scale, tower
 from ganops.metrics.extractors.extractor import Images, Labels, planar
 from ganops.metrics.intervals import Interval, Z
@@ -57,8 +58,8 @@ KIMG = 32
 """Thousands of samples that all networks of one figure are shown at most."""
 MAX_BYTES = 2**28
 """Most bytes of generated samples: 1,365 in colour at 256 x 256, which are told apart more easily than small ones."""
-MIN_SAMPLES = 50
-"""Samples of a side that judge; with fewer an interval would say nothing."""
+MIN_SAMPLES = catalogue.JUDGING
+"""Samples of a side that judge, at least."""
 LEARNING_RATE = 3e-3
 """The peak of the one-cycle schedule (Smith & Topin 2019) of AdamW."""
 

@@ -147,13 +147,21 @@ def numbers(report: Report) -> dict[str, Any]:
         "rows": rows,
         "champion": report.champion if rows else {},
         "covers": report.protocol.get("intervals"),
-        "left_out": report.protocol.get("left_out") or {},
+        "left_out": _left_out(report.protocol),
         "card": _card(card),
         "weights": card.get("hash", "")[:12],
         "ladder": [(names[rung], distance, ladder.get(f"{rung}_coverage")) for rung, distance in distances.items()],
         "ladder_nll": {names[rung]: ladder[f"{rung}_nll"] for rung in distances if f"{rung}_nll" in ladder},
         "ladder_picture": page.svg_uri(plots.ladder_bar(shown, value, judged)) if len(shown) > 1 else None,
     }
+
+
+def _left_out(protocol: Mapping[str, Any]) -> dict[str, str]:
+    """Figures that there are not, those of one reason together: names -> reason."""
+    reasons: dict[str, list[str]] = {}
+    for name, reason in (protocol.get("left_out") or {}).items():
+        reasons.setdefault(reason, []).append(name)
+    return {", ".join(names): reason for reason, names in reasons.items()}
 
 
 def memorisation(report: Report) -> dict[str, Any]:

@@ -127,7 +127,9 @@ def why(search: Search) -> str:
     """Return the reason why the best trial is the best, in a sentence."""
     first, *others = ranked(search.trials)
     level, count = [first, *(each for each in others if each.rung == first.rung)], len(search.trials)
-    among = f"{count} trials" if len(level) == count else f"the {len(level)} of {count} trials that came furthest"
+    among = (
+        f"{count} trials" if len(level) == count else f"the {len(level)} of {count} trials that count and came furthest"
+    )
     text = (
         f"smallest {search.objective} of {among}: {first.score:.4g} after {first.kimg:g} kimg, "
         f"judgement {first.rung} of {search.rungs}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -31,6 +32,8 @@ class Recorded:
     G: Player
     D: Player
     _stream: Any = field(default_factory=torch.cuda.Stream)
+    _pool: Any = field(default_factory=torch.cuda.graph_pool_handle)
+    """Memory of all kinds, which take turns: what one comes to is read, or copied, before another is launched."""
     _seen: dict[Hashable, int] = field(default_factory=dict)
     _tapes: dict[Hashable, "_Tape"] = field(default_factory=dict)
     _asked: dict[Hashable, list[dict[str, Make]]] = field(default_factory=dict)
@@ -42,6 +45,8 @@ class Recorded:
             TrainingError: The GPU refuses to record it.
         """
         kind = tuple(self._kind(turn) for turn in turns)
+        if None in kind:
+            return self.objective.play(self.G, self.D, turns)
         if kind in self._tapes:
             return self._tapes[kind].play(turns)
         asked = self._asked.setdefault(kind, [{} for _ in turns])
@@ -50,12 +55,13 @@ class Recorded:
             noted = [replace(turn, draws=_Noting(**vars(turn.draws), asked=each))
                      for turn, each in zip(turns, asked, strict=True)]  # fmt: skip
             return self.objective.play(self.G, self.D, noted)
+        gc.collect()  # nothing of the GPU may be freed while it records
+        torch.cuda.synchronize()
+        torch.cuda.empty_cache()  # what steps were played in one by one is of no use to those that are recorded
         try:
-            gc.collect()  # nothing of the GPU may be freed while it records
-            torch.cuda.synchronize()
             with torch.cuda.stream(self._stream):
-                self._tapes[kind] = _Tape.of(self.objective, self.G, self.D, turns, asked)
-        except torch.OutOfMemoryError:
+                self._tapes[kind] = _Tape.of(self.objective, self.G, self.D, turns, asked, self._pool)
+        except (torch.OutOfMemoryError, dist.DistError):  # a worker that is lost is no fault of the step
             raise
         except (RuntimeError, KeyError) as error:
             raise TrainingError(
@@ -70,9 +76,9 @@ class Recorded:
             _destroy(tape.pieces)
 
     def _kind(self, turn: Turn) -> Hashable:
-        """All but tensors and weights that decides what is computed."""
-        weights = turn.weights
-        return (*(acts(weight) for weight in (weights.r1, weights.r2, weights.penalty)), self.objective.kind(turn))
+        """All but tensors and weights that decides what is computed; None: no other turn is like it."""
+        weights, own = turn.weights, self.objective.kind(turn)
+        return None if own is None else (*(acts(weight) for weight in (weights.r1, weights.r2, weights.penalty)), own)
 
 
 @dataclass(frozen=True)
@@ -121,12 +127,12 @@ class _Tape(NamedTuple):
 
     @classmethod
     def of(
-        cls, objective: Objective, G: Player, D: Player, turns: Sequence[Turn], asked: list[dict[str, Make]]
+        cls, objective: Objective, G: Player, D: Player, turns: Sequence[Turn], asked: list[dict[str, Make]], pool: Any
     ) -> "_Tape":
         """Record a step, which is not taken."""
         weights = torch.zeros(len(turns), 3, dtype=torch.float64, device=turns[0].x.device)
         fixed = [_fixed(turn, each, row) for turn, each, row in zip(turns, asked, weights, strict=True)]
-        recorder = _Recorder()
+        recorder = _Recorder(pool)
         players = [replace(each, optimizer=_Cut(each.optimizer, recorder)) for each in (G, D)]
         recorder.begin()
         try:
@@ -175,9 +181,9 @@ def _fixed(turn: Turn, asked: dict[str, Make], weights: Tensor) -> Turn:
 class _Recorder:
     """Records one graph after another, in memory that they share: they are launched in this order."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Any) -> None:
         self.pieces: list[_Piece] = []
-        self.pool = torch.cuda.graph_pool_handle()
+        self.pool = pool
 
     def begin(self) -> None:
         self.graph = torch.cuda.CUDAGraph()

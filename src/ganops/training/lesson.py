@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -50,8 +50,9 @@ class Lesson:
         return not self.loss.parts or name.startswith(tuple(f"{part}." for part in self.loss.parts))
 
     def kind(self, turn: Turn) -> Hashable:
-        """Return the weight in a turn: steps of another one are others."""
-        return self.loss.weight(turn)
+        """Return the weight in a turn: steps of another one are others. None: it moves, so that none is like it."""
+        weight = self.loss.weight(turn)
+        return weight if weight == self.loss.weight(replace(turn, progress=1.0)) else None
 
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step for each turn."""

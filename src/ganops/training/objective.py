@@ -81,7 +81,7 @@ class Objective(Protocol):
         """Return True where the parameter of this name, behind G. or D., is learnt; the others rest."""
 
     def kind(self, turn: Turn) -> Hashable:
-        """Return what else of a turn than its tensors and weights decides what is computed."""
+        """Return what else of a turn than its tensors and weights decides what is computed; None: none is like it."""
 
     def play(self, G: Player, D: Player, turns: Sequence[Turn]) -> Terms:
         """Take one step: the networks move, by gradients averaged over the workers."""
