@@ -177,6 +177,11 @@ def test_stopped_by_signals_at_random_moments_no_step_is_lost(trained, again, la
     again.run("python", "pipeline/train.py")
     if (workers, kimg) == (1, 8):
         assert result(again) == result(trained)
+        (again.folder / WEIGHTS).unlink()
+        again.params(compute={"launcher": launchers[1]})  # whose own checkpoints are of the moment when it was stopped
+        log = again.run("python", "pipeline/train.py")
+        assert result(again) == result(trained)
+        assert re.search(r"^train +kimg", log, re.MULTILINE) is None, "the other's end was there"
     else:
         cut = result(again)
         again.forget_training()

@@ -133,11 +133,23 @@ def fit_on_ray(
 
 
 def _take(result: Any, run: Run, log: tuple[Storage, str]) -> None:
-    """Loads the last checkpoint of a result into `run`."""
+    """Loads the last checkpoint of a result into `run`, or that of a process of its own which came further."""
+    storage, folder_of_log = log
+    if others := _others(storage, folder_of_log.rpartition("/")[0]):
+        own = [Path(result.checkpoint.path)] if result.checkpoint else []
+        run.resume(furthest_first(own, others), _read_log(log, retry_timeout()))
+        return
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, retry_timeout(), lambda text: say("train", f"the checkpoint: {text}")) as folder:
         run.load(folder, log=_read_log(log, retry_timeout()))
+
+
+def _others(storage: Storage, name: str) -> list[Path]:
+    """Checkpoints of the same training in a process of its own, the newest first; it trains in folders alone."""
+    if "://" in storage.address:
+        return []
+    return [each for each in (storage.folder(name) / each for each in (CHECKPOINT, FORMER)) if each.is_dir()]
 
 
 def _read_log(log: tuple[Storage, str], seconds: float) -> Read:
@@ -250,8 +262,7 @@ def _checkpoints(seconds: float) -> list[Any]:
     last = Path(named.path).name if named else None
     found = [path for name, path in reversed(paths.items())
              if name.startswith(f"{CHECKPOINT}_") and (last is None or name <= last)]  # fmt: skip
-    if isinstance(files, fs.LocalFileSystem):
-        others = [Path(paths[name]) for name in (CHECKPOINT, FORMER) if name in paths]
+    if others := [Path(paths[name]) for name in (CHECKPOINT, FORMER) if name in paths]:
         found = list(map(str, furthest_first(list(map(Path, found)), others)))
     return [ray.train.Checkpoint(path, files) for path in found]
 
