@@ -105,7 +105,8 @@ def test_two_experiments_fit_a_screen_of_120_columns_by_the_command_of_the_readm
         if i == 0:
             dvc(tmp_path, "commit", "-f", "-q")
             subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
-            subprocess.run(["git", "commit", "-qm", "first"], cwd=tmp_path, check=True)
+            days_ago = {**os.environ, "GIT_COMMITTER_DATE": "2026-01-01T00:00:00Z"}
+            subprocess.run(["git", "commit", "-qm", "first"], cwd=tmp_path, check=True, env=days_ago)
     dvc(tmp_path, "commit", "-f", "-q")
     dvc(tmp_path, "exp", "save")
     lines = dvc(tmp_path, *shlex.split(command)[1:], "--no-pager")
