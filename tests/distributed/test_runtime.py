@@ -63,11 +63,20 @@ def test_with_gpus_one_worker_for_each(nodes):
     ],
 )
 def test_workers_with_gpus_fit_where_the_gpus_are(nodes, resources, workers, cpus):
+    """Cores of hosts without GPUs are nobody's."""
     nodes(*resources)
     plan = runtime.plan(Compute(workers=workers), 64 * workers)
     assert (plan.workers, plan.gpus, plan.cpus) == (workers, 1, cpus)
     room = sum(min(node["CPU"] // plan.cpus, node.get("GPU", 0)) for node in resources)
     assert room >= workers
+
+
+@pytest.mark.parametrize("validation", ["auto", "apart"])
+def test_a_judge_has_room_beside_the_gpus_whatever_cores_others_have(nodes, validation):
+    nodes({"CPU": 64}, {"CPU": 6, "GPU": 4})
+    plan = runtime.plan(Compute(workers=3, validation=validation), 96, judged=True)
+    assert plan.apart == (6 - 3 * plan.cpus >= 1)
+    assert validation == "auto" or plan.cpus == 1
 
 
 @pytest.mark.parametrize(

@@ -493,6 +493,7 @@ def test_a_training_that_goes_on_elsewhere_says_so_and_names_both_machines(tmp_p
         monkeypatch.setattr(machine, "precision", lambda *_, precision=precision: precision)
         other = run(distances=[2], **{"train.precision": "auto"})
         other.load(tmp_path / "here")
+        assert other.hardware == first.hardware, "it has computed nothing yet, as a driver never does"
         notes = [note for progress in other.play(until=8) for note in progress.notes]
         had = first.hardware["precision"]
         told = f"precision: {precision} on {place} (train.precision: auto) where it had {had}: the weights are those"

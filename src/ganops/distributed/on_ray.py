@@ -137,8 +137,8 @@ def _take(result: Any, run: Run, log: tuple[Storage, str]) -> None:
     storage, folder_of_log = log
     if others := _others(storage, folder_of_log.rpartition("/")[0]):
         own = [Path(result.checkpoint.path)] if result.checkpoint else []
-        run.resume(furthest_first(own, others), _read_log(log, retry_timeout()))
-        return
+        if run.resume(furthest_first(own, others), _read_log(log, retry_timeout())):
+            return
     if result.checkpoint is None:
         raise TrainingError("the training ended without a checkpoint")
     with _opened(result.checkpoint, retry_timeout(), lambda text: say("train", f"the checkpoint: {text}")) as folder:

@@ -79,7 +79,7 @@ def check_room(compute: Compute, *, trial: bool = False) -> None:
         return
     workers, _ = _workers(compute, 0, 0, 0)
     kept = int(compute.validation == "apart")
-    if not _cores_for_each([(cores, 0)], workers, kept):
+    if not _cores_for_each([cores], [cores], workers, kept):
         raise _too_few(workers, kept, "core", cores)
 
 
@@ -143,7 +143,10 @@ def plan(
     from ganops.experiment import machine
 
     have = [node["Resources"] for node in nodes()]
-    gpus, cores = int(_gpus(compute.device, have)), [int(node.get("CPU", 0)) for node in have]
+    if gpus := int(_gpus(compute.device, have)):
+        have = [node for node in have if node.get("GPU")]  # workers go there, and so does their judge
+    cores = [int(node.get("CPU", 0)) for node in have]
+    rooms = [int(node["GPU"]) for node in have] if gpus else cores
     kept = int(judged and compute.validation == "apart")
     limit = most_workers(batch, group) if batch else 0
     most = min(gpus - kept, max(1, batch // LEAST_SAMPLES)) if batch and compute.workers == "auto" else gpus - kept
@@ -152,9 +155,7 @@ def plan(
         shares(batch, workers, group)
     if gpus and workers + kept > gpus:
         raise _too_few(workers, kept, "GPU", gpus)
-    cpus = _cores_for_each(
-        [(int(node.get("CPU", 0)), int(node.get("GPU", 0)) if gpus else 0) for node in have], workers, kept
-    )
+    cpus = _cores_for_each(cores, rooms, workers, kept)
     if not cpus:
         raise _too_few(workers, kept, "core", sum(cores))
     cpus = max(1, cpus - 1) if gpus and cpus > 2 else cpus
@@ -262,19 +263,18 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
-def _cores_for_each(nodes: list[tuple[int, int]], workers: int, kept: int) -> int:
+def _cores_for_each(cores: list[int], rooms: list[int], workers: int, kept: int) -> int:
     """The most cores that each of the workers can have while `kept` are left; a worker does not span nodes.
 
     Args:
-        nodes: The cores and the GPUs of each; where any has GPUs, each worker has one, and its cores beside it.
+        cores: Of each node.
+        rooms: Workers of each node, at most, however few cores they have: one for each GPU.
         workers: Their number.
         kept: Cores for another.
     """
-    with_gpus = any(gpus for _, gpus in nodes)
-    room = [(cores, gpus if with_gpus else cores) for cores, gpus in nodes if gpus or not with_gpus]
-    most = max(cores for cores, _ in room)
-    fits = (n for n in range(most, 0, -1) if sum(min(cores // n, places) for cores, places in room) >= workers)
-    return next((n for n in fits if sum(cores for cores, _ in nodes) >= workers * n + kept), 0)
+    nodes = list(zip(cores, rooms, strict=True))
+    fits = (n for n in range(max(cores), 0, -1) if sum(min(have // n, most) for have, most in nodes) >= workers)
+    return next((n for n in fits if sum(cores) >= workers * n + kept), 0)
 
 
 def _too_few(workers: int, kept: int, unit: str, have: int) -> TrainingError:

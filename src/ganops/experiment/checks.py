@@ -409,10 +409,11 @@ def check_sight(experiment: Experiment, blind: Mapping[str, Sequence[str]]) -> N
 
 
 def _able(experiment: Experiment, path: str) -> list[str]:
-    """Return the metrics that a parameter takes and that see crowds of samples, as those of copies do not."""
+    """Return the metrics that a parameter takes, and that decide alone; signs of copies see no crowds of samples."""
+    rows = {name: row for name, row in _measured(experiment).items()
+            if not (row.ungated or row.beside or row.panel == "memorisation")}  # fmt: skip
     if path == "register.improve":
-        return list(compared_metrics(experiment))
-    rows = {name: row for name, row in _measured(experiment).items() if row.panel != "memorisation" and not row.ungated}
+        return [name for name in compared_metrics(experiment) if name in rows]
     return [name for name, row in rows.items() if row.limited or not path.startswith("tune.")]
 
 

@@ -37,6 +37,9 @@ from ganops.training.state import State, first_layers
 CODES = 4000
 """Training samples to whose codes a density is fitted, at each tick."""
 
+PLACES = ("hardware", "precision", "torch")
+"""Facts of the place of a training that are told in their order, where it went on elsewhere."""
+
 NOT_IMPROVED = "the game has not improved on its warm-up"
 """Alarm at the end of a training whose best weights are those of its warm-up."""
 
@@ -134,13 +137,15 @@ class Run:
         begun = self.start.ancestor["weights"] if self.start else ""
         self.meaning = identity.meaning(experiment, data=samples.hash, extractor=extractor, edits=edits, start=begun)
         self.fingerprint = identity.fingerprint(self.meaning)
-        self.hardware: dict[str, Any] = {
+        self.here: dict[str, Any] = {
             "hardware": machine.hardware(device),
             "precision": machine.precision(experiment, device),
             "workers": workers,
             "threads": self.threads,
             "torch": torch.__version__,
         }
+        self.hardware = dict(self.here)
+        """Machines, precisions and versions of the training in their order, this one once it has computed."""
         self.log = Log()
         self.selection = Selection(
             judge, build.warm_up_kimg(experiment), np.arange(experiment.train.validation_samples),
@@ -225,6 +230,7 @@ class Run:
     def _listen(self, ticks: Iterator[Tick], end: int) -> Iterator[Progress]:
         self.hardware["threads"] = torch.get_num_threads()
         for tick in ticks:
+            self.hardware |= {key: _then(self.hardware.get(key, ""), self.here[key]) for key in PLACES}
             if tick.stopped and not tick.metrics:
                 yield Progress(tick.step, end, {"kimg": tick.kimg}, checkpoint=False, stopped=True)
                 return
@@ -439,14 +445,12 @@ class Run:
 
         What `compute.threads` asks for goes before, and other workers have other slices.
         """
-        here = self.hardware
-        self.hardware = began | {
-            key: _then(began.get(key, ""), here[key]) for key in ("hardware", "precision", "torch")
-        }
-        if self.hardware["precision"] != began["precision"]:
+        self.hardware, here = began, self.here
+        had = began.get("precision", here["precision"])
+        if _then(had, here["precision"]) != had:
             self._notes.append(
-                f"precision: {here['precision']} on {here['hardware']} (train.precision: auto) where it had "
-                f"{began['precision']}: the weights are those of no training on one machine"
+                f"precision: {here['precision']} on {here['hardware']} (train.precision: auto) where it had {had}: the "
+                "weights are those of no training on one machine"
             )
         if began["workers"] != self.workers or began["threads"] == self.threads:
             return

@@ -63,9 +63,8 @@ class Autoencoding:
         if not self.anneal:
             return {}
         dtype = torch.float32 if like.device.type in NARROW else torch.float64
-        return {
-            "beta": torch.full((), weight, dtype=dtype, device=like.device)
-        }  # filled there: the host waits for none
+        # filled where it is: the host waits for no copy, and a step that copies cannot be recorded
+        return {"beta": torch.full((), weight, dtype=dtype, device=like.device)}
 
     def loss(
         self, x: Tensor, again: Tensor, nats: Tensor | None, error: str, divergence: str, weight: float

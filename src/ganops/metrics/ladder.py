@@ -191,8 +191,8 @@ def climb(
     the rungs of images, all frames harmed alike, and three of their own: frames in a random order (`shuffled_frames`),
     the first frame held (`frozen`), and `backwards`. Two more sets lack variety: `half` of the classes (without labels,
     or where most are of one class, one side of the first principal component) and `few` images repeated; each stands
-    beside a control of as many varied images,
-    with the distance and the coverage of both. Sets that are compared have equal counts, hence an equal bias.
+    beside a control of as many varied images, with the distance and the coverage of both. Sets that are compared have
+    equal counts, hence an equal bias.
 
     Waves lose their high tones in the place of blurs (`faint_low_pass`, `strong_low_pass`), are 8 times as loud as the
     range has room for (`clipped`), or cut into 16 pieces that change places (`shuffled_pieces`).
